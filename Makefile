@@ -1,0 +1,53 @@
+# Each target does the set-up that it needs. On a fresh machine: `make demo`, `make test`.
+
+BIN := .venv/bin
+READY := .venv/.ready
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check lint types contracts docs pytest pictures constraints packages test-packages clean
+
+help:  ## Lists the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: packages $(READY)  ## Plans a biopsy on a phantom and writes scene, report and fluoroscopy into demo/
+	$(BIN)/navplan demo --out demo
+
+test: test-packages check pytest  ## Everything: lint, types, contracts, docs and all tests
+
+check: lint types contracts docs  ## All of it but the tests
+
+lint: packages $(READY)  ## Style and common mistakes (ruff)
+	$(BIN)/ruff check .
+
+types: packages $(READY)  ## Type checks (mypy)
+	$(BIN)/mypy
+
+contracts: packages $(READY)  ## Which floor may import which (import-linter)
+	$(BIN)/lint-imports
+
+docs: packages $(READY)  ## The documentation, into site/
+	$(BIN)/mkdocs build --strict --quiet
+
+pytest: test-packages $(READY)  ## The tests alone
+	LP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+pictures: packages $(READY)  ## The pictures of README and docs
+	$(BIN)/python docs/make_pictures.py
+
+constraints: $(READY)  ## Resolves constraints.txt anew, to the newest versions that pyproject.toml allows
+	scripts/resolve-constraints
+
+clean:  ## Removes the environment and everything that was built
+	rm -rf .venv site build dist demo .coverage .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+packages:
+	@scripts/debian-packages run
+
+test-packages:
+	@scripts/debian-packages test
+
+$(READY): pyproject.toml constraints.txt scripts/make-venv scripts/choose-python | packages
+	@scripts/make-venv
+	@touch $@
