@@ -1,0 +1,31 @@
+"""navplan: plan and rehearse image-guided needle interventions. For research, training and rehearsal.
+
+The verbs load what they need when they are called; `import navplan` alone loads no numerical library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_VERBS = {
+    "open_case": "case_verbs", "save_case": "case_verbs", "import_images": "import_images", "inspect": "import_images",
+    "phantom": "phantom", "segment": "segment", "absent": "segment", "plan": "plan", "check": "check",
+    "fluoro": "fluoro", "scene": "scene", "report": "report", "demo": "demo", "plugins": "catalogue",
+    "protocols": "catalogue", "devices": "catalogue", "phantoms": "catalogue", "segmenters": "catalogue",
+}  # fmt: skip
+__all__ = ["__version__", *sorted(_VERBS)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("navplan")
+    if name in _VERBS:
+        return getattr(import_module(f"navplan.verbs.{_VERBS[name]}"), name)
+    raise AttributeError(f"module 'navplan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

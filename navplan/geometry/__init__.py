@@ -1,0 +1,1 @@
+"""Geometry in LPS millimetres: numpy and scipy only."""

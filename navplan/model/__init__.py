@@ -1,0 +1,1 @@
+"""The words of the product: frozen dataclasses that validate, and neither read files nor compute."""

@@ -1,0 +1,96 @@
+"""A plan: ranked ways to a target, the rules they were judged by, and what they were made on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.errors import InputError
+from navplan.model.error_model import ErrorModel
+from navplan.model.protocol import ProcedureProtocol
+from navplan.model.safety import SafetyReport, Verdict
+from navplan.model.trajectory import Target, Trajectory
+
+
+@dataclass(frozen=True)
+class RankedTrajectory:
+    """One way in: the trajectory, its metrics by name, its desirability (0..1), and the full safety report."""
+
+    trajectory: Trajectory
+    metrics: dict[str, float]
+    desirability: float
+    report: SafetyReport
+
+    @property
+    def verdict(self) -> Verdict:
+        """The report's verdict."""
+        return self.report.verdict
+
+
+@dataclass(frozen=True, eq=False)
+class SkinMap:
+    """Every candidate entry on the skin, and why it is ruled out.
+
+    points_mm: (N, 3) LPS; reason: (N,) int16, index into reasons, -1 where the way is free; desirability: (N,) 0..1, 0 where
+    excluded; shortfall_mm: (N,) by how much the deciding limit is missed (NaN where that is no length).
+    """
+
+    points_mm: NDArray[np.float64]
+    reason: NDArray[np.int16]
+    reasons: tuple[str, ...]
+    desirability: NDArray[np.float32]
+    shortfall_mm: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        count = len(self.points_mm)
+        if any(len(values) != count for values in (self.reason, self.desirability, self.shortfall_mm)):
+            raise InputError("a skin map with arrays of different lengths", "one value a point")
+        if count and (int(self.reason.max(initial=-1)) >= len(self.reasons) or int(self.reason.min(initial=-1)) < -1):
+            raise InputError("a skin map with a reason that has no words", "an index into reasons, or -1")
+
+    def counts(self) -> dict[str, int]:
+        """How many candidates each reason rules out, most first; "free" for the rest."""
+        counted = {words: int((self.reason == index).sum()) for index, words in enumerate(self.reasons)}
+        ordered = dict(sorted(counted.items(), key=lambda item: -item[1]))
+        return {"free": int((self.reason == -1).sum()), **{words: n for words, n in ordered.items() if n}}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a plan was made on: it is refused on anything else."""
+
+    image_id: str
+    image_digest: str
+    frame_uid: str
+    structure_digests: dict[str, str]
+    patient_digest: str
+    made_on: str
+    made_by: str
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Ranked trajectories (best first) with the rules, the request and the provenance. skin_map is None for a line drawn by hand."""
+
+    id: str
+    protocol: ProcedureProtocol
+    target: Target
+    side: str
+    patient_position: str
+    breath_state: str
+    error_model: ErrorModel
+    trajectories: tuple[RankedTrajectory, ...]
+    provenance: Provenance
+    skin_map: SkinMap | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def best(self) -> RankedTrajectory:
+        """The first in rank. Raises InputError when no way in was found."""
+        if not self.trajectories:
+            raise InputError(
+                f"plan {self.id} has no trajectory", "at least one way in", "See plan.skin_map.counts() for what blocks"
+            )
+        return self.trajectories[0]

@@ -1,0 +1,166 @@
+"""The rules of one procedure, as data; every number with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from navplan.errors import InputError
+from navplan.model.error_model import ErrorModel
+
+UNSOURCED = "unsourced"
+
+
+class Need(StrEnum):
+    """optional: judged where it is in the case. required: unknown means NOT_EVALUATED. not_imaged: no image shows it, at best WARN."""
+
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+    NOT_IMAGED = "not_imaged"
+
+
+def fits(name: str, pattern: str, side: str = "") -> bool:
+    """Whether a structure's name fits a pattern; `{side}` stands for the side of the procedure, `{other}` for the other."""
+    other = {"left": "right", "right": "left"}.get(side, "*")
+    return fnmatchcase(name, pattern.replace("{side}", side or "*").replace("{other}", other))
+
+
+@dataclass(frozen=True)
+class HardLimit:
+    """Never closer than min_clearance_mm (surface of the needle to surface of the structure), along the whole swept shaft.
+
+    structure: a pattern (rib_*, lung_*_{other}); needs: what happens when the case does not know it.
+    examples: names that the user may state absent when `structure` is a pattern and nothing in the case fits it.
+    """
+
+    structure: str
+    min_clearance_mm: float
+    source: str
+    needs: Need = Need.OPTIONAL
+    seen_on: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class PassThrough:
+    """A structure that the needle may cross; the reason or source is told in the report."""
+
+    structure: str
+    source: str
+
+
+@dataclass(frozen=True)
+class SoftCriterion:
+    """A wish: metric (a name of planning/criteria), the ideal value, the value at which nothing is left to lose, weight.
+
+    Desirability falls from 1 at `ideal` to 0 at `limit`, linearly; which of the two is larger gives the direction.
+    """
+
+    metric: str
+    ideal: float
+    limit: float
+    weight: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ViewRequest:
+    """A C-arm view: name, DICOM positioner angles (None: solved for, as the bull's-eye), and what it is for."""
+
+    name: str
+    purpose: str
+    primary_deg: float | None = None
+    secondary_deg: float | None = None
+    source: str = UNSOURCED
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number with its unit and source."""
+
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
+class BleedingRisk:
+    """Laboratory values that a person ticks; never computed as PASS."""
+
+    category: str
+    inr_max: str
+    platelets_min: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ProcedureProtocol:
+    """One procedure's rules. Raises InputError where a number is missing its source or makes no sense."""
+
+    id: str
+    version: str
+    title: str
+    procedure: str
+    region: str
+    patient_positions: tuple[str, ...]
+    breath_state: str
+    devices: tuple[str, ...]
+    hard: tuple[HardLimit, ...]
+    pass_through: tuple[PassThrough, ...]
+    soft: tuple[SoftCriterion, ...]
+    error_models: tuple[ErrorModel, ...]
+    max_breach_probability: Quantity
+    max_image_age_days: Quantity
+    views: tuple[ViewRequest, ...] = ()
+    entry_not_on: tuple[str, ...] = ()
+    pleura_punctures_max: int | None = None
+    sided: bool = False
+    modality: str = "CT"
+    checklist: tuple[str, ...] = ()
+    bleeding_risk: BleedingRisk | None = None
+    provenance: str = ""
+    plugin: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.hard:
+            raise InputError(
+                f"protocol {self.id} without hard limits", "at least one: without them nothing can be judged"
+            )
+        if not self.error_models:
+            raise InputError(f"protocol {self.id} without an error model", "at least one: no PASS is given without it")
+        for limit in self.hard:
+            if not limit.source or not 0 <= limit.min_clearance_mm <= 100:
+                raise InputError(
+                    f"protocol {self.id}, {limit.structure}: {limit.min_clearance_mm} mm, source {limit.source!r}",
+                    "0-100 mm and a source",
+                )
+        for soft in self.soft:
+            if soft.ideal == soft.limit or soft.weight < 0 or not soft.source:
+                raise InputError(
+                    f"protocol {self.id}, {soft.metric}: ideal {soft.ideal}, limit {soft.limit}",
+                    "two values, a weight >= 0, a source",
+                )
+        if not 0 < self.max_breach_probability.value < 1:
+            raise InputError(
+                f"protocol {self.id}: breach probability {self.max_breach_probability.value}", "between 0 and 1"
+            )
+
+    def error_model(self, id: str = "") -> ErrorModel:
+        """The model of that id, or the first (default) one."""
+        chosen = [model for model in self.error_models if model.id == id or not id]
+        if not chosen:
+            raise InputError(f"guidance {id!r}", ", ".join(model.id for model in self.error_models))
+        return chosen[0]
+
+    def may_cross(self, name: str, side: str = "") -> PassThrough | None:
+        """The pass-through rule that a structure's name fits, if any; a hard limit on the exact name comes first."""
+        return next((rule for rule in self.pass_through if fits(name, rule.structure, side)), None)
+
+    def limit_for(self, name: str, side: str = "") -> HardLimit | None:
+        """The hard limit for a structure; of several that fit, the largest clearance."""
+        limits = [
+            limit for limit in self.hard if limit.needs is not Need.NOT_IMAGED and fits(name, limit.structure, side)
+        ]
+        return max(limits, key=lambda limit: limit.min_clearance_mm, default=None)

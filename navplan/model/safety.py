@@ -1,0 +1,147 @@
+"""What was found when a way was judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from navplan.errors import InputError
+
+
+class Verdict(StrEnum):
+    """Worst first: FAIL, NOT_EVALUATED, WARN, PASS. What was not computed is never safe."""
+
+    FAIL = "FAIL"
+    NOT_EVALUATED = "NOT_EVALUATED"
+    WARN = "WARN"
+    PASS = "PASS"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Verdict).index(self)
+
+
+def worst(verdicts: list[Verdict]) -> Verdict:
+    """The worst of them; NOT_EVALUATED for none at all."""
+    return min(verdicts, key=lambda verdict: verdict.rank, default=Verdict.NOT_EVALUATED)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A length known to lie in [low_mm, high_mm]. NaN and infinite ends are refused: they are NOT_EVALUATED, not a length."""
+
+    low_mm: float
+    high_mm: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.low_mm) and np.isfinite(self.high_mm)) or self.low_mm > self.high_mm + 1e-9:
+            raise InputError(f"interval [{self.low_mm}, {self.high_mm}] mm", "two finite ends, low <= high")
+
+    def __str__(self) -> str:
+        return f"{self.low_mm:.1f} to {self.high_mm:.1f} mm"
+
+
+class FindingKind(StrEnum):
+    """What a finding is about."""
+
+    CLEARANCE = "clearance"
+    PRESENCE = "presence"
+    NOT_IMAGED = "not_imaged"
+    IMAGE_EDGE = "image_edge"
+    IMAGE_READING = "image_reading"
+    CROSSING = "crossing"
+    PUNCTURES = "punctures"
+    TARGET = "target"
+    SKIN = "skin"
+    DEVICE = "device"
+    SIDE = "side"
+    PATIENT = "patient"
+    IMAGE = "image"
+    ERROR_MODEL = "error_model"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was judged, and how.
+
+    distance: clearance needle surface to structure surface, as an interval (None: no distance applies or none is known).
+    nearest_mm: the structure's nearest point; needle_mm: the axis point it is nearest to (LPS mm); at_depth_mm: its depth.
+    crossed_mm: length of the swept shaft inside the structure's voxels. remedy: the one step that would close the gap.
+    """
+
+    kind: FindingKind
+    verdict: Verdict
+    words: str
+    structure: str = ""
+    distance: Interval | None = None
+    required_mm: float | None = None
+    breach_probability: float | None = None
+    nearest_mm: tuple[float, float, float] | None = None
+    needle_mm: tuple[float, float, float] | None = None
+    at_depth_mm: float | None = None
+    crossed_mm: float = 0.0
+    source: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class PathSection:
+    """A stretch of the swept shaft inside one tissue: name ("unlabelled" where no label says), from, to (depth, mm), mean HU."""
+
+    structure: str
+    from_mm: float
+    to_mm: float
+    mean_hu: float | None = None
+
+
+@dataclass(frozen=True)
+class SafetyReport:
+    """All findings on one trajectory, the path through the tissues, and the verdict: the worst of the findings."""
+
+    findings: tuple[Finding, ...]
+    path: tuple[PathSection, ...] = ()
+    hit_probability: float | None = None
+    error_model: str = ""
+    error_model_source: str = ""
+    max_breach_probability: float | None = None
+    image_digest: str = ""
+    checked_on: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst finding; NOT_EVALUATED without findings, without a clearance, or without an error model."""
+        verdicts = [finding.verdict for finding in self.findings]
+        judged = any(finding.kind is FindingKind.CLEARANCE for finding in self.findings)
+        if not judged or not self.error_model:
+            verdicts.append(Verdict.NOT_EVALUATED)
+        return worst(verdicts)
+
+    def of(self, *verdicts: Verdict) -> tuple[Finding, ...]:
+        """The findings with one of these verdicts."""
+        return tuple(finding for finding in self.findings if finding.verdict in verdicts)
+
+    @property
+    def clearances(self) -> tuple[Finding, ...]:
+        """Clearance findings with a distance, nearest first."""
+        found = [f for f in self.findings if f.kind is FindingKind.CLEARANCE and f.distance is not None]
+        return tuple(sorted(found, key=lambda finding: finding.distance.low_mm if finding.distance else np.inf))
+
+    @property
+    def headline(self) -> str:
+        """Never a bare verdict: the smallest clearance, over how many structures, and how many things are open."""
+        nearest = self.clearances[0] if self.clearances else None
+        if nearest is not None and nearest.distance is not None:
+            imaged = (
+                f"Clear >= {max(nearest.distance.low_mm, 0):.1f} mm of all {len(self.clearances)} imaged structures"
+            )
+            if nearest.crossed_mm or nearest.distance.high_mm < 0:
+                imaged = f"Crosses {nearest.structure}"
+        else:
+            imaged = "No structure was measured"
+        not_imaged = sum(f.kind is FindingKind.NOT_IMAGED for f in self.findings)
+        gaps = [f for f in self.findings if f.verdict is not Verdict.PASS and f.kind is not FindingKind.NOT_IMAGED]
+        todo = f"{len(gaps)} thing{'s' if len(gaps) != 1 else ''} to do" if gaps else "nothing left to do"
+        return f"{imaged} - {not_imaged} not imaged - {todo}"

@@ -1,0 +1,57 @@
+"""What a plugin may bring: small protocols, met through entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.model.structure import Structure
+from navplan.model.volume import Volume
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Entry point group `navplan.segmenters`: an object or a class without arguments."""
+
+    name: str
+    description: str
+    modality: str
+
+    def segment(self, volume: Volume, image_id: str) -> list[Structure]:
+        """Structures found in an image; what was looked for and not found comes back as unknown."""
+        ...
+
+
+class PhantomPart(Protocol):
+    """One structure of a phantom: first voxel in the image, occupancy uint8 [i, j, k] of its own box."""
+
+    offset: tuple[int, int, int]
+    occupancy: NDArray[np.uint8]
+
+
+class PhantomResult(Protocol):
+    """What a phantom gives: plain arrays, an affine and the truth; voxels[i, j, k] HU, affine index -> LPS mm."""
+
+    voxels: NDArray[np.int16]
+    affine: NDArray[np.float64]
+    structures: Mapping[str, Any]
+    truth: dict[str, Any]
+    modality: str
+    patient_position: str
+
+
+@runtime_checkable
+class Phantom(Protocol):
+    """Entry point group `navplan.phantoms`: an object or a class without arguments."""
+
+    name: str
+    description: str
+
+    def make(
+        self, spacing_mm: tuple[float, float, float] = ..., orientation: str = ..., seed: int = ...
+    ) -> PhantomResult:
+        """The phantom on a grid of that spacing and orientation."""
+        ...

@@ -1,0 +1,122 @@
+"""A piece of anatomy: present, absent, or unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.errors import GeometryError, InputError
+from navplan.geometry.grid import Grid
+from navplan.model.anatomy import Anatomy, anatomy_of, side_of
+from navplan.model.volume import array_digest
+
+WORST_PLAUSIBLE_RESOLUTION_MM = (
+    3.0  # the coarsest grid that common whole-body segmenters work on (TotalSegmentator, fast)
+)
+
+
+class Presence(StrEnum):
+    """present: it has occupancy. absent: somebody looked and says so. unknown: all else, an empty label too."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """One structure in one image.
+
+    name: canonical lower-case words joined by "_" (rib_left_6).
+    occupancy: uint8 [i, j, k] on its OWN cropped grid; 0 outside, 255 full. Hard labels hold 0 and 255 only.
+    fractional: True only if every voxel that the structure touches has occupancy > 0.
+    evaluated_in: the region in which it was looked for (all voxels of this grid), not the box of its mask.
+    working_resolution_mm: (3,) per grid axis, the coarsest of spacing, slice thickness and the segmenter's own grid; None =
+    unknown, the worst plausible is then taken. boundary_sigma_mm: error of the outline, None = unknown.
+    stated_by, stated_on: who says "absent", and when (ISO 8601): required for ABSENT.
+    """
+
+    name: str
+    presence: Presence
+    occupancy: NDArray[np.uint8] | None = None
+    grid: Grid | None = None
+    fractional: bool = False
+    evaluated_in: Grid | None = None
+    image_id: str = ""
+    origin: str = ""
+    working_resolution_mm: tuple[float, float, float] | None = None
+    boundary_sigma_mm: float | None = None
+    boundary_source: str = ""
+    stated_by: str = ""
+    stated_on: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():
+            raise InputError(f"structure name {self.name!r}", "letters, digits and _ - .")
+        if self.presence is Presence.PRESENT:
+            if self.occupancy is None or self.grid is None or self.evaluated_in is None:
+                raise InputError(
+                    f"structure {self.name} said to be present without voxels, grid or region", "all three"
+                )
+            occupancy = np.asarray(self.occupancy)
+            if occupancy.dtype != np.uint8 or occupancy.shape != self.grid.shape:
+                raise GeometryError(
+                    f"{self.name}: occupancy {occupancy.dtype} {occupancy.shape} on {self.grid!r}",
+                    "uint8 of that shape",
+                )
+            if not occupancy.any():
+                raise InputError(
+                    f"structure {self.name} said to be present with no voxel", "at least one, or presence unknown"
+                )
+            view = occupancy.view()
+            view.flags.writeable = False
+            object.__setattr__(self, "occupancy", view)
+        elif self.occupancy is not None:
+            raise InputError(f"structure {self.name} said to be {self.presence} but given voxels", "no voxels")
+        if self.presence is Presence.ABSENT and not (self.stated_by and self.stated_on):
+            raise InputError(
+                f"structure {self.name} said to be absent by nobody",
+                "who looked, and when",
+                "Use --absent NAME --by WHO",
+            )
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """What the name means: kind of tissue, concept code, expected CT numbers."""
+        return anatomy_of(self.name)
+
+    @property
+    def side(self) -> str:
+        """ "left", "right" or "" for a midline or unpaired structure, from its name."""
+        return side_of(self.name)
+
+    @property
+    def resolution_mm(self) -> NDArray[np.float64]:
+        """(3,) the resolution it was made at; the worst plausible where unknown. Never finer than its grid."""
+        if self.grid is None:
+            raise InputError(f"the resolution of {self.name}, which is {self.presence}", "a present structure")
+        stated = self.working_resolution_mm
+        floor = np.full(3, WORST_PLAUSIBLE_RESOLUTION_MM) if stated is None and not self.fractional else np.zeros(3)
+        return np.maximum.reduce(
+            [self.grid.spacing_mm, floor, np.asarray(stated if stated is not None else (0, 0, 0), dtype=float)]
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of presence, resolution and occupancy."""
+        if self.occupancy is None or self.grid is None:
+            return f"{self.presence}:{self.stated_by}:{self.stated_on}"
+        return f"{self.presence}:{self.fractional}:{self.resolution_mm.tolist()}:" + array_digest(
+            self.occupancy, self.grid.affine
+        )
+
+    def voxel_centres_mm(self, mask: NDArray[Any] | None = None) -> NDArray[np.float64]:
+        """(N, 3) LPS centres of the voxels of `mask` (default: occupancy > 0), on the structure's own grid."""
+        if self.occupancy is None or self.grid is None:
+            return np.zeros((0, 3))
+        return self.grid.points_mm(np.argwhere(self.occupancy > 0 if mask is None else mask))
