@@ -28,7 +28,7 @@ contracts: packages $(READY)  ## Which floor may import which (import-linter)
 	$(BIN)/lint-imports
 
 docs: packages $(READY)  ## The documentation, into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pytest: test-packages $(READY)  ## The tests alone
 	LP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
