@@ -82,7 +82,7 @@ def test_a_planted_violation_breaks_its_contract(copy: Path, file: str, text: st
 
 
 def imported_names(file: Path) -> set[str]:
-    """Full names of the modules that a source file imports, at its top or inside functions; its own package left out."""
+    """Full names of the modules that a source file imports, at its top or inside functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
