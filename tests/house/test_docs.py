@@ -1,4 +1,4 @@
-"""Every Python block of the README and of the docs runs, in the order of its page; every relative link leads somewhere."""
+"""Every Python block of the README and of the docs runs, in its page's order; every relative link leads somewhere."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The set-up scripts on machines that this one is not: each is a folder of stand-in commands that comes first on the path."""
+"""The set-up scripts on machines that this one is not, each a folder of stand-in commands that is the whole path."""
 
 import os
 import shutil
@@ -71,7 +71,7 @@ class Machine:
         return [line for line in self.record.read_text().splitlines() if line.startswith("apt-get")]
 
 
-RUNTIME = "libegl1 libgl1 libx11-6 libxrender1 libpango-1.0-0 libpangoft2-1.0-0 fonts-dejavu-core".split()
+RUNTIME = ["libegl1", "libgl1", "libx11-6", "libxrender1", "libpango-1.0-0", "libpangoft2-1.0-0", "fonts-dejavu-core"]
 
 
 @pytest.fixture
