@@ -1,0 +1,1 @@
+"""Which ways lead to a target, and how safe each is."""
