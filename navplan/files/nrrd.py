@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import os
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import FileFormatError, InputError
+from navplan.errors import FileFormatError
+from navplan.files.whole_file import whole_file
 from navplan.geometry.conventions import lps_from_ras_affine
 from navplan.geometry.grid import Grid
 
@@ -55,7 +55,6 @@ def write_nrrd(path: str | Path, array_ijk: NDArray[Any], grid: Grid, header: di
     `header` becomes `key:=value` lines. Raises FileFormatError for a type that NRRD does not know or a shape that is
     not the grid's, InputError where the file cannot be written.
     """
-    path = Path(path)
     dtype = array_ijk.dtype
     if (
         dtype.newbyteorder("=") not in _WRITTEN_TYPES
@@ -90,18 +89,9 @@ def write_nrrd(path: str | Path, array_ijk: NDArray[Any], grid: Grid, header: di
         lines.append(f"{key}:=" + value.replace("\\", "\\\\").replace("\n", "\\n"))
     text = ("\n".join(lines) + "\n\n").encode("utf-8")
     little = array_ijk.astype(dtype.newbyteorder("<"), copy=False)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(text)
-            file.write(np.ascontiguousarray(little.T).data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}", "a folder that can be written to") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(text)
+        file.write(np.ascontiguousarray(little.T).data)
 
 
 def read_nrrd(path: str | Path, mmap: bool = False) -> tuple[NDArray[Any], Grid, dict[str, str]]:
