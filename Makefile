@@ -6,7 +6,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint types contracts docs pytest pictures constraints packages test-packages clean
+.PHONY: help demo test check lint types contracts docs pytest pictures constraints clean tools-packages packages test-packages
 
 help:  ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -18,16 +18,16 @@ test: test-packages check pytest  ## Everything: lint, types, contracts, docs an
 
 check: lint types contracts docs  ## All of it but the tests
 
-lint: packages $(READY)  ## Style and common mistakes (ruff)
+lint: $(READY)  ## Style and common mistakes (ruff)
 	$(BIN)/ruff check .
 
-types: packages $(READY)  ## Type checks (mypy)
+types: $(READY)  ## Type checks (mypy)
 	$(BIN)/mypy
 
-contracts: packages $(READY)  ## Which floor may import which (import-linter)
+contracts: $(READY)  ## Which floor may import which (import-linter)
 	$(BIN)/lint-imports
 
-docs: packages $(READY)  ## The documentation, into site/
+docs: $(READY)  ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pytest: test-packages $(READY)  ## The tests alone
@@ -42,12 +42,15 @@ constraints: $(READY)  ## Resolves constraints.txt anew, to the newest versions 
 clean:  ## Removes the environment and everything that was built
 	rm -rf .venv site build dist demo .coverage .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
+tools-packages:
+	@scripts/debian-packages tools
+
 packages:
 	@scripts/debian-packages run
 
 test-packages:
 	@scripts/debian-packages test
 
-$(READY): pyproject.toml constraints.txt scripts/make-venv scripts/choose-python | packages
+$(READY): pyproject.toml constraints.txt scripts/make-venv scripts/choose-python | tools-packages
 	@scripts/make-venv
 	@touch $@

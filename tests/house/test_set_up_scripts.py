@@ -100,6 +100,14 @@ def test_neither_root_nor_sudo_names_exactly_what_is_missing_and_stops(machine: 
     assert machine.installed() == []
 
 
+def test_tools_need_no_package_but_a_python_that_makes_environments(machine: Machine) -> None:
+    assert machine.run("debian-packages", "tools").returncode == 0
+    machine.has_python(11, venv=False)
+    done = machine.run("debian-packages", "tools")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0].endswith(": python3.11-venv")
+
+
 def test_sudo_that_would_ask_for_a_password_without_a_terminal_is_no_sudo(machine: Machine) -> None:
     machine.has("sudo", "exit 1")
     done = machine.run("debian-packages", "run")
