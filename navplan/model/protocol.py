@@ -12,6 +12,11 @@ from navplan.model.error_model import ErrorModel
 UNSOURCED = "unsourced"
 
 
+def is_unsourced(source: str) -> bool:
+    """Whether a number, or a part of it, has no published source: its source says "unsourced"."""
+    return UNSOURCED in source
+
+
 class Need(StrEnum):
     """optional: judged where it is in the case. required: unknown means NOT_EVALUATED. not_imaged: no image shows it, at best WARN."""
 
@@ -31,7 +36,7 @@ class HardLimit:
     """Never closer than min_clearance_mm (surface of the needle to surface of the structure), along the whole swept shaft.
 
     structure: a pattern (rib_*, lung_*_{other}); needs: what happens when the case does not know it.
-    examples: names that the user may state absent when `structure` is a pattern and nothing in the case fits it.
+    source belongs to the number and to the rule that the structure is kept clear of; note is for a person.
     """
 
     structure: str
@@ -116,11 +121,13 @@ class ProcedureProtocol:
     views: tuple[ViewRequest, ...] = ()
     entry_not_on: tuple[str, ...] = ()
     pleura_punctures_max: int | None = None
+    pleura_punctures_source: str = ""
     sided: bool = False
     modality: str = "CT"
     checklist: tuple[str, ...] = ()
     bleeding_risk: BleedingRisk | None = None
     provenance: str = ""
+    notes: tuple[str, ...] = ()
     plugin: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -142,6 +149,14 @@ class ProcedureProtocol:
                     f"protocol {self.id}, {soft.metric}: ideal {soft.ideal}, limit {soft.limit}",
                     "two values, a weight >= 0, a source",
                 )
+        if self.pleura_punctures_max is not None and (
+            self.pleura_punctures_max < 0 or not self.pleura_punctures_source
+        ):
+            raise InputError(
+                f"protocol {self.id}: pleura_punctures_max {self.pleura_punctures_max},"
+                f" source {self.pleura_punctures_source!r}",
+                "0 or more, and a pleura_punctures_source",
+            )
         if not 0 < self.max_breach_probability.value < 1:
             raise InputError(
                 f"protocol {self.id}: breach probability {self.max_breach_probability.value}", "between 0 and 1"
