@@ -1,0 +1,173 @@
+"""Protocols and devices from TOML files.
+
+The words of a file are the fields of the dataclasses in navplan.model: no second model. What is not known there is
+refused, and so is a number without a source: "unsourced" is a source that may be written, silence is not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Protocol, TypeVar, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from navplan.errors import FileFormatError, InputError
+from navplan.model.device import Device
+from navplan.model.protocol import ProcedureProtocol
+
+LARGEST_FILE_BYTES = 1_000_000
+_SET_BY_NAVPLAN = {"plugin"}
+_OWN_SOURCE = {"pleura_punctures_max": "pleura_punctures_source"}
+_Anything = TypeVar("_Anything")
+
+
+class Readable(Protocol):
+    """A file on disk or inside an installed package."""
+
+    @property
+    def name(self) -> str:
+        """Its name without the folder."""
+        ...
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class DeviceList:
+    """What a devices file holds: [[devices]] tables."""
+
+    devices: tuple[Device, ...]
+
+
+def read_protocol(path: Path | Readable, plugin: str = "") -> ProcedureProtocol:
+    """The protocol of one file. Raises FileFormatError or InputError naming the file and the key."""
+    return protocol_from_toml(_text_of(path), str(path), plugin)
+
+
+def protocol_from_toml(text: str, named: str, plugin: str = "") -> ProcedureProtocol:
+    """The protocol of a TOML text; `named` stands for it in messages, `plugin` is kept as its origin."""
+    return replace(_read(text, named, ProcedureProtocol), plugin=plugin)
+
+
+def read_devices(path: Path | Readable) -> tuple[Device, ...]:
+    """The devices of one file, in its order. Raises FileFormatError or InputError naming the file and the key."""
+    return devices_from_toml(_text_of(path), str(path))
+
+
+def devices_from_toml(text: str, named: str) -> tuple[Device, ...]:
+    """The devices of a TOML text with [[devices]] tables."""
+    devices = _read(text, named, DeviceList).devices
+    ids = [device.id for device in devices]
+    twice = sorted({id for id in ids if ids.count(id) > 1})
+    if twice or not devices:
+        raise InputError(
+            f"{named}: " + (f"the id {', '.join(twice)} twice" if twice else "no device"), "one id a device"
+        )
+    return devices
+
+
+def _text_of(path: Path | Readable) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}", "a TOML file that can be read") from error
+    if len(content) > LARGEST_FILE_BYTES:
+        raise FileFormatError(f"{path}: {len(content)} bytes", f"a TOML file of at most {LARGEST_FILE_BYTES} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{path}: not text in UTF-8 ({error.reason})", "a TOML file in UTF-8") from error
+
+
+def _read(text: str, named: str, kind: type[_Anything]) -> _Anything:
+    try:
+        data = tomllib.loads(text.replace("\r\n", "\n"))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise FileFormatError(f"{named}: no valid TOML ({error})", "a TOML file") from error
+    _refuse_unknown_keys(data, kind, named, "")
+    _refuse_numbers_without_source(data, named, "")
+    try:
+        return _adapter(kind).validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise InputError(f"{named}: {_words_of(error)}", "the fields of docs/protocols.md, each of its type") from error
+    except InputError as error:
+        raise type(error)(f"{named}: {error.received}", error.expected, error.remedy) from error
+
+
+@cache
+def _adapter(kind: type[_Anything]) -> TypeAdapter[_Anything]:
+    return TypeAdapter(kind)
+
+
+def _words_of(error: ValidationError) -> str:
+    """The first few faults as `key: what is wrong`."""
+    faults = [f"{_key(*fault['loc'])}: {fault['msg'][:1].lower()}{fault['msg'][1:]}" for fault in error.errors()]
+    return "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
+
+
+def _key(*steps: str | int) -> str:
+    """hard[3].source, counted from 1 as a person counts the tables of a file."""
+    return "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+
+
+def _dataclass_of(hint: Any) -> Any:
+    """The dataclass inside `tuple[X, ...]`, `X | None` or X, or None."""
+    if is_dataclass(hint):
+        return hint
+    if isinstance(hint, UnionType) or get_args(hint):
+        return next((found for part in get_args(hint) if (found := _dataclass_of(part)) is not None), None)
+    return None
+
+
+def _refuse_unknown_keys(data: Any, kind: Any, named: str, at: str) -> None:
+    if isinstance(data, list):
+        for index, part in enumerate(data):
+            _refuse_unknown_keys(part, kind, named, f"{at}[{index + 1}]")
+    elif isinstance(data, dict) and kind is not None:
+        known = {field.name for field in fields(kind)} - _SET_BY_NAVPLAN
+        hints = get_type_hints(kind)
+        for key, value in data.items():
+            where = f"{at}.{key}" if at else key
+            if key not in known:
+                raise InputError(f"{named}: {where} is no field", f"one of {', '.join(sorted(known))}")
+            _refuse_unknown_keys(value, _dataclass_of(hints[key]), named, where)
+
+
+def _refuse_numbers_without_source(data: Any, named: str, at: str) -> None:
+    """Every table that holds a number holds its source too; NaN, infinity and dates are refused."""
+    if isinstance(data, list):
+        for index, part in enumerate(data):
+            _refuse_numbers_without_source(part, named, f"{at}[{index + 1}]")
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            where = f"{at}.{key}" if at else key
+            source = _OWN_SOURCE.get(key, "source")
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                _refuse_not_finite(value, named, where)
+                stated = data.get(source)
+                if not (isinstance(stated, str) and stated.strip()):
+                    raise InputError(
+                        f"{named}: {where} = {value} without a {source}",
+                        f'{source} = "where the number comes from"',
+                        'Write "unsourced" where nobody has published it',
+                    )
+            _refuse_numbers_without_source(value, named, where)
+    elif isinstance(data, float):
+        _refuse_not_finite(data, named, at)
+    elif not isinstance(data, (str, int, bool)):
+        raise InputError(
+            f"{named}: {at} is a {type(data).__name__}", "text, a number, true or false, a list or a table"
+        )
+
+
+def _refuse_not_finite(value: float, named: str, at: str) -> None:
+    if not math.isfinite(value):
+        raise InputError(f"{named}: {at} = {value}", "a finite number")
