@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, Protocol, TypeVar, get_args, get_type_hints
+from typing import Any, Protocol, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,7 +24,6 @@ from navplan.model.protocol import ProcedureProtocol
 LARGEST_FILE_BYTES = 1_000_000
 _SET_BY_NAVPLAN = {"plugin"}
 _OWN_SOURCE = {"pleura_punctures_max": "pleura_punctures_source"}
-_Anything = TypeVar("_Anything")
 
 
 class Readable(Protocol):
@@ -54,7 +53,8 @@ def read_protocol(path: Path | Readable, plugin: str = "") -> ProcedureProtocol:
 
 def protocol_from_toml(text: str, named: str, plugin: str = "") -> ProcedureProtocol:
     """The protocol of a TOML text; `named` stands for it in messages, `plugin` is kept as its origin."""
-    return replace(_read(text, named, ProcedureProtocol), plugin=plugin)
+    protocol: ProcedureProtocol = _read(text, named, ProcedureProtocol)
+    return replace(protocol, plugin=plugin)
 
 
 def read_devices(path: Path | Readable) -> tuple[Device, ...]:
@@ -64,7 +64,7 @@ def read_devices(path: Path | Readable) -> tuple[Device, ...]:
 
 def devices_from_toml(text: str, named: str) -> tuple[Device, ...]:
     """The devices of a TOML text with [[devices]] tables."""
-    devices = _read(text, named, DeviceList).devices
+    devices: tuple[Device, ...] = _read(text, named, DeviceList).devices
     ids = [device.id for device in devices]
     twice = sorted({id for id in ids if ids.count(id) > 1})
     if twice or not devices:
@@ -87,7 +87,7 @@ def _text_of(path: Path | Readable) -> str:
         raise FileFormatError(f"{path}: not text in UTF-8 ({error.reason})", "a TOML file in UTF-8") from error
 
 
-def _read(text: str, named: str, kind: type[_Anything]) -> _Anything:
+def _read(text: str, named: str, kind: type[Any]) -> Any:
     try:
         data = tomllib.loads(text.replace("\r\n", "\n"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -97,13 +97,15 @@ def _read(text: str, named: str, kind: type[_Anything]) -> _Anything:
     try:
         return _adapter(kind).validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        raise InputError(f"{named}: {_words_of(error)}", "the fields of docs/protocols.md, each of its type") from error
+        raise InputError(
+            f"{named}: {_words_of(error)}", "the fields of navplan.model.protocol and device, each of its type"
+        ) from error
     except InputError as error:
         raise type(error)(f"{named}: {error.received}", error.expected, error.remedy) from error
 
 
 @cache
-def _adapter(kind: type[_Anything]) -> TypeAdapter[_Anything]:
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

@@ -18,7 +18,10 @@ def is_unsourced(source: str) -> bool:
 
 
 class Need(StrEnum):
-    """optional: judged where it is in the case. required: unknown means NOT_EVALUATED. not_imaged: no image shows it, at best WARN."""
+    """optional: judged where it is in the case. required: unknown means NOT_EVALUATED.
+
+    not_imaged: no image shows it, at best WARN.
+    """
 
     OPTIONAL = "optional"
     REQUIRED = "required"
@@ -26,14 +29,17 @@ class Need(StrEnum):
 
 
 def fits(name: str, pattern: str, side: str = "") -> bool:
-    """Whether a structure's name fits a pattern; `{side}` stands for the side of the procedure, `{other}` for the other."""
+    """Whether a structure's name fits a pattern.
+
+    `{side}` stands for the side of the procedure, `{other}` for the other one; where no side is given, for any.
+    """
     other = {"left": "right", "right": "left"}.get(side, "*")
     return fnmatchcase(name, pattern.replace("{side}", side or "*").replace("{other}", other))
 
 
 @dataclass(frozen=True)
 class HardLimit:
-    """Never closer than min_clearance_mm (surface of the needle to surface of the structure), along the whole swept shaft.
+    """Never closer than min_clearance_mm (surface of the needle to that of the structure), along the whole swept shaft.
 
     structure: a pattern (rib_*, lung_*_{other}); needs: what happens when the case does not know it.
     source belongs to the number and to the rule that the structure is kept clear of; note is for a person.
@@ -57,7 +63,7 @@ class PassThrough:
 
 @dataclass(frozen=True)
 class SoftCriterion:
-    """A wish: metric (a name of planning/criteria), the ideal value, the value at which nothing is left to lose, weight.
+    """A wish: metric (a name of planning/criteria), the ideal value, the value at which nothing is left to lose.
 
     Desirability falls from 1 at `ideal` to 0 at `limit`, linearly; which of the two is larger gives the direction.
     """
