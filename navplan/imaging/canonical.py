@@ -1,0 +1,127 @@
+"""The same image with its array axes ordered and turned to point left, posterior and superior, and a coarser working grid.
+
+What is computed in this order does not depend on how a file happened to store the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
+
+from navplan.geometry.grid import Grid
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CanonicalOrder:
+    """How to turn an array [i, j, k] into [towards left, towards posterior, towards superior] and back.
+
+    order[n] is the array axis that lies closest to LPS axis n; flipped[n] says that it runs the other way.
+    """
+
+    order: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+
+    @staticmethod
+    def of(grid: Grid) -> CanonicalOrder:
+        """The order for a grid of any orientation: the assignment of axes with the largest sum of |cosines|."""
+        _, columns = linear_sum_assignment(-np.abs(grid.axes))
+        order = (int(columns[0]), int(columns[1]), int(columns[2]))
+        left, posterior, superior = (bool(grid.axes[axis, order[axis]] < 0) for axis in range(3))
+        return CanonicalOrder(order, (left, posterior, superior))
+
+    @property
+    def _turned(self) -> tuple[slice, slice, slice]:
+        first, second, third = (slice(None, None, -1 if flipped else 1) for flipped in self.flipped)
+        return first, second, third
+
+    def apply(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """voxels[i, j, k] in canonical order, the first axis fastest in memory; a view where that is so already."""
+        return np.asfortranarray(voxels.transpose(self.order)[self._turned])
+
+    def undo(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """A view of an array in canonical order as [i, j, k]."""
+        return voxels[self._turned].transpose(np.argsort(self.order))
+
+    def spacing_mm(self, grid: Grid) -> tuple[float, float, float]:
+        """Spacing along the canonical axes."""
+        left, posterior, superior = (float(grid.spacing_mm[axis]) for axis in self.order)
+        return left, posterior, superior
+
+
+def working_factors(spacing_mm: tuple[float, float, float], at_most_mm: float) -> tuple[int, int, int]:
+    """How many voxels along each axis make one of the working grid, whose spacing stays <= at_most_mm where it can."""
+    left, posterior, superior = (max(1, int(at_most_mm / spacing)) for spacing in spacing_mm)
+    return left, posterior, superior
+
+
+def coarser(voxels: NDArray[Any], factors: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Means over blocks of `factors` voxels, float32; a last block that is cut is padded with its edge."""
+    turned = voxels.T  # the slowest axis first, as images lie in memory
+    for axis, factor in enumerate(factors[::-1]):
+        if factor > 1:
+            missing = -turned.shape[axis] % factor
+            if missing:
+                turned = np.pad(turned, [(0, missing if n == axis else 0) for n in range(3)], mode="edge")
+            sums = turned[_every(axis, 0, factor)].astype(np.float32)
+            for offset in range(1, factor):
+                sums += turned[_every(axis, offset, factor)]
+            turned = sums / np.float32(factor)
+    return np.asarray(turned, dtype=np.float32).T
+
+
+def _every(axis: int, first: int, step: int) -> tuple[slice, slice, slice]:
+    pick = [slice(None)] * 3
+    pick[axis] = slice(first, None, step)
+    return pick[0], pick[1], pick[2]
+
+
+def finer(mask: NDArray[Any], factors: tuple[int, int, int], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A working-grid array on the full grid of `shape`: every voxel takes the value of its block."""
+    turned = mask.T
+    for axis, factor in enumerate(factors[::-1]):
+        if factor > 1:
+            turned = np.repeat(turned, factor, axis=axis)
+    return turned.T[: shape[0], : shape[1], : shape[2]]
+
+
+def labelled(mask: Mask, structure: Mask | None = None) -> tuple[NDArray[np.int32], int]:
+    """Connected parts of a mask (faces touch, or by `structure`), numbered from 1, and how many there are."""
+    labels, count = ndimage.label(mask.T, structure=None if structure is None else structure.T)
+    return np.asarray(labels.T), int(count)
+
+
+def _ball_voxels(radius_mm: float, spacing_mm: tuple[float, float, float]) -> list[int]:
+    return [int(radius_mm / spacing + 1e-6) for spacing in spacing_mm]
+
+
+def dilated(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Grown by a ball of radius_mm (whole voxels, rounded down along each axis)."""
+    return _grown_or_shrunk(mask, radius_mm, spacing_mm, shrink=False)
+
+
+def eroded(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Shrunk by a ball of radius_mm; beyond the array the mask is taken to go on."""
+    return _grown_or_shrunk(mask, radius_mm, spacing_mm, shrink=True)
+
+
+def closed(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Dilated, then eroded: gaps narrower than twice radius_mm are filled, at the array's edge too."""
+    return eroded(dilated(mask, radius_mm, spacing_mm), radius_mm, spacing_mm)
+
+
+def _grown_or_shrunk(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float], shrink: bool) -> Mask:
+    radius = _ball_voxels(radius_mm, spacing_mm)
+    if not any(radius) or not mask.any():
+        return mask
+    image = sitk.GetImageFromArray(np.ascontiguousarray(mask.T, dtype=np.uint8))  # its first axis is ours, too
+    change = sitk.BinaryErode if shrink else sitk.BinaryDilate
+    found = change(image, radius, sitk.sitkBall, 0.0, 1.0, shrink)
+    return np.asarray(sitk.GetArrayFromImage(found).view(bool).T)
