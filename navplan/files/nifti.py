@@ -1,7 +1,8 @@
 """NIfTI-1 and NIfTI-2 files (.nii, .nii.gz): read strictly, affine in LPS; written as NIfTI-1.
 
 Format: nifti1.h and nifti2.h of the NIfTI Data Format Working Group. Their world is RAS mm; index (0, 0, 0) is a
-voxel's centre. The header is read here and not by SimpleITK, which makes a sheared or damaged affine orthogonal without a word.
+voxel's centre. The header is read here and not by SimpleITK, which makes a sheared or damaged affine orthogonal
+without a word.
 """
 
 from __future__ import annotations
