@@ -18,8 +18,8 @@ from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 
 HEADER_TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate",
-    "AcquisitionDateTime", "AcquisitionTime", "SeriesTime", "StudyTime", "ContentTime", "SeriesDescription",
+    "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "StudyDate", "SeriesDate", "AcquisitionDate",
+    "ContentDate", "AcquisitionDateTime", "AcquisitionTime", "SeriesTime", "StudyTime", "ContentTime", "SeriesDescription",
     "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "ContrastBolusAgent", "SliceThickness",
     "ConvolutionKernel", "PatientPosition", "StudyInstanceUID", "SeriesInstanceUID", "ImagePositionPatient",
     "ImageOrientationPatient", "FrameOfReferenceUID", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames",

@@ -31,27 +31,9 @@ MULTI_FRAME = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{tail}" for tail in ("2.1", "2.2", "4.1", "4.3", "4.4", "128.1", "130")
 )  # fmt: skip
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
-NEVER_DICOM = frozenset(
-    [
-        ".txt",
-        ".json",
-        ".xml",
-        ".csv",
-        ".tsv",
-        ".pdf",
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".gif",
-        ".md",
-        ".html",
-        ".log",
-        ".py",
-        ".zip",
-        ".gz",
-        ".toml",
-    ]
-)
+NEVER_DICOM = frozenset((
+    ".txt", ".json", ".xml", ".csv", ".tsv", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".md", ".html", ".log", ".zip", ".gz",
+))  # fmt: skip
 FILL_HU = -2048
 
 

@@ -88,13 +88,6 @@ def _check_alike(slices: Sequence[SlicePlacement]) -> None:
     if len(sizes) > 1:
         listed = ", ".join(f"{columns}x{rows}" for rows, columns in sorted(sizes))
         raise GeometryError(f"slices of several sizes ({listed})", "one size")
-    spacings = np.array([one.spacing_mm for one in slices])
-    if (
-        not np.isfinite(spacings).all()
-        or spacings.min() <= 0
-        or np.ptp(spacings, 0).max() > SAME_SPACING * spacings.max()
-    ):
-        raise GeometryError(f"pixel spacings from {spacings.min():g} to {spacings.max():g} mm", "one positive spacing")
     directions = np.array([(*one.row_direction, *one.column_direction) for one in slices])
     positions = np.array([one.position_mm for one in slices])
     lengths = np.linalg.norm(directions.reshape(-1, 3), axis=1)
@@ -110,6 +103,10 @@ def _check_alike(slices: Sequence[SlicePlacement]) -> None:
             "parallel slices",
             f"Split the series by orientation; the first slice has {np.round(_directions(first), 3).tolist()}",
         )
+    spacings = np.array([one.spacing_mm for one in slices])
+    alike = np.ptp(spacings, axis=0).max() <= SAME_SPACING * spacings.max()
+    if not np.isfinite(spacings).all() or spacings.min() <= 0 or not alike:
+        raise GeometryError(f"pixel spacings from {spacings.min():g} to {spacings.max():g} mm", "one positive spacing")
 
 
 def _directions(placement: SlicePlacement) -> tuple[float, ...]:
@@ -120,9 +117,7 @@ def _check_even(positions: NDArray[np.float64], heights: NDArray[np.float64]) ->
     gaps = np.diff(heights)
     together = int(np.count_nonzero(gaps < SAME_PLACE_MM))
     if together == len(gaps):
-        raise GeometryError(
-            f"{len(heights)} slices all at one place", "slices one above the other: this is not a volume"
-        )
+        raise GeometryError(f"{len(heights)} slices all at one place", "a volume: slices one above the other")
     if together:
         raise GeometryError(
             f"{together} slices at a place that another slice has",
@@ -140,7 +135,7 @@ def _check_even(positions: NDArray[np.float64], heights: NDArray[np.float64]) ->
     if np.abs(multiples - np.round(multiples)).max() < 0.1 and round(multiples.max()) > 1:
         missing = int(np.round(multiples).sum()) - len(gaps)
         raise GeometryError(
-            f"{missing} missing slice{'s' if missing > 1 else ''}: gaps of {least:.3g} mm, but {gaps.max():.3g} mm {place}",
+            f"{missing} missing slice{'s' * (missing > 1)}: gaps of {least:.3g} mm, but {gaps.max():.3g} mm {place}",
             "every slice of the series",
             "Export the series again, complete",
         )
