@@ -10,7 +10,6 @@ import json
 import math
 import tomllib
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Protocol, get_args, get_type_hints
@@ -95,7 +94,7 @@ def _read(text: str, named: str, kind: type[Any]) -> Any:
     _refuse_unknown_keys(data, kind, named, "")
     _refuse_numbers_without_source(data, named, "")
     try:
-        return _adapter(kind).validate_json(json.dumps(data), strict=True)
+        return _ADAPTERS[kind].validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise InputError(
             f"{named}: {_words_of(error)}", "the fields of navplan.model.protocol and device, each of its type"
@@ -104,9 +103,7 @@ def _read(text: str, named: str, kind: type[Any]) -> Any:
         raise type(error)(f"{named}: {error.received}", error.expected, error.remedy) from error
 
 
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (ProcedureProtocol, DeviceList)}
 
 
 def _words_of(error: ValidationError) -> str:

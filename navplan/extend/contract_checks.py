@@ -1,0 +1,189 @@
+"""One line gives a plugin its test.
+
+    check_data_plugin("my_package")      check_segmenter(MySegmenter)      check_phantom(MyPhantom)
+
+Each raises InputError with the reason at the first thing that a plugin may not do.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from importlib.resources import files
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from navplan.errors import InputError
+from navplan.extend import registry
+from navplan.files.protocol_toml import read_devices, read_protocol
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
+from navplan.geometry.grid import Grid
+from navplan.model.anatomy import Tissue, anatomy_of
+from navplan.model.device import Device
+from navplan.model.protocol import Need, ProcedureProtocol
+from navplan.model.seams import Phantom, Segmenter
+from navplan.model.structure import Presence, Structure
+from navplan.model.volume import Volume
+from navplan.planning.criteria import METRICS
+
+NEVER_SKIPPED = ("rib_left_6", "vertebrae_T12", "bone", "metal", "implant_hip")  # bone and metal: hard unless named
+
+
+def check_data_plugin(package: str | ModuleType) -> tuple[tuple[ProcedureProtocol, ...], tuple[Device, ...]]:
+    """Read every protocol and device of a data package and judge them; gives what was read.
+
+    Raises InputError: a file that cannot be read, an id given twice, a protocol whose device nobody brings, an unknown
+    metric or patient position, bone or metal that may be crossed without being named, a rule without effect.
+    """
+    module = import_module(package) if isinstance(package, str) else package
+    name = module.__name__
+    protocols = tuple(read_protocol(file, plugin=name) for file in _toml_files(module, "protocols"))
+    devices = tuple(device for file in _toml_files(module, "devices") for device in read_devices(file))
+    if not protocols and not devices:
+        raise InputError(f"{name} brings nothing", "protocols/*.toml or devices/*.toml inside the package")
+    for kind, ids in (("protocol", [p.id for p in protocols]), ("device", [d.id for d in devices])):
+        twice = sorted({id for id in ids if ids.count(id) > 1})
+        if twice:
+            raise InputError(f"{name}: {kind} {', '.join(twice)} twice", "ids that are given once")
+    known = {device.id for device in devices} | set(registry.devices())
+    for protocol in protocols:
+        _check_protocol(protocol, known)
+    return protocols, devices
+
+
+def _toml_files(module: ModuleType, folder: str) -> list[Any]:
+    inside = files(module) / folder
+    found = [file for file in inside.iterdir() if file.name.endswith(".toml")] if inside.is_dir() else []
+    return sorted(found, key=lambda file: file.name)
+
+
+def _check_protocol(protocol: ProcedureProtocol, devices: set[str]) -> None:
+    at = f"protocol {protocol.id}"
+    missing = [id for id in protocol.devices if id not in devices]
+    if missing or not protocol.devices:
+        raise InputError(
+            f"{at}: device {', '.join(missing) or 'none'}", f"one of {', '.join(sorted(devices)) or 'none'}"
+        )
+    unknown = [soft.metric for soft in protocol.soft if soft.metric not in METRICS]
+    if unknown:
+        raise InputError(f"{at}: metric {', '.join(unknown)}", f"one of {', '.join(METRICS)}")
+    strange = [where for where in protocol.patient_positions if where not in DOWN_BY_PATIENT_POSITION]
+    if strange or not protocol.patient_positions:
+        raise InputError(f"{at}: patient position {strange}", f"some of {' '.join(DOWN_BY_PATIENT_POSITION)}")
+    for rules in ([rule.structure for rule in protocol.hard], [rule.structure for rule in protocol.pass_through]):
+        twice = sorted({pattern for pattern in rules if rules.count(pattern) > 1})
+        if twice:
+            raise InputError(f"{at}: {', '.join(twice)} twice", "one rule a pattern")
+    limited = {limit.structure for limit in protocol.hard if limit.needs is not Need.NOT_IMAGED}
+    for rule in protocol.pass_through:
+        if rule.structure in limited:
+            raise InputError(f"{at}: {rule.structure} both hard and to be crossed", "one of the two: hard would win")
+        if not rule.structure.strip("*?"):
+            raise InputError(f"{at}: pass_through {rule.structure!r}", "a name: everything can't be crossed")
+    for side in ("left", "right"):
+        for name in NEVER_SKIPPED:
+            rule_there = protocol.may_cross(name, side)
+            if rule_there and anatomy_of(rule_there.structure).tissue not in (Tissue.BONE, Tissue.IMPLANT):
+                raise InputError(
+                    f"{at}: {rule_there.structure} lets the needle through {name}",
+                    "bone and metal crossed by name only",
+                )
+
+
+def check_segmenter(segmenter: Any) -> list[Structure]:
+    """Run a segmenter on a small image and judge what it gives; gives the structures.
+
+    Raises InputError: a part of the seam is missing, the image was changed, a structure belongs to another image, has a
+    region that is not the image's, a grid outside it, or no origin, or one name is given twice.
+    """
+    made = segmenter() if isinstance(segmenter, type) else segmenter
+    name = _part_of_seam(made, Segmenter)
+    if not made.modality:
+        raise InputError(f"segmenter {name} without a modality", 'the modality that it reads, "CT"')
+    volume = _small_image(made.modality)
+    before = volume.digest
+    found = made.segment(volume, "check")
+    if Volume(volume.voxels, volume.grid).digest != before:
+        raise InputError(f"segmenter {name} changed the image", "an image that is left as it is")
+    if not isinstance(found, list) or not all(isinstance(structure, Structure) for structure in found):
+        raise InputError(f"segmenter {name} gave {type(found).__name__}", "a list of Structure")
+    names = [structure.name for structure in found]
+    if len(set(names)) != len(names):
+        raise InputError(f"segmenter {name} gave a name twice: {', '.join(names)}", "names that are given once")
+    for structure in found:
+        _check_structure(structure, volume.grid, f"segmenter {name}, {structure.name}")
+    return found
+
+
+def _check_structure(structure: Structure, grid: Grid, at: str) -> None:
+    if structure.image_id != "check":
+        raise InputError(f"{at}: image {structure.image_id!r}", "the image_id that was handed over")
+    if not structure.origin:
+        raise InputError(f"{at}: no origin", "the segmenter's name and version")
+    if structure.presence is Presence.ABSENT:
+        raise InputError(f"{at}: absent", "present or unknown: only a person, by name, states that something is absent")
+    if structure.presence is Presence.PRESENT:
+        assert structure.grid is not None and structure.evaluated_in is not None
+        if not grid.contains(structure.grid.corners_mm(), -0.01).all():
+            raise InputError(f"{at}: voxels outside the image", "a grid inside the image's")
+        if structure.evaluated_in.frame_uid != grid.frame_uid:
+            raise InputError(f"{at}: another frame of reference", "the image's, in evaluated_in")
+
+
+def check_phantom(phantom: Any, spacing_mm: tuple[float, float, float] = (6.0, 6.0, 6.0)) -> Any:
+    """Make a phantom coarsely, twice, and judge what it gives; gives the result.
+
+    Raises InputError: a part of the seam is missing, voxels that are no int16 CT numbers, an affine that is no grid, an
+    occupancy outside the image, a truth that is no plain data, or another result from the same seed.
+    """
+    made = phantom() if isinstance(phantom, type) else phantom
+    at = f"phantom {_part_of_seam(made, Phantom)}"
+    first, again = (made.make(spacing_mm=spacing_mm, seed=1) for _ in range(2))
+    voxels = np.asarray(first.voxels)
+    if voxels.dtype != np.int16 or voxels.ndim != 3:
+        raise InputError(f"{at}: voxels {voxels.dtype} {voxels.shape}", "int16 CT numbers [i, j, k]")
+    Grid(first.affine, voxels.shape)
+    if not np.array_equal(voxels, again.voxels):
+        raise InputError(f"{at}: two results from one seed", "the same image from the same seed")
+    if first.patient_position not in DOWN_BY_PATIENT_POSITION:
+        raise InputError(f"{at}: patient position {first.patient_position!r}", " ".join(DOWN_BY_PATIENT_POSITION))
+    if not first.structures:
+        raise InputError(f"{at} without structures", "at least one")
+    for name, part in first.structures.items():
+        occupancy, offset = np.asarray(part.occupancy), np.asarray(part.offset)
+        if occupancy.dtype != np.uint8 or occupancy.ndim != 3:
+            raise InputError(f"{at}, {name}: occupancy {occupancy.dtype} {occupancy.shape}", "uint8 [i, j, k]")
+        if (offset < 0).any() or (offset + occupancy.shape > voxels.shape).any():
+            raise InputError(f"{at}, {name}: box {offset.tolist()} + {occupancy.shape}", f"inside {voxels.shape}")
+    try:
+        json.dumps(first.truth, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{at}: truth can't be written as JSON: {error}", "plain numbers, texts, lists, dicts"
+        ) from error
+    return first
+
+
+def _part_of_seam(made: Any, seam: Any) -> str:
+    methods = {part for part, value in vars(seam).items() if callable(value) and not part.startswith("_")}
+    missing = [part for part in sorted(methods | set(seam.__annotations__)) if not hasattr(made, part)]
+    if missing:
+        raise InputError(
+            f"{type(made).__name__} without {', '.join(missing)}", f"all of navplan.model.seams.{seam.__name__}"
+        )
+    if not (isinstance(made.name, str) and made.name and isinstance(made.description, str) and made.description):
+        raise InputError(f"{type(made).__name__} without a name or a description", "both, as text")
+    return made.name
+
+
+def _small_image(modality: str) -> Volume:
+    """A cube of soft tissue in air, with something dense and something airy in it, on a grid of 4 x 4 x 5 mm."""
+    voxels = np.full((32, 28, 24), -1000, dtype=np.int16)
+    voxels[4:28, 4:24, 2:22] = 40
+    voxels[8:14, 8:18, 4:20] = -800
+    voxels[18:22, 10:14, 2:22] = 700
+    affine = np.diag([4.0, 4.0, 5.0, 1.0])
+    affine[:3, 3] = (-60.0, -50.0, 100.0)
+    return Volume(voxels, Grid(affine, (32, 28, 24), "1.2.3"), modality)
