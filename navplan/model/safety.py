@@ -69,7 +69,8 @@ class Finding:
 
     distance: clearance needle surface to structure surface, as an interval (None: no distance applies or none is known).
     nearest_mm: the structure's nearest point; needle_mm: the axis point it is nearest to (LPS mm); at_depth_mm: its depth.
-    crossed_mm: length of the swept shaft inside the structure's voxels. remedy: the one step that would close the gap.
+    crossed_mm: length of the swept shaft inside the structure's voxels. remedy: the one step that would close the gap; gap: the
+    gap in a few words, the same for all findings that the same step closes.
     """
 
     kind: FindingKind
@@ -85,6 +86,17 @@ class Finding:
     crossed_mm: float = 0.0
     source: str = ""
     remedy: str = ""
+    gap: str = ""
+
+
+@dataclass(frozen=True)
+class OpenItem:
+    """One thing to do before a way may be trusted: what is open, the step that closes it, and the findings behind it."""
+
+    words: str
+    remedy: str
+    verdict: Verdict
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -142,6 +154,33 @@ class SafetyReport:
         else:
             imaged = "No structure was measured"
         not_imaged = sum(f.kind is FindingKind.NOT_IMAGED for f in self.findings)
-        gaps = [f for f in self.findings if f.verdict is not Verdict.PASS and f.kind is not FindingKind.NOT_IMAGED]
-        todo = f"{len(gaps)} thing{'s' if len(gaps) != 1 else ''} to do" if gaps else "nothing left to do"
+        count = len(self.open_items)
+        todo = f"{count} thing{'s' if count != 1 else ''} to do" if count else "nothing left to do"
         return f"{imaged} - {not_imaged} not imaged - {todo}"
+
+    @property
+    def open_items(self) -> tuple[OpenItem, ...]:
+        """What keeps the verdict from PASS, worst first; findings that one step closes are one item. Not-imaged ones apart."""
+        groups: dict[tuple[str, str], list[Finding]] = {}
+        for finding in self.findings:
+            if finding.verdict is not Verdict.PASS and finding.kind is not FindingKind.NOT_IMAGED:
+                key = (finding.gap or finding.words, "" if finding.gap else finding.structure)
+                groups.setdefault(key, []).append(finding)
+        items = [_open_item(gap, found) for (gap, _), found in groups.items()]
+        return tuple(sorted(items, key=lambda item: item.verdict.rank))
+
+
+def _open_item(gap: str, found: list[Finding]) -> OpenItem:
+    def nearness(finding: Finding) -> float:
+        return finding.distance.low_mm if finding.distance else np.inf
+
+    ordered = sorted(found, key=nearness)
+    names = [finding.structure for finding in ordered if finding.structure]
+    if len(found) == 1:
+        words = f"{names[0]}: {found[0].words}" if names else found[0].words
+    elif names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        words = f"{len(found)} structures {gap}: {', '.join(names[:3])}{more}"
+    else:
+        words = "; ".join(finding.words for finding in found)
+    return OpenItem(words, ordered[0].remedy, worst([finding.verdict for finding in found]), tuple(found))

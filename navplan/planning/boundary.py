@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
 
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Structure
@@ -95,27 +96,33 @@ class Boundary:
     def locally_thick(self, centre_mm: NDArray[np.float64]) -> bool:
         """Whether the labels around a boundary voxel prove the structure thicker than |s|.
 
-        A voxel all of whose neighbours within |s| are labelled lies in a ball of diameter |s| inside the structure; the
-        boundary voxel is thick if such a voxel lies within 1.5 |s| (|s| and half a diagonal for sampling). True for
-        fractional labels, which bound thin parts as well.
+        A voxel is a core if every voxel that meets the ball of diameter |s| about it is labelled; the boundary voxel is
+        thick if a core lies within 1.5 |s| of it (|s| for the ball, half of it for the sampling). True for fractional
+        labels, which bound thin parts as well.
         """
         structure = self.structure
         if structure.fractional:
             return True
         assert structure.grid is not None and structure.occupancy is not None
         spacing, reach = structure.grid.spacing_mm, self.diagonal_mm
-        half = np.ceil(2.5 * reach / spacing).astype(int) + 1
+        half = np.ceil(2.0 * reach / spacing).astype(int) + 1
         middle = np.rint(structure.grid.indices(centre_mm)).astype(int)
         box = np.zeros(2 * half + 1, dtype=bool)
         low, high = np.maximum(middle - half, 0), np.minimum(middle + half + 1, structure.occupancy.shape)
         source = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         goal = tuple(slice(a, b) for a, b in zip(low - middle + half, high - middle + half, strict=True))
         box[goal] = structure.occupancy[source] > 0
-        from scipy.ndimage import distance_transform_edt
-
-        core = distance_transform_edt(box, sampling=spacing) > reach
+        core = binary_erosion(box, _voxels_meeting_ball(spacing, reach / 2))
         offsets = (np.argwhere(core) - half) * spacing
         return bool(len(offsets) and np.linalg.norm(offsets, axis=1).min() <= 1.5 * reach)
+
+
+def _voxels_meeting_ball(spacing_mm: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
+    """Which voxels around a voxel's centre a ball about that centre reaches into."""
+    half = np.ceil(radius_mm / spacing_mm + 0.5).astype(int)
+    offsets = np.stack(np.meshgrid(*(np.arange(-h, h + 1) for h in half), indexing="ij"), axis=-1)
+    gap_mm = np.maximum(np.abs(offsets) - 0.5, 0.0) * spacing_mm
+    return np.asarray(np.linalg.norm(gap_mm, axis=-1) < radius_mm)
 
 
 def boundary_of(structure: Structure) -> Boundary:
@@ -134,7 +141,9 @@ def boundary_of(structure: Structure) -> Boundary:
     radius = np.maximum.reduceat(np.linalg.norm(centres - np.repeat(middle, count, axis=0), axis=1), start)
     diagonal = float(np.linalg.norm(structure.resolution_mm))
     coarser = diagonal > structure.grid.diagonal_mm * 1.001
-    below, above = (diagonal / 2, diagonal / 2) if structure.fractional else (diagonal, diagonal / 2 if coarser else 0.0)
+    below, above = (
+        (diagonal / 2, diagonal / 2) if structure.fractional else (diagonal, diagonal / 2 if coarser else 0.0)
+    )
     return Boundary(
         structure=structure,
         centres_mm=centres,

@@ -40,7 +40,9 @@ class PathSamples:
     depth_mm: NDArray[np.float64]
 
 
-def sample_paths(tissues: TissueMap, entries_mm: NDArray[np.float64], target_mm: NDArray[np.float64], beyond_mm: float = 0.0) -> PathSamples:
+def sample_paths(
+    tissues: TissueMap, entries_mm: NDArray[np.float64], target_mm: NDArray[np.float64], beyond_mm: float = 0.0
+) -> PathSamples:
     """Labels every half millimetre from the skin to `beyond_mm` past the target (0 = outside beyond the end)."""
     span = target_mm - entries_mm
     depth = np.linalg.norm(span, axis=1)
@@ -57,7 +59,9 @@ def sample_paths(tissues: TissueMap, entries_mm: NDArray[np.float64], target_mm:
 def host_of(tissues: TissueMap, target_name: str, point_mm: NDArray[np.float64], organs: list[str]) -> str:
     """The organ that holds the target: the present organ or lung part whose voxels surround it; "" if none."""
     ring = point_mm + 25.0 * _sphere(200)
-    around = np.concatenate([tissues.at(point_mm + radius / 25.0 * (ring - point_mm)) for radius in (8.0, 15.0, 25.0, 40.0)])
+    around = np.concatenate(
+        [tissues.at(point_mm + radius / 25.0 * (ring - point_mm)) for radius in (8.0, 15.0, 25.0, 40.0)]
+    )
     counts = {name: int((around == tissues.number(name)).sum()) for name in organs if name != target_name}
     best = max(counts, key=lambda name: counts[name], default="")
     return best if best and counts[best] >= 20 else ""
@@ -87,7 +91,11 @@ def punctures(inside: NDArray[np.bool_], gap_mm: float = PLEURAL_GAP_MM) -> NDAr
 
 
 def _surface_angle(
-    mask: NDArray[np.bool_], tissues: TissueMap, points_mm: NDArray[np.float64], direction: NDArray[np.float64], known: NDArray[np.bool_]
+    mask: NDArray[np.bool_],
+    tissues: TissueMap,
+    points_mm: NDArray[np.float64],
+    direction: NDArray[np.float64],
+    known: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Angle in degrees between needles and the surface of a mask at points (N, 3); 90 where unknown."""
     angle = np.full(len(points_mm), 90.0)
@@ -102,7 +110,10 @@ def _surface_angle(
     at = (index - low).T
     steps = np.eye(3)[:, :, None]
     gradient = [
-        (map_coordinates(smooth, at + steps[a], order=1, mode="nearest") - map_coordinates(smooth, at - steps[a], order=1, mode="nearest"))
+        (
+            map_coordinates(smooth, at + steps[a], order=1, mode="nearest")
+            - map_coordinates(smooth, at - steps[a], order=1, mode="nearest")
+        )
         / (2 * grid.spacing_mm[a])
         for a in range(3)
     ]
@@ -114,7 +125,12 @@ def _surface_angle(
 
 
 def path_metrics(
-    tissues: TissueMap, samples: PathSamples, entries_mm: NDArray[np.float64], target_mm: NDArray[np.float64], target: str, host: str
+    tissues: TissueMap,
+    samples: PathSamples,
+    entries_mm: NDArray[np.float64],
+    target_mm: NDArray[np.float64],
+    target: str,
+    host: str,
 ) -> dict[str, NDArray[np.float64]]:
     """All metrics but clearance_mm, each (N,), of the ways from entries (N, 3) to the target."""
     direction = (target_mm - entries_mm) / samples.depth_mm[:, None]

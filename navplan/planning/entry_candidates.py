@@ -44,14 +44,20 @@ def body_structure(structures: dict[str, Structure]) -> Structure:
     """The body mask among an image's structures. Raises InputError without one: no skin, no entry."""
     body = structures.get("body")
     if body is None or body.presence is not Presence.PRESENT:
-        raise InputError("an image without a body outline", "a structure named body", "Run: navplan segment CASE --segmenter ct-basic")
+        raise InputError(
+            "an image without a body outline",
+            "a structure named body",
+            "Run: navplan segment CASE --segmenter ct-basic",
+        )
     return body
 
 
 def down_direction(patient_position: str) -> NDArray[np.float64]:
     """(3,) LPS unit vector towards the table."""
     if patient_position not in DOWN_BY_PATIENT_POSITION:
-        raise InputError(f"patient position {patient_position!r}", " ".join(DOWN_BY_PATIENT_POSITION), "State it with --position")
+        raise InputError(
+            f"patient position {patient_position!r}", " ".join(DOWN_BY_PATIENT_POSITION), "State it with --position"
+        )
     return np.asarray(DOWN_BY_PATIENT_POSITION[patient_position], dtype=np.float64)
 
 
@@ -77,7 +83,11 @@ def _normals(body: Structure, indices: NDArray[np.int64], grid: Grid) -> NDArray
 
 
 def skin_points(
-    body: Structure, image: Volume, centre_mm: NDArray[np.float64], reach_mm: float, spacing_mm: float = ENTRY_SPACING_MM
+    body: Structure,
+    image: Volume,
+    centre_mm: NDArray[np.float64],
+    reach_mm: float,
+    spacing_mm: float = ENTRY_SPACING_MM,
 ) -> SkinPoints:
     """Points of the body's surface within reach of a target, one for each cell of `spacing_mm`.
 
@@ -130,7 +140,12 @@ def _on_field_of_view_circle(position: NDArray[np.float64], grid: Grid, sides: l
 
 
 def rule_out_by_access(
-    skin: SkinPoints, image: Volume, body: Structure, target_mm: NDArray[np.float64], down: NDArray[np.float64], needle_mm: float
+    skin: SkinPoints,
+    image: Volume,
+    body: Structure,
+    target_mm: NDArray[np.float64],
+    down: NDArray[np.float64],
+    needle_mm: float,
 ) -> SkinPoints:
     """Mark what a needle could not be brought to: from the table's side, too flat, or with something in the way outside."""
     reason = skin.reason.copy()

@@ -134,4 +134,3 @@ def margins(boundaries: Sequence[Boundary], starts_mm: ArrayLike, ends_mm: Array
         inside = boundary.holds(starts)
         distance[inside, s], along[inside, s] = 0.0, 0.0
     return Margins(tuple(boundaries), distance, nearest, along)
-

@@ -66,7 +66,9 @@ def _paint(labels: NDArray[np.uint16], grid: Grid, structure: Structure, number:
     assert structure.grid is not None and structure.occupancy is not None
     mask = structure.occupancy >= 128
     corner = grid.indices(structure.grid.origin_mm)
-    aligned = np.allclose(structure.grid.affine[:3, :3], grid.affine[:3, :3], atol=1e-4) and np.allclose(corner, np.rint(corner), atol=1e-2)
+    aligned = np.allclose(structure.grid.affine[:3, :3], grid.affine[:3, :3], atol=1e-4) and np.allclose(
+        corner, np.rint(corner), atol=1e-2
+    )
     if aligned:
         start = np.rint(corner).astype(int)
         low, high = np.maximum(start, 0), np.minimum(start + mask.shape, grid.shape)
@@ -81,7 +83,9 @@ def _paint(labels: NDArray[np.uint16], grid: Grid, structure: Structure, number:
     if (high <= low).any():
         return
     for k in range(int(low[2]), int(high[2])):
-        plane = np.stack(np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]), [k], indexing="ij"), axis=-1)
+        plane = np.stack(
+            np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]), [k], indexing="ij"), axis=-1
+        )
         index = np.rint(structure.grid.indices(grid.points_mm(plane))).astype(int)
         inside = ((index >= 0) & (index < mask.shape)).all(axis=-1)
         hit = np.zeros(inside.shape, dtype=bool)

@@ -91,7 +91,11 @@ def _swept_fraction(
         sector = low + step
         on = sector <= high
         middle = (sector[on] + 0.5) * width
-        turn = np.clip(np.abs(middle - angle[on]) - width / 2, 0.0, half_width[on])  # the sector's edge nearest the disc's middle
-        along = distance[on] * np.cos(turn) - np.sqrt(np.maximum(size[on] ** 2 - (distance[on] * np.sin(turn)) ** 2, 0.0))
+        turn = np.clip(
+            np.abs(middle - angle[on]) - width / 2, 0.0, half_width[on]
+        )  # the sector's edge nearest the disc's middle
+        along = distance[on] * np.cos(turn) - np.sqrt(
+            np.maximum(size[on] ** 2 - (distance[on] * np.sin(turn)) ** 2, 0.0)
+        )
         np.minimum.at(zeta, sector[on] % _SECTORS, along)
     return float(np.exp(-(zeta**2) / 2).mean())

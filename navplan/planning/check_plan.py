@@ -1,0 +1,383 @@
+"""The judgement of one trajectory: every finding, and from them the verdict."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.geometry.lines import axial_angles_deg
+from navplan.model.acquisition import Severity
+from navplan.model.protocol import Need, fits
+from navplan.model.safety import Finding, FindingKind, PathSection, SafetyReport, Verdict
+from navplan.model.structure import Presence
+from navplan.model.trajectory import Trajectory
+from navplan.planning.boundary import boundary_of
+from navplan.planning.criteria import path_metrics, sample_paths
+from navplan.planning.image_reading import read_image
+from navplan.planning.margins import Margins, margins
+from navplan.planning.situation import Risk, Situation
+from navplan.planning.tissue_map import path_sections
+from navplan.planning.uncertainty import RADIUS_95_2D, breach_probability, hit_probability
+
+UNPROVEN, UNPROVEN_REMEDY = (
+    "image not proven to be this patient's, or recent",
+    "Compare identity and date by hand; --date states the date at import",
+)
+LENGTH_RESERVE_MM = 10.0  # needle that should be left outside (unsourced)
+
+
+def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
+    """All findings on the whole swept shaft (skin to the end of the throw), the path through the tissues, the verdict."""
+    start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
+    measured = margins(situation.boundaries, [start], [end])
+    path = path_sections(situation.tissues, situation.image, start, end)
+    findings = [_clearance(trajectory, situation, risk, measured, n) for n, risk in enumerate(situation.risks)]
+    findings += _presence(situation)
+    findings += read_image(trajectory, situation)
+    findings += _crossings(trajectory, situation)
+    findings += _target(trajectory, situation, path)
+    findings += _request(situation)
+    findings += _image(situation)
+    findings.append(_device(trajectory))
+    findings.append(Finding(
+        FindingKind.ERROR_MODEL, Verdict.PASS,
+        f"{situation.error_model.name}: sigma {situation.error_model.sigma_mm(trajectory.depth_mm):.1f} mm at the target",
+        source=situation.error_model.source,
+    ))  # fmt: skip
+    return SafetyReport(
+        findings=tuple(sorted(findings, key=lambda finding: finding.verdict.rank)),
+        path=path,
+        hit_probability=_hit(trajectory, situation),
+        error_model=situation.error_model.id,
+        error_model_source=situation.error_model.source,
+        max_breach_probability=situation.protocol.max_breach_probability.value,
+        image_digest=situation.image.digest,
+        checked_on=situation.today,
+    )
+
+
+def _outside_region(trajectory: Trajectory, situation: Situation, risk: Risk) -> bool:
+    """Whether shaft, throw or 95 % error cone leave the region in which the structure was looked for."""
+    region = risk.boundary.structure.evaluated_in
+    assert region is not None
+    depths = np.linspace(0.0, trajectory.swept_depth_mm, 32)
+    radius = trajectory.device.radius_mm + RADIUS_95_2D * situation.error_model.sigma_mm(depths)
+    points = np.asarray(trajectory.entry_mm) + depths[:, None] * trajectory.direction
+    return not all(
+        bool(region.contains(point, margin)) for point, margin in zip(points, _inward(radius, depths), strict=True)
+    )
+
+
+def _inward(radius_mm: NDArray[np.float64], depths_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At the skin the cone is outside the body on one side: there it counts only as far in as the needle is deep."""
+    return np.minimum(radius_mm, depths_mm)
+
+
+def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measured: Margins, column: int) -> Finding:
+    boundary, structure = risk.boundary, risk.boundary.structure
+    radius = trajectory.device.radius_mm
+    interval = measured.interval(0, column, radius)
+    start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
+    nearest = boundary.centres_mm[measured.nearest[0, column]]
+    along = float(measured.along_mm[0, column])
+    crossed = boundary.crossed_mm(start, end) if interval.low_mm <= 0 else 0.0
+    breach = breach_probability(boundary, start, end, radius, situation.error_model)
+    allowed = situation.protocol.max_breach_probability.value
+    words, verdict, remedy, gap = f"{interval}", Verdict.PASS, "", ""
+    if crossed > 0 or interval.high_mm < risk.required_mm:
+        verdict, remedy = Verdict.FAIL, "Choose another way in"
+        words = (
+            f"the shaft runs {crossed:.1f} mm inside it"
+            if crossed
+            else f"{interval}, at least {risk.required_mm:g} mm required"
+        )
+    elif not _same_frame(situation, risk):
+        verdict, words = Verdict.NOT_EVALUATED, "drawn in another frame of reference than the image"
+        gap = words
+        remedy = "Register it to the image, or segment the image itself"
+    elif _outside_region(trajectory, situation, risk):
+        verdict, words = Verdict.NOT_EVALUATED, "shaft or error cone leave the region in which it was looked for"
+        gap = "looked for only in a region that shaft or error cone leave"
+        remedy = "Segment the whole image, or choose a way inside the region"
+    elif _edge_decides(risk, start, end, radius):
+        verdict, words = (
+            Verdict.NOT_EVALUATED,
+            f"cut by the edge of the image within {risk.required_mm:g} mm of the shaft",
+        )
+        remedy = "Take an image that shows it whole"
+    elif not boundary.locally_thick(nearest):
+        verdict, words = (
+            Verdict.WARN,
+            f"thinner than the voxels ({boundary.diagonal_mm:.1f} mm) at its nearest point; {interval} is not proven",
+        )
+        remedy, gap = "Look at the reformats; fractional or finer labels would bound it", "thinner than the voxels"
+    elif interval.low_mm < risk.required_mm:
+        verdict, words = Verdict.WARN, f"{interval}: {risk.required_mm:g} mm are not proven"
+        remedy = "Choose a wider way, or finer labels"
+    elif breach > allowed:
+        verdict, words = (
+            Verdict.WARN,
+            f"{interval}; touched with a probability of up to {breach:.0%} by a needle that strays",
+        )
+        remedy, gap = "Check the needle with a control scan before this depth", "within reach of a needle that strays"
+    return Finding(
+        kind=FindingKind.CLEARANCE, verdict=verdict, words=words, structure=structure.name, distance=interval,
+        required_mm=risk.required_mm, breach_probability=breach, nearest_mm=_triple(nearest),
+        needle_mm=_triple(trajectory.point_at_mm(along)), at_depth_mm=along, crossed_mm=crossed, source=risk.source, remedy=remedy,
+        gap=gap,
+    )  # fmt: skip
+
+
+def _triple(point: NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(point[0]), float(point[1]), float(point[2])
+
+
+def _same_frame(situation: Situation, risk: Risk) -> bool:
+    region = risk.boundary.structure.evaluated_in
+    uids = {situation.image.grid.frame_uid, region.frame_uid if region else ""} - {""}
+    return len(uids) <= 1
+
+
+def _edge_decides(risk: Risk, start: NDArray[np.float64], end: NDArray[np.float64], radius_mm: float) -> bool:
+    """Whether the nearest place where the image's edge cuts the structure is closer than the required clearance."""
+    cut = risk.boundary.centres_mm[risk.boundary.cut]
+    if not len(cut):
+        return False
+    length = float(np.linalg.norm(end - start))
+    direction = (end - start) / length
+    offset = cut - start
+    along = np.clip(offset @ direction, 0.0, length)
+    nearest = float(np.linalg.norm(offset - along[:, None] * direction, axis=1).min())
+    return nearest - risk.boundary.diagonal_mm - radius_mm < risk.required_mm
+
+
+def _presence(situation: Situation) -> list[Finding]:
+    """What the protocol asks for and the case does not know; what no image shows; what was listed and not found."""
+    findings = []
+    for limit in situation.protocol.hard:
+        shown = limit.structure.replace("{side}", situation.side or "*")
+        shown = shown.replace("{other}", {"left": "right", "right": "left"}.get(situation.side, "*"))
+        fitting = [s for s in situation.structures.values() if fits(s.name, limit.structure, situation.side)]
+        known = [s for s in fitting if s.presence is not Presence.UNKNOWN]
+        missing = [s.name for s in fitting if s.presence is Presence.UNKNOWN]
+        if limit.needs is Need.NOT_IMAGED:
+            findings.append(Finding(
+                FindingKind.NOT_IMAGED, Verdict.WARN, limit.note or "no image shows it", shown, source=limit.source,
+                remedy="Acknowledge it by name before approval",
+            ))  # fmt: skip
+        elif limit.needs is Need.REQUIRED and not known:
+            name = missing[0] if missing else shown.replace("*", "").strip("_")
+            findings.append(Finding(
+                FindingKind.PRESENCE, Verdict.NOT_EVALUATED, "required by the protocol and unknown in this case", shown,
+                required_mm=limit.min_clearance_mm, source=limit.source,
+                remedy=f"Segment it, or state that it is absent: navplan segment CASE --absent {name} --by WHO",
+            ))  # fmt: skip
+        elif missing:
+            findings.append(Finding(
+                FindingKind.PRESENCE, Verdict.WARN, f"listed without a voxel: {', '.join(missing)}", shown, source=limit.source,
+                remedy="Segment them, or state that they are absent", gap="listed without a voxel",
+            ))  # fmt: skip
+        for structure in known:
+            if structure.presence is Presence.ABSENT and limit.needs is not Need.NOT_IMAGED:
+                words = f"stated to be absent by {structure.stated_by}, {structure.stated_on}"
+                findings.append(Finding(FindingKind.PRESENCE, Verdict.PASS, words, structure.name))
+    return findings
+
+
+def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
+    """What the needle crosses by the protocol's leave, and how often it punctures the pleura."""
+    start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
+    findings = []
+    for name in situation.crossable:
+        rule = situation.protocol.may_cross(name, situation.side)
+        crossed = boundary_of(situation.structures[name]).crossed_mm(start, end) if rule else 0.0
+        if rule and crossed > 0:
+            words = f"crossed over {crossed:.1f} mm, as the protocol allows"
+            findings.append(
+                Finding(FindingKind.CROSSING, Verdict.PASS, words, name, crossed_mm=crossed, source=rule.source)
+            )
+    samples = sample_paths(situation.tissues, start[None], situation.target_mm)
+    metrics = path_metrics(
+        situation.tissues, samples, start[None], situation.target_mm, situation.target.structure, situation.host
+    )
+    limit = situation.protocol.pleura_punctures_max
+    count = int(metrics["pleura_punctures"][0])
+    if limit is not None:
+        verdict = Verdict.PASS if count <= limit else Verdict.FAIL
+        findings.append(
+            Finding(
+                FindingKind.PUNCTURES, verdict, f"{count} pleural puncture{'s' if count != 1 else ''}, {limit} allowed"
+            )
+        )
+    if metrics["fissure_crossings"][0]:
+        findings.append(Finding(
+            FindingKind.CROSSING, Verdict.FAIL, "the path goes from one lobe of the lung to another: a fissure is crossed", "fissure",
+            source="polradiol 41197", remedy="Choose a way through one lobe",
+        ))  # fmt: skip
+    return findings
+
+
+def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
+    """Probability that the lateral error leaves the tip within the largest ball about the target point inside the target."""
+    target = situation.structures.get(situation.target.structure)
+    if target is None or target.presence is not Presence.PRESENT:
+        return None
+    boundary = boundary_of(target)
+    distance = float(np.linalg.norm(boundary.centres_mm - situation.target_mm, axis=1).min()) - boundary.diagonal_mm / 2
+    return hit_probability(max(distance, 0.0), float(situation.error_model.sigma_mm(trajectory.depth_mm)))
+
+
+def _target(trajectory: Trajectory, situation: Situation, path: tuple[PathSection, ...]) -> list[Finding]:
+    name = situation.target.structure
+    if not name:
+        return [
+            Finding(
+                FindingKind.TARGET,
+                Verdict.WARN,
+                "a bare point: nothing tells that it lies in the lesion",
+                remedy="Name a structure as target",
+            )
+        ]
+    inside = sum(section.to_mm - section.from_mm for section in path if section.structure == name)
+    swept = [section for section in path if section.structure == name]
+    if not swept:
+        return [
+            Finding(
+                FindingKind.TARGET,
+                Verdict.FAIL,
+                "the swept path does not meet it",
+                name,
+                remedy="Choose another target point",
+            )
+        ]
+    return [Finding(FindingKind.TARGET, Verdict.PASS, f"met over {inside:.1f} mm", name, crossed_mm=inside)]
+
+
+def _request(situation: Situation) -> list[Finding]:
+    """Side, patient position, breath state, identity."""
+    findings = []
+    if situation.protocol.sided:
+        if not situation.side:
+            findings.append(
+                Finding(
+                    FindingKind.SIDE,
+                    Verdict.NOT_EVALUATED,
+                    "the side of the target is not known",
+                    remedy="State it with --side",
+                )
+            )
+        elif not situation.requested_side:
+            findings.append(
+                Finding(
+                    FindingKind.SIDE,
+                    Verdict.WARN,
+                    f"{situation.side}, found from the target; nobody stated it",
+                    remedy="State it with --side",
+                )
+            )
+        elif situation.requested_side != situation.side:
+            words = f"requested {situation.requested_side}, the target lies {situation.side}"
+            findings.append(
+                Finding(
+                    FindingKind.SIDE,
+                    Verdict.FAIL,
+                    words,
+                    remedy="Check the request, the target and the image's orientation",
+                )
+            )
+        else:
+            findings.append(Finding(FindingKind.SIDE, Verdict.PASS, f"{situation.side}, as requested"))
+    imaged = situation.image.acquisition.patient_position
+    if not imaged:
+        findings.append(
+            Finding(
+                FindingKind.PATIENT,
+                Verdict.WARN,
+                "the image does not say how the patient lay",
+                remedy="State it at import with --patient-position",
+            )
+        )
+    elif imaged != situation.patient_position:
+        words = f"image taken {imaged}, procedure {situation.patient_position}: organs move"
+        findings.append(
+            Finding(
+                FindingKind.PATIENT,
+                Verdict.NOT_EVALUATED,
+                words,
+                remedy="Take a planning scan in the position of the procedure",
+            )
+        )
+    allowed = situation.protocol.patient_positions
+    if allowed and situation.patient_position not in allowed:
+        words = f"position {situation.patient_position} is none of the protocol's ({', '.join(allowed)})"
+        findings.append(Finding(FindingKind.PATIENT, Verdict.WARN, words, remedy="Check the protocol"))
+    breath = situation.image.acquisition.breath_state
+    if breath and situation.breath_state and breath != situation.breath_state:
+        words = f"image in {breath}, procedure in {situation.breath_state}: organs move"
+        findings.append(Finding(FindingKind.PATIENT, Verdict.NOT_EVALUATED, words, remedy="Use the same breath state"))
+    if not situation.patient_known:
+        findings.append(
+            Finding(
+                FindingKind.PATIENT,
+                Verdict.WARN,
+                "the image does not say whose it is",
+                remedy="Check the patient's identity by hand",
+            )
+        )
+    return findings
+
+
+def _image(situation: Situation) -> list[Finding]:
+    """Age and quality of the image."""
+    findings = []
+    limit = situation.protocol.max_image_age_days
+    taken = situation.image.acquisition.date
+    if situation.image.modality != situation.protocol.modality:
+        words = f"{situation.image.modality}, the protocol plans on {situation.protocol.modality}"
+        findings.append(Finding(FindingKind.IMAGE, Verdict.NOT_EVALUATED, words, remedy="Use an image of that kind"))
+    if not taken:
+        findings.append(
+            Finding(
+                FindingKind.IMAGE,
+                Verdict.WARN,
+                "the image does not say when it was taken",
+                remedy="State it at import with --date",
+            )
+        )
+    else:
+        age = (date.fromisoformat(situation.today[:10]) - date.fromisoformat(taken[:10])).days
+        words = f"the image is {age} days old, at most {limit.value:g} allowed"
+        old = age > limit.value or age < 0
+        findings.append(Finding(
+            FindingKind.IMAGE, Verdict.NOT_EVALUATED if old else Verdict.PASS, words, source=limit.source,
+            remedy="Take a new planning scan" if old else "",
+        ))  # fmt: skip
+    poor = [finding.words for finding in situation.image.acquisition.quality if finding.severity is Severity.WARN]
+    if poor:
+        findings.append(
+            Finding(
+                FindingKind.IMAGE,
+                Verdict.WARN,
+                "image quality: " + "; ".join(poor),
+                remedy="Look at the images before you rely on them",
+            )
+        )
+    return findings
+
+
+def _device(trajectory: Trajectory) -> Finding:
+    spare = trajectory.device.length_mm - trajectory.tip_depth_mm
+    in_plane, tilt = axial_angles_deg(trajectory.entry_mm, trajectory.target_mm)
+    words = f"{trajectory.device.name}: {spare:.0f} mm stay outside; {in_plane:.0f} deg in plane, {tilt:+.0f} deg cranio-caudal"
+    if spare < 0:
+        return Finding(
+            FindingKind.DEVICE,
+            Verdict.FAIL,
+            f"{trajectory.device.name} is {-spare:.0f} mm too short",
+            remedy="Choose a longer needle",
+        )
+    if spare < LENGTH_RESERVE_MM:
+        return Finding(FindingKind.DEVICE, Verdict.WARN, words, remedy="Choose a longer needle")
+    return Finding(FindingKind.DEVICE, Verdict.PASS, words)

@@ -1,0 +1,187 @@
+"""What the image itself says along the needle, whatever the labels say.
+
+The swept shaft and its error cone are sampled; a CT number that does not fit its label, or tissue that no label explains,
+is a warning; padding and all outside the image is not evaluated. The thresholds are unsourced starting values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from navplan.geometry.lines import perpendicular_axes
+from navplan.model.anatomy import Tissue, anatomy_of
+from navplan.model.safety import Finding, FindingKind, Verdict
+from navplan.model.trajectory import Trajectory
+from navplan.planning.situation import Situation
+from navplan.planning.tissue_map import TissueMap
+from navplan.planning.uncertainty import RADIUS_95_2D
+
+GAS_HU, DENSE_HU, BONE_HU, METAL_HU = -300.0, 130.0, 300.0, 2000.0
+FAT_HU = (-200.0, -20.0)
+EMPTY_LUNG_HU, EMPTY_LUNG_MM = -965.0, 4.0
+WALL_MM = 45.0  # soft tissue without a label that a body wall may hold
+MISFIT_MARGIN_HU = 40.0
+ANGLES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """Points (T, R, A, 3): T depths, R rings (axis, needle's surface, one sigma, 95 %), A angles; with labels and values."""
+
+    depths_mm: NDArray[np.float64]
+    points_mm: NDArray[np.float64]
+    labels: NDArray[np.uint16]
+    alone: NDArray[np.bool_]
+    values_hu: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+
+
+def _sample(trajectory: Trajectory, situation: Situation) -> _Samples:
+    depths = np.arange(0.5, trajectory.swept_depth_mm, 1.0)
+    first, second = perpendicular_axes(trajectory.direction)
+    turn = np.linspace(0, 2 * np.pi, ANGLES, endpoint=False)
+    around = np.cos(turn)[:, None] * first + np.sin(turn)[:, None] * second
+    sigma = situation.error_model.sigma_mm(depths)
+    needle = trajectory.device.radius_mm
+    rings = np.stack(
+        [np.zeros_like(depths), np.full_like(depths, needle), needle + sigma, needle + RADIUS_95_2D * sigma], axis=1
+    )
+    axis = np.asarray(trajectory.entry_mm) + depths[:, None] * trajectory.direction
+    points = axis[:, None, None, :] + rings[:, :, None, None] * around[None, None]
+    image, grid = situation.image, situation.image.grid
+    index = grid.indices(points)
+    nearest = np.rint(index).astype(int)
+    seen = ((nearest >= 0) & (nearest < grid.shape)).all(axis=-1)
+    low = np.clip(np.floor(index.min(axis=(0, 1, 2))).astype(int) - 3, 0, np.asarray(grid.shape) - 1)
+    high = np.clip(np.ceil(index.max(axis=(0, 1, 2))).astype(int) + 4, low + 1, grid.shape)
+    part = image.voxels[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)
+    smooth = gaussian_filter(part, 0.7)
+    values = map_coordinates(smooth, np.moveaxis(index - low, -1, 0), order=1, mode="nearest")
+    if image.acquisition.padding_hu is not None:
+        raw = np.full(seen.shape, np.inf)
+        raw[seen] = image.voxels[tuple(nearest[seen].T)]
+        seen = seen & (raw > image.acquisition.padding_hu + 0.5)
+    labels = situation.tissues.at(points)
+    return _Samples(depths, points, labels, _alone(situation.tissues, points, labels), values, seen)
+
+
+def _alone(tissues: TissueMap, points_mm: NDArray[np.float64], labels: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Whether all neighbours at 1.5 voxels, 3 mm at least, carry the same label: no partial volume, no inexact outline."""
+    same = np.ones(labels.shape, dtype=bool)
+    for axis in range(3):
+        step = max(1.5, 3.0 / tissues.grid.spacing_mm[axis]) * tissues.grid.affine[:3, axis]
+        same &= (tissues.at(points_mm + step) == labels) & (tissues.at(points_mm - step) == labels)
+    return same
+
+
+def _span(depths: NDArray[np.float64]) -> str:
+    return f"{depths.min():.0f} to {depths.max():.0f} mm" if np.ptp(depths) >= 1 else f"{depths.min():.0f} mm"
+
+
+def _what(value_hu: float) -> str:
+    if value_hu < GAS_HU:
+        return "gas"
+    if value_hu > METAL_HU:
+        return "metal"
+    if value_hu > BONE_HU:
+        return "bone or dense contrast"
+    return "an enhanced vessel, contrast or calcification" if value_hu > DENSE_HU else "soft tissue or fluid"
+
+
+def read_image(trajectory: Trajectory, situation: Situation) -> tuple[Finding, ...]:
+    """Findings of the image along the swept shaft, the throw and the 95 % error cone. Only CT is read by value."""
+    samples = _sample(trajectory, situation)
+    findings = []
+    if not samples.seen.all():
+        depths = samples.depths_mm[(~samples.seen).any(axis=(1, 2))]
+        inside = "the shaft" if (~samples.seen[:, :2]).any() else "the error cone"
+        findings.append(Finding(
+            FindingKind.IMAGE_EDGE, Verdict.NOT_EVALUATED,
+            f"{inside} leaves what the image shows, at a depth of {_span(depths)}", at_depth_mm=float(depths.min()),
+            remedy="Choose another way in, or take an image with a larger field of view",
+        ))  # fmt: skip
+    if situation.image.quantity != "HU":
+        findings.append(Finding(
+            FindingKind.IMAGE_READING, Verdict.NOT_EVALUATED, f"values of {situation.image.modality} cannot be read as tissue",
+            remedy="Plan on CT, or look at every slice along the path",
+        ))  # fmt: skip
+        return tuple(findings)
+    odd = [*_misfits(samples, situation), *_unlabelled(samples, situation), *_empty_lung(samples, situation)]
+    if odd:
+        words = "; ".join(text for _, text in sorted(odd)[:4])
+        findings.append(Finding(
+            FindingKind.IMAGE_READING, Verdict.WARN, f"the image does not fit the labels: {words}",
+            at_depth_mm=min(depth for depth, _ in odd), remedy="Look at the reformats along the needle at these depths",
+        ))  # fmt: skip
+    else:
+        findings.append(
+            Finding(FindingKind.IMAGE_READING, Verdict.PASS, "CT numbers along shaft and error cone fit the labels")
+        )
+    return tuple(findings)
+
+
+def _misfits(samples: _Samples, situation: Situation) -> list[tuple[float, str]]:
+    odd = []
+    usable = samples.seen & samples.alone & (samples.depths_mm > 3.0)[:, None, None]
+    for number in np.unique(samples.labels[usable]):
+        name = situation.tissues.names[number]
+        here = usable & (samples.labels == number)
+        if number == 0:
+            here = here & (np.arange(4) < 2)[None, :, None]
+            if here.any():
+                depths = samples.depths_mm[here.any(axis=(1, 2))]
+                odd.append((float(depths.min()), f"the shaft runs outside the body at {_span(depths)}"))
+            continue
+        expected = (GAS_HU, DENSE_HU) if number == 1 else anatomy_of(name).hu_range
+        if expected is None:
+            continue
+        margin = 0.0 if number == 1 else MISFIT_MARGIN_HU
+        wrong = here & ((samples.values_hu < expected[0] - margin) | (samples.values_hu > expected[1] + margin))
+        on_shaft, in_cone = wrong[:, :2].any(), int(wrong[:, 2:].sum())
+        if on_shaft or in_cone >= 3:
+            where = wrong[:, :2] if on_shaft else wrong[:, 2:]
+            values = samples.values_hu[:, :2][where] if on_shaft else samples.values_hu[:, 2:][where]
+            depths = samples.depths_mm[where.any(axis=(1, 2))]
+            label = "where nothing is labelled" if number == 1 else f"labelled {name}"
+            place = "on the shaft" if on_shaft else "in the error cone"
+            value = float(np.median(values))
+            odd.append((float(depths.min()), f"{_what(value)} ({value:.0f} HU) {label}, {place} at {_span(depths)}"))
+    return odd
+
+
+def _unlabelled(samples: _Samples, situation: Situation) -> list[tuple[float, str]]:
+    """Soft tissue on the axis that no label explains: more than a body wall before the first organ, any after it."""
+    labels, values = samples.labels[:, 0, 0], samples.values_hu[:, 0, 0]
+    wall = (Tissue.BONE, Tissue.CARTILAGE, Tissue.MUSCLE, Tissue.FAT, Tissue.SKIN)
+    kinds = [anatomy_of(name).tissue for name in situation.tissues.names]
+    deep = np.asarray([n > 1 and kind not in wall for n, kind in enumerate(kinds)])[labels]
+    entered = np.maximum.accumulate(deep)
+    soft = (labels == 1) & (values > FAT_HU[1]) & (values <= DENSE_HU) & samples.alone[:, 0, 0]
+    after = soft & entered
+    if soft[~entered].sum() > WALL_MM:
+        depths = samples.depths_mm[soft & ~entered]
+        return [
+            (
+                float(depths.min()),
+                f"{soft[~entered].sum():.0f} mm of soft tissue without a label before the first organ",
+            )
+        ]
+    if after.sum() >= 2:
+        depths = samples.depths_mm[after]
+        return [(float(depths.min()), f"soft tissue without a label beyond the first organ at {_span(depths)}")]
+    return []
+
+
+def _empty_lung(samples: _Samples, situation: Situation) -> list[tuple[float, str]]:
+    lung = np.asarray([anatomy_of(name).tissue is Tissue.LUNG for name in situation.tissues.names])[
+        samples.labels[:, :2]
+    ]
+    empty = (lung & (samples.values_hu[:, :2] < EMPTY_LUNG_HU)).any(axis=(1, 2))
+    if empty.sum() < EMPTY_LUNG_MM:
+        return []
+    depths = samples.depths_mm[empty]
+    return [(float(depths.min()), f"lung without texture (emphysema or a bulla) on the shaft at {_span(depths)}")]

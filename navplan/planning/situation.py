@@ -1,0 +1,109 @@
+"""Everything that a way is judged against, gathered once: image, risks with their limits, tissue map, request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.model.anatomy import Tissue
+from navplan.model.error_model import ErrorModel
+from navplan.model.protocol import UNSOURCED, ProcedureProtocol
+from navplan.model.structure import Presence, Structure
+from navplan.model.trajectory import Target
+from navplan.model.volume import Volume
+from navplan.planning.boundary import Boundary, boundary_of
+from navplan.planning.criteria import host_of
+from navplan.planning.tissue_map import TissueMap, tissue_map
+
+UNDECLARED = "not declared by the protocol: a risk at 0 mm"
+
+
+@dataclass(frozen=True, eq=False)
+class Risk:
+    """A present structure that the needle may not touch, and how far it must stay away (surface to surface)."""
+
+    boundary: Boundary
+    required_mm: float
+    source: str
+
+    @property
+    def name(self) -> str:
+        """The structure's name."""
+        return self.boundary.structure.name
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """One request on one image. side: side of the procedure, "" where it has none; requested_side: what the user said."""
+
+    image_id: str
+    image: Volume
+    structures: dict[str, Structure]
+    protocol: ProcedureProtocol
+    target: Target
+    side: str
+    requested_side: str
+    patient_position: str
+    breath_state: str
+    error_model: ErrorModel
+    patient_known: bool
+    today: str
+
+    @cached_property
+    def target_mm(self) -> NDArray[np.float64]:
+        """(3,) the point aimed at."""
+        return np.asarray(self.target.point_mm, dtype=np.float64)
+
+    @cached_property
+    def tissues(self) -> TissueMap:
+        """All labels in one map, the target topmost."""
+        return tissue_map(self.image, self.structures.values(), self.target.structure)
+
+    @cached_property
+    def host(self) -> str:
+        """The organ or part of a lung that holds the target, "" if none."""
+        kinds = (Tissue.ORGAN, Tissue.LUNG)
+        present = [s.name for s in self.structures.values() if s.presence is Presence.PRESENT]
+        organs = [name for name in present if self.structures[name].anatomy.tissue in kinds]
+        return host_of(self.tissues, self.target.structure, self.target_mm, organs)
+
+    @cached_property
+    def crossable(self) -> tuple[str, ...]:
+        """Present structures that the protocol lets the needle cross and sets no limit for."""
+        names = [
+            name
+            for name, s in self.structures.items()
+            if s.presence is Presence.PRESENT and name != self.target.structure
+        ]
+        return tuple(
+            name for name in names
+            if self.protocol.limit_for(name, self.side) is None and self.protocol.may_cross(name, self.side) is not None
+        )  # fmt: skip
+
+    @cached_property
+    def risks(self) -> tuple[Risk, ...]:
+        """Every other present structure, with the protocol's limit or 0 mm where it declares none."""
+        found = []
+        for name, structure in self.structures.items():
+            kind = structure.anatomy.tissue
+            if structure.presence is not Presence.PRESENT or kind in (Tissue.SKIN, Tissue.OUTSIDE):
+                continue
+            if name == self.target.structure or name in self.crossable:
+                continue
+            limit = self.protocol.limit_for(name, self.side)
+            required, source = (limit.min_clearance_mm, limit.source) if limit else (0.0, UNDECLARED)
+            found.append(Risk(boundary_of(structure), required, source or UNSOURCED))
+        return tuple(found)
+
+    @cached_property
+    def boundaries(self) -> tuple[Boundary, ...]:
+        """The risks' boundaries, in their order."""
+        return tuple(risk.boundary for risk in self.risks)
+
+    @cached_property
+    def required_mm(self) -> NDArray[np.float64]:
+        """(S,) the risks' required clearances."""
+        return np.asarray([risk.required_mm for risk in self.risks])

@@ -1,0 +1,175 @@
+"""check: the safety report of a plan, or of a line that somebody else drew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.errors import ChoiceError, InputError, MismatchError
+from navplan.extend import registry
+from navplan.geometry.conventions import lps_from_ras_points
+from navplan.model.case import Case
+from navplan.model.plan import Plan
+from navplan.model.protocol import ProcedureProtocol
+from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
+from navplan.model.structure import Presence
+from navplan.model.trajectory import Target, Trajectory
+from navplan.planning.boundary import boundary_of
+from navplan.planning.check_plan import judge
+from navplan.planning.entry_candidates import body_structure, skin_points
+from navplan.planning.situation import Situation
+from navplan.verbs.situation import device_of, situation_of, target_of
+
+ON_SKIN_MM = 3.0  # how far from the skin's voxels a drawn line may start
+LINE_STARTS = "start on free skin, end in the named target"
+
+
+def check(
+    case: Case,
+    plan: Plan | str | Path,
+    *,
+    protocol: str | Path | ProcedureProtocol = "",
+    trajectory: int = 0,
+    device: str = "",
+    target: str = "",
+    side: str = "",
+    image: str = "",
+    guidance: str = "",
+    patient_position: str = "",
+) -> SafetyReport:
+    """Judge one trajectory anew, on the case as it is now.
+
+    plan: a Plan, the id of one in the case, or a .mrk.json file with a line that somebody drew (then `protocol` and `target`
+    are needed, and `device` may be chosen). trajectory: which one, counted from 0 (default: the best).
+
+    Raises MismatchError when the plan was made on another image, patient or frame; InputError for a drawn line that does not
+    start on free skin or end in the target (it says whether reversing or flipping it would fit).
+    """
+    if isinstance(plan, str | Path) and Path(plan).suffix == ".json" and Path(plan).exists():
+        if Path(plan).name.endswith(".mrk.json"):
+            return _check_line(
+                case, Path(plan), protocol, trajectory, device, target, side, image, guidance, patient_position
+            )
+        from navplan.files.plan_json import read_plan
+
+        plan = read_plan(Path(plan))
+    found = plan if isinstance(plan, Plan) else case.plan(str(plan))
+    rules = found.protocol
+    if protocol:
+        rules = protocol if isinstance(protocol, ProcedureProtocol) else registry.protocol(protocol)
+    refuse_other_image(case, found)
+    if not 0 <= trajectory < len(found.trajectories):
+        raise ChoiceError(
+            f"trajectory {trajectory} of plan {found.id}",
+            f"0 to {len(found.trajectories) - 1}" if found.trajectories else "a plan with a way in",
+        )
+    way = found.trajectories[trajectory].trajectory
+    if device:
+        chosen = device_of(rules, device)
+        way = replace(way, device=chosen, tip_short_of_target_mm=min(chosen.throw_mm / 2, max(way.depth_mm - 1.0, 0.0)))
+    situation = situation_of(
+        case, rules, found.target, side=side or found.side, image=found.provenance.image_id,
+        guidance=guidance or (found.error_model.id if not protocol else ""),
+        patient_position=patient_position or found.patient_position, breath_state=found.breath_state,
+    )  # fmt: skip
+    report = judge(way, situation)
+    return _with_changes(report, case, found)
+
+
+def refuse_other_image(case: Case, plan: Plan) -> None:
+    """Raises MismatchError unless the case holds the very image that a plan was made on."""
+    made_on = plan.provenance
+    volume = case.volumes.get(made_on.image_id)
+    if volume is None or volume.digest != made_on.image_digest:
+        what = "is not in this case" if volume is None else "has other voxels or another geometry in this case"
+        raise MismatchError(
+            f"plan {plan.id}: its image {made_on.image_id} {what}",
+            "the image that it was made on",
+            "Plan anew on today's image",
+        )
+    if made_on.patient_digest and case.patient_digest and made_on.patient_digest != case.patient_digest:
+        raise MismatchError(f"plan {plan.id} of another patient", "a plan of the patient of this case")
+
+
+def _with_changes(report: SafetyReport, case: Case, plan: Plan) -> SafetyReport:
+    """With a finding when the structures are not those that the plan was made on: the check used today's."""
+    now = {name: structure.digest for name, structure in case.structures_of(plan.provenance.image_id).items()}
+    then = plan.provenance.structure_digests
+    changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    if not changed:
+        return report
+    words = f"structures changed since the plan was made: {', '.join(changed[:6])}{' ...' if len(changed) > 6 else ''}"
+    finding = Finding(FindingKind.IMAGE, Verdict.WARN, words, remedy="Plan anew with the structures as they are now")
+    return replace(report, findings=tuple(sorted((*report.findings, finding), key=lambda f: f.verdict.rank)))
+
+
+def _check_line(
+    case: Case, path: Path, protocol: str | Path | ProcedureProtocol, number: int, device: str, target: str, side: str,
+    image: str, guidance: str, patient_position: str,
+) -> SafetyReport:  # fmt: skip
+    from navplan.files.markups import read_line
+
+    if not protocol or not target:
+        raise InputError("a drawn line without protocol or target", "both", "Add --protocol ID and --target NAME")
+    lines = read_line(path)
+    if not 0 <= number < len(lines):
+        raise ChoiceError(f"line {number} of {path.name}", f"0 to {len(lines) - 1}")
+    start, end, _ = lines[number]
+    rules = protocol if isinstance(protocol, ProcedureProtocol) else registry.protocol(protocol)
+    image_id, _ = case.image(image)
+    named = target_of(case.structures_of(image_id), target)
+    aim = Target((float(end[0]), float(end[1]), float(end[2])), named.structure)
+    situation = situation_of(
+        case, rules, named, side=side, image=image_id, guidance=guidance, patient_position=patient_position
+    )
+    _refuse_unfit_line(situation, np.asarray(start, dtype=float), np.asarray(end, dtype=float))
+    situation = situation_of(
+        case, rules, aim, side=side, image=image_id, guidance=guidance, patient_position=patient_position
+    )
+    way = Trajectory((float(start[0]), float(start[1]), float(start[2])), aim.point_mm, device_of(rules, device))
+    report = judge(way, situation)
+    unproven = Finding(
+        FindingKind.IMAGE, Verdict.WARN, "image not proven: a drawn line does not say on which image it was drawn",
+        remedy="Look at the line on this image",
+    )  # fmt: skip
+    return replace(report, findings=tuple(sorted((*report.findings, unproven), key=lambda f: f.verdict.rank)))
+
+
+def _refuse_unfit_line(situation: Situation, start: NDArray[np.float64], end: NDArray[np.float64]) -> None:
+    """Raises InputError unless a line starts on free skin and ends in the target; says what would make it fit."""
+    problem = _unfit(situation, start, end)
+    if not problem:
+        return
+    fixes = {
+        "reversing it": (end, start),
+        "reading it in the other of RAS and LPS": (lps_from_ras_points(start), lps_from_ras_points(end)),
+        "doing both": (lps_from_ras_points(end), lps_from_ras_points(start)),
+    }
+    fitting = [words for words, (first, last) in fixes.items() if not _unfit(situation, first, last)]
+    remedy = (
+        f"It would fit by {fitting[0]}: correct the file"
+        if fitting
+        else "Neither reversing it nor RAS for LPS would make it fit"
+    )
+    raise InputError(f"a line that {problem}", LINE_STARTS, remedy)
+
+
+def _unfit(situation: Situation, start: NDArray[np.float64], end: NDArray[np.float64]) -> str:
+    target = situation.structures.get(situation.target.structure)
+    if target is not None and target.presence is Presence.PRESENT and not boundary_of(target).holds(end[None])[0]:
+        return f"ends {_place(end)}, outside {situation.target.structure}"
+    body = body_structure(situation.structures)
+    skin = skin_points(body, situation.image, start, ON_SKIN_MM + body.resolution_mm.max(), spacing_mm=1.0)
+    if not len(skin.points_mm):
+        return f"starts {_place(start)}, not on the skin"
+    nearest = int(np.argmin(np.linalg.norm(skin.points_mm - start, axis=1)))
+    if skin.reason[nearest] >= 0:
+        return f"starts {_place(start)}, on the {skin.reasons[skin.reason[nearest]]}"
+    return ""
+
+
+def _place(point: NDArray[np.float64]) -> str:
+    return f"at ({point[0]:.1f}, {point[1]:.1f}, {point[2]:.1f}) mm LPS"

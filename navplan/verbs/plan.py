@@ -1,0 +1,96 @@
+"""plan: the ranked ways to a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from navplan.errors import InputError
+from navplan.extend import registry
+from navplan.model.case import Case
+from navplan.model.plan import Plan, Provenance
+from navplan.model.protocol import ProcedureProtocol
+from navplan.planning.entry_search import search
+from navplan.verbs.situation import device_of, now, situation_of, target_of
+
+Progress = Callable[[str, float], None]
+
+
+def plan(
+    case: Case,
+    protocol: str | Path | ProcedureProtocol,
+    target: str | tuple[float, float, float],
+    *,
+    side: str = "",
+    image: str = "",
+    device: str = "",
+    guidance: str = "",
+    patient_position: str = "",
+    breath_state: str = "",
+    top: int = 5,
+    progress: Progress = lambda words, share: None,
+) -> Plan:
+    """Search every way in from the skin to a target; the Pareto front, ranked, `plan.best` first.
+
+    protocol: id of an installed protocol, path of a TOML file, or the protocol itself; target: name of a structure or LPS mm;
+    side: L or R, as requested; guidance: id of one of the protocol's error models (default: its first).
+    A plan without trajectories is no error: plan.skin_map.counts() says what is in the way.
+
+    Raises ChoiceError (no such image, target, device), InputError (no body outline, unknown protocol or position).
+    """
+    if top < 1:
+        raise InputError(f"{top} ways asked for", "at least 1")
+    rules = protocol if isinstance(protocol, ProcedureProtocol) else registry.protocol(protocol)
+    image_id, _ = case.image(image)
+    aim = target_of(case.structures_of(image_id), target)
+    situation = situation_of(
+        case,
+        rules,
+        aim,
+        side=side,
+        image=image_id,
+        guidance=guidance,
+        patient_position=patient_position,
+        breath_state=breath_state,
+    )
+    found = search(situation, device_of(rules, device), top, progress)
+    notes = (
+        f"{len(found.skin_map.points_mm)} entries tried, {found.skin_map.counts()['free']} free, {found.front_size} on the front",
+    )
+    return Plan(
+        id=_free_id(case, f"{rules.id}-{aim.structure or 'point'}"),
+        protocol=rules,
+        target=aim,
+        side=situation.requested_side or situation.side,
+        patient_position=situation.patient_position,
+        breath_state=situation.breath_state,
+        error_model=situation.error_model,
+        trajectories=found.trajectories,
+        provenance=provenance_of(case, image_id),
+        skin_map=found.skin_map,
+        notes=notes,
+    )
+
+
+def provenance_of(case: Case, image_id: str) -> Provenance:
+    """What a plan on this image, now, is made on."""
+    from navplan import __version__
+
+    volume = case.volumes[image_id]
+    return Provenance(
+        image_id=image_id,
+        image_digest=volume.digest,
+        frame_uid=volume.grid.frame_uid,
+        structure_digests={name: structure.digest for name, structure in sorted(case.structures_of(image_id).items())},
+        patient_digest=volume.acquisition.patient_digest,
+        made_on=now(),
+        made_by=f"navplan {__version__}",
+    )
+
+
+def _free_id(case: Case, wanted: str) -> str:
+    number, free = 1, wanted
+    while free in case.plans:
+        number += 1
+        free = f"{wanted}-{number}"
+    return free
