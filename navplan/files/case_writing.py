@@ -1,0 +1,162 @@
+"""The parts of a case to data files and entries of case.json; parts that have not changed keep their files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from navplan.errors import InputError
+from navplan.files.case_manifest import (
+    CaseManifest,
+    GridEntry,
+    PlanEntry,
+    VolumeEntry,
+    proven,
+    structure_entry,
+    transform_entry,
+)
+from navplan.files.markups import markups_bytes, plan_lines
+from navplan.files.nrrd import read_nrrd, write_nrrd
+from navplan.files.plan_json import SkinMapFile, plan_bytes, skin_map_bytes
+from navplan.files.staged_files import StagedFiles
+from navplan.files.structure_files import (
+    Segmentation,
+    StoredVoxels,
+    is_hard,
+    segmentations,
+    write_occupancy,
+    write_segmentation,
+)
+from navplan.model.case import Case
+from navplan.model.plan import Plan
+from navplan.model.structure import Structure
+from navplan.model.volume import Volume, array_digest
+
+
+def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, revision: int) -> CaseManifest:
+    """Write what is new in a case, and list all of it. Raises OSError, InputError."""
+    volumes = {name: _volume_entry(name, volume, before, staged) for name, volume in case.volumes.items()}
+    stored = _stored_voxels(case.structures.values(), before, staged)
+    structures = {name: structure_entry(structure, stored.get(name)) for name, structure in case.structures.items()}
+    plans = {name: _plan_entry(plan, staged) for name, plan in case.plans.items()}
+    frames = {volume.grid.frame_uid for volume in case.volumes.values()} | set(case.patient_from)
+    return proven(
+        CaseManifest.model_construct(
+            None,
+            revision=revision,
+            id=case.id,
+            patient_digest=case.patient_digest,
+            salt=case.salt,
+            frames=tuple(sorted(frame for frame in frames if frame)),
+            volumes=volumes,
+            structures=structures,
+            plans=plans,
+            registrations={frame: transform_entry(transform) for frame, transform in case.patient_from.items()},
+            files=dict(sorted(staged.files.items())),
+        )
+    )
+
+
+def _volume_entry(image_id: str, volume: Volume, before: CaseManifest | None, staged: StagedFiles) -> VolumeEntry:
+    grid = GridEntry.of(volume.grid)
+    old = before.volumes.get(image_id) if before is not None else None
+    if old is not None and old.digest == volume.digest and old.grid == grid and staged.keep(old.file):
+        name = old.file
+    else:
+        name = staged.put("volumes", image_id, ".nrrd", lambda path: _write_proven(path, volume))
+    return VolumeEntry.model_construct(
+        None,
+        file=name,
+        digest=volume.digest,
+        grid=grid,
+        modality=volume.modality,
+        quantity=volume.quantity,
+        acquisition=volume.acquisition,
+    )
+
+
+def _write_proven(path: Path, volume: Volume) -> None:
+    """Write the voxels, and read them again: a plan relies on their digest."""
+    write_nrrd(path, volume.voxels, volume.grid)
+    voxels, _, _ = read_nrrd(path, mmap=True)
+    if array_digest(voxels, volume.grid.affine) != volume.digest:
+        raise InputError(f"voxels of type {volume.voxels.dtype} that read back otherwise", "int16 or float32")
+
+
+def _stored_voxels(
+    structures: Iterable[Structure], before: CaseManifest | None, staged: StagedFiles
+) -> dict[str, StoredVoxels]:
+    """Where the voxels of each present structure lie. A source's file is kept if it holds just the same structures."""
+    old_files: dict[str, set[str]] = {}
+    for name, entry in (before.structures if before is not None else {}).items():
+        if entry.stored is not None:
+            old_files.setdefault(entry.stored.file, set()).add(name)
+    stored: dict[str, StoredVoxels] = {}
+    for segmentation in segmentations(structures):
+        kept = _kept(segmentation, before, old_files, staged)
+        stored |= kept if kept is not None else _written(segmentation, staged)
+    return stored
+
+
+def _kept(
+    segmentation: Segmentation, before: CaseManifest | None, old_files: dict[str, set[str]], staged: StagedFiles
+) -> dict[str, StoredVoxels] | None:
+    if before is None:
+        return None
+    names = {structure.name for structure in segmentation.structures}
+    old = {name: before.structures[name] for name in names if name in before.structures}
+    files = {entry.stored.file for entry in old.values() if entry.stored is not None}
+    if set(old) != names or len(files) != 1 or old_files[next(iter(files))] != names:
+        return None
+    kept: dict[str, StoredVoxels] = {}
+    for structure in segmentation.structures:
+        entry = old[structure.name]
+        same_grid = structure.grid is not None and entry.grid == GridEntry.of(structure.grid)
+        if entry.digest != structure.digest or entry.stored is None or not same_grid:
+            return None
+        kept[structure.name] = entry.stored
+    return kept if staged.keep(*files, *(place.exact for place in kept.values() if place.exact)) else None
+
+
+def _written(segmentation: Segmentation, staged: StagedFiles) -> dict[str, StoredVoxels]:
+    places: list[tuple[int, int]] = []
+    file = staged.put(
+        "structures", segmentation.stem, ".seg.nrrd", lambda path: places.extend(write_segmentation(path, segmentation))
+    )
+    stored = {}
+    for structure, start, (layer, label) in zip(segmentation.structures, segmentation.starts, places, strict=True):
+        exact = ""
+        if structure.occupancy is not None and not is_hard(structure.occupancy):
+            exact = staged.put(
+                "structures",
+                f"{segmentation.stem}.{structure.name}",
+                ".occupancy.nrrd",
+                partial(write_occupancy, structure=structure),
+            )
+        stored[structure.name] = StoredVoxels(file=file, layer=layer, label=label, start=start, exact=exact)
+    return stored
+
+
+def _plan_entry(plan: Plan, staged: StagedFiles) -> PlanEntry:
+    skin_file, reference = "", None
+    if plan.skin_map is not None:
+        data = skin_map_bytes(plan.skin_map)
+        skin_file = _put_bytes(staged, plan.id, ".npz", data)
+        digest = hashlib.sha256(data).hexdigest()
+        reference = SkinMapFile(file=skin_file.partition("/")[2], sha256=digest, reasons=plan.skin_map.reasons)
+    return PlanEntry(
+        file=_put_bytes(staged, plan.id, ".json", plan_bytes(plan, reference)),
+        lines=_put_bytes(staged, plan.id, ".mrk.json", markups_bytes(plan_lines(plan))),
+        skin_map=skin_file,
+    )
+
+
+def _put_bytes(staged: StagedFiles, stem: str, suffix: str, data: bytes) -> str:
+    """As StagedFiles.put, for bytes at hand: nothing is written where they are listed already."""
+    return staged.put("plans", stem, suffix, lambda path: _write(path, data))
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
