@@ -32,7 +32,8 @@ MULTI_FRAME = frozenset(
 )  # fmt: skip
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 NEVER_DICOM = frozenset((
-    ".txt", ".json", ".xml", ".csv", ".tsv", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".md", ".html", ".log", ".zip", ".gz",
+    ".txt", ".json", ".xml", ".csv", ".tsv", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".md", ".html",
+    ".log", ".zip", ".gz",
 ))  # fmt: skip
 FILL_HU = -2048
 
@@ -73,7 +74,8 @@ def find_series(path: str | Path) -> tuple[tuple[DicomSeries, ...], tuple[Unread
         try:
             header = _read(file, stop_before_pixels=True, specific_tags=HEADER_TAGS)
         except FileFormatError as error:
-            unread.append(UnreadFile(file, error.received))
+            if path.is_file() or not _is_side_note(file):
+                unread.append(UnreadFile(file, error.received))
             continue
         if header.file_meta.get("MediaStorageSOPClassUID") != DIRECTORY_CLASS:
             groups.setdefault(text(header, "SeriesInstanceUID"), []).append((file, header))
@@ -113,9 +115,7 @@ def read_series(series: DicomSeries, salt: str = "") -> Volume:
     if stack.tilt_deg > 0:
         padding = FILL_HU if padding is None else padding
         voxels, affine = straighten_stack(voxels, affine, padding if is_ct else 0, padding if is_ct else None)
-        words = (
-            f"Tilted stack ({stack.tilt_deg:.1f} degrees by the slices' positions): slices moved within their planes."
-        )
+        words = f"Stack tilted by {stack.tilt_deg:.1f} degrees (by positions): slices moved within their planes."
         findings = (QualityFinding("tilted_stack", Severity.INFO, words),)
     acquisition = acquisition_of(headers, salt, padding if is_ct else None)
     acquisition = replace(acquisition, modality=modality, quality=acquisition.quality + findings)
@@ -134,6 +134,16 @@ def _files_under(folder: Path) -> Iterator[Path]:
             file = Path(root, name)
             if not name.startswith(".") and file.suffix.lower() not in NEVER_DICOM and not format_of(file):
                 yield file
+
+
+def _is_side_note(path: Path) -> bool:
+    """A LICENSE, a README: plain text whose name does not say that it is DICOM."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:
+        return False
+    return path.suffix.lower() not in (".dcm", ".ima", ".dicom") and start.isascii() and b"\0" not in start
 
 
 def _read(path: Path, **options: Any) -> pydicom.Dataset:

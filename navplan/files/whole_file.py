@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from navplan.errors import InputError
+from navplan.files.durable import replace_file, sync_descriptor, writing
 
 
 @contextmanager
@@ -19,13 +19,12 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}", "a folder that can be written to") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with writing(path.parent):
+        try:
+            with unfinished.open("wb") as file:
+                yield file
+                file.flush()
+                sync_descriptor(file.fileno())
+            replace_file(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)

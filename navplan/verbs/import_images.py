@@ -1,0 +1,268 @@
+"""inspect and import: what is in a folder or file of images, and reading it into a case."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from navplan.errors import ChoiceError, InputError, MismatchError
+from navplan.geometry.grid import Grid
+from navplan.model.acquisition import Acquisition, QualityFinding, Severity
+from navplan.model.case import AuditEntry, Case
+from navplan.model.volume import Volume
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSummary:
+    """One series or image file: what it is, and why it would not be imported ("" where it would).
+
+    uid: DICOM series UID, or the name of the file; kind: "DICOM", "NIfTI", "NRRD", "MetaImage", or "file" for one that
+    cannot be read. grid and acquisition are None where it is refused.
+    """
+
+    uid: str
+    kind: str
+    modality: str = ""
+    description: str = ""
+    slices: int = 0
+    grid: Grid | None = None
+    acquisition: Acquisition | None = None
+    quality: tuple[QualityFinding, ...] = ()
+    refusal: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """Something that may become an image, and how to read it with the case's salt."""
+
+    uid: str
+    kind: str
+    modality: str
+    files: int
+    read: Callable[[str], Volume]
+
+
+def inspect(path: str | Path) -> tuple[SeriesSummary, ...]:
+    """Everything under a path: geometry, acquisition and quality of each image, the reason of each refusal.
+
+    Reads all voxels, writes nothing. Raises InputError where there is no such path or nothing that could be an image.
+    """
+    sources, unread = _sources(Path(path), "")
+    salt = secrets.token_hex(16)
+    summaries = []
+    for source in sources:
+        plain = SeriesSummary(source.uid, source.kind, source.modality, "", source.files)
+        try:
+            volume = _with_quality(source.read(salt), ())
+        except InputError as error:
+            summaries.append(replace(plain, refusal=str(error)))
+            continue
+        facts = volume.acquisition
+        summaries.append(
+            SeriesSummary(
+                source.uid, source.kind, volume.modality, facts.description, volume.grid.shape[2], volume.grid, facts,
+                facts.quality,
+            )
+        )  # fmt: skip
+    return (*summaries, *(SeriesSummary(name, "file", refusal=reason) for name, reason in unread))
+
+
+def import_images(
+    path: str | Path,
+    case: Case | None = None,
+    *,
+    series: str = "",
+    image_id: str = "",
+    patient_position: str = "",
+    date: str = "",
+    slice_thickness_mm: float | None = None,
+    modality: str = "",
+) -> Case:
+    """Read images into a case (a new one by default) and record it.
+
+    path: a folder of DICOM, or one NIfTI, NRRD or MetaImage file. series: DICOM series UID (or file name) where not all
+    are wanted; without it, all that can be imported are, and what is refused is named in the record and in a warning.
+    image_id: name in the case, for a single image; otherwise "ct", "ct_2", "mr" ...
+    patient_position, date (ISO 8601), slice_thickness_mm, modality: what the file does not say.
+
+    Raises InputError where nothing can be imported (with the reasons) or an option contradicts the file, MismatchError
+    for another patient's image, ChoiceError for an unknown series or an image id that is taken.
+    """
+    path = Path(path)
+    stated = _Stated(patient_position, _checked_date(date), _checked_thickness(slice_thickness_mm))
+    case = case or Case()
+    case = case if case.salt else replace(case, salt=secrets.token_hex(16))
+    sources, unread = _sources(path, modality)
+    chosen = _chosen(sources, series, path)
+    _check_id(case, image_id)
+    volumes: list[tuple[_Source, Volume]] = []
+    refusals: dict[str, InputError] = {}
+    for source in chosen:
+        try:
+            volume = _with_quality(stated.added_to(source.read(case.salt)), unread if source.kind == "DICOM" else ())
+            _check_new(volume, [*case.volumes.items(), *((one.uid, other) for one, other in volumes)])
+            _check_patient(volume, case, [other for _, other in volumes])
+            volumes.append((source, volume))
+        except InputError as error:
+            refusals[source.uid] = error
+    if not volumes:
+        raise _nothing(path, refusals, unread)
+    if image_id and len(volumes) > 1:
+        listed = ", ".join(source.uid for source, _ in volumes)
+        raise ChoiceError(f"one image id {image_id!r} for {len(volumes)} images", listed, "Choose one with --series")
+    imported: dict[str, dict[str, object]] = {}
+    for source, volume in volumes:
+        name = image_id or _free_id(case, volume.modality)
+        case = case.with_volume(name, volume)
+        imported[name] = {"series": source.uid if source.kind == "DICOM" else "", "source": source.kind}
+    for uid, refusal in refusals.items():
+        log.warning("not imported: %s: %s", uid, refusal)
+    for name, reason in unread:
+        log.warning("not read: %s: %s", name, reason)
+    details = {
+        "images": imported,
+        "refused": {uid: str(error) for uid, error in refusals.items()} if chosen[0].kind == "DICOM" else {},
+        "unread_files": len(unread),
+        "stated": stated.details(),
+    }
+    return case.with_audit(AuditEntry(datetime.now(UTC).isoformat(timespec="seconds"), "navplan", "import", details))
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What a person states about the images, because the files do not."""
+
+    patient_position: str
+    date: str
+    slice_thickness_mm: float | None
+
+    def details(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if value}
+
+    def added_to(self, volume: Volume) -> Volume:
+        """Raises InputError where the file says otherwise."""
+        facts = volume.acquisition
+        thickness = self.slice_thickness_mm
+        clashes = (
+            ("patient position", facts.patient_position, self.patient_position, facts.patient_position),
+            ("date", facts.date, self.date, facts.date[: len(self.date)]),
+            ("slice thickness", facts.slice_thickness_mm, thickness, _rounded(facts.slice_thickness_mm)),
+        )
+        for what, found, given, compared in clashes:
+            if found and given and compared != (_rounded(given) if isinstance(given, float) else given):
+                raise InputError(
+                    f"{what} {given} stated, but the file says {found}", "no option where the file says it"
+                )
+        facts = replace(
+            facts,
+            patient_position=facts.patient_position or self.patient_position,
+            date=facts.date or self.date,
+            slice_thickness_mm=facts.slice_thickness_mm or thickness,
+        )
+        return replace(volume, acquisition=facts)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 3)
+
+
+def _checked_date(date: str) -> str:
+    try:
+        if date:
+            datetime.fromisoformat(date)
+    except ValueError as error:
+        raise InputError(f"the date {date!r}", "YYYY-MM-DD, also with a time, YYYY-MM-DDThh:mm:ss") from error
+    return date
+
+
+def _checked_thickness(thickness_mm: float | None) -> float | None:
+    if thickness_mm is not None and not 0 < thickness_mm < 1000:
+        raise InputError(f"a slice thickness of {thickness_mm} mm", "a positive number of mm")
+    return None if thickness_mm is None else float(thickness_mm)
+
+
+def _sources(path: Path, modality: str) -> tuple[list[_Source], tuple[tuple[str, str], ...]]:
+    """What may become an image, and the files that could not be read (name, reason)."""
+    from navplan.files.dicom_read import find_series, read_series
+    from navplan.files.image_files import format_of, read_image_file
+
+    def file_source(file: Path) -> _Source:
+        return _Source(file.name, format_of(file), modality, 1, lambda _: read_image_file(file, modality))
+
+    if path.is_file() and format_of(path):
+        return [file_source(path)], ()
+    found, unread = find_series(path)
+    sources = [_Source(one.uid, "DICOM", one.modality, len(one.paths), partial(read_series, one)) for one in found]
+    if not sources and path.is_dir():
+        sources = [file_source(file) for file in sorted(path.rglob("*")) if format_of(file) and file.is_file()]
+    reasons = tuple((file.path.name, file.reason) for file in unread)
+    if not sources and not reasons:
+        raise InputError(f"{path}: no image in it", "DICOM, NIfTI (.nii, .nii.gz), NRRD or MetaImage", "Check the path")
+    return sources, reasons
+
+
+def _chosen(sources: list[_Source], series: str, path: Path) -> list[_Source]:
+    chosen = [source for source in sources if not series or source.uid == series]
+    listed = ", ".join(source.uid for source in sources) or "none that can be read"
+    if series and not chosen:
+        raise ChoiceError(f"no series {series!r} in {path}", listed, "See them with: navplan inspect PATH")
+    if len(chosen) > 1 and chosen[0].kind != "DICOM":  # images, labels and who knows what beside one another
+        raise ChoiceError(f"{path} holds {len(chosen)} image files", f"one of {listed}", "Give the path of that file")
+    return chosen
+
+
+def _nothing(path: Path, refusals: dict[str, InputError], unread: Iterable[tuple[str, str]]) -> InputError:
+    if len(refusals) == 1:
+        return next(iter(refusals.values()))
+    reasons = [f"{uid}: {error.received}" for uid, error in refusals.items()] + [reason for _, reason in unread]
+    more = f" and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+    return InputError(
+        f"{path}: nothing that can be imported ({'; '.join(reasons[:5])}{more})", "a CT, MR or PET series"
+    )
+
+
+def _with_quality(volume: Volume, unread: tuple[tuple[str, str], ...]) -> Volume:
+    from navplan.imaging.quality import check_quality
+
+    findings = volume.acquisition.quality + check_quality(volume)
+    if unread:
+        words = f"{len(unread)} files beside this series could not be read: slices may be missing at its ends."
+        findings += (QualityFinding("unread_files", Severity.WARN, words),)
+    return replace(volume, acquisition=replace(volume.acquisition, quality=findings))
+
+
+def _check_new(volume: Volume, there: Iterable[tuple[str, Volume]]) -> None:
+    for name, other in there:
+        same_series = (
+            bool(volume.acquisition.series_uid) and volume.acquisition.series_uid == other.acquisition.series_uid
+        )
+        if same_series or (volume.grid.shape == other.grid.shape and volume.digest == other.digest):
+            raise InputError(f"an image that is already in the case, as {name}", "an image that is new to it")
+
+
+def _check_patient(volume: Volume, case: Case, others: Iterable[Volume]) -> None:
+    known = {case.patient_digest, *(other.acquisition.patient_digest for other in others)} - {""}
+    if volume.acquisition.patient_digest and known - {volume.acquisition.patient_digest}:
+        raise MismatchError(
+            "an image of another patient", "images of the patient of this case", "Import it into a case of its own"
+        )
+
+
+def _check_id(case: Case, image_id: str) -> None:
+    from navplan.files.durable import safe_id
+
+    if image_id and safe_id(image_id, "an image") in case.volumes:
+        raise ChoiceError(f"image id {image_id!r}, which is taken", f"another than {', '.join(case.volumes)}")
+
+
+def _free_id(case: Case, modality: str) -> str:
+    stem = "".join(letter for letter in modality.lower() if letter.isalnum()) or "image"
+    numbered = (stem if number == 1 else f"{stem}_{number}" for number in range(1, len(case.volumes) + 2))
+    return next(name for name in numbered if name not in case.volumes)
