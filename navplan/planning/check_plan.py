@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.geometry.lines import axial_angles_deg
-from navplan.model.acquisition import Severity
-from navplan.model.protocol import Need, fits
 from navplan.model.safety import Finding, FindingKind, PathSection, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import boundary_of
+from navplan.planning.circumstances import device, image, presence, request
 from navplan.planning.criteria import path_metrics, sample_paths
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
 from navplan.planning.situation import Risk, Situation
 from navplan.planning.tissue_map import path_sections
 from navplan.planning.uncertainty import RADIUS_95_2D, breach_probability, hit_probability
-
-UNPROVEN, UNPROVEN_REMEDY = (
-    "image not proven to be this patient's, or recent",
-    "Compare identity and date by hand; --date states the date at import",
-)
-LENGTH_RESERVE_MM = 10.0  # needle that should be left outside (unsourced)
 
 
 def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
@@ -34,13 +24,13 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     measured = margins(situation.boundaries, [start], [end])
     path = path_sections(situation.tissues, situation.image, start, end)
     findings = [_clearance(trajectory, situation, risk, measured, n) for n, risk in enumerate(situation.risks)]
-    findings += _presence(situation)
+    findings += presence(situation)
     findings += read_image(trajectory, situation)
     findings += _crossings(trajectory, situation)
     findings += _target(trajectory, situation, path)
-    findings += _request(situation)
-    findings += _image(situation)
-    findings.append(_device(trajectory))
+    findings += request(situation)
+    findings += image(situation)
+    findings.append(device(trajectory))
     findings.append(Finding(
         FindingKind.ERROR_MODEL, Verdict.PASS,
         f"{situation.error_model.name}: sigma {situation.error_model.sigma_mm(trajectory.depth_mm):.1f} mm at the target",
@@ -153,39 +143,6 @@ def _edge_decides(risk: Risk, start: NDArray[np.float64], end: NDArray[np.float6
     return nearest - risk.boundary.diagonal_mm - radius_mm < risk.required_mm
 
 
-def _presence(situation: Situation) -> list[Finding]:
-    """What the protocol asks for and the case does not know; what no image shows; what was listed and not found."""
-    findings = []
-    for limit in situation.protocol.hard:
-        shown = limit.structure.replace("{side}", situation.side or "*")
-        shown = shown.replace("{other}", {"left": "right", "right": "left"}.get(situation.side, "*"))
-        fitting = [s for s in situation.structures.values() if fits(s.name, limit.structure, situation.side)]
-        known = [s for s in fitting if s.presence is not Presence.UNKNOWN]
-        missing = [s.name for s in fitting if s.presence is Presence.UNKNOWN]
-        if limit.needs is Need.NOT_IMAGED:
-            findings.append(Finding(
-                FindingKind.NOT_IMAGED, Verdict.WARN, limit.note or "no image shows it", shown, source=limit.source,
-                remedy="Acknowledge it by name before approval",
-            ))  # fmt: skip
-        elif limit.needs is Need.REQUIRED and not known:
-            name = missing[0] if missing else shown.replace("*", "").strip("_")
-            findings.append(Finding(
-                FindingKind.PRESENCE, Verdict.NOT_EVALUATED, "required by the protocol and unknown in this case", shown,
-                required_mm=limit.min_clearance_mm, source=limit.source,
-                remedy=f"Segment it, or state that it is absent: navplan segment CASE --absent {name} --by WHO",
-            ))  # fmt: skip
-        elif missing:
-            findings.append(Finding(
-                FindingKind.PRESENCE, Verdict.WARN, f"listed without a voxel: {', '.join(missing)}", shown, source=limit.source,
-                remedy="Segment them, or state that they are absent", gap="listed without a voxel",
-            ))  # fmt: skip
-        for structure in known:
-            if structure.presence is Presence.ABSENT and limit.needs is not Need.NOT_IMAGED:
-                words = f"stated to be absent by {structure.stated_by}, {structure.stated_on}"
-                findings.append(Finding(FindingKind.PRESENCE, Verdict.PASS, words, structure.name))
-    return findings
-
-
 def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
     """What the needle crosses by the protocol's leave, and how often it punctures the pleura."""
     start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
@@ -253,131 +210,3 @@ def _target(trajectory: Trajectory, situation: Situation, path: tuple[PathSectio
             )
         ]
     return [Finding(FindingKind.TARGET, Verdict.PASS, f"met over {inside:.1f} mm", name, crossed_mm=inside)]
-
-
-def _request(situation: Situation) -> list[Finding]:
-    """Side, patient position, breath state, identity."""
-    findings = []
-    if situation.protocol.sided:
-        if not situation.side:
-            findings.append(
-                Finding(
-                    FindingKind.SIDE,
-                    Verdict.NOT_EVALUATED,
-                    "the side of the target is not known",
-                    remedy="State it with --side",
-                )
-            )
-        elif not situation.requested_side:
-            findings.append(
-                Finding(
-                    FindingKind.SIDE,
-                    Verdict.WARN,
-                    f"{situation.side}, found from the target; nobody stated it",
-                    remedy="State it with --side",
-                )
-            )
-        elif situation.requested_side != situation.side:
-            words = f"requested {situation.requested_side}, the target lies {situation.side}"
-            findings.append(
-                Finding(
-                    FindingKind.SIDE,
-                    Verdict.FAIL,
-                    words,
-                    remedy="Check the request, the target and the image's orientation",
-                )
-            )
-        else:
-            findings.append(Finding(FindingKind.SIDE, Verdict.PASS, f"{situation.side}, as requested"))
-    imaged = situation.image.acquisition.patient_position
-    if not imaged:
-        findings.append(
-            Finding(
-                FindingKind.PATIENT,
-                Verdict.WARN,
-                "the image does not say how the patient lay",
-                remedy="State it at import with --patient-position",
-            )
-        )
-    elif imaged != situation.patient_position:
-        words = f"image taken {imaged}, procedure {situation.patient_position}: organs move"
-        findings.append(
-            Finding(
-                FindingKind.PATIENT,
-                Verdict.NOT_EVALUATED,
-                words,
-                remedy="Take a planning scan in the position of the procedure",
-            )
-        )
-    allowed = situation.protocol.patient_positions
-    if allowed and situation.patient_position not in allowed:
-        words = f"position {situation.patient_position} is none of the protocol's ({', '.join(allowed)})"
-        findings.append(Finding(FindingKind.PATIENT, Verdict.WARN, words, remedy="Check the protocol"))
-    breath = situation.image.acquisition.breath_state
-    if breath and situation.breath_state and breath != situation.breath_state:
-        words = f"image in {breath}, procedure in {situation.breath_state}: organs move"
-        findings.append(Finding(FindingKind.PATIENT, Verdict.NOT_EVALUATED, words, remedy="Use the same breath state"))
-    if not situation.patient_known:
-        findings.append(
-            Finding(
-                FindingKind.PATIENT,
-                Verdict.WARN,
-                "the image does not say whose it is",
-                remedy="Check the patient's identity by hand",
-            )
-        )
-    return findings
-
-
-def _image(situation: Situation) -> list[Finding]:
-    """Age and quality of the image."""
-    findings = []
-    limit = situation.protocol.max_image_age_days
-    taken = situation.image.acquisition.date
-    if situation.image.modality != situation.protocol.modality:
-        words = f"{situation.image.modality}, the protocol plans on {situation.protocol.modality}"
-        findings.append(Finding(FindingKind.IMAGE, Verdict.NOT_EVALUATED, words, remedy="Use an image of that kind"))
-    if not taken:
-        findings.append(
-            Finding(
-                FindingKind.IMAGE,
-                Verdict.WARN,
-                "the image does not say when it was taken",
-                remedy="State it at import with --date",
-            )
-        )
-    else:
-        age = (date.fromisoformat(situation.today[:10]) - date.fromisoformat(taken[:10])).days
-        words = f"the image is {age} days old, at most {limit.value:g} allowed"
-        old = age > limit.value or age < 0
-        findings.append(Finding(
-            FindingKind.IMAGE, Verdict.NOT_EVALUATED if old else Verdict.PASS, words, source=limit.source,
-            remedy="Take a new planning scan" if old else "",
-        ))  # fmt: skip
-    poor = [finding.words for finding in situation.image.acquisition.quality if finding.severity is Severity.WARN]
-    if poor:
-        findings.append(
-            Finding(
-                FindingKind.IMAGE,
-                Verdict.WARN,
-                "image quality: " + "; ".join(poor),
-                remedy="Look at the images before you rely on them",
-            )
-        )
-    return findings
-
-
-def _device(trajectory: Trajectory) -> Finding:
-    spare = trajectory.device.length_mm - trajectory.tip_depth_mm
-    in_plane, tilt = axial_angles_deg(trajectory.entry_mm, trajectory.target_mm)
-    words = f"{trajectory.device.name}: {spare:.0f} mm stay outside; {in_plane:.0f} deg in plane, {tilt:+.0f} deg cranio-caudal"
-    if spare < 0:
-        return Finding(
-            FindingKind.DEVICE,
-            Verdict.FAIL,
-            f"{trajectory.device.name} is {-spare:.0f} mm too short",
-            remedy="Choose a longer needle",
-        )
-    if spare < LENGTH_RESERVE_MM:
-        return Finding(FindingKind.DEVICE, Verdict.WARN, words, remedy="Choose a longer needle")
-    return Finding(FindingKind.DEVICE, Verdict.PASS, words)

@@ -12,7 +12,8 @@ from scipy.special import ndtr
 from navplan.model.device import Device
 from navplan.model.plan import RankedTrajectory, SkinMap
 from navplan.model.trajectory import Trajectory
-from navplan.planning.check_plan import LENGTH_RESERVE_MM, judge
+from navplan.planning.check_plan import judge
+from navplan.planning.circumstances import LENGTH_RESERVE_MM
 from navplan.planning.criteria import desirability, path_metrics, punctures, sample_paths
 from navplan.planning.entry_candidates import (
     RE_ENTRY,

@@ -1,0 +1,7 @@
+"""`python -m navplan`."""
+
+import sys
+
+from navplan.cli import main
+
+sys.exit(main())

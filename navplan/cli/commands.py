@@ -1,0 +1,312 @@
+"""One function a verb: open the case, call the verb, save the case, print."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from navplan.cli.output import Output
+from navplan.errors import ChoiceError, InputError
+
+if TYPE_CHECKING:
+    from navplan.model.case import Case
+    from navplan.model.plan import Plan
+    from navplan.model.safety import SafetyReport, Verdict
+
+DONE, FAILED, NOT_DECIDED = 0, 3, 4
+
+
+def do_demo(options: Namespace, output: Output) -> int:
+    """The main job on a phantom."""
+    from navplan.verbs.demo import demo
+
+    made = demo(options.out, progress=output.progress)
+    lines = [made.headline, *(str(path) for path in made.paths)]
+    output.result("\n".join(lines), {"headline": made.headline, "verdict": made.verdict, "paths": made.paths})
+    return DONE
+
+
+def do_phantom(options: Namespace, output: Output) -> int:
+    """Write phantoms."""
+    from navplan.verbs.phantom import write_phantom
+
+    if options.population < 1:
+        raise InputError(f"a population of {options.population}", "at least 1")
+    made = []
+    for number in range(options.population):
+        seed = options.seed + number
+        out = Path(options.out) / f"{options.name}-{seed}" if options.population > 1 else Path(options.out)
+        x, y, z = options.spacing
+        made.append(write_phantom(
+            options.name, out, format=options.format, spacing_mm=(x, y, z), orientation=options.orientation, seed=seed,
+        ))  # fmt: skip
+        output.progress(f"phantom {number + 1} of {options.population}", (number + 1) / options.population)
+    output.result("\n".join(str(path) for path in made), {"folders": made})
+    return DONE
+
+
+def do_inspect(options: Namespace, output: Output) -> int:
+    """What a path holds."""
+    from navplan.verbs.import_images import inspect
+
+    found = inspect(options.path)
+    output.result("\n".join(str(series) for series in found), {"series": found})
+    return DONE
+
+
+def _open(folder: str) -> Case:
+    from navplan.verbs.case_verbs import open_case
+
+    return open_case(folder)
+
+
+def _save(case: Case, folder: str, action: str, **details: Any) -> Case:
+    from navplan.verbs.case_verbs import save_case
+
+    return save_case(case, folder, action, details)
+
+
+def do_import(options: Namespace, output: Output) -> int:
+    """Images into a case folder."""
+    from navplan.verbs.import_images import import_images
+
+    folder = Path(options.case)
+    before = _open(str(folder)) if (folder / "case.json").exists() else None
+    case = import_images(
+        options.path, before, series=options.series, image_id=options.image_id, patient_position=options.patient_position,
+        date=options.date, slice_thickness_mm=options.slice_thickness,
+    )  # fmt: skip
+    new = [name for name in case.volumes if before is None or name not in before.volumes]
+    saved = _save(case, str(folder), "import", images=new)
+    lines = [f"{folder}: revision {saved.revision}"]
+    for name in new:
+        volume = case.volumes[name]
+        lines.append(
+            f"  {name}: {volume.modality}, {volume.grid!r}, {volume.acquisition.patient_position or 'position unknown'}"
+        )
+        lines += [f"    {finding.severity}: {finding.words}" for finding in volume.acquisition.quality]
+    details = {
+        name: {"grid": repr(case.volumes[name].grid), "acquisition": case.volumes[name].acquisition} for name in new
+    }
+    output.result("\n".join(lines), {"case": str(folder), "revision": saved.revision, "images": details})
+    return DONE
+
+
+def do_segment(options: Namespace, output: Output) -> int:
+    """Structures into a case."""
+    from navplan.verbs.segment import absent, segment
+
+    ways = [bool(options.segmenter), bool(options.labels), bool(options.absent)]
+    if sum(ways) != 1:
+        raise InputError(f"{sum(ways)} of --segmenter, --labels and --absent", "exactly one of them")
+    case = _open(options.case)
+    before = dict(case.structures)
+    if options.absent:
+        for name in options.absent:
+            case = absent(case, name, options.by, image=options.image)
+    else:
+        resolution = options.working_resolution
+        if resolution is not None and len(resolution) not in (1, 3):
+            raise InputError(f"--working-resolution with {len(resolution)} numbers", "1 or 3, in mm")
+        case = segment(
+            case, options.segmenter, labels=options.labels or None, names=options.names or None, image=options.image,
+            structure=options.structure,
+            working_resolution_mm=None if resolution is None else resolution[0] if len(resolution) == 1 else tuple(resolution),
+        )  # fmt: skip
+    new = {name: structure for name, structure in case.structures.items() if before.get(name) is not structure}
+    saved = _save(case, options.case, "segment", structures=sorted(new))
+    by_presence: dict[str, list[str]] = {}
+    for name, structure in sorted(new.items()):
+        by_presence.setdefault(structure.presence.value, []).append(name)
+    lines = [f"{options.case}: revision {saved.revision}"]
+    lines += [f"  {presence} ({len(names)}): {', '.join(names)}" for presence, names in by_presence.items()]
+    output.result("\n".join(lines), {"case": options.case, "revision": saved.revision, "structures": by_presence})
+    return DONE
+
+
+def do_plan(options: Namespace, output: Output) -> int:
+    """Ranked ways to a target."""
+    from navplan.model.safety import Verdict
+    from navplan.verbs.plan import plan
+
+    case = _open(options.case)
+    made = plan(
+        case, options.protocol, options.target, side=options.side, image=options.image, device=options.device,
+        guidance=options.guidance, patient_position=options.position, breath_state=options.breath, top=options.top,
+        progress=output.progress,
+    )  # fmt: skip
+    if options.out:
+        from navplan.files.plan_json import write_plan
+
+        write_plan(options.out, made)
+    _save(case.with_plan(made), options.case, "plan", plan=made.id)
+    verdicts = [way.verdict for way in made.trajectories]
+    output.result(_plan_text(made), _plan_data(made))
+    if any(verdict in (Verdict.PASS, Verdict.WARN) for verdict in verdicts):
+        return DONE
+    return NOT_DECIDED if Verdict.NOT_EVALUATED in verdicts else FAILED
+
+
+def _plan_text(plan: Plan) -> str:
+    lines = [f"{plan.id}: {len(plan.trajectories)} ways offered ({'; '.join(plan.notes)})"]
+    for number, way in enumerate(plan.trajectories, 1):
+        lines.append(
+            f"{number}. {way.verdict}: {way.report.headline}; depth {way.trajectory.depth_mm:.0f} mm, "
+            f"entry ({', '.join(f'{x:.1f}' for x in way.trajectory.entry_mm)}) LPS, score {way.desirability:.2f}"
+        )
+    if plan.trajectories:
+        lines += _open_items(plan.trajectories[0].report)
+    if plan.skin_map is not None:
+        excluded = [f"{count} {words}" for words, count in plan.skin_map.counts().items() if words != "free"]
+        lines.append("ruled out: " + ("; ".join(excluded[:8]) or "none"))
+    return "\n".join(lines)
+
+
+def _plan_data(plan: Plan) -> dict[str, Any]:
+    ways = [
+        {"verdict": way.verdict, "headline": way.report.headline, "desirability": way.desirability, "metrics": way.metrics,
+         "entry_mm": way.trajectory.entry_mm, "target_mm": way.trajectory.target_mm}
+        for way in plan.trajectories
+    ]  # fmt: skip
+    counts = plan.skin_map.counts() if plan.skin_map is not None else {}
+    return {
+        "plan": plan.id,
+        "protocol": plan.protocol.id,
+        "trajectories": ways,
+        "skin_map": counts,
+        "notes": plan.notes,
+    }
+
+
+def _open_items(report: SafetyReport) -> list[str]:
+    return [f"   {item.verdict}: {item.words}. {item.remedy}" for item in report.open_items]
+
+
+def do_check(options: Namespace, output: Output) -> int:
+    """The safety report."""
+    from navplan.model.safety import Verdict
+    from navplan.verbs.check import check
+
+    case = _open(options.case)
+    report = check(
+        case, options.plan, protocol=options.protocol, trajectory=options.trajectory - 1, device=options.device,
+        target=options.target, side=options.side, image=options.image, guidance=options.guidance,
+        patient_position=options.position,
+    )  # fmt: skip
+    lines = [report.verdict.value, report.headline, *_open_items(report)]
+    for finding in report.findings:
+        name = f"{finding.structure}: " if finding.structure else ""
+        breach = f" (breach up to {finding.breach_probability:.1%})" if finding.breach_probability is not None else ""
+        lines.append(f"{finding.verdict:13} {finding.kind}: {name}{finding.words}{breach}")
+    lines.append(f"error model: {report.error_model} ({report.error_model_source})")
+    output.result("\n".join(lines), {"verdict": report.verdict, "headline": report.headline, **_report_data(report)})
+    return _exit_code(report.verdict, options.strict, Verdict)
+
+
+def _report_data(report: SafetyReport) -> dict[str, Any]:
+    from dataclasses import fields
+
+    return {field.name: getattr(report, field.name) for field in fields(report)} | {"open_items": report.open_items}
+
+
+def _exit_code(verdict: Verdict, strict: bool, kinds: type[Verdict]) -> int:
+    if verdict is kinds.FAIL or (verdict is kinds.WARN and strict):
+        return FAILED
+    return NOT_DECIDED if verdict is kinds.NOT_EVALUATED else DONE
+
+
+def _chosen_plan(case: Case, plan_id: str) -> Plan | None:
+    """The plan named, or the only one; None where the case has none and none is named."""
+    return case.plan(plan_id) if plan_id or case.plans else None
+
+
+def do_fluoro(options: Namespace, output: Output) -> int:
+    """One simulated image."""
+    from navplan.verbs.fluoro import fluoro, save_shot
+
+    case = _open(options.case)
+    shot = fluoro(
+        case, view=options.view, plan=_chosen_plan(case, options.plan), trajectory=options.trajectory - 1,
+        image=options.image, rows=options.size, cols=options.size, patient_position=options.position,
+    )  # fmt: skip
+    path = save_shot(shot, options.out)
+    output.result(str(path), {"path": path})
+    return DONE
+
+
+def do_scene(options: Namespace, output: Output) -> int:
+    """The 3-D scene."""
+    from navplan.verbs.scene import scene
+
+    case = _open(options.case)
+    path = scene(
+        case,
+        plan=_chosen_plan(case, options.plan),
+        trajectory=options.trajectory - 1,
+        out=options.out,
+        hero=options.hero,
+    )
+    output.result(str(path), {"path": path})
+    return DONE
+
+
+def do_report(options: Namespace, output: Output) -> int:
+    """Report and freehand card."""
+    from navplan.verbs.report import report
+
+    case = _open(options.case)
+    chosen = _chosen_plan(case, options.plan)
+    if chosen is None:
+        raise ChoiceError(
+            "a case without a plan", "a plan to report on", "Run: navplan plan CASE --protocol ID --target NAME"
+        )
+    made = report(case, chosen, options.out, trajectory=options.trajectory - 1, progress=output.progress)
+    for words in made.notes:
+        output.message(words)
+    output.result("\n".join(str(path) for path in made.paths), {"paths": made.paths, "notes": made.notes})
+    return DONE
+
+
+def do_plugins(options: Namespace, output: Output) -> int:
+    """What is installed."""
+    from navplan.verbs.catalogue import plugins
+
+    found = plugins()
+    lines = [
+        f"{p.group:20} {p.name:12} {p.distribution} {p.version}  {p.where}{'  FAILED: ' + p.error if p.error else ''}"
+        for p in found
+    ]
+    output.result("\n".join(lines), {"plugins": found})
+    return DONE
+
+
+def do_phantoms(options: Namespace, output: Output) -> int:
+    """Digital phantoms."""
+    from navplan.verbs.catalogue import phantoms
+
+    found = phantoms()
+    output.result("\n".join(f"{p.name:12} {p.distribution} {p.version}" for p in found), {"phantoms": found})
+    return DONE
+
+
+def do_protocols(options: Namespace, output: Output) -> int:
+    """Procedures."""
+    from navplan.verbs.catalogue import protocols
+
+    found = protocols()
+    output.result("\n".join(f"{p.id:20} {p.version:6} {p.title}" for p in found.values()), {"protocols": found})
+    return DONE
+
+
+def do_devices(options: Namespace, output: Output) -> int:
+    """Needles."""
+    from navplan.verbs.catalogue import devices
+
+    found = devices()
+    lines = [
+        f"{d.id:34} {d.gauge} G  {d.diameter_mm:.2f} x {d.length_mm:.0f} mm, throw {d.throw_mm:.0f} mm  {d.source}"
+        for d in found.values()
+    ]
+    output.result("\n".join(lines), {"devices": found})
+    return DONE

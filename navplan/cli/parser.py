@@ -1,0 +1,151 @@
+"""Words and options of the command line; imports nothing but argparse, so that --help is quick."""
+
+from __future__ import annotations
+
+import argparse
+
+RESEARCH = "For research, training and rehearsal; not for clinical use."
+ORIENTATIONS = ("LPS", "RAS", "LAS", "oblique", "tilted")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="one JSON document on standard output, nothing else there")
+    common.add_argument("--quiet", action="store_true", help="no progress and no messages")
+    common.add_argument("--log", default="", metavar="FILE", help="write the log to a file")
+    parser = argparse.ArgumentParser(
+        prog="navplan",
+        description=f"Plan needle ways on images, check their margins, see them, report them. {RESEARCH}",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and stop")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, words: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=words, description=words, parents=[common])
+
+    one = verb("demo", "the main job on an embedded phantom: import, segment, plan, check, fluoroscopy, scene, report")
+    one.add_argument("--out", default="demo", metavar="DIR", help="where to (default: demo)")
+
+    one = verb("phantom", "write a digital phantom: image, labels and truth.json")
+    one.add_argument("name", help="which one (see: navplan phantoms)")
+    one.add_argument("--out", required=True, metavar="DIR")
+    one.add_argument("--format", choices=("dicom", "nifti", "nrrd"), default="nrrd")
+    one.add_argument("--spacing", nargs=3, type=float, default=(1.5, 1.5, 2.0), metavar=("X", "Y", "Z"), help="mm")
+    one.add_argument("--orientation", choices=ORIENTATIONS, default="LPS")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument(
+        "--population", type=int, default=1, metavar="N", help="N patients with consecutive seeds, each in a folder"
+    )
+
+    one = verb("inspect", "series found in a file or folder, their geometry and quality; reads nothing into a case")
+    one.add_argument("path")
+
+    one = verb("import", "read images into a case folder: DICOM, NIfTI, NRRD, MetaImage")
+    one.add_argument("path")
+    one.add_argument("--case", required=True, metavar="DIR", help="case folder; made if it does not exist")
+    one.add_argument("--series", default="", metavar="UID")
+    one.add_argument("--as", dest="image_id", default="", metavar="ID", help="name of the image in the case")
+    one.add_argument("--patient-position", default="", metavar="HFS", help="where the file does not say it")
+    one.add_argument(
+        "--date", default="", metavar="YYYY-MM-DD", help="when it was taken, where the file does not say it"
+    )
+    one.add_argument("--slice-thickness", type=float, default=None, metavar="MM")
+
+    one = verb("segment", "structures: computed, read from labels, or stated to be absent")
+    one.add_argument("case")
+    one.add_argument("--segmenter", default="", metavar="NAME", help="see: navplan plugins")
+    one.add_argument(
+        "--labels", default="", metavar="FILE", help="label map (.nii.gz, .nrrd, .seg.nrrd, .mha) or folder of masks"
+    )
+    one.add_argument("--names", default="", metavar="FILE", help="names of the labels (.csv or .json)")
+    one.add_argument("--structure", default="", metavar="NAME", help="name of the one structure in --labels")
+    one.add_argument(
+        "--working-resolution",
+        nargs="+",
+        type=float,
+        default=None,
+        metavar="MM",
+        help="grid that the labels were made on: 1 or 3 numbers",
+    )
+    one.add_argument(
+        "--absent", action="append", default=[], metavar="NAME", help="state that a structure is absent; needs --by"
+    )
+    one.add_argument("--by", default="", metavar="WHO", help="who looked")
+    one.add_argument("--image", default="", metavar="ID")
+
+    one = verb("plan", "ranked ways to a target; 0 one is PASS or WARN, 3 none is, 4 not decided")
+    one.add_argument("case")
+    one.add_argument("--protocol", required=True, metavar="ID", help="id or TOML file (see: navplan protocols)")
+    one.add_argument(
+        "--target", required=True, metavar="NAME|X,Y,Z", help="a structure, or LPS mm (write --target=-1,2,3)"
+    )
+    one.add_argument("--top", type=int, default=5, metavar="N")
+    one.add_argument("--device", default="", metavar="ID")
+    one.add_argument("--breath", default="", metavar="STATE", help="breath state of the procedure")
+    one.add_argument("--out", default="", metavar="FILE", help="also write the plan to a file")
+    _request(one)
+
+    one = verb(
+        "check",
+        "safety report of a plan or a drawn line; 0 PASS or WARN, 3 FAIL (with --strict WARN too), 4 NOT_EVALUATED",
+    )
+    one.add_argument("case")
+    one.add_argument("plan", nargs="?", default="", help="id of a plan, plan file, or .mrk.json of a line")
+    one.add_argument("--protocol", default="", metavar="ID")
+    one.add_argument("--target", default="", metavar="NAME", help="target of a drawn line")
+    one.add_argument("--device", default="", metavar="ID")
+    one.add_argument(
+        "--trajectory", type=int, default=1, metavar="N", help="which one, counted from 1 (default: the best)"
+    )
+    one.add_argument("--strict", action="store_true", help="WARN is 3")
+    _request(one)
+
+    one = verb("fluoro", "simulated fluoroscopy")
+    one.add_argument("case")
+    one.add_argument("--plan", default="", metavar="ID")
+    one.add_argument("--trajectory", type=int, default=1, metavar="N")
+    one.add_argument("--view", default="AP", help='"AP", "lateral", "LAO 30 CRA 15", "bullseye" ... (default: AP)')
+    one.add_argument("--image", default="", metavar="ID")
+    one.add_argument("--size", type=int, default=512, metavar="PIXELS")
+    one.add_argument("--position", default="", metavar="HFS", help="patient position on the table")
+    one.add_argument("--out", required=True, metavar="FILE.png")
+
+    one = verb("scene", "the 3-D scene")
+    one.add_argument("case")
+    one.add_argument("--plan", default="", metavar="ID")
+    one.add_argument("--trajectory", type=int, default=1, metavar="N")
+    one.add_argument("--hero", action="store_true", help="with planes, fluoroscopy and the path beside it")
+    one.add_argument("--out", required=True, metavar="FILE.png")
+
+    one = verb("report", "report.html, report.pdf and the freehand card")
+    one.add_argument("case")
+    one.add_argument("--plan", default="", metavar="ID")
+    one.add_argument("--trajectory", type=int, default=1, metavar="N")
+    one.add_argument("--out", required=True, metavar="DIR")
+
+    for name, words in (
+        ("plugins", "what is installed, from where, and what failed to load"),
+        ("protocols", "procedures that can be planned"),
+        ("devices", "needles that can be chosen"),
+        ("phantoms", "digital phantoms"),
+    ):
+        verb(name, words)
+    return parser
+
+
+def _request(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--image", default="", metavar="ID")
+    one.add_argument("--side", default="", metavar="L|R", help="side as requested")
+    one.add_argument("--guidance", default="", metavar="ID", help="error model of the protocol (default: its first)")
+    one.add_argument(
+        "--position", default="", metavar="HFS", help="patient position in the procedure (default: the image's)"
+    )
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *ignored: object, **also: object) -> None:
+        from importlib.metadata import version
+
+        print(f"navplan {version('navplan')}")
+        parser.exit(0)
