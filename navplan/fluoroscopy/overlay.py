@@ -46,7 +46,7 @@ class Overlay:
     """What lies over an image.
 
     marks: lines; sides: the patient's side at each edge of the image ("L", "R", "A", "P", "S", "I", or several, the
-    main one first); scale_words: length of the scale bar; lines: of text, top down; warnings: the same, to be seen first.
+    main one first); scale_words: length of the scale bar; lines: of text, top down; warnings: the same, seen first.
     """
 
     marks: tuple[Mark, ...]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
-from navplan.errors import InputError
 from navplan.fluoroscopy.overlay import Place, Role
 from navplan.fluoroscopy.shot import FluoroShot
 
@@ -26,7 +23,10 @@ def _draw_over(axes: Any, shot: FluoroShot) -> None:
         width = 1.0 if mark.role is Role.NEEDLE else 1.6
         axes.plot(columns, rows, color=COLOURS[mark.role], linewidth=width, path_effects=halo)
     if shot.image.cut.any():
-        axes.contour(shot.image.cut, levels=[0.5], colors=[WARNING], linewidths=0.8, linestyles="dashed")
+        from scipy.ndimage import median_filter
+
+        cut = median_filter(shot.image.cut.astype("uint8"), size=9)  # without specks
+        axes.contour(cut, levels=[0.5], colors=[WARNING], linewidths=0.8, linestyles="dashed")
     places = {
         Place.LEFT: (0.02, 0.5, "left", "center"), Place.RIGHT: (0.98, 0.5, "right", "center"),
         Place.TOP: (0.5, 0.98, "center", "top"), Place.BOTTOM: (0.5, 0.02, "center", "bottom"),
@@ -70,37 +70,10 @@ def shot_figure(shot: FluoroShot) -> Any:
     return figure
 
 
-def write_picture(shot: FluoroShot, path: str | os.PathLike[str]) -> Path:
-    """Write a shot as PNG with marks and words, whole or not at all, replacing what was there.
-
-    Raises InputError for a name that does not end in .png, or a place that cannot be written to.
-    """
-    target = Path(path)
-    if target.suffix.lower() != ".png":
-        raise InputError(f"picture {target.name}", "a name that ends in .png")
-    if not target.parent.is_dir():
-        raise InputError(f"folder {target.parent}", "a folder that exists", "Make it first")
-    figure = shot_figure(shot)
-    unfinished = ""
-    try:
-        handle, unfinished = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=".png", dir=target.parent)
-        with os.fdopen(handle, "wb") as stream:
-            figure.savefig(stream, format="png", metadata={"Software": "navplan", "Title": f"Simulated {shot.words}"})
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(unfinished, 0o666 & ~_umask())
-        os.replace(unfinished, target)
-    except OSError as error:
-        raise InputError(
-            f"picture {target} cannot be written: {error.strerror}", "a folder with leave to write"
-        ) from error
-    finally:
-        if unfinished and os.path.exists(unfinished):
-            os.unlink(unfinished)
-    return target
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def shot_png(shot: FluoroShot) -> bytes:
+    """A PNG file of a shot with its marks and words."""
+    stream = BytesIO()
+    shot_figure(shot).savefig(
+        stream, format="png", metadata={"Software": "navplan", "Title": f"Simulated {shot.words}"}
+    )
+    return stream.getvalue()

@@ -57,7 +57,7 @@ def fluoro_views(
     views: words ("AP", "lateral", "LAO 30 CRA 15", "bullseye", ...) or patient angles. plan: a plan or its id, whose
     needle `trajectory` (0 the best) is drawn; the isocentre is then its target, else the middle of the image. image: id,
     default the plan's, or the only one. patient_position: on the C-arm's table (DICOM code), default the plan's, then
-    the image's; if none says it, the dial angles are not given. detector_mm: length of the longer side (default 307.2).
+    the image's; if none says it, the dial angles are not given. detector_mm: length of the longer side (307.2).
     Raises MismatchError for a plan that was made on another image, ChoiceError, InputError.
     """
     from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, NEEDLE_VIEWS, take_shots
@@ -89,7 +89,17 @@ def fluoro_views(
 
 
 def save_shot(shot: FluoroShot, path: str | os.PathLike[str]) -> Path:
-    """Write a shot as PNG with its marks and words, whole or not at all. InputError when it cannot be."""
-    from navplan.fluoroscopy.picture import write_picture
+    """Write a shot as PNG with its marks and words, whole or not at all, replacing what had that name.
 
-    return write_picture(shot, path)
+    Raises InputError for a name that does not end in .png, or a place that cannot be written to.
+    """
+    from navplan.files.whole_file import whole_file
+    from navplan.fluoroscopy.picture import shot_png
+
+    target = Path(path)
+    if target.suffix.lower() != ".png":
+        raise InputError(f"picture {target.name!r}", "a name that ends in .png")
+    picture = shot_png(shot)
+    with whole_file(target) as file:
+        file.write(picture)
+    return target
