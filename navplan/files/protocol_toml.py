@@ -22,6 +22,7 @@ from navplan.model.protocol import ProcedureProtocol
 
 LARGEST_FILE_BYTES = 1_000_000
 _SET_BY_NAVPLAN = {"plugin"}
+_NEVER_BLANK = {"id", "name", "structure", "metric", "source"}
 _OWN_SOURCE = {"pleura_punctures_max": "pleura_punctures_source"}
 
 
@@ -158,6 +159,12 @@ def _refuse_numbers_without_source(data: Any, named: str, at: str) -> None:
                         f'{source} = "where the number comes from"',
                         'Write "unsourced" where nobody has published it',
                     )
+            if key in _NEVER_BLANK and isinstance(value, str) and not value.strip():
+                raise InputError(
+                    f"{named}: {where} is blank",
+                    f"a {key}",
+                    'Write "unsourced" where nobody has published it' * (key == "source"),
+                )
             _refuse_numbers_without_source(value, named, where)
     elif isinstance(data, float):
         _refuse_not_finite(data, named, at)
