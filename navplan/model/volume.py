@@ -16,10 +16,11 @@ from navplan.model.acquisition import Acquisition
 
 
 def array_digest(array: NDArray[Any], affine: NDArray[np.float64]) -> str:
-    """SHA-256 over dtype, shape, affine (to 1e-6 mm) and values in C order of [k, j, i]."""
+    """SHA-256 over dtype, shape, affine (to 1e-6 mm) and values in C order of [k, j, i], little-endian; 0 for -0 mm."""
     sha = hashlib.sha256()
-    sha.update(f"{array.dtype.str} {array.shape} {np.round(affine, 6).tolist()}".encode())
-    sha.update(np.ascontiguousarray(array.T).data)
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    sha.update(f"{little.dtype.str} {array.shape} {(np.round(affine, 6) + 0.0).tolist()}".encode())
+    sha.update(np.ascontiguousarray(little.T).data)
     return sha.hexdigest()
 
 
