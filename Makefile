@@ -25,7 +25,7 @@ types: $(READY)  ## Type checks (mypy)
 	$(BIN)/mypy
 
 contracts: $(READY)  ## Which floor may import which (import-linter)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 docs: $(READY)  ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
