@@ -45,6 +45,12 @@ class Anatomy:
 
 _SOFT = (-60.0, 250.0)
 _ROWS: tuple[tuple[str, Anatomy], ...] = (
+    ("masseter*", Anatomy(Tissue.MUSCLE, "71616004", "Muscle", (-150, 250))),
+    ("*lesion*", Anatomy(Tissue.LESION, "52988006", "Lesion")),
+    ("*mass*", Anatomy(Tissue.LESION, "4147007", "Mass")),
+    ("*tumor*", Anatomy(Tissue.LESION, "4147007", "Mass")),
+    ("*tumour*", Anatomy(Tissue.LESION, "4147007", "Mass")),
+    ("*nodule*", Anatomy(Tissue.LESION, "27925004", "Nodule")),
     ("skin", Anatomy(Tissue.SKIN, "39937001", "Skin structure")),
     ("body", Anatomy(Tissue.SKIN, "123037004", "Body structure")),
     ("costal_cartilage*", Anatomy(Tissue.CARTILAGE, "50016007", "Costal cartilage", (-50, 1500))),
@@ -107,11 +113,6 @@ _ROWS: tuple[tuple[str, Anatomy], ...] = (
     ("iliopsoas*", Anatomy(Tissue.MUSCLE, "71616004", "Muscle", (-150, 250))),
     ("*muscle*", Anatomy(Tissue.MUSCLE, "71616004", "Muscle", (-150, 250))),
     ("*fat*", Anatomy(Tissue.FAT, "55603005", "Adipose tissue", (-250, 60))),
-    ("*lesion*", Anatomy(Tissue.LESION, "52988006", "Lesion")),
-    ("*mass*", Anatomy(Tissue.LESION, "4147007", "Mass")),
-    ("*tumor*", Anatomy(Tissue.LESION, "4147007", "Mass")),
-    ("*tumour*", Anatomy(Tissue.LESION, "4147007", "Mass")),
-    ("*nodule*", Anatomy(Tissue.LESION, "27925004", "Nodule")),
     ("*implant*", Anatomy(Tissue.IMPLANT, "40388003", "Implant", (1000, 30000))),
     ("metal*", Anatomy(Tissue.IMPLANT, "", "Metal", (1000, 30000))),
     ("pacemaker*", Anatomy(Tissue.IMPLANT, "14106009", "Pacemaker")),
