@@ -2,7 +2,8 @@
 
 The signed distance of a union is exact outside. That of an intersection or a difference is only a lower bound outside
 (too small next to an edge where two surfaces meet); `certified` brackets the true distance. Inside, the size is at most
-the depth for a union and exact for the other two if it is exact for their parts.
+the depth for a union and exact for the other two if it is exact for their parts. A part is evaluated only at the points
+where its cheap bounds say that it can decide.
 """
 
 from __future__ import annotations
@@ -14,7 +15,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from navplan_phantoms.intervals import common_intervals, merged_intervals, remaining_intervals
-from navplan_phantoms.solid_base import BoolArray, FloatArray, Solid, as_points
+from navplan_phantoms.solid_base import BoolArray, ConvexSolid, FloatArray, Solid, as_points
+
+
+def _one_surface_near(surfaces: list[tuple[Solid, float]], centres: FloatArray, reach_mm: float) -> BoolArray:
+    """Whether at most one of the surfaces whose signed distances an intersection takes the largest of is near (N,).
+
+    A point with a signed distance <= reach has its nearest point on that one surface within 2 * reach of the centre;
+    there every other condition holds, so the distance is that part's own and exact if the part's is. The sign is -1
+    for a removed solid: the distance to its outside is exact for convex solids only.
+    """
+    count, exact = np.zeros(len(centres), dtype=np.int64), np.ones(len(centres), dtype=np.bool_)
+    for solid, sign in surfaces:
+        low, high = solid.signed_bounds_mm(centres)
+        rows = np.flatnonzero((high if sign > 0.0 else -low) > -2.0 * reach_mm)
+        rows = rows[sign * solid.signed_distance_mm(centres[rows]) > -2.0 * reach_mm]
+        count[rows] += 1
+        exact[rows] &= solid.exact_near(centres[rows], reach_mm) if sign > 0.0 else isinstance(solid, ConvexSolid)
+    return exact & (count <= 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +51,8 @@ class Union(Solid):
         where = as_points(points)
         nearest = self.parts[0].signed_distance_mm(where)
         for part in self.parts[1:]:
-            nearest = np.minimum(nearest, part.signed_distance_mm(where))
+            rows = np.flatnonzero(part.signed_bounds_mm(where)[0] < nearest)
+            nearest[rows] = np.minimum(nearest[rows], part.signed_distance_mm(where[rows]))
         return nearest
 
     def contains(self, points: ArrayLike) -> BoolArray:
@@ -46,8 +65,16 @@ class Union(Solid):
     def within_around(self, centres: FloatArray, offsets: FloatArray, threshold_mm: float = 0.0) -> BoolArray:
         result = self.parts[0].within_around(centres, offsets, threshold_mm)
         for part in self.parts[1:]:
-            result |= part.within_around(centres, offsets, threshold_mm)
+            rows = np.flatnonzero(~result.all(axis=1))
+            result[rows] |= part.within_around(centres[rows], offsets, threshold_mm)
         return result
+
+    def exact_near(self, centres: FloatArray, reach_mm: float) -> BoolArray:
+        exact = np.ones(len(centres), dtype=np.bool_)
+        for part in self.parts:
+            rows = np.flatnonzero(exact & (part.signed_bounds_mm(centres)[0] <= 2.0 * reach_mm))
+            exact[rows] = part.exact_near(centres[rows], reach_mm)
+        return exact
 
     def bounds_mm(self) -> FloatArray:
         bounds = np.array([part.bounds_mm() for part in self.parts])
@@ -85,7 +112,8 @@ class Intersection(Solid):
         where = as_points(points)
         bound = self.parts[0].signed_distance_mm(where)
         for part in self.parts[1:]:
-            bound = np.maximum(bound, part.signed_distance_mm(where))
+            rows = np.flatnonzero(part.signed_bounds_mm(where)[1] > bound)
+            bound[rows] = np.maximum(bound[rows], part.signed_distance_mm(where[rows]))
         return bound
 
     def contains(self, points: ArrayLike) -> BoolArray:
@@ -98,8 +126,12 @@ class Intersection(Solid):
     def within_around(self, centres: FloatArray, offsets: FloatArray, threshold_mm: float = 0.0) -> BoolArray:
         result = self.parts[0].within_around(centres, offsets, threshold_mm)
         for part in self.parts[1:]:
-            result &= part.within_around(centres, offsets, threshold_mm)
+            rows = np.flatnonzero(result.any(axis=1))
+            result[rows] &= part.within_around(centres[rows], offsets, threshold_mm)
         return result
+
+    def exact_near(self, centres: FloatArray, reach_mm: float) -> BoolArray:
+        return _one_surface_near([(part, 1.0) for part in self.parts], centres, reach_mm)
 
     def bounds_mm(self) -> FloatArray:
         bounds = np.array([part.bounds_mm() for part in self.parts])
@@ -144,7 +176,8 @@ class Difference(Solid):
         where = as_points(points)
         bound = self.base.signed_distance_mm(where)
         for solid in self.removed:
-            bound = np.maximum(bound, -solid.signed_distance_mm(where))
+            rows = np.flatnonzero(-solid.signed_bounds_mm(where)[0] > bound)
+            bound[rows] = np.maximum(bound[rows], -solid.signed_distance_mm(where[rows]))
         return bound
 
     def contains(self, points: ArrayLike) -> BoolArray:
@@ -157,8 +190,13 @@ class Difference(Solid):
     def within_around(self, centres: FloatArray, offsets: FloatArray, threshold_mm: float = 0.0) -> BoolArray:
         result = self.base.within_around(centres, offsets, threshold_mm)
         for solid in self.removed:
-            result &= ~solid.within_around(centres, offsets, -threshold_mm)
+            rows = np.flatnonzero(result.any(axis=1))
+            result[rows] &= ~solid.within_around(centres[rows], offsets, -threshold_mm)
         return result
+
+    def exact_near(self, centres: FloatArray, reach_mm: float) -> BoolArray:
+        surfaces = [(self.base, 1.0), *((solid, -1.0) for solid in self.removed)]
+        return _one_surface_near(surfaces, centres, reach_mm)
 
     def bounds_mm(self) -> FloatArray:
         return self.base.bounds_mm()

@@ -17,8 +17,10 @@ from navplan_phantoms.solid_base import (
     as_points,
     as_rigid,
     as_vector,
+    lengths,
     move_point,
     positive,
+    turned_points,
     unit,
 )
 
@@ -80,7 +82,7 @@ class _RoundedEllipsoid(ConvexSolid):
     margin: float
 
     def _local(self, points: ArrayLike) -> FloatArray:
-        return (as_points(points) - self.centre) @ self.rotation
+        return turned_points(as_points(points) - self.centre, self.rotation)
 
     def signed_distance_mm(self, points: ArrayLike) -> FloatArray:
         return signed_distance_and_normal(self._local(points), self.semi_axes)[0] - self.margin
@@ -88,6 +90,16 @@ class _RoundedEllipsoid(ConvexSolid):
     def bounds_mm(self) -> FloatArray:
         reach = np.sqrt((self.rotation**2) @ (self.semi_axes**2)) + self.margin
         return np.array([self.centre - reach, self.centre + reach])
+
+    def signed_bounds_mm(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Bounds from the scaled radius q = |y / e|: the radial gap |y| |1 - 1/q| and e_min |q - 1|, on either side."""
+        local = self._local(points)
+        q, length = lengths(local / self.semi_axes), lengths(local)
+        smallest = float(self.semi_axes.min())
+        scaled = smallest * (q - 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            radial = np.where(q > 1e-9, length * (1.0 - 1.0 / q), -smallest)
+        return np.minimum(scaled, radial) - self.margin - 1e-9, np.maximum(scaled, radial) - self.margin + 1e-9
 
     def _within_at_each(self, centres: FloatArray, offsets: FloatArray, threshold_mm: float) -> BoolArray:
         """Decide from the tangent plane at each centre; only points within its error are evaluated on their own.
@@ -100,7 +112,7 @@ class _RoundedEllipsoid(ConvexSolid):
         reach = float(np.linalg.norm(offsets, axis=1).max())
         tightest = float(self.semi_axes.min() ** 2 / self.semi_axes.max()) + self.margin + threshold_mm
         radius = tightest + signed - reach
-        tangent = signed[:, None] + (normal @ self.rotation.T) @ offsets.T
+        tangent = signed[:, None] + np.einsum("ij,kj->ik", turned_points(normal, self.rotation.T), offsets)
         squared = np.einsum("ij,ij->i", offsets, offsets)
         with np.errstate(divide="ignore"):
             excess = np.where(radius[:, None] > 0.0, squared / (2.0 * radius[:, None]), np.inf)
@@ -122,8 +134,7 @@ class Ellipsoid(_RoundedEllipsoid):
         super().__init__(as_vector(centre), sizes, as_rotation(np.eye(3) if rotation is None else rotation), 0.0)
 
     def contains(self, points: ArrayLike) -> BoolArray:
-        ratio = self._local(points) / self.semi_axes
-        return np.einsum("ij,ij->i", ratio, ratio) <= 1.0
+        return lengths(self._local(points) / self.semi_axes) <= 1.0
 
     def moved(self, motion: ArrayLike) -> Self:
         rigid = as_rigid(motion)

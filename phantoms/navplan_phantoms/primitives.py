@@ -12,12 +12,15 @@ from numpy.typing import ArrayLike
 from navplan_phantoms.solid_base import (
     ConvexSolid,
     FloatArray,
+    along_axis,
     as_points,
     as_rigid,
     as_vector,
+    lengths,
     move_point,
     point_to_segment_mm,
     positive,
+    turned_points,
     unit,
 )
 
@@ -50,13 +53,12 @@ class Sphere(ConvexSolid):
     centre: FloatArray
     radius: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "centre", as_vector(self.centre))
-        object.__setattr__(self, "radius", positive(self.radius, "radius"))
+    def __init__(self, centre: ArrayLike, radius: float) -> None:
+        object.__setattr__(self, "centre", as_vector(centre))
+        object.__setattr__(self, "radius", positive(radius, "radius"))
 
     def signed_distance_mm(self, points: ArrayLike) -> FloatArray:
-        offset = as_points(points) - self.centre
-        return np.sqrt(np.einsum("ij,ij->i", offset, offset)) - self.radius
+        return lengths(as_points(points) - self.centre) - self.radius
 
     def bounds_mm(self) -> FloatArray:
         return np.array([self.centre - self.radius, self.centre + self.radius])
@@ -91,10 +93,10 @@ class Capsule(ConvexSolid):
     stop: FloatArray
     radius: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "start", as_vector(self.start))
-        object.__setattr__(self, "stop", as_vector(self.stop))
-        object.__setattr__(self, "radius", positive(self.radius, "radius"))
+    def __init__(self, start: ArrayLike, stop: ArrayLike, radius: float) -> None:
+        object.__setattr__(self, "start", as_vector(start))
+        object.__setattr__(self, "stop", as_vector(stop))
+        object.__setattr__(self, "radius", positive(radius, "radius"))
 
     def signed_distance_mm(self, points: ArrayLike) -> FloatArray:
         return point_to_segment_mm(as_points(points), self.start, self.stop) - self.radius
@@ -186,9 +188,9 @@ class Box(ConvexSolid):
         positive(float(self.half_sizes.min()), "half_sizes")
 
     def signed_distance_mm(self, points: ArrayLike) -> FloatArray:
-        excess = np.abs((as_points(points) - self.centre) @ self.rotation) - self.half_sizes
+        excess = np.abs(turned_points(as_points(points) - self.centre, self.rotation)) - self.half_sizes
         beyond = np.maximum(excess, 0.0)
-        return np.sqrt(np.einsum("ij,ij->i", beyond, beyond)) + np.minimum(excess.max(axis=1), 0.0)
+        return lengths(beyond) + np.minimum(excess.max(axis=1), 0.0)
 
     def bounds_mm(self) -> FloatArray:
         reach = np.abs(self.rotation) @ self.half_sizes
@@ -226,10 +228,10 @@ class Cylinder(ConvexSolid):
     stop: FloatArray
     radius: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "start", as_vector(self.start))
-        object.__setattr__(self, "stop", as_vector(self.stop))
-        object.__setattr__(self, "radius", positive(self.radius, "radius"))
+    def __init__(self, start: ArrayLike, stop: ArrayLike, radius: float) -> None:
+        object.__setattr__(self, "start", as_vector(start))
+        object.__setattr__(self, "stop", as_vector(stop))
+        object.__setattr__(self, "radius", positive(radius, "radius"))
         positive(float(np.linalg.norm(self.stop - self.start)), "length")
 
     def _length_and_axis(self) -> tuple[float, FloatArray]:
@@ -240,9 +242,8 @@ class Cylinder(ConvexSolid):
     def signed_distance_mm(self, points: ArrayLike) -> FloatArray:
         length, axis = self._length_and_axis()
         offset = as_points(points) - 0.5 * (self.start + self.stop)
-        along = offset @ axis
-        away = offset - along[:, None] * axis
-        radial = np.sqrt(np.einsum("ij,ij->i", away, away)) - self.radius
+        along = along_axis(offset, axis)
+        radial = lengths(offset - along[:, None] * axis) - self.radius
         axial = np.abs(along) - 0.5 * length
         return np.hypot(np.maximum(radial, 0.0), np.maximum(axial, 0.0)) + np.minimum(np.maximum(radial, axial), 0.0)
 
@@ -281,12 +282,12 @@ class HalfSpace(ConvexSolid):
     point: FloatArray
     normal: FloatArray
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "point", as_vector(self.point))
-        object.__setattr__(self, "normal", unit(self.normal))
+    def __init__(self, point: ArrayLike, normal: ArrayLike) -> None:
+        object.__setattr__(self, "point", as_vector(point))
+        object.__setattr__(self, "normal", unit(normal))
 
     def signed_distance_mm(self, points: ArrayLike) -> FloatArray:
-        return (as_points(points) - self.point) @ self.normal
+        return along_axis(as_points(points) - self.point, self.normal)
 
     def bounds_mm(self) -> FloatArray:
         return np.array([[-math.inf] * 3, [math.inf] * 3])

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from navplan_phantoms.solid_base import FloatArray, Solid
+from navplan_phantoms.solid_base import FloatArray, Solid, turned_points
 
 FULL = 255
 _SAMPLES_PER_AXIS = (1, 2, 4, 8)
@@ -80,7 +80,7 @@ def hard_occupancy(solid: Solid, affine: ArrayLike, fractional: CroppedOccupancy
     hard = np.where(fractional.occupancy == FULL, FULL, 0).astype(np.uint8)
     partial = np.argwhere((fractional.occupancy > 0) & (fractional.occupancy < FULL))
     if len(partial):
-        centres = (partial + np.array(fractional.offset)) @ matrix[:3, :3].T + matrix[:3, 3]
+        centres = turned_points(partial + np.array(fractional.offset), matrix[:3, :3].T) + matrix[:3, 3]
         hard[tuple(partial.T)] = np.where(solid.contains(centres), FULL, 0)
     return CroppedOccupancy(fractional.offset, hard)
 
@@ -123,11 +123,11 @@ def _fill(
             lows = (lows[:, None, :] + steps).reshape(-1, 3)
             lows = lows[np.all(lows < extent, axis=1)]
         half = 0.5 * longest_diagonal_mm(directions * size)
-        signed = _signed_in_chunks(solid, origin + (lows + 0.5 * (size - 1)) @ directions.T)
+        signed = _signed_in_chunks(solid, origin + turned_points(lows + 0.5 * (size - 1), directions.T))
         _fill_blocks(padded, lows[signed < -half], size)
         lows = lows[np.abs(signed) <= half + _ROUNDING_MM]
     if len(lows):
-        centres = origin + lows @ directions.T
+        centres = origin + turned_points(lows, directions.T)
         padded[tuple(lows.T)] = _surface_occupancy(solid, centres, directions, samples_per_axis)
     return padded[tuple(slice(0, int(n)) for n in extent)]
 
@@ -172,15 +172,18 @@ def _touched(solid: Solid, centres: FloatArray, offsets: FloatArray, cell: Float
     """Which voxels (N,) the solid may touch though none of their sub-samples, centres + offsets, is inside it.
 
     A sub-cell (its edges are the columns of `cell`) stays possible if its centre is within its half diagonal of the
-    solid. Where the distance is only a lower bound, the possible sub-cells are halved twice more. Never drops a voxel
-    that is touched.
+    solid. Where the distance is only a lower bound, near the edges of intersections and differences, the possible
+    sub-cells are halved twice more. Never drops a voxel that is touched.
     """
     half = 0.5 * longest_diagonal_mm(cell)
     possible = solid.within_around(centres, offsets, half + _ROUNDING_MM)
-    if solid.exact_outside:
-        return np.any(possible, axis=1, keepdims=True)[:, 0]
-    touched = np.zeros(len(centres), dtype=np.bool_)
-    owners, columns = np.nonzero(possible)
+    touched = np.asarray(possible.any(axis=1))
+    marked = np.flatnonzero(touched)
+    reach = float(np.linalg.norm(offsets, axis=1).max()) + half
+    inexact = marked[~solid.exact_near(centres[marked], reach)]
+    touched[inexact] = False
+    rows, columns = np.nonzero(possible[inexact])
+    owners = inexact[rows]
     cells = centres[owners] + offsets[columns]
     for _ in range(_EXTRA_HALVINGS_WHERE_INEXACT):
         cells = (cells[:, None, :] + _OCTANTS @ cell.T).reshape(-1, 3)

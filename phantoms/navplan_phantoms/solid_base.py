@@ -54,6 +54,24 @@ def as_rigid(matrix: ArrayLike) -> FloatArray:
     return array
 
 
+def turned_points(points: FloatArray, matrix: FloatArray) -> FloatArray:
+    """`points @ matrix` for (N, 3) and (3, 3), without the threads that a linear algebra library would start for it."""
+    result = np.empty((len(points), 3))
+    for column in range(3):
+        result[:, column] = along_axis(points, matrix[:, column])
+    return result
+
+
+def along_axis(points: FloatArray, axis: FloatArray) -> FloatArray:
+    """The scalar products (N,) of (N, 3) points with one vector."""
+    return points[:, 0] * axis[0] + points[:, 1] * axis[1] + points[:, 2] * axis[2]
+
+
+def lengths(vectors: FloatArray) -> FloatArray:
+    """The lengths (N,) of (N, 3) vectors."""
+    return np.sqrt(vectors[:, 0] ** 2 + vectors[:, 1] ** 2 + vectors[:, 2] ** 2)
+
+
 def move_point(motion: FloatArray, point: FloatArray) -> FloatArray:
     """Apply a 4x4 rigid motion to one (3,) point or to (N, 3) points."""
     return point @ motion[:3, :3].T + motion[:3, 3]
@@ -73,9 +91,8 @@ def point_to_segment_mm(points: FloatArray, start: FloatArray, stop: FloatArray)
     axis = stop - start
     squared = float(axis @ axis)
     offset = points - start
-    along = np.clip(offset @ axis / squared, 0.0, 1.0) if squared > 0 else np.zeros(len(points))
-    difference = offset - along[:, None] * axis
-    return np.sqrt(np.einsum("ij,ij->i", difference, difference))
+    along = np.clip(along_axis(offset, axis) / squared, 0.0, 1.0) if squared > 0 else np.zeros(len(points))
+    return lengths(offset - along[:, None] * axis)
 
 
 class Solid(ABC):
@@ -112,6 +129,13 @@ class Solid(ABC):
     def line_intervals_mm(self, origin: ArrayLike, direction: ArrayLike) -> FloatArray:
         """Where the line origin + t * unit(direction) is inside: sorted disjoint (M, 2) rows of t in mm."""
 
+    def signed_bounds_mm(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Cheap lower and upper bounds, each (N,), of the signed distance; here from the distance to the box alone."""
+        low, high = self.bounds_mm()
+        beyond = np.maximum(np.maximum(low - points, points - high), 0.0)
+        outside = lengths(beyond)
+        return np.where(outside > 0.0, outside, -np.inf), np.full(len(points), np.inf)
+
     def contains(self, points: ArrayLike) -> BoolArray:
         """Whether each of (N, 3) points is inside or on the surface."""
         return self.signed_distance_mm(points) <= 0.0
@@ -122,11 +146,15 @@ class Solid(ABC):
         Decided from the centre alone where the surface is farther away than the longest offset.
         """
         reach = float(np.linalg.norm(offsets, axis=1).max())
-        signed = self.signed_distance_mm(centres) - threshold_mm
-        result = np.repeat((signed <= 0.0)[:, None], len(offsets), axis=1)
-        unsure = np.abs(signed) <= reach
-        if bool(unsure.any()):
-            result[unsure] = self._within_at_each(centres[unsure], offsets, threshold_mm)
+        low, high = self.signed_bounds_mm(centres)
+        result = np.repeat((high - threshold_mm < -reach)[:, None], len(offsets), axis=1)
+        open_rows = np.flatnonzero((low - threshold_mm <= reach) & (high - threshold_mm >= -reach))
+        if len(open_rows):
+            signed = self.signed_distance_mm(centres[open_rows]) - threshold_mm
+            result[open_rows] = (signed <= 0.0)[:, None]
+            unsure = open_rows[np.abs(signed) <= reach]
+            if len(unsure):
+                result[unsure] = self._within_at_each(centres[unsure], offsets, threshold_mm)
         return result
 
     def _within_at_each(self, centres: FloatArray, offsets: FloatArray, threshold_mm: float) -> BoolArray:
@@ -134,6 +162,10 @@ class Solid(ABC):
         points = (centres[:, None, :] + offsets).reshape(-1, 3)
         inside = self.contains(points) if threshold_mm == 0.0 else self.signed_distance_mm(points) <= threshold_mm
         return inside.reshape(len(centres), len(offsets))
+
+    def exact_near(self, centres: FloatArray, reach_mm: float) -> BoolArray:
+        """Whether a signed distance <= `reach_mm` is exact at every point within `reach_mm` of each centre (N,)."""
+        return np.full(len(centres), self.exact_outside)
 
     def volume_mm3(self) -> float | None:
         """The closed-form volume, or None where there is none (see `certified.sampled_volume_mm3`)."""

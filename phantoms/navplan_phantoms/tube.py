@@ -16,9 +16,11 @@ from navplan_phantoms.solid_base import (
     ConvexSolid,
     FloatArray,
     Solid,
+    along_axis,
     as_points,
     as_rigid,
     as_vector,
+    lengths,
     move_point,
     point_to_segment_mm,
     positive,
@@ -41,8 +43,8 @@ def round_cone_signed_distance_mm(
     sine = (start_radius - stop_radius) / length
     tangent = sine / math.sqrt(1.0 - sine * sine)
     offset = points - start
-    foot = offset @ axis
-    away = np.sqrt(np.maximum(np.einsum("ij,ij->i", offset, offset) - foot * foot, 0.0))
+    foot = along_axis(offset, axis)
+    away = np.sqrt(np.maximum(lengths(offset) ** 2 - foot * foot, 0.0))
     along = np.clip(foot - away * tangent, 0.0, length)
     return np.hypot(away, foot - along) - (start_radius - sine * along)
 
@@ -56,10 +58,11 @@ class RoundCone(ConvexSolid):
     start_radius: float
     stop_radius: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "start", as_vector(self.start))
-        object.__setattr__(self, "stop", as_vector(self.stop))
-        positive(min(self.start_radius, self.stop_radius), "radius")
+    def __init__(self, start: ArrayLike, stop: ArrayLike, start_radius: float, stop_radius: float) -> None:
+        object.__setattr__(self, "start", as_vector(start))
+        object.__setattr__(self, "stop", as_vector(stop))
+        object.__setattr__(self, "start_radius", positive(start_radius, "start_radius"))
+        object.__setattr__(self, "stop_radius", positive(stop_radius, "stop_radius"))
         if float(np.linalg.norm(self.stop - self.start)) <= abs(self.start_radius - self.stop_radius):
             raise ValueError("one end ball of a round cone holds the other: use a Sphere")
 
