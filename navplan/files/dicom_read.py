@@ -143,7 +143,12 @@ def _is_side_note(path: Path) -> bool:
             start = file.read(512)
     except OSError:
         return False
-    return path.suffix.lower() not in (".dcm", ".ima", ".dicom") and start.isascii() and b"\0" not in start
+    text_only = b"\0" not in start and start.decode("utf-8", errors="ignore").encode() in (
+        start,
+        start[:-1],
+        start[:-2],
+    )
+    return path.suffix.lower() not in (".dcm", ".ima", ".dicom") and text_only
 
 
 def _read(path: Path, **options: Any) -> pydicom.Dataset:

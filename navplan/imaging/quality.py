@@ -24,7 +24,7 @@ SOFT_HU = (20.0, 90.0)
 LOWEST_HU = -1100.0
 METAL_HU, METAL_ML, MUCH_METAL_SHARE = 2900.0, 0.05, 5e-4
 NOISY_HU = 40.0
-BLOCK = 6  # voxels along each side of the squares in which noise is measured
+BLOCK_MM, BLOCK_VOXELS = 6.0, (3, 8)  # side of the squares in which noise is measured
 FEWEST_BLOCKS = 50
 SLICES_LOOKED_AT = 60
 
@@ -32,8 +32,8 @@ SLICES_LOOKED_AT = 60
 def check_quality(volume: Volume) -> tuple[QualityFinding, ...]:
     """Findings about the slices, the field of view, the CT numbers, noise, metal, and facts that the source leaves out.
 
-    Slices are planes of the grid's third axis. Noise is the standard deviation inside the quietest tenth of 6 x 6 voxel
-    squares of soft tissue, each within one slice. Nothing is said about what could not be measured.
+    Slices are planes of the grid's third axis. Noise is the standard deviation inside the quietest tenth of
+    squares of soft tissue, each 6 mm wide and within one slice. Nothing is said about what could not be measured.
     """
     findings = [*_slices(volume), *_facts(volume)]
     if volume.quantity == "HU":
@@ -90,7 +90,7 @@ def _values(volume: Volume) -> list[QualityFinding]:
     padding = volume.acquisition.padding_hu
     padded = looked_at == padding if padding is not None else np.zeros(looked_at.shape, dtype=bool)
     findings = [*_field_of_view(looked_at, padded), *_numbers(looked_at, padded), *_metal(volume)]
-    noise = soft_tissue_noise_hu(volume.voxels)
+    noise = soft_tissue_noise_hu(volume.voxels, volume.grid.spacing_mm)
     if noise is not None:
         words = f"Noise {noise:.0f} HU in homogeneous soft tissue."
         findings.append((_warn if noise > NOISY_HU else _info)("noise", words))
@@ -147,14 +147,15 @@ def _metal(volume: Volume) -> list[QualityFinding]:
     return [(_warn if much else _info)("metal", words)]
 
 
-def soft_tissue_noise_hu(voxels: NDArray[Any]) -> float | None:
+def soft_tissue_noise_hu(voxels: NDArray[Any], spacing_mm: NDArray[np.float64]) -> float | None:
     """Standard deviation (HU) in homogeneous soft tissue; None where the image shows too little of it."""
     stride = max(1, voxels.shape[2] // 40)
-    across, down = (voxels.shape[axis] // BLOCK for axis in (0, 1))
-    if not across or not down:
+    sides = np.clip(np.rint(BLOCK_MM / spacing_mm[:2]).astype(int), *BLOCK_VOXELS)
+    counts = np.array(voxels.shape[:2]) // sides
+    if not counts.all():
         return None
-    part = voxels[: across * BLOCK, : down * BLOCK, ::stride]
-    blocks = part.reshape(across, BLOCK, down, BLOCK, -1).astype(np.float32)
-    mean, deviation = blocks.mean(axis=(1, 3)), blocks.std(axis=(1, 3))
+    part = voxels[: counts[0] * sides[0], : counts[1] * sides[1], ::stride]
+    blocks = part.reshape(counts[0], sides[0], counts[1], sides[1], -1).astype(np.float32)
+    mean, deviation = blocks.mean(axis=(1, 3)), blocks.std(axis=(1, 3), ddof=1)
     soft = deviation[(mean > SOFT_HU[0]) & (mean < SOFT_HU[1])]
     return float(np.percentile(soft, 10)) if soft.size >= FEWEST_BLOCKS else None

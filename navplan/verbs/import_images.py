@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from navplan.errors import ChoiceError, InputError, MismatchError
+from navplan.errors import ChoiceError, InputError
 from navplan.geometry.grid import Grid
 from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 from navplan.model.case import AuditEntry, Case
@@ -108,12 +108,13 @@ def import_images(
         try:
             volume = _with_quality(stated.added_to(source.read(case.salt)), unread if source.kind == "DICOM" else ())
             _check_new(volume, [*case.volumes.items(), *((one.uid, other) for one, other in volumes)])
-            _check_patient(volume, case, [other for _, other in volumes])
+            case.with_volume("new", volume)  # refuses another patient's image
             volumes.append((source, volume))
         except InputError as error:
             refusals[source.uid] = error
     if not volumes:
         raise _nothing(path, refusals, unread)
+    _refuse_several_patients(volumes)
     if image_id and len(volumes) > 1:
         listed = ", ".join(source.uid for source, _ in volumes)
         raise ChoiceError(f"one image id {image_id!r} for {len(volumes)} images", listed, "Choose one with --series")
@@ -247,11 +248,15 @@ def _check_new(volume: Volume, there: Iterable[tuple[str, Volume]]) -> None:
             raise InputError(f"an image that is already in the case, as {name}", "an image that is new to it")
 
 
-def _check_patient(volume: Volume, case: Case, others: Iterable[Volume]) -> None:
-    known = {case.patient_digest, *(other.acquisition.patient_digest for other in others)} - {""}
-    if volume.acquisition.patient_digest and known - {volume.acquisition.patient_digest}:
-        raise MismatchError(
-            "an image of another patient", "images of the patient of this case", "Import it into a case of its own"
+def _refuse_several_patients(volumes: list[tuple[_Source, Volume]]) -> None:
+    patients: dict[str, list[str]] = {}
+    for source, volume in volumes:
+        if volume.acquisition.patient_digest:
+            patients.setdefault(volume.acquisition.patient_digest, []).append(source.uid)
+    if len(patients) > 1:
+        listed = "; ".join(f"patient {number}: {', '.join(uids)}" for number, uids in enumerate(patients.values(), 1))
+        raise ChoiceError(
+            f"images of {len(patients)} patients", "one patient in a case", f"Choose with --series. {listed}"
         )
 
 
