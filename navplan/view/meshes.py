@@ -1,0 +1,134 @@
+"""Painted meshes: anatomy with its shade, and what the needle consists of. No VTK here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from navplan.geometry.lines import perpendicular_axes, unit
+from navplan.imaging.surfaces import Surface
+from navplan.view.colours import Colour
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedMesh:
+    """points_mm, normals (N, 3), triangles (M, 3), rgb (N, 3) 0..255, alpha (N,) 0..1."""
+
+    points_mm: NDArray[np.float64]
+    normals: NDArray[np.float64]
+    triangles: NDArray[np.int64]
+    rgb: NDArray[np.float64]
+    alpha: NDArray[np.float64]
+
+    def split(self, opaque_from: float = 0.995) -> tuple[PaintedMesh, PaintedMesh]:
+        """The triangles whose corners are all opaque, and the rest."""
+        solid = (self.alpha >= opaque_from)[self.triangles].all(axis=1)
+        return replace(self, triangles=self.triangles[solid]), replace(self, triangles=self.triangles[~solid])
+
+
+def painted(surface: Surface, colour: Colour, shade: NDArray[np.float64] | float = 1.0) -> PaintedMesh:
+    """An opaque mesh of one colour, darkened by shade (N,) 0..1."""
+    count = len(surface.points_mm)
+    rgb = np.asarray(colour, dtype=np.float64) * np.broadcast_to(np.asarray(shade), (count,))[:, None]
+    return PaintedMesh(surface.points_mm, surface.normals, surface.triangles, rgb, np.ones(count))
+
+
+def ghost(mesh: PaintedMesh, camera_mm: ArrayLike, base: float, rim: float) -> PaintedMesh:
+    """Translucent, denser where the surface turns away from the viewer: alpha = base + rim (1 - |n.v|)^2.5."""
+    view = unit(np.asarray(camera_mm, dtype=float) - mesh.points_mm)
+    facing = np.abs(np.einsum("ij,ij->i", mesh.normals, view))
+    return replace(mesh, alpha=np.clip(mesh.alpha * (base + rim * (1 - facing) ** 2.5), 0, 1))
+
+
+def joined(meshes: Sequence[PaintedMesh]) -> PaintedMesh:
+    """All in one, so that one actor draws them."""
+    meshes = [mesh for mesh in meshes if len(mesh.triangles)]
+    if not meshes:
+        empty = np.zeros((0, 3))
+        return PaintedMesh(empty, empty, np.zeros((0, 3), dtype=np.int64), empty, np.zeros(0))
+    first = np.cumsum([0, *[len(mesh.points_mm) for mesh in meshes]])[:-1]
+    return PaintedMesh(
+        np.concatenate([mesh.points_mm for mesh in meshes]),
+        np.concatenate([mesh.normals for mesh in meshes]),
+        np.concatenate([mesh.triangles + start for mesh, start in zip(meshes, first, strict=True)]),
+        np.concatenate([mesh.rgb for mesh in meshes]),
+        np.concatenate([mesh.alpha for mesh in meshes]),
+    )
+
+
+def turned_body(
+    start_mm: ArrayLike,
+    direction: ArrayLike,
+    depths_mm: ArrayLike,
+    radii_mm: ArrayLike,
+    colour: Colour,
+    sides: int = 28,
+    alpha: float = 1.0,
+    inside_out: bool = False,
+) -> PaintedMesh:
+    """A body of revolution about an axis: radii (K,) at depths (K,) from start_mm along a unit direction.
+
+    Radius 0 at an end closes it. inside_out: normals and triangles turned inward (for a halo).
+    """
+    depths, radii = np.asarray(depths_mm, dtype=np.float64), np.asarray(radii_mm, dtype=np.float64)
+    axis = unit(direction)
+    first, second = perpendicular_axes(axis)
+    angle = np.arange(sides) * (2 * np.pi / sides)
+    around = np.cos(angle)[:, None] * first + np.sin(angle)[:, None] * second
+    points = np.asarray(start_mm) + depths[:, None, None] * axis + radii[:, None, None] * around
+    normals = np.broadcast_to(around, points.shape)
+    ring = np.arange(sides)
+    after = (ring + 1) % sides
+    triangles = []
+    for row in range(len(depths) - 1):
+        low, high = row * sides, (row + 1) * sides
+        triangles += [
+            np.stack([low + ring, low + after, high + after], 1),
+            np.stack([low + ring, high + after, high + ring], 1),
+        ]
+    corners = np.concatenate(triangles)
+    count = len(depths) * sides
+    mesh = PaintedMesh(
+        points.reshape(-1, 3),
+        np.ascontiguousarray(normals.reshape(-1, 3)),
+        corners.astype(np.int64),
+        np.tile(np.asarray(colour, dtype=np.float64), (count, 1)),
+        np.full(count, alpha),
+    )
+    return replace(mesh, normals=-mesh.normals, triangles=mesh.triangles[:, ::-1]) if inside_out else mesh
+
+
+def ball(centre_mm: ArrayLike, radius_mm: float, colour: Colour, alpha: float = 1.0) -> PaintedMesh:
+    """A sphere."""
+    angle = np.linspace(0, np.pi, 13)
+    depths, radii = -radius_mm * np.cos(angle), radius_mm * np.sin(angle)
+    mesh = turned_body(centre_mm, (0.0, 0.0, 1.0), depths, radii, colour, alpha=alpha)
+    return replace(mesh, normals=(mesh.points_mm - np.asarray(centre_mm)) / radius_mm)
+
+
+def cutaway(
+    points_mm: NDArray[np.float64],
+    camera_mm: ArrayLike,
+    seen_mm: NDArray[np.float64],
+    reach_mm: float = 16.0,
+    faded: float = 0.14,
+    behind_mm: float = 3.0,
+) -> NDArray[np.float64]:
+    """(N,) alpha: `faded` within reach_mm of the sight lines from the camera to the points that must be seen (K, 3).
+
+    It rises to 1 over the next 3 mm. What lies less than behind_mm in front of a point, or behind it, is left alone.
+    """
+    eye = np.asarray(camera_mm, dtype=np.float64)
+    nearest = np.full(len(points_mm), np.inf)
+    for point in seen_mm:
+        length = float(np.linalg.norm(point - eye))
+        sight = (point - eye) / length
+        offset = points_mm - eye
+        along = offset @ sight
+        across2 = np.einsum("ij,ij->i", offset, offset) - along**2
+        nearest = np.minimum(nearest, np.where(along < length - behind_mm, across2, np.inf))
+    distance = np.sqrt(np.maximum(nearest, 0))
+    return faded + (1 - faded) * np.clip((distance - reach_mm) / 3.0, 0, 1)

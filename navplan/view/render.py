@@ -1,0 +1,159 @@
+"""Off-screen rendering with VTK, imported here only when a picture is asked for.
+
+Depth peeling and multi-sampling exclude each other: with the default multi-samples translucent surfaces vanish without
+a word. So multi-samples are 0 and a picture is rendered larger and averaged down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.view.camera import Camera
+from navplan.view.colours import GROUND_HIGH, GROUND_LOW, Colour
+from navplan.view.light import fix_lights_to_camera
+from navplan.view.meshes import PaintedMesh
+
+_PEELS = 8
+
+
+def render(
+    camera: Camera,
+    size: tuple[int, int],
+    *,
+    solid: Sequence[PaintedMesh],
+    clear: Sequence[PaintedMesh] = (),
+    shiny: Sequence[PaintedMesh] = (),
+    halos: Sequence[PaintedMesh] = (),
+    through: Sequence[PaintedMesh] = (),
+    ground: tuple[Colour, Colour] = (GROUND_LOW, GROUND_HIGH),
+    oversampling: float = 1.5,
+) -> NDArray[np.uint8]:
+    """A picture (height, width, 3) uint8 of size (width, height).
+
+    solid: opaque anatomy; clear: translucent, by its alpha; shiny: opaque with strong highlights; halos: opaque without
+    light, turned inside out, so that only their far side is seen; through: drawn last, over everything, without light.
+    """
+    from vtkmodules import vtkRenderingOpenGL2  # noqa: F401  the factory of all classes below
+    from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow
+
+    with _quiet_window_choice():
+        window = vtkRenderWindow()
+        window.SetOffScreenRendering(1)
+        window.SetMultiSamples(0)
+        window.SetAlphaBitPlanes(1)
+        window.SetSize(round(size[0] * oversampling), round(size[1] * oversampling))
+        window.SetNumberOfLayers(2)
+        base, front = vtkRenderer(), vtkRenderer()
+        _aim(base, camera)
+        front.SetActiveCamera(base.GetActiveCamera())
+        front.SetLayer(1)
+        base.SetBackground(*(value / 255 for value in ground[0]))
+        base.SetBackground2(*(value / 255 for value in ground[1]))
+        base.GradientBackgroundOn()
+        base.SetUseDepthPeeling(1)
+        base.SetMaximumNumberOfPeels(_PEELS)
+        base.SetOcclusionRatio(0.0)
+        for renderer in (base, front):
+            fix_lights_to_camera(renderer)
+            window.AddRenderer(renderer)
+        for mesh in solid:
+            _add(base, mesh, specular=0.14)
+        for mesh in shiny:
+            _add(base, mesh, specular=0.9)
+        for mesh in halos:
+            _add(base, mesh, unlit=True, cull="back")
+        for mesh in clear:
+            _add(base, mesh, specular=0.05, translucent=True)
+        for mesh in through:
+            _add(front, mesh, unlit=True, translucent=True, cull="back")
+        base.ResetCameraClippingRange()
+        window.Render()
+        picture = _grabbed(window)
+        window.Finalize()
+    if picture.shape[:2] == (size[1], size[0]):
+        return picture
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def _aim(renderer: Any, camera: Camera) -> None:
+    active = renderer.GetActiveCamera()
+    active.SetPosition(*camera.position_mm)
+    active.SetFocalPoint(*camera.focal_mm)
+    active.SetViewUp(*camera.up)
+    active.SetViewAngle(camera.view_angle_deg)
+
+
+def _add(
+    renderer: Any,
+    mesh: PaintedMesh,
+    specular: float = 0.0,
+    unlit: bool = False,
+    translucent: bool = False,
+    cull: str = "",
+) -> None:
+    if len(mesh.triangles) == 0:
+        return
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
+
+    data = vtkPolyData()
+    points = vtkPoints()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(mesh.points_mm, dtype=np.float32), deep=1))
+    data.SetPoints(points)
+    cells = vtkCellArray()
+    offsets = np.arange(0, 3 * len(mesh.triangles) + 1, 3, dtype=np.int64)
+    cells.SetData(numpy_to_vtk(offsets, deep=1), numpy_to_vtk(mesh.triangles.ravel().astype(np.int64), deep=1))
+    data.SetPolys(cells)
+    normals = numpy_to_vtk(np.ascontiguousarray(mesh.normals, dtype=np.float32), deep=1)
+    data.GetPointData().SetNormals(normals)
+    channels = [mesh.rgb, 255 * mesh.alpha[:, None]] if translucent else [mesh.rgb]
+    colours = np.clip(np.round(np.concatenate(channels, axis=1)), 0, 255).astype(np.uint8)
+    data.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(colours), deep=1))
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputData(data)
+    mapper.SetColorModeToDirectScalars()
+    actor = vtkActor()
+    actor.SetMapper(mapper)
+    look = actor.GetProperty()
+    look.SetInterpolationToPhong()
+    look.SetAmbient(1.0 if unlit else 0.5 if specular > 0.5 else 0.09)
+    look.SetDiffuse(0.0 if unlit else 0.6 if specular > 0.5 else 0.95)
+    look.SetSpecular(0.0 if unlit else specular)
+    look.SetSpecularPower(60 if specular > 0.5 else 22)
+    look.SetFrontfaceCulling(cull == "front")
+    look.SetBackfaceCulling(cull == "back")
+    if translucent:
+        actor.ForceTranslucentOn()
+    renderer.AddActor(actor)
+
+
+def _grabbed(window: Any) -> NDArray[np.uint8]:
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
+
+    width, height = window.GetSize()
+    pixels = vtkUnsignedCharArray()
+    window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
+    return np.asarray(vtk_to_numpy(pixels).reshape(height, width, 3)[::-1].copy(), dtype=np.uint8)
+
+
+@contextmanager
+def _quiet_window_choice() -> Iterator[None]:
+    """VTK tries X first and complains before it takes EGL or OSMesa: warnings are silent meanwhile, errors are not."""
+    from vtkmodules.vtkCommonCore import vtkLogger
+
+    before = vtkLogger.GetCurrentVerbosityCutoff()
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
+    try:
+        yield
+    finally:
+        vtkLogger.SetStderrVerbosity(before)

@@ -1,0 +1,266 @@
+"""What is written on a scene: labels, headline, orientation, scale, image and what was faded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.geometry.conventions import orientation_letters
+from navplan.geometry.lines import axial_angles_deg
+from navplan.model.plan import Plan, RankedTrajectory
+from navplan.model.safety import Verdict
+from navplan.model.trajectory import Trajectory
+from navplan.model.volume import Volume
+from navplan.view.colours import (
+    NEEDLE,
+    PANEL,
+    QUIET_TEXT,
+    TARGET,
+    TEXT,
+    VERDICT_COLOURS,
+    VERDICT_WORDS,
+    free_colour,
+    reason_colour,
+    spoken,
+    spoken_words,
+)
+from navplan.view.labels import (
+    Box,
+    Label,
+    draw_badge,
+    draw_label,
+    draw_plate,
+    draw_scale_bar,
+    font,
+    place_labels,
+    shortened,
+    written,
+)
+from navplan.view.needle_meshes import CONE_COLOUR
+from navplan.view.orientation_figure import orientation_figure
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
+
+    from navplan.view.scene import SceneView
+
+_POSITIONS = {
+    "HFS": "supine", "FFS": "supine", "HFP": "prone", "FFP": "prone", "HFDR": "on the right side",
+    "FFDR": "on the right side", "HFDL": "on the left side", "FFDL": "on the left side",
+}  # fmt: skip
+FOR_RESEARCH = "Research and training"
+
+
+def write_on_scene(view: SceneView, volume: Volume, plan: Plan | None, headline: bool = True) -> NDArray[np.uint8]:
+    """The scene's picture with everything that a reader needs."""
+    from PIL import Image, ImageDraw
+
+    height, width = view.picture.shape[:2]
+    text_px = max(9, round(min(height / 56, width / 72)))
+    sheet = Image.fromarray(view.picture).convert("RGB")
+    layer = Image.new("RGBA", sheet.size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(layer)
+    taken: list[Box] = []
+    if headline and view.ranked is not None:
+        taken.append(_headline_bar(draw, width, text_px, view.ranked))
+    figure_px = round(8.5 * text_px)
+    figure, letters = orientation_figure(view.camera, figure_px)
+    corner = (width - figure_px - text_px, height - figure_px - round(3.2 * text_px))
+    taken.append(_orientation(layer, draw, figure, letters, corner, text_px))
+    taken += _foot(draw, view, volume, plan, width, height, text_px)
+    taken += _side_letters(draw, view, width, height, text_px)
+    if plan is not None and view.ranked is not None:
+        taken.append(_legend(draw, view, plan, height, text_px))
+        _labels(draw, view, plan, taken, text_px)
+    sheet.paste(layer, (0, 0), layer)
+    return np.asarray(sheet)
+
+
+def angle_words(trajectory: Trajectory) -> tuple[str, str]:
+    """In-plane and cranio-caudal angle as they are set at the table."""
+    in_plane, cranio_caudal = axial_angles_deg(trajectory.entry_mm, trajectory.target_mm)
+    from_vertical = abs(in_plane) if abs(in_plane) <= 90 else 180 - abs(in_plane)
+    face = "front" if abs(in_plane) <= 90 else "back"
+    side = "left" if in_plane > 0 else "right"
+    return (
+        f"in-plane {from_vertical:.0f}° from vertical, from the {side} {face}",
+        f"cranio-caudal {abs(cranio_caudal):.0f}° {'cranial' if cranio_caudal >= 0 else 'caudal'} entry",
+    )
+
+
+def trajectory_words(ranked: RankedTrajectory) -> str:
+    """Angles, depth and hit probability on one line."""
+    in_plane, cranio_caudal = angle_words(ranked.trajectory)
+    hit = ranked.report.hit_probability
+    hit_words = "hit probability not computed" if hit is None else f"hit probability {100 * hit:.0f} %"
+    return f"{in_plane}  ·  {cranio_caudal}  ·  skin to target {ranked.trajectory.depth_mm:.0f} mm  ·  {hit_words}"
+
+
+def pretty(headline: str) -> str:
+    """A report's headline with typographic signs."""
+    return headline.replace(">=", "≥").replace("<=", "≤").replace(" - ", "  ·  ")
+
+
+def _headline_bar(draw: ImageDraw.ImageDraw, width: int, text_px: int, ranked: RankedTrajectory) -> Box:
+    tall = 4.6 * text_px
+    draw.rectangle((0, 0, width, tall), fill=(*PANEL, 255))
+    verdict = ranked.verdict
+    draw.rectangle((0, tall - 3, width, tall), fill=(*VERDICT_COLOURS[verdict], 255))
+    draw_badge(draw, (2.3 * text_px, tall / 2 - 1), 2.9 * text_px, verdict)
+    left = 4.6 * text_px
+    big = round(1.35 * text_px)
+    word = VERDICT_WORDS[verdict]
+    draw.text((left, 0.55 * text_px), word, font=font(big, bold=True), fill=(*VERDICT_COLOURS[verdict], 255))
+    after = left + font(big, bold=True).getlength(word) + 1.2 * text_px
+    words = shortened(pretty(ranked.report.headline), big, width - after - text_px, bold=True)
+    draw.text((after, 0.55 * text_px), words, font=font(big, bold=True), fill=(*TEXT, 255))
+    second = shortened(trajectory_words(ranked), text_px, width - left - text_px)
+    draw.text((left, 2.65 * text_px), second, font=font(text_px), fill=(205, 212, 220, 255))
+    return 0.0, 0.0, float(width), tall
+
+
+def _orientation(
+    layer: object,
+    draw: ImageDraw.ImageDraw,
+    figure: NDArray[np.uint8],
+    letters: dict[str, tuple[float, float, float]],
+    corner: tuple[int, int],
+    text_px: int,
+) -> Box:
+    from PIL import Image
+
+    side = figure.shape[0]
+    box = (corner[0], corner[1], corner[0] + side, corner[1] + side)
+    assert isinstance(layer, Image.Image)
+    layer.paste(Image.fromarray(figure).convert("RGBA"), corner)
+    draw.rectangle(box, outline=(64, 76, 90, 255))
+    for letter, (x, y, facing) in sorted(letters.items(), key=lambda item: item[1][2]):
+        colour = TEXT if facing > -0.35 else QUIET_TEXT
+        place = (
+            corner[0] + min(max(x, 0.6 * text_px), side - 0.6 * text_px),
+            corner[1] + min(max(y, 0.7 * text_px), side - 0.7 * text_px),
+        )
+        written(draw, place, letter, text_px, colour, bold=True, anchor="mm")
+    return tuple(float(value) for value in box)  # type: ignore[return-value]
+
+
+def _foot(
+    draw: ImageDraw.ImageDraw, view: SceneView, volume: Volume, plan: Plan | None, width: int, height: int, text_px: int
+) -> list[Box]:
+    acquisition = volume.acquisition
+    position = plan.patient_position if plan is not None else acquisition.patient_position
+    lies = f"Patient {_POSITIONS[position]} ({position})" if position in _POSITIONS else "Patient position unknown"
+    facts = [lies]
+    if plan is not None and acquisition.patient_position and acquisition.patient_position != position:
+        facts.append(f"image made {_POSITIONS[acquisition.patient_position]}")
+    facts.append(
+        f"{volume.modality} of {acquisition.date[:10]}" if acquisition.date else f"{volume.modality}, date unknown"
+    )
+    if view.faded:
+        facts.append("faded to show the needle: " + ", ".join(spoken(name) for name in view.faded))
+    line = height - 1.75 * text_px
+    draw.rectangle((0, line - 0.45 * text_px, width, height), fill=(*PANEL, 225))
+    right = font(text_px, bold=True).getlength(FOR_RESEARCH) + 1.2 * text_px
+    draw.text((width - right, line), FOR_RESEARCH, font=font(text_px, bold=True), fill=(*TEXT, 255))
+    words = shortened("  ·  ".join(facts), text_px, width - right - 3 * text_px)
+    draw.text((text_px, line), words, font=font(text_px), fill=(*TEXT, 255))
+    bar = draw_scale_bar(
+        draw,
+        text_px,
+        line - 1.3 * text_px,
+        view.camera.millimetres_per_pixel(height),
+        text_px,
+        "at the needle",
+        14 * text_px,
+    )
+    return [(0.0, line - 0.45 * text_px, float(width), float(height)), bar]
+
+
+def _side_letters(draw: ImageDraw.ImageDraw, view: SceneView, width: int, height: int, text_px: int) -> list[Box]:
+    """The patient's sides at the picture's edges."""
+    axes, big = view.camera.axes, round(1.6 * text_px)
+    boxes = []
+    for direction, x in ((-axes[0], 1.2 * big), (axes[0], width - 1.2 * big)):
+        letters = orientation_letters(direction)[:2]
+        written(draw, (x, 0.5 * height), letters, big, TEXT, bold=True, anchor="mm")
+        boxes.append((x - big, 0.5 * height - big, x + big, 0.5 * height + big))
+    return boxes
+
+
+def _legend(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, height: int, text_px: int) -> Box:
+    """Error cone and skin map: what the colours mean, and how many entries each reason rules out."""
+    small = round(0.88 * text_px)
+    rows: list[tuple[tuple[tuple[int, int, int], ...], str]] = []
+    rows.append(((CONE_COLOUR,), f"95 % of needles, {plan.error_model.name}"))
+    if plan.skin_map is not None:
+        counts = plan.skin_map.counts()
+        ramp = tuple(tuple(round(float(v)) for v in row) for row in free_colour(np.array([0.0, 0.5, 1.0])))
+        rows.append((ramp, f"free entries, last to best: {counts.pop('free', 0)}"))  # type: ignore[arg-type]
+        for words, count in list(counts.items())[:3]:
+            rows.append(((reason_colour(words, view.structures),), f"{spoken_words(words)}: {count}"))
+    step = 1.45 * small
+    bottom = height - 6.6 * text_px
+    top = bottom - len(rows) * step - 0.9 * small
+    wide = max(font(small).getlength(words) for _, words in rows) + 4.4 * small
+    wide = min(wide, 24 * text_px)
+    box = (text_px, top, text_px + wide, bottom)
+    draw_plate(draw, box, small)
+    for number, (colours, words) in enumerate(rows):
+        y = top + 0.55 * small + number * step
+        for place, colour in enumerate(colours):
+            part = 1.8 * small / len(colours)
+            left = box[0] + 0.6 * small + place * part
+            draw.rectangle((left, y + 0.1 * small, left + part, y + 0.95 * small), fill=(*colour, 255))
+        draw.text(
+            (box[0] + 3.0 * small, y), shortened(words, small, wide - 3.6 * small), font=font(small), fill=(*TEXT, 255)
+        )
+    return box
+
+
+def _labels(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, taken: list[Box], text_px: int) -> None:
+    assert view.ranked is not None
+    way, report = view.ranked.trajectory, view.ranked.report
+    height, width = view.picture.shape[:2]
+    size = (width, height)
+
+    def place(point: object) -> tuple[float, float]:
+        x, y = view.camera.project(np.asarray(point), size)[0]
+        return float(np.clip(x, 8, width - 8)), float(np.clip(y, 8, height - 8))
+
+    name = spoken(plan.target.structure) if plan.target.structure else "target"
+    labels = [Label(place(way.target_mm), f"Target: {name}", f"{way.depth_mm:.0f} mm below the skin", TARGET)]
+    for finding in view.nearest:
+        needed = f"needs {finding.required_mm:g} mm" if finding.required_mm is not None else ""
+        words = " at ".join(
+            [needed, f"{finding.at_depth_mm:.0f} mm depth"] if finding.at_depth_mm is not None else [needed]
+        )
+        title = f"{spoken(finding.structure)}  {finding.distance}"
+        labels.append(Label(place(finding.nearest_mm), title, words, VERDICT_COLOURS[finding.verdict], finding.verdict))
+    outside = place(way.point_at_mm(-18.0))
+    device = way.device
+    labels.append(Label(outside, device.name, f"Ø {device.diameter_mm:g} mm, ticks every 10 mm", NEEDLE))
+    named = {finding.structure for finding in view.nearest}
+    open_items = [f for f in report.of(Verdict.FAIL, Verdict.NOT_EVALUATED, Verdict.WARN) if f.structure not in named]
+    if open_items:
+        first = min(open_items, key=lambda finding: finding.verdict.rank)
+        spot = place(first.nearest_mm) if first.nearest_mm is not None else place(way.point_at_mm(0.0))
+        words = shortened(spoken_words(first.words), text_px, 26 * text_px, bold=True)
+        labels.append(
+            Label(
+                spot,
+                words,
+                shortened(spoken_words(first.remedy), text_px, 28 * text_px),
+                VERDICT_COLOURS[first.verdict],
+                first.verdict,
+            )
+        )
+    shaft = (place(way.point_at_mm(way.tip_depth_mm - device.length_mm)), place(way.swept_end_mm))
+    for label, box in zip(labels, place_labels(labels, _busy(view.picture), text_px, taken, [shaft]), strict=True):
+        draw_label(draw, box, label, text_px)
+
+
+def _busy(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(H, W) 0..1: how far a pixel is from the dark ground."""
+    return np.clip((picture.max(axis=2).astype(np.float64) - 45.0) / 110.0, 0, 1)
