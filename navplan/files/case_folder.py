@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -88,7 +87,7 @@ def save_case_folder(
     said = AuditEntry(
         datetime.now(UTC).isoformat(timespec="seconds"), who or _user(), action or "save", dict(details or {})
     )
-    with writing(root), _folder_made(root), writer_lock(root):
+    with writing(root), _folder_made(root), writer_lock(root), _lock_file_taken_back(root):
         if updating:
             before = read_manifest(root)
             recorded = audit_log.read_audit(root, before.audit, before.revision, before.state())
@@ -237,29 +236,28 @@ def _check_free(root: Path) -> None:
 
 @contextlib.contextmanager
 def _folder_made(root: Path) -> Iterator[None]:
-    """Make the folder; when the first save into it fails, take away what was made."""
-    made = next((path for path in reversed([root, *root.parents]) if not path.exists()), None)
-    empty = made is not None or not any(root.iterdir())
+    """Make the folder; when the save fails, take away the folders that were made, as far as they are empty."""
+    made = [path for path in (root, *root.parents) if not path.exists()]
     try:
         root.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        if empty and not (root / CASE_FILE).exists() and (made is not None or root.is_dir()):
-            with contextlib.suppress(OSError):
-                _clear(root, made)
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
         raise
 
 
-def _clear(root: Path, made: Path | None) -> None:
-    if root.is_dir() and only_leftovers(root, LOCK_FILE, AUDIT_FILE):
-        for path in list(root.iterdir()):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        while made is not None and root != made.parent:
-            root.rmdir()
-            root = root.parent
+@contextlib.contextmanager
+def _lock_file_taken_back(root: Path) -> Iterator[None]:
+    """Leave no lock file where no case came to be. Used inside the lock: those who wait for it see that it is gone."""
+    try:
+        yield
+    except BaseException:
+        if not (root / CASE_FILE).exists():
+            with contextlib.suppress(OSError):
+                (root / LOCK_FILE).unlink()
+        raise
 
 
 def _tidy(root: Path, manifest: CaseManifest) -> None:

@@ -30,29 +30,32 @@ def writer_lock(folder: Path, wait_s: float = 1.0) -> Iterator[None]:
     Raises CaseFolderError while another writer holds it or where the file system has no locks, OSError where the folder
     can't be written to.
     """
-    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        until = time.monotonic() + wait_s
-        while not _taken(descriptor, folder):
+    until = time.monotonic() + wait_s
+    while True:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            if _taken(descriptor, folder):
+                _sign(descriptor)
+                yield
+                return
             if time.monotonic() >= until:
                 raise CaseFolderError(
                     f"{folder} is being written by another program ({_holder(descriptor)})",
                     "one writer at a time",
                     "Wait until it has finished, then try again; nothing was changed",
                 )
-            time.sleep(0.02)
-        try:
-            _sign(descriptor)
-            yield
         finally:
-            _release(descriptor)
-    finally:
-        os.close(descriptor)
+            os.close(descriptor)  # and with it the lock
+        time.sleep(0.02)
 
 
 def _taken(descriptor: int, folder: Path) -> bool:
+    """Whether the lock is ours, and on the file that is in the folder now: a save that failed takes its file away."""
     try:
         _lock(descriptor)
+        return os.path.samestat(os.fstat(descriptor), os.stat(folder / LOCK_FILE))
+    except FileNotFoundError:
+        return False
     except OSError as error:
         if error.errno in _BUSY:
             return False
@@ -61,7 +64,6 @@ def _taken(descriptor: int, folder: Path) -> bool:
             "a disk on which files can be locked",
             "Keep the case on a local disk",
         ) from error
-    return True
 
 
 def _sign(descriptor: int) -> None:
@@ -88,15 +90,8 @@ if sys.platform == "win32":
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
-    def _release(descriptor: int) -> None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _release(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

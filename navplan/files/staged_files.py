@@ -39,6 +39,7 @@ class StagedFiles:
         self.folder, self.listed = folder, dict(listed)
         self.files: dict[str, FileEntry] = {}
         self._new: list[Path] = []
+        self._made: list[Path] = []
         self._touched: set[Path] = set()
 
     def keep(self, *names: str) -> bool:
@@ -53,6 +54,7 @@ class StagedFiles:
         inside = self.folder / subfolder
         if not inside.is_dir():
             inside.mkdir()
+            self._made.append(inside)
             self._touched.add(self.folder)
         unfinished = inside / f".writing-{file_stem(stem)}{suffix}"
         self._new.append(unfinished)
@@ -81,6 +83,9 @@ class StagedFiles:
         for path in reversed(self._new):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+        for folder in self._made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def verify(folder: Path, files: Mapping[str, FileEntry]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from navplan.errors import FileFormatError, InputError
 
@@ -46,7 +46,7 @@ def members_of(data: Any, document: type[BaseModel]) -> dict[str, Any]:
 def written(document: BaseModel, where: str) -> bytes:
     """The document as JSON, proven to read back. Raises InputError naming the key that holds NaN or no plain data."""
     try:
-        text = document.model_dump_json(indent=1, warnings=False, fallback=_plain).encode("utf-8")
+        text = to_json(document, indent=1, inf_nan_mode="constants", fallback=_plain)
     except (PydanticSerializationError, UnicodeEncodeError) as error:
         raise InputError(f"{where} holds what JSON can't ({error})", "plain, finite data") from error
     parsed(type(document), text, where, InputError)

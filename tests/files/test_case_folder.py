@@ -204,6 +204,45 @@ def test_a_second_writer_waits_and_is_told_who_writes(case: Case) -> None:
     assert save_case(case).revision == 2
 
 
+def test_a_second_creator_leaves_the_first_ones_files_alone(case: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    (folder / "volumes").mkdir(parents=True)
+    with writer_lock(folder):
+        (folder / "volumes" / ".writing-ct.nrrd").write_text("half")
+        with pytest.raises(CaseFolderError, match="being written"):
+            save_case(case, folder)
+        assert (folder / "volumes" / ".writing-ct.nrrd").exists() and (folder / LOCK_FILE).exists()
+    assert save_case(case, folder).revision == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted there")
+def test_a_lock_on_a_file_that_is_gone_is_no_lock(case: Case) -> None:
+    with writer_lock(Path(case.folder)):
+        (Path(case.folder) / LOCK_FILE).unlink()
+        with writer_lock(Path(case.folder)):
+            pass
+
+
+def test_many_writers_at_once_take_turns(case: Case) -> None:
+    """Each opens, saves, and starts again where it was too late: no revision is lost, none is merged."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def save_some(name: str) -> int:
+        done = 0
+        while done < 4:
+            try:
+                save_case(open_case(case.folder), action=name)
+                done += 1
+            except CaseFolderError:
+                pass
+        return done
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(save_some, ["a", "b", "c"])) == 12
+    opened = open_case(case.folder)
+    assert opened.revision == 13 and sorted(e.action for e in opened.audit[2:]) == ["a"] * 4 + ["b"] * 4 + ["c"] * 4
+
+
 def test_a_leftover_lock_file_locks_nobody_out(case: Case) -> None:
     (Path(case.folder) / LOCK_FILE).write_text("process 1 since 1999\n" * 9)
     assert save_case(case).revision == 2
