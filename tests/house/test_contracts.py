@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def broken_contracts(checkout: Path) -> tuple[list[str], str]:
         text=True,
         timeout=120,
     )
-    broken = [line.removesuffix(" BROKEN").strip() for line in done.stdout.splitlines() if line.endswith(" BROKEN")]
+    broken = re.findall(r"^(.+) BROKEN(?: \(.*\))?$", done.stdout, re.MULTILINE)
     assert (done.returncode == 0) == (not broken), done.stdout + done.stderr
     return broken, done.stdout
 
