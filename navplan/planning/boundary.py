@@ -49,6 +49,27 @@ def cut_by_edge(indices: NDArray[np.int64], grid: Grid, region: Grid) -> NDArray
     return np.asarray(((position - reach < -0.5) | (position + reach > upper + 0.5)).any(axis=1))
 
 
+def occupancy_at(structure: Structure, points_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(N,) occupancy of the voxels at LPS points (N, 3), 0 outside the structure's grid."""
+    assert structure.grid is not None and structure.occupancy is not None
+    index = np.rint(structure.grid.indices(points_mm)).astype(int)
+    inside = ((index >= 0) & (index < structure.occupancy.shape)).all(axis=1)
+    values = np.zeros(len(points_mm), dtype=np.uint8)
+    values[inside] = structure.occupancy[tuple(index[inside].T)]
+    return values
+
+
+def crossed_mm(
+    structure: Structure, start_mm: NDArray[np.float64], end_mm: NDArray[np.float64], step_mm: float = 0.1
+) -> float:
+    """Length of a segment inside voxels that are mostly the structure's."""
+    length = float(np.linalg.norm(end_mm - start_mm))
+    count = max(int(np.ceil(length / step_mm)), 1)
+    fraction = (np.arange(count) + 0.5) / count
+    values = occupancy_at(structure, start_mm + fraction[:, None] * (end_mm - start_mm))
+    return float((values >= MOSTLY_INSIDE).sum() * length / count)
+
+
 @dataclass(frozen=True, eq=False)
 class Boundary:
     """The boundary voxels of one structure, in blocks.
@@ -71,27 +92,6 @@ class Boundary:
     def diagonal_mm(self) -> float:
         """|s|, the length of the spacing vector of the working resolution."""
         return float(np.linalg.norm(self.structure.resolution_mm))
-
-    def _occupancy_at(self, points_mm: NDArray[np.float64]) -> NDArray[np.uint8]:
-        structure = self.structure
-        assert structure.grid is not None and structure.occupancy is not None
-        index = np.rint(structure.grid.indices(points_mm)).astype(int)
-        inside = ((index >= 0) & (index < structure.occupancy.shape)).all(axis=1)
-        values = np.zeros(len(points_mm), dtype=np.uint8)
-        values[inside] = structure.occupancy[tuple(index[inside].T)]
-        return values
-
-    def holds(self, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(N,) whether the voxels at points (N, 3) count as the structure."""
-        return self._occupancy_at(points_mm) > 0
-
-    def crossed_mm(self, start_mm: NDArray[np.float64], end_mm: NDArray[np.float64], step_mm: float = 0.1) -> float:
-        """Length of a segment inside voxels that are mostly the structure's."""
-        length = float(np.linalg.norm(end_mm - start_mm))
-        count = max(int(np.ceil(length / step_mm)), 1)
-        fraction = (np.arange(count) + 0.5) / count
-        values = self._occupancy_at(start_mm + fraction[:, None] * (end_mm - start_mm))
-        return float((values >= MOSTLY_INSIDE).sum() * length / count)
 
     def locally_thick(self, centre_mm: NDArray[np.float64]) -> bool:
         """Whether the labels around a boundary voxel prove the structure thicker than |s|.

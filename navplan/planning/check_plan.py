@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.model.anatomy import Tissue
 from navplan.model.safety import Finding, FindingKind, PathSection, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
-from navplan.planning.boundary import boundary_of
+from navplan.planning.boundary import crossed_mm
 from navplan.planning.circumstances import device, image, presence, request
 from navplan.planning.criteria import path_metrics, sample_paths
 from navplan.planning.image_reading import read_image
@@ -72,7 +73,7 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
     start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
     nearest = boundary.centres_mm[measured.nearest[0, column]]
     along = float(measured.along_mm[0, column])
-    crossed = boundary.crossed_mm(start, end) if interval.low_mm <= 0 else 0.0
+    crossed = crossed_mm(structure, start, end) if interval.low_mm <= 0 else 0.0
     breach = breach_probability(boundary, start, end, radius, situation.error_model)
     allowed = situation.protocol.max_breach_probability.value
     words, verdict, remedy, gap = f"{interval}", Verdict.PASS, "", ""
@@ -149,7 +150,7 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
     findings = []
     for name in situation.crossable:
         rule = situation.protocol.may_cross(name, situation.side)
-        crossed = boundary_of(situation.structures[name]).crossed_mm(start, end) if rule else 0.0
+        crossed = crossed_mm(situation.structures[name], start, end) if rule else 0.0
         if rule and crossed > 0:
             words = f"crossed over {crossed:.1f} mm, as the protocol allows"
             findings.append(
@@ -161,12 +162,20 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
     )
     limit = situation.protocol.pleura_punctures_max
     count = int(metrics["pleura_punctures"][0])
-    if limit is not None:
-        verdict = Verdict.PASS if count <= limit else Verdict.FAIL
+    if limit is not None and not _lung_known(situation):
         findings.append(
             Finding(
-                FindingKind.PUNCTURES, verdict, f"{count} pleural puncture{'s' if count != 1 else ''}, {limit} allowed"
+                FindingKind.PUNCTURES,
+                Verdict.NOT_EVALUATED,
+                "no lung is known: pleural punctures cannot be counted",
+                remedy="Segment the lungs",
             )
+        )
+    elif limit is not None:
+        words = f"{count} pleural puncture{'s' if count != 1 else ''}, {limit} allowed"
+        verdict = Verdict.PASS if count <= limit else Verdict.FAIL
+        findings.append(
+            Finding(FindingKind.PUNCTURES, verdict, words, source=situation.protocol.pleura_punctures_source)
         )
     if metrics["fissure_crossings"][0]:
         findings.append(Finding(
@@ -178,10 +187,9 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
 
 def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
     """Probability that the lateral error leaves the tip within the largest ball about the target point inside the target."""
-    target = situation.structures.get(situation.target.structure)
-    if target is None or target.presence is not Presence.PRESENT:
+    boundary = situation.target_boundary
+    if boundary is None:
         return None
-    boundary = boundary_of(target)
     distance = float(np.linalg.norm(boundary.centres_mm - situation.target_mm, axis=1).min()) - boundary.diagonal_mm / 2
     return hit_probability(max(distance, 0.0), float(situation.error_model.sigma_mm(trajectory.depth_mm)))
 
@@ -210,3 +218,11 @@ def _target(trajectory: Trajectory, situation: Situation, path: tuple[PathSectio
             )
         ]
     return [Finding(FindingKind.TARGET, Verdict.PASS, f"met over {inside:.1f} mm", name, crossed_mm=inside)]
+
+
+def _lung_known(situation: Situation) -> bool:
+    """Whether a lung of the side of the procedure (any lung where it has none) is present."""
+    lungs = [
+        s for s in situation.structures.values() if s.anatomy.tissue is Tissue.LUNG and s.presence is Presence.PRESENT
+    ]
+    return any(s.side in ("", situation.side) or not situation.side for s in lungs)

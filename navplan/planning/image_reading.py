@@ -21,9 +21,9 @@ from navplan.planning.tissue_map import TissueMap
 from navplan.planning.uncertainty import RADIUS_95_2D
 
 GAS_HU, DENSE_HU, BONE_HU, METAL_HU = -300.0, 130.0, 300.0, 2000.0
-FAT_HU = (-200.0, -20.0)
+FAT_HU = -20.0
 EMPTY_LUNG_HU, EMPTY_LUNG_MM = -965.0, 4.0
-WALL_MM = 45.0  # soft tissue without a label that a body wall may hold
+SKIN_MM, UNLABELLED_MM = 3.0, 3.0
 MISFIT_MARGIN_HU = 40.0
 ANGLES = 12
 
@@ -110,7 +110,7 @@ def read_image(trajectory: Trajectory, situation: Situation) -> tuple[Finding, .
             remedy="Plan on CT, or look at every slice along the path",
         ))  # fmt: skip
         return tuple(findings)
-    odd = [*_misfits(samples, situation), *_unlabelled(samples, situation), *_empty_lung(samples, situation)]
+    odd = [*_misfits(samples, situation), *_unlabelled(samples), *_empty_lung(samples, situation)]
     if odd:
         words = "; ".join(text for _, text in sorted(odd)[:4])
         findings.append(Finding(
@@ -126,7 +126,7 @@ def read_image(trajectory: Trajectory, situation: Situation) -> tuple[Finding, .
 
 def _misfits(samples: _Samples, situation: Situation) -> list[tuple[float, str]]:
     odd = []
-    usable = samples.seen & samples.alone & (samples.depths_mm > 3.0)[:, None, None]
+    usable = samples.seen & samples.alone & (samples.depths_mm > SKIN_MM)[:, None, None]
     for number in np.unique(samples.labels[usable]):
         name = situation.tissues.names[number]
         here = usable & (samples.labels == number)
@@ -153,27 +153,20 @@ def _misfits(samples: _Samples, situation: Situation) -> list[tuple[float, str]]
     return odd
 
 
-def _unlabelled(samples: _Samples, situation: Situation) -> list[tuple[float, str]]:
-    """Soft tissue on the axis that no label explains: more than a body wall before the first organ, any after it."""
+def _unlabelled(samples: _Samples) -> list[tuple[float, str]]:
+    """Soft tissue on the axis that no label explains. Fat is known by its values; the first millimetres are skin."""
     labels, values = samples.labels[:, 0, 0], samples.values_hu[:, 0, 0]
-    wall = (Tissue.BONE, Tissue.CARTILAGE, Tissue.MUSCLE, Tissue.FAT, Tissue.SKIN)
-    kinds = [anatomy_of(name).tissue for name in situation.tissues.names]
-    deep = np.asarray([n > 1 and kind not in wall for n, kind in enumerate(kinds)])[labels]
-    entered = np.maximum.accumulate(deep)
-    soft = (labels == 1) & (values > FAT_HU[1]) & (values <= DENSE_HU) & samples.alone[:, 0, 0]
-    after = soft & entered
-    if soft[~entered].sum() > WALL_MM:
-        depths = samples.depths_mm[soft & ~entered]
-        return [
-            (
-                float(depths.min()),
-                f"{soft[~entered].sum():.0f} mm of soft tissue without a label before the first organ",
-            )
-        ]
-    if after.sum() >= 2:
-        depths = samples.depths_mm[after]
-        return [(float(depths.min()), f"soft tissue without a label beyond the first organ at {_span(depths)}")]
-    return []
+    soft = (
+        (labels == 1)
+        & (values > FAT_HU)
+        & (values <= DENSE_HU)
+        & samples.alone[:, 0, 0]
+        & (samples.depths_mm > SKIN_MM)
+    )
+    if soft.sum() < UNLABELLED_MM:
+        return []
+    depths = samples.depths_mm[soft]
+    return [(float(depths.min()), f"{soft.sum()} mm of soft tissue without a label on the shaft, at {_span(depths)}")]
 
 
 def _empty_lung(samples: _Samples, situation: Situation) -> list[tuple[float, str]]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from navplan.errors import GeometryError
 from navplan.geometry.compiled import compiled, prange
 from navplan.model.safety import Interval
-from navplan.planning.boundary import Boundary
+from navplan.planning.boundary import Boundary, occupancy_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +131,6 @@ def margins(boundaries: Sequence[Boundary], starts_mm: ArrayLike, ends_mm: Array
         blocks.astype(np.int64),
     )
     for s, boundary in enumerate(boundaries):  # an axis that starts inside has no boundary voxel on its way in
-        inside = boundary.holds(starts)
+        inside = occupancy_at(boundary.structure, starts) > 0
         distance[inside, s], along[inside, s] = 0.0, 0.0
     return Margins(tuple(boundaries), distance, nearest, along)

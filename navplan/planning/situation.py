@@ -99,6 +99,12 @@ class Situation:
         return tuple(found)
 
     @cached_property
+    def target_boundary(self) -> Boundary | None:
+        """The target's own boundary; None for a bare point."""
+        target = self.structures.get(self.target.structure)
+        return None if target is None or target.presence is not Presence.PRESENT else boundary_of(target)
+
+    @cached_property
     def boundaries(self) -> tuple[Boundary, ...]:
         """The risks' boundaries, in their order."""
         return tuple(risk.boundary for risk in self.risks)

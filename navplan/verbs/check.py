@@ -17,7 +17,7 @@ from navplan.model.protocol import ProcedureProtocol
 from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Target, Trajectory
-from navplan.planning.boundary import boundary_of
+from navplan.planning.boundary import occupancy_at
 from navplan.planning.check_plan import judge
 from navplan.planning.entry_candidates import body_structure, skin_points
 from navplan.planning.situation import Situation
@@ -159,7 +159,7 @@ def _refuse_unfit_line(situation: Situation, start: NDArray[np.float64], end: ND
 
 def _unfit(situation: Situation, start: NDArray[np.float64], end: NDArray[np.float64]) -> str:
     target = situation.structures.get(situation.target.structure)
-    if target is not None and target.presence is Presence.PRESENT and not boundary_of(target).holds(end[None])[0]:
+    if target is not None and target.presence is Presence.PRESENT and not occupancy_at(target, end[None])[0]:
         return f"ends {_place(end)}, outside {situation.target.structure}"
     body = body_structure(situation.structures)
     skin = skin_points(body, situation.image, start, ON_SKIN_MM + body.resolution_mm.max(), spacing_mm=1.0)

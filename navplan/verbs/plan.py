@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from navplan.errors import InputError
@@ -74,8 +75,6 @@ def plan(
 
 def provenance_of(case: Case, image_id: str) -> Provenance:
     """What a plan on this image, now, is made on."""
-    from navplan import __version__
-
     volume = case.volumes[image_id]
     return Provenance(
         image_id=image_id,
@@ -84,7 +83,7 @@ def provenance_of(case: Case, image_id: str) -> Provenance:
         structure_digests={name: structure.digest for name, structure in sorted(case.structures_of(image_id).items())},
         patient_digest=volume.acquisition.patient_digest,
         made_on=now(),
-        made_by=f"navplan {__version__}",
+        made_by=f"navplan {version('navplan')}",
     )
 
 
