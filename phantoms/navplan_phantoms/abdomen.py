@@ -100,7 +100,7 @@ def _paint(
     image = np.full(shape, AIR_HU, dtype=np.float32)
     structures = {}
     for part in anatomy.parts:
-        crop = rasterise(part.solid, affine, shape)
+        crop = rasterise(part.solid, affine, shape, mark_touched=part.labelled)
         if crop.occupancy.size == 0:
             continue
         _blend(image[crop.slices], crop.occupancy, part.hu)

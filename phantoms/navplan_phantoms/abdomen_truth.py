@@ -15,18 +15,19 @@ from navplan_phantoms.abdomen_anatomy import AbdomenAnatomy, abdomen_anatomy
 from navplan_phantoms.anatomy_parts import AbdomenShape
 from navplan_phantoms.certified import sampled_volume_mm3, segment_distance_bounds_mm
 from navplan_phantoms.solid_base import FloatArray, Solid, move_point, unit
+from navplan_phantoms.trunk import rib_vertices
 
-# Straight ways that end at the lesion's centre. A direction (from the lesion to the skin) or a point to pass through,
-# in mm of the unscaled patient.
+# Straight ways from the skin, in mm of the unscaled patient: the sensible one by its direction out of the lesion, then
+# ways to the lesion through the point of a structure, then one that passes through the colon below the liver.
 SENSIBLE_DIRECTION = (-0.97, 0.10, -0.22)
 POINTS_ON_THE_WAY = {
     "through_aorta": (10.0, 2.0, 0.0),
-    "through_colon": (-82.0, -22.0, -88.0),
     "through_lung": (-125.0, 22.0, 40.0),
     "through_kidney": (-66.0, 36.0, -30.0),
     "through_gallbladder": (-44.0, -44.0, -22.0),
-    "through_rib": (-142.5, -3.0, 26.0),
+    "through_rib": rib_vertices(10, "right")[-6],
 }
+COLON_TARGET, COLON_DIRECTION = (-60.0, -18.0, -72.0), (-0.93, -0.1, -0.36)
 # Eight skin markers: angle around the trunk from the left side (degrees, towards the front) and height (mm).
 MARKERS = ((90, 60), (40, 75), (140, 50), (0, 20), (90, -70), (50, -45), (130, -80), (180, -10))
 
@@ -49,7 +50,10 @@ def _reference_ends(shape: AbdomenShape) -> dict[str, tuple[FloatArray, FloatArr
     for name, point in POINTS_ON_THE_WAY.items():
         directions[name] = np.array(point) * shape.scale - target
     body = anatomy.solid("body")
-    return {name: (skin_point(body, target, direction), target) for name, direction in directions.items()}
+    ends = {name: (skin_point(body, target, direction), target) for name, direction in directions.items()}
+    beyond_colon = np.array(COLON_TARGET) * shape.scale
+    ends["through_colon"] = skin_point(body, beyond_colon, COLON_DIRECTION), beyond_colon
+    return ends
 
 
 def lesion_centre(anatomy: AbdomenAnatomy) -> FloatArray:
@@ -63,11 +67,11 @@ def way_truth(anatomy: AbdomenAnatomy, start: FloatArray, stop: FloatArray) -> d
     for part in anatomy.parts:
         if not part.labelled:
             continue
-        lower, upper = segment_distance_bounds_mm(part.solid, start, stop)
-        distances[part.name] = {"lower_mm": lower, "upper_mm": upper}
         chord = part.solid.chord_mm(start, stop)
         if chord > 0.0:
             chords[part.name] = chord
+        lower, upper = (0.0, 0.0) if chord > 0.0 else segment_distance_bounds_mm(part.solid, start, stop)
+        distances[part.name] = {"lower_mm": lower, "upper_mm": upper}
     length = float(np.linalg.norm(stop - start))
     return {"length_mm": length, "distances": distances, "chords_mm": chords}
 

@@ -45,7 +45,7 @@ def segment_distance_bounds_mm(
     """
     first, last = as_vector(start), as_vector(stop)
     direct = solid.segment_distance_mm(first, last)
-    if solid.exact_outside or solid.chord_mm(first, last) > 0.0:
+    if solid.exact_outside or (direct == 0.0 and solid.chord_mm(first, last) > 0.0):
         return direct, direct
     centres, half = _first_cells(solid.bounds_mm())
     lower, upper = direct, math.inf

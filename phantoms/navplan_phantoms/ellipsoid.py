@@ -50,7 +50,7 @@ def signed_distance_and_normal(local: FloatArray, semi_axes: FloatArray) -> tupl
             total += term
             slope += term * inverse
         step = total * (np.sqrt(total) - 1.0) / slope
-        going = step > 1e-14 * here
+        going = step > 1e-9 * here
         here = here + np.maximum(step, 0.0)
         s[active] = here
         if not bool(going.any()):
@@ -101,27 +101,41 @@ class _RoundedEllipsoid(ConvexSolid):
             radial = np.where(q > 1e-9, length * (1.0 - 1.0 / q), -smallest)
         return np.minimum(scaled, radial) - self.margin - 1e-9, np.maximum(scaled, radial) - self.margin + 1e-9
 
-    def _within_at_each(self, centres: FloatArray, offsets: FloatArray, threshold_mm: float) -> BoolArray:
+    def within_around(self, centres: FloatArray, offsets: FloatArray, threshold_mm: float = 0.0) -> BoolArray:
         """Decide from the tangent plane at each centre; only points within its error are evaluated on their own.
 
         The signed distance f is convex, and a level set f = c has no radius of curvature below
         e_min^2 / e_max + margin + c, so f(x + d) - f(x) - normal . d lies in [0, |d|^2 / (2 radius)].
         """
+        reach = float(np.linalg.norm(offsets, axis=1).max())
+        low, high = self.signed_bounds_mm(centres)
+        result = np.repeat((high - threshold_mm < -reach)[:, None], len(offsets), axis=1)
+        rows = np.flatnonzero((low - threshold_mm <= reach) & (high - threshold_mm >= -reach))
+        if len(rows):
+            result[rows] = self._within_by_tangent(centres[rows], offsets, threshold_mm, reach)
+        return result
+
+    def _within_by_tangent(
+        self, centres: FloatArray, offsets: FloatArray, threshold_mm: float, reach: float
+    ) -> BoolArray:
         signed, normal = signed_distance_and_normal(self._local(centres), self.semi_axes)
         signed = signed - self.margin - threshold_mm
-        reach = float(np.linalg.norm(offsets, axis=1).max())
+        result = np.repeat((signed <= 0.0)[:, None], len(offsets), axis=1)
+        rows = np.flatnonzero(np.abs(signed) <= reach)
         tightest = float(self.semi_axes.min() ** 2 / self.semi_axes.max()) + self.margin + threshold_mm
-        radius = tightest + signed - reach
-        tangent = signed[:, None] + np.einsum("ij,kj->ik", turned_points(normal, self.rotation.T), offsets)
-        squared = np.einsum("ij,ij->i", offsets, offsets)
+        radius = tightest + signed[rows] - reach
+        slope = turned_points(normal[rows], self.rotation.T)
+        tangent = signed[rows, None] + np.einsum("ij,kj->ik", slope, offsets)
+        squared = lengths(offsets) ** 2
         with np.errstate(divide="ignore"):
             excess = np.where(radius[:, None] > 0.0, squared / (2.0 * radius[:, None]), np.inf)
-        result = tangent <= 0.0
+        near = tangent <= 0.0
         unsure = np.argwhere((tangent <= 1e-9) & (tangent + excess >= -1e-9))
         if len(unsure):
-            points = centres[unsure[:, 0]] + offsets[unsure[:, 1]]
+            points = centres[rows[unsure[:, 0]]] + offsets[unsure[:, 1]]
             decided = self.contains(points) if threshold_mm == 0.0 else self.signed_distance_mm(points) <= threshold_mm
-            result[unsure[:, 0], unsure[:, 1]] = decided
+            near[unsure[:, 0], unsure[:, 1]] = decided
+        result[rows] = near
         return result
 
 

@@ -95,6 +95,19 @@ def point_to_segment_mm(points: FloatArray, start: FloatArray, stop: FloatArray)
     return lengths(offset - along[:, None] * axis)
 
 
+def _line_meets_box(base: FloatArray, axis: FloatArray, bounds: FloatArray) -> bool:
+    """Whether the infinite line meets an axis-aligned box, with a little to spare."""
+    low, high = -math.inf, math.inf
+    for position, speed, first, last in zip(base, axis, bounds[0] - 1e-6, bounds[1] + 1e-6, strict=True):
+        if abs(speed) < 1e-12:
+            if not first <= position <= last:
+                return False
+            continue
+        ends = sorted(((first - position) / speed, (last - position) / speed))
+        low, high = max(low, ends[0]), min(high, ends[1])
+    return low <= high
+
+
 class Solid(ABC):
     """A closed set of points with a signed distance.
 
@@ -214,6 +227,8 @@ class ConvexSolid(Solid):
         bounds = self.bounds_mm()
         if not bool(np.all(np.isfinite(bounds))):
             raise ValueError("an infinite solid needs a closed form for its chords")
+        if not _line_meets_box(base, axis, bounds):
+            return np.zeros((0, 2))
         middle = float((bounds.mean(axis=0) - base) @ axis)
         reach = float(np.linalg.norm(bounds[1] - bounds[0])) + 1.0
         near, far = base + (middle - reach) * axis, base + (middle + reach) * axis

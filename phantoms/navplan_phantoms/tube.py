@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from navplan_phantoms.intervals import merged_intervals
-from navplan_phantoms.primitives import Capsule
+from navplan_phantoms.primitives import Capsule, segment_to_segment_mm
 from navplan_phantoms.solid_base import (
     BoolArray,
     ConvexSolid,
@@ -153,7 +153,17 @@ class Tube(Solid):
         return merged_intervals([piece.line_intervals_mm(origin, direction) for piece in self._pieces])
 
     def segment_distance_mm(self, start: ArrayLike, stop: ArrayLike) -> float:
-        return min(piece.segment_distance_mm(start, stop) for piece in self._pieces)
+        first, last, best = as_vector(start), as_vector(stop), math.inf
+        for piece, begin, end, radius in zip(
+            self._pieces,
+            self.vertices[:-1],
+            self.vertices[1:],
+            np.maximum(self.radii[:-1], self.radii[1:]),
+            strict=True,
+        ):
+            if segment_to_segment_mm(first, last, begin, end) - radius < best:
+                best = min(best, piece.segment_distance_mm(first, last))
+        return best
 
     def parameters(self) -> dict[str, Any]:
         return {"kind": "tube", "vertices_mm": self.vertices.tolist(), "radii_mm": self.radii.tolist()}
