@@ -1,0 +1,70 @@
+"""demo: the main job on an embedded phantom, from the image to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from navplan.errors import InputError
+
+PHANTOM, PROTOCOL, TARGET = "abdomen", "liver-biopsy", "lesion"
+VIEWS = (("ap", "AP"), ("lateral", "lateral"), ("bullseye", "bullseye"))
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """The headline and verdict of the best way, and the files that were written."""
+
+    headline: str
+    verdict: str
+    paths: tuple[Path, ...]
+
+
+def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: None) -> DemoResult:
+    """Plan a liver biopsy on the abdomen phantom: import, segment, plan, check, fluoroscopy, scene, report; no network.
+
+    Written into `out`: the phantom as DICOM, the case folder, shots/*.png, scene.png, hero.png, report.html and report.pdf.
+    Raises InputError when the folder cannot be written.
+    """
+    from navplan.verbs.case_verbs import open_case, save_case
+    from navplan.verbs.check import check
+    from navplan.verbs.fluoro import fluoro, save_shot
+    from navplan.verbs.phantom import import_phantom
+    from navplan.verbs.plan import plan
+    from navplan.verbs.report import report
+    from navplan.verbs.scene import scene
+
+    folder = Path(out)
+    try:
+        (folder / "shots").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"folder {folder}: {error.strerror}", "a folder that can be written", "Choose another with --out"
+        ) from error
+    progress("phantom, written as DICOM and imported", 0.0)
+    case = import_phantom(PHANTOM, folder / "phantom")
+    progress("searching ways in", 0.25)
+    made = plan(
+        case, PROTOCOL, TARGET, progress=lambda words, share: progress(f"planning: {words}", 0.25 + 0.15 * share)
+    )
+    case_folder = folder / "case"
+    if (case_folder / "case.json").exists():  # a demo of before: the new one replaces it as its next revision
+        before = open_case(case_folder)
+        case = replace(case, folder=before.folder, revision=before.revision)
+    case = save_case(case.with_plan(made), case_folder, "demo", {"plan": made.id})
+    judged = check(case, made)
+    progress("fluoroscopy", 0.45)
+    shots = [save_shot(fluoro(case, view=view, plan=made), folder / "shots" / f"{name}.png") for name, view in VIEWS]
+    progress("scene", 0.55)
+    pictures = [
+        scene(case, plan=made, out=folder / "scene.png"),
+        scene(case, plan=made, out=folder / "hero.png", hero=True),
+    ]
+    progress("report", 0.8)
+    written = report(case, made, folder, progress=lambda words, share: progress(f"report: {words}", 0.8 + 0.2 * share))
+    progress("done", 1.0)
+    paths = [*pictures, *written.paths, *shots, case_folder]
+    return DemoResult(f"{judged.verdict}: {judged.headline}", judged.verdict.value, tuple(dict.fromkeys(paths)))
