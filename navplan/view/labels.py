@@ -15,7 +15,7 @@ from navplan.model.safety import Verdict
 from navplan.view.colours import PANEL, TEXT, VERDICT_COLOURS, VERDICT_SYMBOLS, Colour
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image, ImageDraw, ImageFont
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, px
 
@@ -39,6 +39,7 @@ class Label:
     detail: str = ""
     colour: Colour = TEXT
     verdict: Verdict | None = None
+    pointed: bool = True  # whether a leader goes to the anchor
 
 
 def label_size(label: Label, text_px: int) -> tuple[float, float]:
@@ -71,7 +72,7 @@ def place_labels(
         for box in _candidates(label.anchor, size, width, height, text_px):
             if any(_overlap(box, other, 0.35 * text_px) for other in taken):
                 continue
-            cost = _cost(box, label.anchor, anchors, table, keep_clear_lines, placed, labels, text_px)
+            cost = _cost(box, label.anchor, label.pointed, anchors, table, keep_clear_lines, placed, labels, text_px)
             if cost < best_cost:
                 best, best_cost = box, cost
         placed.append(best)
@@ -96,6 +97,7 @@ def _candidates(
 def _cost(
     box: Box,
     anchor: tuple[float, float],
+    pointed: bool,
     anchors: Sequence[tuple[float, float]],
     table: NDArray[np.floating],
     lines: Sequence[tuple[tuple[float, float], tuple[float, float]]],
@@ -109,12 +111,16 @@ def _cost(
     end = leader_end(box, anchor)
     cost += 0.55 * float(np.hypot(end[0] - anchor[0], end[1] - anchor[1])) / text_px
     cost += 60.0 * sum(_line_hits(line, box) for line in lines)
-    cost += 30.0 * sum(_runs_along((anchor, end), line, 0.7 * text_px) for line in lines)
+    if pointed:
+        cost += 30.0 * sum(_runs_along((anchor, end), line, 0.7 * text_px) for line in lines)
     cost += 60.0 * sum(_inside(point, box, 0.6 * text_px) for point in anchors)
     for other, label in zip(placed, labels, strict=False):
+        if not label.pointed:
+            continue
         there = leader_end(other, label.anchor)
-        cost += 40.0 * _crossing(anchor, end, label.anchor, there)
-        cost += 50.0 * (_line_hits((anchor, end), other) + _line_hits((label.anchor, there), box))
+        cost += 50.0 * _line_hits((label.anchor, there), box)
+        if pointed:
+            cost += 40.0 * _crossing(anchor, end, label.anchor, there) + 50.0 * _line_hits((anchor, end), other)
     return cost
 
 
@@ -176,11 +182,24 @@ def _crossing(a: tuple[float, float], b: tuple[float, float], c: tuple[float, fl
     return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
 
 
+def draw_leaders(layer: Image.Image, labels: Sequence[Label], boxes: Sequence[Box], text_px: int) -> None:
+    """Smooth lines from each plate to what it points at, with a dark rim; on an RGBA layer."""
+    from PIL import Image, ImageDraw
+
+    finer = 3
+    lines = Image.new("RGBA", (layer.width * finer, layer.height * finer), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(lines)
+    for rim in (True, False):
+        for label, box in zip(labels, boxes, strict=True):
+            if label.pointed:
+                ends = [tuple(finer * value for value in end) for end in (leader_end(box, label.anchor), label.anchor)]
+                colour = (0, 0, 0, 190) if rim else (*label.colour, 255)
+                draw.line(ends, fill=colour, width=round(finer * text_px * (0.19 if rim else 0.085)))
+    layer.alpha_composite(lines.resize(layer.size, Image.Resampling.BOX))
+
+
 def draw_label(draw: ImageDraw.ImageDraw, box: Box, label: Label, text_px: int) -> None:
-    """Leader, plate, badge and words; on an RGBA drawing."""
-    end = leader_end(box, label.anchor)
-    draw.line([end, label.anchor], fill=(0, 0, 0, 200), width=max(3, round(text_px * 0.20)))
-    draw.line([end, label.anchor], fill=(*label.colour, 255), width=max(1, round(text_px * 0.09)))
+    """Plate, badge and words; on an RGBA drawing."""
     draw_plate(draw, box, text_px, edge=label.colour)
     left, top = box[0] + 0.6 * text_px, box[1] + 0.36 * text_px
     if label.verdict is not None:

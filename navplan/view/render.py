@@ -55,6 +55,7 @@ def render(
         base.SetBackground(*(value / 255 for value in ground[0]))
         base.SetBackground2(*(value / 255 for value in ground[1]))
         base.GradientBackgroundOn()
+        front.SetUseOIT(False)  # the front layer is painted in its own order
         base.SetUseDepthPeeling(1)
         base.SetMaximumNumberOfPeels(_PEELS)
         base.SetOcclusionRatio(0.0)

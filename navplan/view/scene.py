@@ -139,7 +139,7 @@ def _render_trajectory(
     tint = 0.13 * strength * cutaway(skin.points_mm, camera.position_mm, seen, 26.0, 0.0)
     clear.append(replace(bare, alpha=np.clip(bare.alpha + tint, 0, 1)))
     dots = entry_dots(skin, plan.skin_map, structures)
-    clear.append(replace(dots, alpha=dots.alpha * cutaway(dots.points_mm, camera.position_mm, seen, 12.0, 0.12)))
+    clear.append(replace(dots, alpha=dots.alpha * cutaway(dots.points_mm, camera.position_mm, seen, 22.0, 0.0)))
     if shown.ghost:
         organ = painted(_surface(structures[shown.ghost], _COARSE_MM), anatomy_colour(shown.ghost))
         clear.append(ghost(organ, camera.position_mm, 0.03, 0.35))

@@ -31,6 +31,7 @@ from navplan.view.labels import (
     Label,
     draw_badge,
     draw_label,
+    draw_leaders,
     draw_plate,
     draw_scale_bar,
     font,
@@ -42,7 +43,7 @@ from navplan.view.needle_meshes import CONE_COLOUR
 from navplan.view.orientation_figure import orientation_figure
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw
+    from PIL import Image, ImageDraw
 
     from navplan.view.scene import SceneView
 
@@ -73,7 +74,7 @@ def write_on_scene(view: SceneView, volume: Volume, plan: Plan | None, headline:
     taken += _side_letters(draw, view, width, height, text_px)
     if plan is not None and view.ranked is not None:
         taken.append(_legend(draw, view, plan, height, text_px))
-        _labels(draw, view, plan, taken, text_px)
+        _labels(layer, draw, view, plan, taken, text_px)
     sheet.paste(layer, (0, 0), layer)
     return np.asarray(sheet)
 
@@ -122,7 +123,7 @@ def _headline_bar(draw: ImageDraw.ImageDraw, width: int, text_px: int, ranked: R
 
 
 def _orientation(
-    layer: object,
+    layer: Image.Image,
     draw: ImageDraw.ImageDraw,
     figure: NDArray[np.uint8],
     letters: dict[str, tuple[float, float, float]],
@@ -133,7 +134,6 @@ def _orientation(
 
     side = figure.shape[0]
     box = (corner[0], corner[1], corner[0] + side, corner[1] + side)
-    assert isinstance(layer, Image.Image)
     layer.paste(Image.fromarray(figure).convert("RGBA"), corner)
     draw.rectangle(box, outline=(64, 76, 90, 255))
     for letter, (x, y, facing) in sorted(letters.items(), key=lambda item: item[1][2]):
@@ -143,7 +143,7 @@ def _orientation(
             corner[1] + min(max(y, 0.7 * text_px), side - 0.7 * text_px),
         )
         written(draw, place, letter, text_px, colour, bold=True, anchor="mm")
-    return tuple(float(value) for value in box)  # type: ignore[return-value]
+    return float(box[0]), float(box[1]), float(box[2]), float(box[3])
 
 
 def _foot(
@@ -219,7 +219,9 @@ def _legend(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, height: int,
     return box
 
 
-def _labels(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, taken: list[Box], text_px: int) -> None:
+def _labels(
+    layer: Image.Image, draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, taken: list[Box], text_px: int
+) -> None:
     assert view.ranked is not None
     way, report = view.ranked.trajectory, view.ranked.report
     height, width = view.picture.shape[:2]
@@ -254,10 +256,14 @@ def _labels(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, taken: list[
                 shortened(spoken_words(first.remedy), text_px, 28 * text_px),
                 VERDICT_COLOURS[first.verdict],
                 first.verdict,
+                pointed=first.nearest_mm is not None,
             )
         )
-    shaft = (place(way.point_at_mm(way.tip_depth_mm - device.length_mm)), place(way.swept_end_mm))
-    for label, box in zip(labels, place_labels(labels, _busy(view.picture), text_px, taken, [shaft]), strict=True):
+    ends = view.camera.project([way.point_at_mm(-0.5 * (device.length_mm - way.tip_depth_mm)), way.swept_end_mm], size)
+    shaft = ((float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1])))
+    boxes = place_labels(labels, _busy(view.picture), text_px, taken, [shaft])
+    draw_leaders(layer, labels, boxes, text_px)
+    for label, box in zip(labels, boxes, strict=True):
         draw_label(draw, box, label, text_px)
 
 

@@ -44,7 +44,7 @@ def paint_skin(
 
 
 def entry_dots(skin: PaintedMesh, skin_map: SkinMap | None, names: Iterable[str] = ()) -> PaintedMesh:
-    """A disc on the skin for the best candidate of every 5 mm: green by rank where free, else in its blocker's colour."""
+    """A disc for the best candidate of every 5 mm of skin: green by rank where free, else in its blocker's colour."""
     if skin_map is None or len(skin_map.points_mm) == 0 or len(skin.triangles) == 0:
         return joined([])
     from scipy.spatial import cKDTree
