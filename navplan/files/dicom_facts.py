@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.config import disable_value_validation
 from pydicom.multival import MultiValue
 
 from navplan.errors import FileFormatError
@@ -19,8 +20,9 @@ from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 
 HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "StudyDate", "SeriesDate", "AcquisitionDate",
-    "ContentDate", "AcquisitionDateTime", "AcquisitionTime", "SeriesTime", "StudyTime", "ContentTime", "SeriesDescription",
-    "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "ContrastBolusAgent", "SliceThickness",
+    "ContentDate", "AcquisitionDateTime", "AcquisitionTime", "SeriesTime", "StudyTime", "ContentTime",
+    "SeriesDescription", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "ContrastBolusAgent",
+    "SliceThickness",
     "ConvolutionKernel", "PatientPosition", "StudyInstanceUID", "SeriesInstanceUID", "ImagePositionPatient",
     "ImageOrientationPatient", "FrameOfReferenceUID", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames",
     "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
@@ -36,13 +38,14 @@ _DATES = (
 def text(header: Dataset, keyword: str) -> str:
     """A value as plain words, several joined by a backslash; "" where it is missing or cannot be read."""
     try:
-        value: Any = header.get(keyword)
+        with disable_value_validation():  # what matters is checked here, value by value
+            value: Any = header.get(keyword)
         if value is None:
             return ""
         if isinstance(value, MultiValue | list | tuple):
             return "\\".join(str(one) for one in value)
         return str(value).strip()
-    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
+    except Exception:  # pydicom raises many kinds for a damaged value
         return ""
 
 

@@ -77,8 +77,12 @@ def find_series(path: str | Path) -> tuple[tuple[DicomSeries, ...], tuple[Unread
             if path.is_file() or not _is_side_note(file):
                 unread.append(UnreadFile(file, error.received))
             continue
-        if header.file_meta.get("MediaStorageSOPClassUID") != DIRECTORY_CLASS:
-            groups.setdefault(text(header, "SeriesInstanceUID"), []).append((file, header))
+        if text(header.file_meta, "MediaStorageSOPClassUID") == DIRECTORY_CLASS:
+            continue
+        if uid := text(header, "SeriesInstanceUID"):
+            groups.setdefault(uid, []).append((file, header))
+        else:
+            unread.append(UnreadFile(file, f"{file.name}: a DICOM file that is cut short, or of no series"))
     series = [
         DicomSeries(uid, tuple(file for file, _ in found), tuple(header for _, header in found))
         for uid, found in groups.items()
@@ -180,8 +184,6 @@ def _check_kind(series: DicomSeries) -> None:
         raise FileFormatError(what, "CT, MR or PET images, one slice in each file")
     for header, path in zip(series.headers, series.paths, strict=True):
         _check_pixels(header, path.name)
-    if not series.uid:
-        raise FileFormatError("slices without a SeriesInstanceUID", "slices that say which series they belong to")
     if any("LOCALIZER" in text(header, "ImageType").upper().split("\\") for header in series.headers):
         raise FileFormatError("a localizer (scout) image", "a volume of slices")
 

@@ -118,7 +118,7 @@ def settled_voxels(array: NDArray[Any], name: str = "the image") -> NDArray[Any]
     low, high = float(array.min()), float(array.max())
     if low >= -32768 and high <= 32767 and (array.dtype.kind != "f" or bool((array == np.rint(array)).all())):
         return array.astype(np.int16)
-    if max(abs(low), abs(high)) > np.finfo(np.float32).max:
+    if max(abs(low), abs(high)) > float(np.finfo(np.float32).max):
         raise InputError(f"{name}: values up to {max(abs(low), abs(high)):.3g}", "values that float32 can hold")
     return array.astype(np.float32)
 

@@ -217,6 +217,8 @@ def _grid(path: Path, header: _Header, shape: tuple[int, int, int]) -> tuple[Gri
             "Convert it again from its DICOM source",
         )
     used, affine = next(iter(affines.items()))
+    if not np.isfinite(affine).all():
+        raise GeometryError(f"{path.name}: a {used} with values that are not finite", "finite values")
     try:
         grid = Grid(lps_from_ras_affine(scale @ affine), shape)
     except GeometryError as error:
