@@ -1,4 +1,4 @@
-"""What every test shares: the real images, and how many tests ran without them.
+"""What every test shares: the real images, how many tests ran without them, and how examples are drawn.
 
 Real images are not part of the project. NAVPLAN_REAL_IMAGES names the folder that holds them:
 
@@ -14,7 +14,13 @@ from pathlib import Path
 os.environ.setdefault("LP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import hypothesis
 import pytest
+
+# No test is judged by the clock. In CI the same examples are drawn each time; elsewhere new ones.
+hypothesis.settings.register_profile("navplan", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", parent=hypothesis.settings.get_profile("navplan"), derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI", "").lower() == "true" else "navplan")
 
 REAL_IMAGES_VARIABLE = "NAVPLAN_REAL_IMAGES"
 SKIPPED_WITHOUT_IMAGES = "skipped for lack of real images"
