@@ -107,8 +107,8 @@ def import_images(
     for source in chosen:
         try:
             volume = _with_quality(stated.added_to(source.read(case.salt)), unread if source.kind == "DICOM" else ())
-            _check_new(volume, [*case.volumes.items(), *((one.uid, other) for one, other in volumes)])
             case.with_volume("new", volume)  # refuses another patient's image
+            _check_new(volume, [*case.volumes.items(), *((one.uid, other) for one, other in volumes)])
             volumes.append((source, volume))
         except InputError as error:
             refusals[source.uid] = error
@@ -240,11 +240,13 @@ def _with_quality(volume: Volume, unread: tuple[tuple[str, str], ...]) -> Volume
 
 
 def _check_new(volume: Volume, there: Iterable[tuple[str, Volume]]) -> None:
+    facts = volume.acquisition
     for name, other in there:
-        same_series = (
-            bool(volume.acquisition.series_uid) and volume.acquisition.series_uid == other.acquisition.series_uid
-        )
-        if same_series or (volume.grid.shape == other.grid.shape and volume.digest == other.digest):
+        uid, patient = other.acquisition.series_uid, other.acquisition.patient_digest
+        if facts.patient_digest and patient and facts.patient_digest != patient:
+            continue  # another patient's: that is told elsewhere
+        same_voxels = volume.grid.shape == other.grid.shape and volume.digest == other.digest
+        if same_voxels or (uid and uid == facts.series_uid):
             raise InputError(f"an image that is already in the case, as {name}", "an image that is new to it")
 
 
