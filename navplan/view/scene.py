@@ -86,13 +86,22 @@ def render_scene(
     if min(size[0] / 4, size[1] / 3) < 80:
         raise InputError(f"a picture of {size[0]} x {size[1]} px", "at least 320 x 240")
     if plan is not None and not 0 <= trajectory < len(plan.trajectories):
-        raise InputError(f"trajectory {trajectory}", f"0 to {len(plan.trajectories) - 1}, as plan {plan.id} ranks them")
+        raise no_such_trajectory(plan, trajectory)
     image_id, volume = case.image(image_id or (plan.provenance.image_id if plan else ""))
     structures = case.structures_of(image_id)
     if plan is None:
         return _render_anatomy(volume, structures, size, camera, oversampling)
     ranked = plan.trajectories[trajectory]
     return _render_trajectory(volume, structures, plan, ranked, size, camera, oversampling)
+
+
+def no_such_trajectory(plan: Plan, trajectory: int) -> InputError:
+    """What to say when a plan has no trajectory of that number."""
+    if not plan.trajectories:
+        return InputError(
+            f"plan {plan.id}, which found no way in", "a plan with a trajectory", "Draw the anatomy without the plan"
+        )
+    return InputError(f"trajectory {trajectory}", f"0 to {len(plan.trajectories) - 1}, as plan {plan.id} ranks them")
 
 
 def _render_trajectory(

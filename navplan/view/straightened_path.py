@@ -95,7 +95,7 @@ def straightened_path(
     target: str = "",
     size: tuple[int, int] = (1600, 280),
 ) -> NDArray[np.uint8]:
-    """The strip: CT along the needle, tissues by the report's path, clearance of the nearest two, depths. (H, W, 3) uint8.
+    """The strip (H, W, 3) uint8: CT along the needle, the tissues on its way, clearance of the nearest two, depths.
 
     target: the target structure's name; size: (width, height) px. Raises InputError below 400 x 120 px.
     """
@@ -250,13 +250,8 @@ def _draw_depths(draw: ImageDraw.ImageDraw, frame: _Frame, ranked: RankedTraject
         if float(np.abs(depth - way.depth_mm)) > 4:
             place = (x, frame.curve_bottom + 0.3 * text_px)
             draw.text(place, f"{depth:g}", font=font(text_px), fill=(*QUIET_TEXT, 255), anchor="ma")
-    words = "depth below the skin, mm"
-    draw.text(
-        (0.4 * frame.text_px, frame.height - 1.2 * text_px),
-        words,
-        font=font(round(0.8 * text_px)),
-        fill=(*QUIET_TEXT, 255),
-    )
+    words, small = "depth below the skin, mm", font(round(0.8 * text_px))
+    draw.text((0.4 * frame.text_px, frame.height - 1.2 * text_px), words, font=small, fill=(*QUIET_TEXT, 255))
     marks = [(0.0, "skin", NEEDLE), *((depth, words, TEXT) for depth, words in surface_ticks(ranked.report.path))]
     marks.append((way.tip_depth_mm, "tip", NEEDLE))
     if abs(way.depth_mm - way.tip_depth_mm) > 0.5:
