@@ -31,17 +31,11 @@ def do_phantom(options: Namespace, output: Output) -> int:
     """Write phantoms."""
     from navplan.verbs.phantom import write_phantom
 
-    if options.population < 1:
-        raise InputError(f"a population of {options.population}", "at least 1")
-    made = []
-    for number in range(options.population):
-        seed = options.seed + number
-        out = Path(options.out) / f"{options.name}-{seed}" if options.population > 1 else Path(options.out)
-        x, y, z = options.spacing
-        made.append(write_phantom(
-            options.name, out, format=options.format, spacing_mm=(x, y, z), orientation=options.orientation, seed=seed,
-        ))  # fmt: skip
-        output.progress(f"phantom {number + 1} of {options.population}", (number + 1) / options.population)
+    x, y, z = options.spacing
+    made = write_phantom(
+        options.name, options.out, format=options.format, spacing_mm=(x, y, z), orientation=options.orientation,
+        seed=options.seed, population=options.population,
+    )  # fmt: skip
     output.result("\n".join(str(path) for path in made), {"folders": made})
     return DONE
 

@@ -30,12 +30,12 @@ def make_parser() -> argparse.ArgumentParser:
     one = verb("phantom", "write a digital phantom: image, labels and truth.json")
     one.add_argument("name", help="which one (see: navplan phantoms)")
     one.add_argument("--out", required=True, metavar="DIR")
-    one.add_argument("--format", choices=("dicom", "nifti", "nrrd"), default="nrrd")
+    one.add_argument("--format", choices=("dicom", "nifti", "nrrd"), default="dicom")
     one.add_argument("--spacing", nargs=3, type=float, default=(1.5, 1.5, 2.0), metavar=("X", "Y", "Z"), help="mm")
     one.add_argument("--orientation", choices=ORIENTATIONS, default="LPS")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument(
-        "--population", type=int, default=1, metavar="N", help="N patients with consecutive seeds, each in a folder"
+        "--population", type=int, default=0, metavar="N", help="N patients, each in a folder of its own"
     )
 
     one = verb("inspect", "series found in a file or folder, their geometry and quality; reads nothing into a case")

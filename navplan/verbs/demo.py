@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from navplan.errors import InputError
+from navplan.model.case import Case
 
 PHANTOM, PROTOCOL, TARGET = "abdomen", "liver-biopsy", "lesion"
 VIEWS = (("ap", "AP"), ("lateral", "lateral"), ("bullseye", "bullseye"))
@@ -26,13 +28,12 @@ class DemoResult:
 def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: None) -> DemoResult:
     """Plan a liver biopsy on the abdomen phantom: import, segment, plan, check, fluoroscopy, scene, report; no network.
 
-    Written into `out`: the phantom as DICOM, the case folder, shots/*.png, scene.png, hero.png, report.html and report.pdf.
+    Written into `out`: the case folder, shots/*.png, scene.png, hero.png, report.html and report.pdf.
     Raises InputError when the folder cannot be written.
     """
     from navplan.verbs.case_verbs import open_case, save_case
     from navplan.verbs.check import check
     from navplan.verbs.fluoro import fluoro, save_shot
-    from navplan.verbs.phantom import import_phantom
     from navplan.verbs.plan import plan
     from navplan.verbs.report import report
     from navplan.verbs.scene import scene
@@ -45,7 +46,7 @@ def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: 
             f"folder {folder}: {error.strerror}", "a folder that can be written", "Choose another with --out"
         ) from error
     progress("phantom, written as DICOM and imported", 0.0)
-    case = import_phantom(PHANTOM, folder / "phantom")
+    case = _imported_phantom()
     progress("searching ways in", 0.25)
     made = plan(
         case, PROTOCOL, TARGET, progress=lambda words, share: progress(f"planning: {words}", 0.25 + 0.15 * share)
@@ -68,3 +69,24 @@ def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: 
     progress("done", 1.0)
     paths = [*pictures, *written.paths, *shots, case_folder]
     return DemoResult(f"{judged.verdict}: {judged.headline}", judged.verdict.value, tuple(dict.fromkeys(paths)))
+
+
+def _imported_phantom() -> Case:
+    """The phantom, its image written as a DICOM series and read back, its structures on the image that was read."""
+    from navplan.files.dicom_write import write_ct_slices
+    from navplan.verbs.import_images import import_images
+    from navplan.verbs.phantom import PATIENT_ID, phantom
+
+    made = phantom(PHANTOM)
+    _, volume = made.image()
+    with tempfile.TemporaryDirectory() as temporary:
+        write_ct_slices(
+            volume.voxels, volume.grid.affine, Path(temporary) / "image", acquisition=volume.acquisition, patient_id=PATIENT_ID,
+            patient_name=f"PHANTOM^{PHANTOM.upper()}", seed_uid=PHANTOM,
+        )  # fmt: skip
+        case = import_images(Path(temporary) / "image", Case(f"{PHANTOM}-demo", salt=made.salt), image_id="ct")
+    frame_uid = case.volumes["ct"].grid.frame_uid
+    for structure in made.structures.values():
+        grid, region = (grid and replace(grid, frame_uid=frame_uid) for grid in (structure.grid, structure.evaluated_in))
+        case = case.with_structures(replace(structure, grid=grid, evaluated_in=region))
+    return case
