@@ -7,11 +7,22 @@ view) is neither body nor air: a body that the field of view cuts has no skin th
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from navplan.imaging.canonical import CanonicalOrder, Mask, coarser, dilated, eroded, finer, labelled, working_factors
+from navplan.imaging.canonical import (
+    IN_PLANE,
+    CanonicalOrder,
+    Mask,
+    coarser,
+    dilated,
+    eroded,
+    finer,
+    labelled,
+    working_factors,
+)
 from navplan.model.volume import Volume
 
 # Starting values without a published source, set by looking at real CTs.
@@ -24,9 +35,6 @@ GAP_CM2 = 6.0  # smallest gap between parts of the body that is looked for; larg
 SHEET_MM = 3.0  # half the thickness of what is taken for couch top, blanket or line
 PART_CM3 = 30.0  # smallest separate part of the body (a hand)
 WORKING_SPACING_MM = 1.5  # the coarsest grid that the morphology works on, if the image is finer
-
-IN_PLANE = np.zeros((3, 3, 3), dtype=bool)  # neighbours within one axial slice
-IN_PLANE[:, 1, 1] = IN_PLANE[1, :, 1] = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +53,8 @@ class BodyMasks:
 def find_padding(volume: Volume) -> Mask:
     """Voxels [i, j, k] outside the reconstructed field of view.
 
-    They are the padding value where the image names one below -1000 HU, all values below -1500 HU, and the corners outside the
-    inscribed circle of the axial slices where these hold one single value while the air inside the circle varies.
+    They are all values below -1500 HU; else the stated padding value where it is below -1000 HU and fills the corners;
+    else the corners outside the circle in the axial slices, if they hold one value while the air in the circle varies.
     """
     order = CanonicalOrder.of(volume.grid)
     voxels = order.apply(volume.voxels)
@@ -97,8 +105,8 @@ def find_body(volume: Volume) -> BodyMasks:
     step = (spacing[0] * factors[0], spacing[1] * factors[1], spacing[2] * factors[2])
     rough = _rough_body(hu, closed_off, step)
 
-    # The outline at full resolution: the threshold decides within a working voxel of the rough outline. What the field of
-    # view or the array cuts is not an outline.
+    # The outline at full resolution: the threshold decides within a working voxel of the rough outline. What the field
+    # of view or the array cuts is not an outline.
     reach = 1.01 * max(step[:2])
     certain = finer(eroded(rough | closed_off, reach, step), factors, voxels.shape)
     possible = finer(dilated(rough, reach, step), factors, voxels.shape)
@@ -136,8 +144,8 @@ def _with_enclosed_air(
 ) -> Mask:
     """Add the air that is inside: pockets of single axial slices, so that an open end slice or mouth lets none out.
 
-    A pocket is outside if it reaches the edge of the field of view and does not look like lung that the edge cuts; or if most of
-    it lies over outside air of the next slice and it is wide free air (between the legs, under an arm) or doubtful.
+    A pocket is outside if it reaches the edge of the field of view and does not look like lung that the edge cuts; or
+    if most of it lies over outside air of the next slice and it is doubtful or wide free air (between legs).
     """
     pockets, count = labelled(~solid & ~closed_off, IN_PLANE)
     area = np.bincount(pockets.ravel("K"), minlength=count + 1).astype(float)

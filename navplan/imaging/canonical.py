@@ -1,4 +1,4 @@
-"""The same image with its array axes ordered and turned to point left, posterior and superior, and a coarser working grid.
+"""The same image with its array axes turned to point left, posterior and superior, and a coarser working grid.
 
 What is computed in this order does not depend on how a file happened to store the image.
 """
@@ -17,6 +17,9 @@ from scipy.optimize import linear_sum_assignment
 from navplan.geometry.grid import Grid
 
 Mask = NDArray[np.bool_]
+
+IN_PLANE = np.zeros((3, 3, 3), dtype=bool)  # neighbours within one axial slice
+IN_PLANE[:, 1, 1] = IN_PLANE[1, :, 1] = True
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,26 @@ def closed(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float])
     return eroded(dilated(mask, radius_mm, spacing_mm), radius_mm, spacing_mm)
 
 
+def box_of(mask: Mask, margin: int | tuple[int, ...] = 0) -> tuple[slice, slice, slice] | None:
+    """The smallest box that holds a mask, `margin` voxels wider where the array allows; None for an empty mask."""
+    parts = []
+    for axis, room in enumerate(np.broadcast_to(margin, 3).tolist()):
+        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not used.size:
+            return None
+        parts.append(slice(max(0, int(used[0]) - room), min(mask.shape[axis], int(used[-1]) + 1 + room)))
+    return parts[0], parts[1], parts[2]
+
+
 def _grown_or_shrunk(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float], shrink: bool) -> Mask:
-    radius = _ball_voxels(radius_mm, spacing_mm)
-    if not any(radius) or not mask.any():
+    radius = tuple(_ball_voxels(radius_mm, spacing_mm))
+    box = box_of(mask, 1 if shrink else radius) if any(radius) else None
+    if box is None:
         return mask
-    image = sitk.GetImageFromArray(np.ascontiguousarray(mask.T, dtype=np.uint8))  # its first axis is ours, too
+    # SimpleITK's first axis is ours, too. Room of one voxel is enough to shrink from: a ball is convex.
+    image = sitk.GetImageFromArray(np.ascontiguousarray(mask[box].T, dtype=np.uint8))
     change = sitk.BinaryErode if shrink else sitk.BinaryDilate
     found = change(image, radius, sitk.sitkBall, 0.0, 1.0, shrink)
-    return np.asarray(sitk.GetArrayFromImage(found).view(bool).T)
+    result = np.zeros(mask.shape, dtype=bool, order="F")
+    result[box] = sitk.GetArrayFromImage(found).view(bool).T
+    return result
