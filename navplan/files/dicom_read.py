@@ -18,7 +18,7 @@ from pydicom.uid import UID
 from navplan.errors import FileFormatError, InputError, MismatchError
 from navplan.files.dicom_facts import HEADER_TAGS, acquisition_of, identity_digest, numbers, placement, text
 from navplan.files.dicom_stack import SliceStack, stack_slices
-from navplan.files.image_files import HIGHEST_PADDING_HU, detected_padding_hu, format_of, settled_voxels
+from navplan.files.image_files import HIGHEST_PADDING_HU, check_there, detected_padding_hu, format_of, settled_voxels
 from navplan.geometry.grid import Grid
 from navplan.imaging.resample import straighten_stack
 from navplan.model.acquisition import QualityFinding, Severity
@@ -66,8 +66,7 @@ def find_series(path: str | Path) -> tuple[tuple[DicomSeries, ...], tuple[Unread
     Raises InputError where there is no such path or the folder may not be read.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder", "a file or folder with images", "Check the path")
+    check_there(path)
     groups: dict[str, list[tuple[Path, pydicom.Dataset]]] = {}
     unread: list[UnreadFile] = []
     for file in [path] if path.is_file() else _files_under(path):

@@ -46,11 +46,13 @@ def write_ct_slices(
     seed_uid: str,
     birth_date: str = "",
     frame_uid: str = "",
+    body_part: str = "",
 ) -> tuple[Path, ...]:
     """Write whole HU [i, j, k] with any affine whose i and j are at right angles: a tilted (sheared) stack too.
 
     Each slice gets its own position, the columns i and j of the affine are its orientation. All UIDs follow from
-    `seed_uid`, unless the acquisition or `frame_uid` names them: the same input gives the same files.
+    `seed_uid`, unless the acquisition or `frame_uid` names them: the same input gives the same files. body_part: an
+    unpaired one in DICOM's terms (PS3.16 annex L), such as ABDOMEN.
 
     Raises InputError for values that are not whole or do not fit in 16 bits, or a folder that is not empty or cannot
     be written to; GeometryError for slices that are not rectangular.
@@ -68,6 +70,10 @@ def write_ct_slices(
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: a folder that is not empty", "a new or empty folder")
     common = _common(acquisition, patient_id, patient_name, birth_date, seed_uid, frame_uid or _uid(seed_uid, "frame"))
+    if body_part:
+        common.BodyPartExamined = body_part
+    else:
+        common.Laterality = ""
     common.Rows, common.Columns = whole.shape[1], whole.shape[0]
     common.PixelSpacing = [_ds(spacing[1]), _ds(spacing[0])]
     common.ImageOrientationPatient = [_ds(value) for value in (*row, *column)]
@@ -112,7 +118,7 @@ def _common(
     for what in ("Study", "Series", "Acquisition", "Content"):
         setattr(common, f"{what}Date", day)
         setattr(common, f"{what}Time", time)
-    common.AccessionNumber = common.ReferringPhysicianName = common.Laterality = ""
+    common.AccessionNumber = common.ReferringPhysicianName = ""
     common.StudyID = "1"
     common.Manufacturer, common.ManufacturerModelName = "navplan", "simulated"
     common.StudyDescription, common.SeriesDescription = SYNTHETIC, acquisition.description or SYNTHETIC

@@ -48,14 +48,23 @@ def format_of(path: str | Path) -> str:
     return next((words for suffix, words in FORMATS.items() if name.endswith(suffix)), "")
 
 
+def check_there(path: Path) -> None:
+    """Raises InputError where there is no such file or folder, or the system does not let it be seen."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise InputError(f"{path}: no such file or folder", "a file or folder with images", "Check the path") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}", "a path that can be read") from error
+
+
 def read_image_array(path: str | Path) -> ImageArray:
     """Any of the formats, values as they are stored: for label maps too.
 
     Raises FileFormatError or GeometryError, see the readers; InputError where there is no such file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file", "an image file", "Check the path")
+    check_there(path)
     kind = format_of(path)
     if kind == "NIfTI":
         array, grid, findings = read_nifti(path)

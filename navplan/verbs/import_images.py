@@ -192,7 +192,9 @@ def _checked_thickness(thickness_mm: float | None) -> float | None:
 def _sources(path: Path, modality: str) -> tuple[list[_Source], tuple[tuple[str, str], ...]]:
     """What may become an image, and the files that could not be read (name, reason)."""
     from navplan.files.dicom_read import find_series, read_series
-    from navplan.files.image_files import format_of, read_image_file
+    from navplan.files.image_files import check_there, format_of, read_image_file
+
+    check_there(path)
 
     def file_source(file: Path) -> _Source:
         return _Source(file.name, format_of(file), modality, 1, lambda _: read_image_file(file, modality))
@@ -219,9 +221,13 @@ def _chosen(sources: list[_Source], series: str, path: Path) -> list[_Source]:
     return chosen
 
 
-def _nothing(path: Path, refusals: dict[str, InputError], unread: Iterable[tuple[str, str]]) -> InputError:
+def _nothing(path: Path, refusals: dict[str, InputError], unread: tuple[tuple[str, str], ...]) -> InputError:
     if len(refusals) == 1:
-        return next(iter(refusals.values()))
+        error = next(iter(refusals.values()))
+        if not unread:
+            return error
+        named = "; ".join(reason for _, reason in unread[:3])
+        return InputError(error.received, error.expected, f"Files that could not be read: {named}")
     reasons = [f"{uid}: {error.received}" for uid, error in refusals.items()] + [reason for _, reason in unread]
     more = f" and {len(reasons) - 5} more" if len(reasons) > 5 else ""
     return InputError(

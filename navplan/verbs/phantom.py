@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PATIENT_ID = "PHANTOM"
 SALT = "phantom"  # a phantom's identity is no secret: two cases of it are the same patient
 IMAGE_ID = "ct"
+UNPAIRED_BODY_PARTS = ("abdomen", "chest", "pelvis", "head", "neck")
 FORMATS = ("dicom", "nifti", "nrrd")
 LARGEST_POPULATION = 1000
 
@@ -210,9 +211,11 @@ def _write(
     if format == "dicom":
         from navplan.files.dicom_write import write_ct_slices
 
+        body_part = name.upper() if name in UNPAIRED_BODY_PARTS else ""
         write_ct_slices(
             made.voxels, made.affine, out / "image", acquisition=acquisition, patient_id=patient_id,
-            patient_name=f"PHANTOM^{name.upper()}", seed_uid=f"{name} {seed} {made.affine.tolist()}",
+            patient_name=f"PHANTOM^{name.upper()}", body_part=body_part,
+            seed_uid=f"{name} {seed} {made.affine.tolist()}",
         )  # fmt: skip
     elif not _orthogonal(made):
         raise InputError("a tilted stack as one image file", "format dicom, which gives each slice its own place")

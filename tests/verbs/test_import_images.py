@@ -178,6 +178,12 @@ def test_a_folder_of_several_image_files_needs_a_choice(tmp_path: Path):
     assert {summary.uid for summary in nv.inspect(tmp_path)} == {"a.nii", "labels.nii"}
 
 
+def test_a_file_that_could_not_be_read_is_named_as_the_cause(tmp_path: Path):
+    sorted(series(tmp_path / "s").iterdir())[4].write_bytes(b"")
+    with pytest.raises(InputError, match=r"1 missing slice.*could not be read: CT0005\.dcm"):
+        nv.import_images(tmp_path / "s")
+
+
 @pytest.mark.parametrize("kind", ["none", "empty", "text", "cut"])
 def test_a_bad_path_gets_one_clear_message(tmp_path: Path, kind: str):
     path = tmp_path / "x.dcm"
