@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Structure
-from navplan.model.volume import Volume
 
 _KEPT_SURFACES = 256
 _kept: OrderedDict[tuple[Any, ...], Surface] = OrderedDict()
@@ -38,7 +37,7 @@ class Surface:
         return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6.0)
 
 
-_EMPTY = Surface(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
+EMPTY_SURFACE = Surface(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
 
 
 def display_surface(
@@ -71,34 +70,21 @@ def display_surface(
     return _kept[key]
 
 
-def body_surface(
-    volume: Volume, *, spacing_mm: float = 3.0, max_triangles: int = 60_000, threshold_hu: float = -300.0
-) -> Surface:
-    """The skin of a CT for display: everything denser than threshold_hu (unsourced), the largest piece, filled.
-
-    Where the body is cut by the image's edge or by padding there is no skin: those triangles are left out and the
-    surface is open there. Raises InputError when nothing in the image is denser than the threshold.
-    """
-    field, grid = _body_field(volume, spacing_mm, threshold_hu)
-    surface = _surface_at(field, grid, 0.0, max_triangles)
-    return _without_image_edge(surface, volume, reach_mm=1.5 * float(grid.spacing_mm.max()))
-
-
 def surface_of(
     occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float = 1.0, max_triangles: int = 40_000
 ) -> Surface:
     """The smooth surface of occupancy uint8 [i, j, k] on a grid."""
     if not occupancy.any():
-        return _EMPTY
+        return EMPTY_SURFACE
     distance, fine = _smooth_distance(occupancy, grid, spacing_mm)
-    return _surface_at(distance, fine, _level_of_volume(distance, fine, occupancy, grid), max_triangles)
+    return surface_at(distance, fine, _level_of_volume(distance, fine, occupancy, grid), max_triangles)
 
 
-def _surface_at(field: NDArray[np.float32], grid: Grid, level: float, max_triangles: int) -> Surface:
+def surface_at(field: NDArray[np.float32], grid: Grid, level: float, max_triangles: int) -> Surface:
     """The surface where a field [i, j, k] on an isotropic grid, smaller inside, reaches a level."""
     indices, triangles = _contour(field, level, max_triangles)
     if len(triangles) == 0:
-        return _EMPTY
+        return EMPTY_SURFACE
     normals = _gradient(field, indices) @ grid.axes.T
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.where(length > 1e-9, normals / np.maximum(length, 1e-9), (0.0, 0.0, 1.0))
@@ -121,7 +107,9 @@ def _cropped(
     return part, grid.crop(first, part.shape)
 
 
-def _smooth_distance(occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float) -> tuple[NDArray[np.float32], Grid]:
+def _smooth_distance(
+    occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float
+) -> tuple[NDArray[np.float32], Grid]:
     """Signed distance (negative inside), smoothed, on an isotropic grid along the same axes."""
     import SimpleITK as sitk
 
@@ -137,7 +125,7 @@ def _smooth_distance(occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float
     np.clip(distance, -3 * coarse - 3, 3 * coarse + 3, out=distance)
     image = sitk.GetImageFromArray(np.ascontiguousarray(distance.T))
     image.SetSpacing(padded_grid.spacing_mm.tolist())
-    image = _isotropic(image, spacing_mm, outside=float(distance.max()))
+    image = isotropic(image, spacing_mm, outside=float(distance.max()))
     image = sitk.SmoothingRecursiveGaussian(image, max(0.45 * coarse, 0.6 * spacing_mm))
     affine = padded_grid.affine.copy()
     affine[:3, :3] = padded_grid.axes * spacing_mm
@@ -145,7 +133,7 @@ def _smooth_distance(occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float
     return smooth, Grid(affine, (smooth.shape[0], smooth.shape[1], smooth.shape[2]))
 
 
-def _isotropic(image: Any, spacing_mm: float, outside: float) -> Any:
+def isotropic(image: Any, spacing_mm: float, outside: float) -> Any:
     """A SimpleITK image with origin 0 and no rotation, linearly interpolated to cubic voxels."""
     import SimpleITK as sitk
 
@@ -169,7 +157,7 @@ def _maurer(inside: NDArray[np.bool_], spacing_mm: NDArray[np.float64]) -> NDArr
 def _distance_in_slices(inside: NDArray[np.bool_], grid: Grid, thick: int) -> NDArray[np.float32]:
     """The in-slice signed distance; a slice without the structure counts as one slice spacing outside.
 
-    Each slice is measured in the box of its part of the structure; outside it the distance is a bound that gets clipped.
+    Each slice is measured in the box of its part of the structure; outside it the distance is a bound, clipped later.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -194,7 +182,9 @@ def _distance_in_slices(inside: NDArray[np.bool_], grid: Grid, thick: int) -> ND
     return distance
 
 
-def _level_of_volume(distance: NDArray[np.float32], fine: Grid, occupancy: NDArray[np.uint8], grid: Grid) -> float:
+def _level_of_volume(
+    distance: NDArray[np.float32], fine: Grid, occupancy: NDArray[np.uint8], grid: Grid
+) -> float:
     """The level that encloses the label's volume: smoothing alone would thin ribs and vessels."""
     volume_mm3 = float(occupancy.sum(dtype=np.float64)) / 255.0 * float(grid.spacing_mm.prod())
     wanted = round(volume_mm3 / float(fine.spacing_mm.prod()))
@@ -249,52 +239,3 @@ def _gradient(distance: NDArray[np.float32], indices: NDArray[np.float64]) -> ND
         behind = map_coordinates(distance, (indices - step).T, order=1, mode="nearest")
         gradient[:, axis] = ahead - behind
     return gradient
-
-
-def _body_field(volume: Volume, spacing_mm: float, threshold_hu: float) -> tuple[NDArray[np.float32], Grid]:
-    """A smooth field that is negative in the body and zero where the CT number is the threshold."""
-    import SimpleITK as sitk
-    from scipy.ndimage import binary_dilation, binary_erosion, binary_fill_holes
-
-    dense = np.clip(volume.voxels, -1000, 100).astype(np.float32)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(dense.T))
-    image.SetSpacing(volume.grid.spacing_mm.tolist())
-    shrink = np.maximum(1, np.round(spacing_mm / volume.grid.spacing_mm)).astype(int)
-    image = sitk.BinShrink(image, shrink.tolist())
-    pad = 2  # the body is closed where the image cuts it; those faces are taken away later
-    image = sitk.ConstantPad(image, [pad] * 3, [pad] * 3, -1000.0)
-    body = sitk.BinaryMorphologicalOpening(image > threshold_hu, [1, 1, 1])  # parts body and couch where they touch
-    pieces = sitk.RelabelComponent(sitk.ConnectedComponent(body), sortByObjectSize=True)
-    solid = np.ascontiguousarray(sitk.GetArrayFromImage(pieces).T == 1)
-    if not solid.any():
-        raise InputError(f"no voxel above {threshold_hu:g} HU", "a CT of a body")
-    slices = np.moveaxis(solid, int(np.argmax(volume.grid.spacing_mm)), 0)
-    for index in range(len(slices)):
-        slices[index] = binary_fill_holes(slices[index])
-    values = sitk.GetArrayFromImage(image).T
-    values = np.where(binary_erosion(solid), 100.0, np.where(binary_dilation(solid), values, -1000.0))
-    affine = volume.grid.affine.copy()
-    affine[:3, :3] *= shrink
-    affine[:3, 3] = volume.grid.points_mm((shrink - 1) / 2 - shrink * pad)
-    coarse = Grid(affine, (values.shape[0], values.shape[1], values.shape[2]))
-    image = sitk.GetImageFromArray(np.ascontiguousarray((threshold_hu - values).T.astype(np.float32)))
-    image.SetSpacing(coarse.spacing_mm.tolist())
-    image = _isotropic(image, spacing_mm, outside=threshold_hu + 1000.0)
-    field = sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(image, 0.8 * spacing_mm)).T
-    affine[:3, :3] = coarse.axes * spacing_mm
-    return field, Grid(affine, (field.shape[0], field.shape[1], field.shape[2]))
-
-
-def _without_image_edge(surface: Surface, volume: Volume, reach_mm: float) -> Surface:
-    """Without the triangles that face the image's edge or padding: there the body goes on, unseen."""
-    from scipy.ndimage import map_coordinates
-
-    grid = volume.grid
-    outside = surface.points_mm + reach_mm * surface.normals
-    inside_image = grid.contains(outside, margin_mm=0.0)
-    padding = volume.acquisition.padding_hu
-    lowest = float(padding) + 1 if padding is not None else -1100.0  # air is -1000; nothing in a body is below it
-    values = map_coordinates(volume.voxels, grid.indices(outside).T, order=0, mode="nearest")
-    seen = inside_image & (values > lowest)
-    kept = surface.triangles[seen[surface.triangles].all(axis=1)]
-    return Surface(surface.points_mm, surface.normals, kept)

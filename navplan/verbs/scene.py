@@ -45,8 +45,11 @@ def scene(
     if hero and chosen is not None:
         from navplan.view.hero import compose_hero
 
-        shot = _bullseye(case, chosen, trajectory, image_id)
-        picture = compose_hero(case, chosen, trajectory, fluoroscopy=shot, size=size or (1920, 1200), image_id=image_id)
+        shot, words = _bullseye(case, chosen, trajectory, image_id)
+        picture = compose_hero(
+            case, chosen, trajectory, fluoroscopy=shot, fluoroscopy_words=words, size=size or (1920, 1200),
+            image_id=image_id,
+        )  # fmt: skip
     else:
         from navplan.view.scene import draw_scene
 
@@ -55,19 +58,26 @@ def scene(
     return out
 
 
-def _bullseye(case: Case, plan: Plan, trajectory: int, image_id: str) -> Any:
-    """The fluoroscopic view down the needle with its marks, (H, W, 3) uint8."""
+def _bullseye(case: Case, plan: Plan, trajectory: int, image_id: str) -> tuple[Any, tuple[str, ...]]:
+    """The fluoroscopic view down the needle with its marks, (H, W, 3) uint8, and the lines to write below it."""
     from io import BytesIO
 
     import numpy as np
     from PIL import Image
 
     from navplan.fluoroscopy.picture import shot_png
+    from navplan.geometry.carm import dial_words
     from navplan.verbs.fluoro import fluoro
 
     shot = fluoro(case, view="bullseye", plan=plan, trajectory=trajectory, image=image_id)
-    with Image.open(BytesIO(shot_png(shot))) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(BytesIO(shot_png(shot))) as opened:
+        picture = np.asarray(opened.convert("RGB"))
+    detector = shot.image.detector
+    picture = picture[: round(picture.shape[1] * detector.rows / detector.cols)]  # its own words would be too small
+    dial = f"dial {dial_words(shot.dial)}" if shot.dial is not None else "dial angles not known"
+    warnings = shot.overlay.warnings
+    told = (f"! {warnings[0]}" + (f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""),) if warnings else ()
+    return picture, (f"Down the needle: {shot.words}", f"{dial}  ·  simulated", *told)
 
 
 def _write_png(picture: Any, out: Path) -> None:

@@ -13,7 +13,7 @@ from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.view.camera import Camera
 from navplan.view.colours import GROUND_LOW, PANEL, QUIET_TEXT, TEXT, VERDICT_COLOURS, VERDICT_WORDS
-from navplan.view.labels import draw_badge, font, shortened
+from navplan.view.labels import draw_badge, fitting_font, font
 from navplan.view.near_structures import nearest_findings
 from navplan.view.scene import draw_scene, no_such_trajectory
 from navplan.view.scene_writing import FOR_RESEARCH, angle_words, pretty
@@ -32,13 +32,15 @@ def compose_hero(
     trajectory: int = 0,
     *,
     fluoroscopy: NDArray[np.uint8],
+    fluoroscopy_words: tuple[str, ...] = (),
     size: tuple[int, int] = (1920, 1200),
     camera: Camera | None = None,
     image_id: str = "",
 ) -> NDArray[np.uint8]:
     """The sheet: (height, width, 3) uint8.
 
-    fluoroscopy: (H, W) or (H, W, 3) uint8, the view down the needle, with its own marks; size: (width, height) px.
+    fluoroscopy: (H, W) or (H, W, 3) uint8, the view down the needle, with its own marks; fluoroscopy_words: lines
+    below it (its angles, what to beware of); size: (width, height) px.
 
     Raises InputError for a sheet below 960 x 600, fluoroscopy of another kind, or a trajectory that is not there.
     """
@@ -83,7 +85,7 @@ def compose_hero(
     sheet.paste(Image.fromarray(picture), place)
     picture = slice_picture(volume, across, structures, size=(half, lower), width_mm=80.0, window=window, **shown)
     sheet.paste(Image.fromarray(picture), (place[0], place[1] + upper + _GAP_PX))
-    shot = _fitted(fluoroscopy, (right - half - _GAP_PX, lower))
+    shot = _fluoroscopy_panel(fluoroscopy, fluoroscopy_words, (right - half - _GAP_PX, lower), text_px)
     sheet.paste(Image.fromarray(shot), (place[0] + half + _GAP_PX, place[1] + upper + _GAP_PX))
 
     strip = straightened_path(volume, structures, ranked, target=plan.target.structure, size=(width, bottom))
@@ -98,17 +100,23 @@ def _window(ranked: RankedTrajectory) -> Window:
     return Window.WIDE if crosses else Window.SOFT_TISSUE
 
 
-def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The whole picture, as large as fits, in the middle of a black panel."""
-    from PIL import Image
+def _fluoroscopy_panel(
+    picture: NDArray[np.uint8], lines: tuple[str, ...], size: tuple[int, int], text_px: int
+) -> NDArray[np.uint8]:
+    """The whole picture, as large as fits above its lines, on black."""
+    from PIL import Image, ImageDraw
 
-    colour = Image.fromarray(picture).convert("RGB")
-    share = min(size[0] / colour.width, size[1] / colour.height)
-    fitted = colour.resize(
-        (max(1, round(colour.width * share)), max(1, round(colour.height * share))), Image.Resampling.LANCZOS
-    )
     panel = Image.new("RGB", size, (0, 0, 0))
-    panel.paste(fitted, ((size[0] - fitted.width) // 2, (size[1] - fitted.height) // 2))
+    below = round(1.45 * text_px * len(lines) + 0.6 * text_px) if lines else 0
+    colour = Image.fromarray(picture).convert("RGB")
+    share = min(size[0] / colour.width, (size[1] - below) / colour.height)
+    shape = (max(1, round(colour.width * share)), max(1, round(colour.height * share)))
+    panel.paste(colour.resize(shape, Image.Resampling.LANCZOS), ((size[0] - shape[0]) // 2, 0))
+    draw = ImageDraw.Draw(panel)
+    for number, words in enumerate(lines):
+        fitted, text = fitting_font(words, text_px, size[0] - text_px, bold=number == 0, least=0.75)
+        place = (0.5 * text_px, shape[1] + 0.4 * text_px + 1.45 * text_px * number)
+        draw.text(place, text, font=font(fitted, bold=number == 0), fill=TEXT)
     return np.asarray(panel)
 
 
@@ -136,9 +144,8 @@ def _headline(
         draw.text((right - wide, 0.14 * tall), value, font=font(big, bold=True), fill=(*TEXT, 255))
         draw.text((right - wide, 0.58 * tall), words, font=font(small), fill=(*QUIET_TEXT, 255))
         right -= wide + 0.35 * tall
-    words = shortened(pretty(ranked.report.headline), big, right - after, bold=True)
-    draw.text((after, 0.14 * tall), words, font=font(big, bold=True), fill=(*TEXT, 255))
-    second = "  ·  ".join(
-        [plan.protocol.title, way.device.name, in_plane, cranio_caudal, f"error: {plan.error_model.name}", FOR_RESEARCH]
-    )
-    draw.text((left, 0.58 * tall), shortened(second, small, right - left), font=font(small), fill=(205, 212, 220, 255))
+    fitted, words = fitting_font(pretty(ranked.report.headline), big, right - after, bold=True)
+    draw.text((after, 0.14 * tall + 0.6 * big), words, font=font(fitted, bold=True), fill=(*TEXT, 255), anchor="lm")
+    parts = [plan.protocol.title, way.device.name, in_plane, cranio_caudal, f"error: {plan.error_model.name}"]
+    fitted, second = fitting_font("  ·  ".join([*parts, FOR_RESEARCH.lower()]), small, right - left)
+    draw.text((left, 0.58 * tall), second, font=font(fitted), fill=(205, 212, 220, 255))

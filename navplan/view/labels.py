@@ -277,6 +277,14 @@ def written(
     )  # fmt: skip
 
 
+def fitting_font(text: str, text_px: int, width_px: float, bold: bool = False, least: float = 0.6) -> tuple[int, str]:
+    """The largest size up to text_px at which a text fits into width_px; below `least` of it the text is cut."""
+    for size in range(text_px, max(7, round(least * text_px)) - 1, -1):
+        if font(size, bold).getlength(text) <= width_px:
+            return size, text
+    return size, shortened(text, size, width_px, bold)
+
+
 def shortened(text: str, text_px: int, width_px: float, bold: bool = False) -> str:
     """The text, cut with an ellipsis where it is wider than width_px."""
     face = font(text_px, bold)

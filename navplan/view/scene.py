@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import InputError
-from navplan.imaging.surfaces import Surface, body_surface, display_surface
+from navplan.imaging.skin_surface import body_surface
+from navplan.imaging.surfaces import EMPTY_SURFACE, Surface, display_surface
 from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding
@@ -222,7 +223,7 @@ def _skin(structures: dict[str, Structure], volume: Volume) -> Surface:
     for name in ("skin", "body"):
         structure = structures.get(name)
         if structure is not None and structure.occupancy is not None:
-            return display_surface(structure, spacing_mm=3.0, max_triangles=60_000)
+            return body_surface(volume, structure)
     if volume.quantity == "HU":
         return body_surface(volume)
-    return Surface(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
+    return EMPTY_SURFACE

@@ -34,6 +34,7 @@ from navplan.view.labels import (
     draw_leaders,
     draw_plate,
     draw_scale_bar,
+    fitting_font,
     font,
     place_labels,
     shortened,
@@ -115,10 +116,11 @@ def _headline_bar(draw: ImageDraw.ImageDraw, width: int, text_px: int, ranked: R
     word = VERDICT_WORDS[verdict]
     draw.text((left, 0.55 * text_px), word, font=font(big, bold=True), fill=(*VERDICT_COLOURS[verdict], 255))
     after = left + font(big, bold=True).getlength(word) + 1.2 * text_px
-    words = shortened(pretty(ranked.report.headline), big, width - after - text_px, bold=True)
-    draw.text((after, 0.55 * text_px), words, font=font(big, bold=True), fill=(*TEXT, 255))
-    second = shortened(trajectory_words(ranked), text_px, width - left - text_px)
-    draw.text((left, 2.65 * text_px), second, font=font(text_px), fill=(205, 212, 220, 255))
+    fitted, words = fitting_font(pretty(ranked.report.headline), big, width - after - text_px, bold=True)
+    line = 0.55 * text_px + 0.6 * big
+    draw.text((after, line), words, font=font(fitted, bold=True), fill=(*TEXT, 255), anchor="lm")
+    fitted, second = fitting_font(trajectory_words(ranked), text_px, width - left - text_px)
+    draw.text((left, 2.65 * text_px), second, font=font(fitted), fill=(205, 212, 220, 255))
     return 0.0, 0.0, float(width), tall
 
 

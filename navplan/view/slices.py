@@ -23,7 +23,7 @@ from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
 from navplan.view.colours import NEEDLE, TARGET, TEXT, VERDICT_COLOURS, Colour, anatomy_colour
-from navplan.view.labels import draw_scale_bar, written
+from navplan.view.labels import draw_scale_bar, font, written
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
@@ -319,5 +319,6 @@ def _write(draw: ImageDraw.ImageDraw, plane: SlicePlane, size: tuple[int, int], 
     ):  # fmt: skip
         written(draw, place, orientation_letters(direction)[:2], text_px, TEXT, bold=True, anchor="mm")
     if plane.title:
-        written(draw, (0.6 * text_px, 0.5 * text_px), plane.title, text_px, TEXT)
+        crowded = 0.6 * text_px + font(text_px).getlength(plane.title) > width / 2 - 1.5 * text_px
+        written(draw, (0.6 * text_px, (1.9 if crowded else 0.4) * text_px), plane.title, text_px, TEXT)
     draw_scale_bar(draw, 0.8 * text_px, height - 0.9 * text_px, scale, text_px, longest_px=0.25 * width)
