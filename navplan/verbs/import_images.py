@@ -37,6 +37,20 @@ class SeriesSummary:
     quality: tuple[QualityFinding, ...] = ()
     refusal: str = ""
 
+    def __str__(self) -> str:
+        """Several lines for a person."""
+        what = " ".join(word for word in (self.kind, self.modality, self.description) if word)
+        if self.refusal or self.grid is None:
+            return f"{self.uid}\n  {what}: not importable: {self.refusal}"
+        facts = self.acquisition or Acquisition()
+        thickness = "unknown" if facts.slice_thickness_mm is None else f"{facts.slice_thickness_mm:.3g} mm"
+        lines = [
+            f"{self.uid}",
+            f"  {what}, {self.slices} slices, {self.grid!r}",
+            f"  position {facts.patient_position or 'unknown'}, date {facts.date or 'unknown'}, thickness {thickness}",
+        ]
+        return "\n".join([*lines, *(f"  {finding.severity}: {finding.words}" for finding in self.quality)])
+
 
 @dataclass(frozen=True, eq=False)
 class _Source:

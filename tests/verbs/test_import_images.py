@@ -96,6 +96,7 @@ def test_what_imports_is_imported_and_each_refusal_is_named(tmp_path: Path, capl
     assert "missing slice" in words and "missing slice" in caplog.text and "text.dcm" in caplog.text
     assert "unread_files" in {found.code for found in case.image()[1].acquisition.quality}
     found = {summary.kind: summary for summary in nv.inspect(tmp_path / "all") if summary.refusal}
+    assert "not importable: 1 missing slice" in str(found["DICOM"])
     assert "missing slice" in found["DICOM"].refusal and "not a DICOM file" in found["file"].refusal
 
 
@@ -214,4 +215,5 @@ def test_inspect_changes_nothing_and_tells_the_geometry(tmp_path: Path):
     assert summary.grid is not None and summary.grid.spacing_mm == pytest.approx([0.8, 0.8, 2.0])
     assert (summary.kind, summary.modality, summary.slices, summary.refusal) == ("DICOM", "CT", 10, "")
     assert summary.quality and summary.acquisition is not None and summary.acquisition.patient_position == "HFS"
+    assert "position HFS, date 2025-01-02, thickness 2 mm" in str(summary) and "not importable" not in str(summary)
     assert before == sorted(path.read_bytes() for path in folder.iterdir())
