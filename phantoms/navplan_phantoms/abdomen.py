@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -10,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from navplan_phantoms.abdomen_anatomy import AbdomenAnatomy, abdomen_anatomy
 from navplan_phantoms.abdomen_truth import abdomen_truth
-from navplan_phantoms.anatomy_parts import AbdomenShape
+from navplan_phantoms.anatomy_parts import AbdomenShape, Part
 from navplan_phantoms.grids import GANTRY_TILT_DEG, PhantomGrid, phantom_grid
 from navplan_phantoms.rasterise import FULL, CroppedOccupancy, hard_occupancy, rasterise
 from navplan_phantoms.result import PhantomResult, PhantomStructure
@@ -20,6 +22,7 @@ AIR_HU = -1000.0
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 _ORDINARY_SIZE_MM = (380.0, 300.0, 260.0)
 _BORDER_MM = 12.0
+MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,13 @@ def _paint(
     """Mean CT numbers (partial volume by occupancy, later parts over earlier ones) and the labelled structures."""
     image = np.full(shape, AIR_HU, dtype=np.float32)
     structures = {}
-    for part in anatomy.parts:
-        crop = rasterise(part.solid, affine, shape, mark_touched=part.labelled)
+
+    def drawn(part: Part) -> CroppedOccupancy:
+        return rasterise(part.solid, affine, shape, mark_touched=part.labelled)
+
+    with ThreadPoolExecutor(max_workers=min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        crops = list(pool.map(drawn, anatomy.parts))
+    for part, crop in zip(anatomy.parts, crops, strict=True):
         if crop.occupancy.size == 0:
             continue
         _blend(image[crop.slices], crop.occupancy, part.hu)

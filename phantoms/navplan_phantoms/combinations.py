@@ -18,6 +18,14 @@ from navplan_phantoms.intervals import common_intervals, merged_intervals, remai
 from navplan_phantoms.solid_base import BoolArray, ConvexSolid, FloatArray, Solid, as_points
 
 
+def _extreme_bounds(bounds: list[tuple[FloatArray, FloatArray]], choose: np.ufunc) -> tuple[FloatArray, FloatArray]:
+    """The bounds of the least (np.minimum) or the largest (np.maximum) of several bounded values."""
+    low, high = bounds[0]
+    for other_low, other_high in bounds[1:]:
+        low, high = choose(low, other_low), choose(high, other_high)
+    return low, high
+
+
 def _one_surface_near(surfaces: list[tuple[Solid, float]], centres: FloatArray, reach_mm: float) -> BoolArray:
     """Whether at most one of the surfaces whose signed distances an intersection takes the largest of is near (N,).
 
@@ -76,6 +84,9 @@ class Union(Solid):
             exact[rows] = part.exact_near(centres[rows], reach_mm)
         return exact
 
+    def signed_bounds_mm(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return _extreme_bounds([part.signed_bounds_mm(points) for part in self.parts], np.minimum)
+
     def bounds_mm(self) -> FloatArray:
         bounds = np.array([part.bounds_mm() for part in self.parts])
         return np.array([bounds[:, 0].min(axis=0), bounds[:, 1].max(axis=0)])
@@ -132,6 +143,9 @@ class Intersection(Solid):
 
     def exact_near(self, centres: FloatArray, reach_mm: float) -> BoolArray:
         return _one_surface_near([(part, 1.0) for part in self.parts], centres, reach_mm)
+
+    def signed_bounds_mm(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return _extreme_bounds([part.signed_bounds_mm(points) for part in self.parts], np.maximum)
 
     def bounds_mm(self) -> FloatArray:
         bounds = np.array([part.bounds_mm() for part in self.parts])
@@ -197,6 +211,13 @@ class Difference(Solid):
     def exact_near(self, centres: FloatArray, reach_mm: float) -> BoolArray:
         surfaces = [(self.base, 1.0), *((solid, -1.0) for solid in self.removed)]
         return _one_surface_near(surfaces, centres, reach_mm)
+
+    def signed_bounds_mm(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        bounds = [self.base.signed_bounds_mm(points)]
+        for solid in self.removed:
+            low, high = solid.signed_bounds_mm(points)
+            bounds.append((-high, -low))
+        return _extreme_bounds(bounds, np.maximum)
 
     def bounds_mm(self) -> FloatArray:
         return self.base.bounds_mm()
