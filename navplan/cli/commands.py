@@ -55,7 +55,8 @@ def _open(folder: str) -> Case:
     return open_case(folder)
 
 
-def _save(case: Case, folder: str, action: str, **details: Any) -> Case:
+def _save(case: Case, folder: str, action: str = "", **details: Any) -> Case:
+    """A new revision; the verbs that already told the record what they did name no action."""
     from navplan.verbs.case_verbs import save_case
 
     return save_case(case, folder, action, details)
@@ -69,10 +70,10 @@ def do_import(options: Namespace, output: Output) -> int:
     before = _open(str(folder)) if (folder / "case.json").exists() else None
     case = import_images(
         options.path, before, series=options.series, image_id=options.image_id, patient_position=options.patient_position,
-        date=options.date, slice_thickness_mm=options.slice_thickness,
+        date=options.date, slice_thickness_mm=options.slice_thickness, modality=options.modality,
     )  # fmt: skip
     new = [name for name in case.volumes if before is None or name not in before.volumes]
-    saved = _save(case, str(folder), "import", images=new)
+    saved = _save(case, str(folder))
     lines = [f"{folder}: revision {saved.revision}"]
     for name in new:
         volume = case.volumes[name]
@@ -83,7 +84,9 @@ def do_import(options: Namespace, output: Output) -> int:
     details = {
         name: {"grid": repr(case.volumes[name].grid), "acquisition": case.volumes[name].acquisition} for name in new
     }
-    output.result("\n".join(lines), {"case": str(folder), "revision": saved.revision, "images": details})
+    refused = case.audit[-1].details.get("refused", {}) if case.audit else {}
+    told = {"case": str(folder), "revision": saved.revision, "images": details, "refused": refused}
+    output.result("\n".join(lines), told)
     return DONE
 
 
@@ -109,7 +112,7 @@ def do_segment(options: Namespace, output: Output) -> int:
             working_resolution_mm=None if resolution is None else resolution[0] if len(resolution) == 1 else tuple(resolution),
         )  # fmt: skip
     new = {name: structure for name, structure in case.structures.items() if before.get(name) is not structure}
-    saved = _save(case, options.case, "segment", structures=sorted(new))
+    saved = _save(case, options.case)
     by_presence: dict[str, list[str]] = {}
     for name, structure in sorted(new.items()):
         by_presence.setdefault(structure.presence.value, []).append(name)

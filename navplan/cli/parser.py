@@ -34,9 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--spacing", nargs=3, type=float, default=(1.5, 1.5, 2.0), metavar=("X", "Y", "Z"), help="mm")
     one.add_argument("--orientation", choices=ORIENTATIONS, default="LPS")
     one.add_argument("--seed", type=int, default=0)
-    one.add_argument(
-        "--population", type=int, default=0, metavar="N", help="N patients, each in a folder of its own"
-    )
+    one.add_argument("--population", type=int, default=0, metavar="N", help="N patients, each in a folder of its own")
 
     one = verb("inspect", "series found in a file or folder, their geometry and quality; reads nothing into a case")
     one.add_argument("path")
@@ -50,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--date", default="", metavar="YYYY-MM-DD", help="when it was taken, where the file does not say it"
     )
+    one.add_argument("--modality", default="", metavar="CT", help="where the file does not say it")
     one.add_argument("--slice-thickness", type=float, default=None, metavar="MM")
 
     one = verb("segment", "structures: computed, read from labels, or stated to be absent")
