@@ -21,7 +21,8 @@ def run(tmp_path: Path):
     def run_with(processes: int = 0, **variables: str) -> tuple[int, str]:
         kept = {name: value for name, value in os.environ.items() if name not in ("CI", "NAVPLAN_REAL_IMAGES")}
         kept = {name: value for name, value in kept.items() if not name.startswith("PYTEST_")}
-        parallel = ["-n", str(processes)] if processes else ["-p", "no:xdist"]
+        kept["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        parallel = ["-p", "xdist", "-n", str(processes)] if processes else []
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "--rootdir", str(tmp_path), "-p", "no:cacheprovider", *parallel],
             cwd=tmp_path,
