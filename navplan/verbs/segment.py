@@ -1,0 +1,184 @@
+"""segment and absent: structures computed, read from labels, or stated to be absent by a person."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from navplan.errors import ChoiceError, InputError
+from navplan.model.case import AuditEntry, Case
+from navplan.model.structure import Presence, Structure
+
+if TYPE_CHECKING:
+    from navplan.files.label_files import LabelMap
+    from navplan.model.volume import Volume
+
+log = logging.getLogger(__name__)
+
+SEGMENTERS = "navplan.segmenters"
+
+
+def segment(
+    case: Case,
+    segmenter: str = "",
+    *,
+    labels: str | Path | None = None,
+    names: str | Path | Mapping[int, str] | None = None,
+    image: str = "",
+    working_resolution_mm: float | Sequence[float] | None = None,
+    prefix: str = "",
+    structure: str = "",
+) -> Case:
+    """The case with structures that a segmenter computes, or that are read from label maps.
+
+    segmenter: its name, see `navplan plugins`. labels: a label map (NIfTI, NRRD, .seg.nrrd, MetaImage) or a folder of
+    one file a structure. names: a table (.csv, .json, .toml) or label -> name. image: id, where there are several.
+    working_resolution_mm: of who made the labels, one number or three along the label map's axes; where it is not said,
+    the worst plausible one counts. prefix: put before each name. structure: name of the one structure in a mask.
+
+    A listed label without voxels comes in as unknown, never as absent, and is named in the record. What is unknown
+    replaces nothing that is present or stated to be absent; what is present replaces a structure of the same name.
+
+    Raises InputError: neither or both of segmenter and labels, see read_label_maps and structures_from_labels;
+    MismatchError for labels of another frame of reference or beside the image; ChoiceError for an unknown segmenter or
+    image, and where a name is taken by a structure of another image.
+    """
+    if bool(segmenter) == (labels is not None):
+        raise InputError(
+            "a segmenter and labels" if segmenter else "neither a segmenter nor labels",
+            "exactly one of them",
+            "Give the name of a segmenter, or a file of labels",
+        )
+    image_id, volume = case.image(image)
+    details: dict[str, Any] = {"image": image_id}
+    if labels is None:
+        if names is not None or structure or working_resolution_mm is not None:
+            raise InputError("names or a resolution for a segmenter", "them only together with labels")
+        found = _computed(segmenter, volume, image_id)
+        details["segmenter"] = found[0].origin if found else segmenter
+    else:
+        from navplan.files.label_files import read_label_maps
+
+        maps = read_label_maps(labels, names, structure)
+        notes = [note for one in maps for note in one.notes]
+        found = _read(maps, volume, image_id, working_resolution_mm)
+        details |= {"labels_sha256": sorted({one.sha256 for one in maps}), "notes": notes}
+    if prefix:
+        found = [replace(one, name=f"{prefix.rstrip('_')}_{one.name}") for one in found]
+    return _added(case, found, image_id, details)
+
+
+def absent(case: Case, name: str, by: str, image: str = "") -> Case:
+    """The case with a person's word that a structure is not there: an organ that was taken out, a fissure not seen.
+
+    name: of the structure; by: who looked. Raises InputError where nobody is named or the structure is in the case with
+    voxels: what is labelled is not absent, and a wrong label is to be removed by who made it.
+    """
+    from navplan.files.structure_names import canonical_name
+
+    if not by.strip():
+        raise InputError(f"{name} said to be absent by nobody", "who looked", "Say who with --by")
+    image_id, volume = case.image(image)
+    known = canonical_name(name)
+    there = case.structures.get(known)
+    if there is not None and there.presence is Presence.PRESENT:
+        raise InputError(
+            f"{known} said to be absent, but it is in the case, from {there.origin or 'an unknown source'}",
+            "a structure without voxels",
+            "Correct the labels and read them again",
+        )
+    _refuse_other_image(case, known, image_id)
+    now = _now()
+    stated = Structure(
+        known,
+        Presence.ABSENT,
+        evaluated_in=volume.grid,
+        image_id=image_id,
+        origin="stated",
+        stated_by=by.strip(),
+        stated_on=now,
+    )
+    details = {"image": image_id, "structure": known}
+    return case.with_structures(stated).with_audit(AuditEntry(now, by.strip(), "absent", details))
+
+
+def _computed(segmenter: str, volume: Volume, image_id: str) -> list[Structure]:
+    from navplan.extend.registry import load
+
+    loaded = load(SEGMENTERS, segmenter)
+    made = loaded() if isinstance(loaded, type) else loaded
+    if made.modality and made.modality != volume.modality:
+        raise InputError(f"segmenter {segmenter} on {volume.modality or 'an unknown modality'}", made.modality)
+    found: list[Structure] = made.segment(volume, image_id)
+    wrong = [one.name for one in found if one.presence is Presence.ABSENT or one.image_id not in ("", image_id)]
+    if wrong:
+        raise InputError(
+            f"segmenter {segmenter}: {', '.join(wrong)} absent or of another image",
+            "structures of this image, present or unknown",
+            "Only a person states that something is absent",
+        )
+    return [replace(one, image_id=image_id) for one in found]
+
+
+def _read(
+    maps: Sequence[LabelMap], volume: Volume, image_id: str, working_resolution_mm: float | Sequence[float] | None
+) -> list[Structure]:
+    from navplan.imaging.label_map import structures_from_labels
+
+    found: list[Structure] = []
+    for one in maps:
+        origin = f"labels {one.sha256[:16]}"
+        found += structures_from_labels(
+            one.labels, one.grid, one.names, image_id, volume.grid, origin, working_resolution_mm
+        )
+    by_name = [one.name for one in found]
+    twice = sorted({name for name in by_name if by_name.count(name) > 1})
+    if twice:
+        raise InputError(f"labels with several structures named {', '.join(twice)}", "a name for each", "Give names")
+    return found
+
+
+def _added(case: Case, found: list[Structure], image_id: str, details: dict[str, Any]) -> Case:
+    added, replaced, kept = [], [], []
+    for one in found:
+        _refuse_other_image(case, one.name, image_id)
+        there = case.structures.get(one.name)
+        if there is not None and there.presence is not Presence.UNKNOWN:
+            if one.presence is Presence.UNKNOWN:
+                kept.append(one.name)
+                continue
+            replaced.append(f"{one.name} ({there.presence}, {there.origin or there.stated_by})")
+        added.append(one)
+    present = [one.name for one in found if one.presence is Presence.PRESENT]
+    empty = [one.name for one in found if one.presence is Presence.UNKNOWN]
+    unnamed = [name for name in present if name.removeprefix("label_").isdigit()]
+    details |= {"present": present, "empty": empty, "unnamed": unnamed, "replaced": replaced, "kept": kept}
+    if empty:
+        log.warning(
+            "%d of %d listed structures have no voxel and are unknown: %s", len(empty), len(found), ", ".join(empty)
+        )
+    if unnamed:
+        log.warning("labels without a name, taken as risks: %s", ", ".join(unnamed))
+    if replaced:
+        log.warning("replaced: %s", ", ".join(replaced))
+    for note in details.get("notes", ()):
+        log.warning("%s", note)
+    return case.with_structures(*added).with_audit(AuditEntry(_now(), "navplan", "segment", details))
+
+
+def _refuse_other_image(case: Case, name: str, image_id: str) -> None:
+    there = case.structures.get(name)
+    if there is not None and there.image_id not in ("", image_id):
+        raise ChoiceError(
+            f"{name}, which the case already has from image {there.image_id}",
+            "a name that is free",
+            f"Use a prefix, as in {image_id}_{name}",
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
