@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from navplan.cli.fault import write_fault_report
 
         output.error(
-            f"a fault of navplan: {type(fault).__name__}: {fault}. Report for an issue: {write_fault_report(fault, options)}"
+            f"a fault of navplan: {type(fault).__name__}: {fault}."
+            f" Report for an issue: {write_fault_report(fault, options)}"
         )
         return 1

@@ -33,9 +33,14 @@ def do_phantom(options: Namespace, output: Output) -> int:
 
     x, y, z = options.spacing
     made = write_phantom(
-        options.name, options.out, format=options.format, spacing_mm=(x, y, z), orientation=options.orientation,
-        seed=options.seed, population=options.population,
-    )  # fmt: skip
+        options.name,
+        options.out,
+        format=options.format,
+        spacing_mm=(x, y, z),
+        orientation=options.orientation,
+        seed=options.seed,
+        population=options.population,
+    )
     output.result("\n".join(str(path) for path in made), {"folders": made})
     return DONE
 
@@ -69,9 +74,15 @@ def do_import(options: Namespace, output: Output) -> int:
     folder = Path(options.case)
     before = _open(str(folder)) if (folder / "case.json").exists() else None
     case = import_images(
-        options.path, before, series=options.series, image_id=options.image_id, patient_position=options.patient_position,
-        date=options.date, slice_thickness_mm=options.slice_thickness, modality=options.modality,
-    )  # fmt: skip
+        options.path,
+        before,
+        series=options.series,
+        image_id=options.image_id,
+        patient_position=options.patient_position,
+        date=options.date,
+        slice_thickness_mm=options.slice_thickness,
+        modality=options.modality,
+    )
     new = [name for name in case.volumes if before is None or name not in before.volumes]
     saved = _save(case, str(folder))
     lines = [f"{folder}: revision {saved.revision}"]
@@ -107,10 +118,18 @@ def do_segment(options: Namespace, output: Output) -> int:
         if resolution is not None and len(resolution) not in (1, 3):
             raise InputError(f"--working-resolution with {len(resolution)} numbers", "1 or 3, in mm")
         case = segment(
-            case, options.segmenter, labels=options.labels or None, names=options.names or None, image=options.image,
+            case,
+            options.segmenter,
+            labels=options.labels or None,
+            names=options.names or None,
+            image=options.image,
             structure=options.structure,
-            working_resolution_mm=None if resolution is None else resolution[0] if len(resolution) == 1 else tuple(resolution),
-        )  # fmt: skip
+            working_resolution_mm=None
+            if resolution is None
+            else resolution[0]
+            if len(resolution) == 1
+            else tuple(resolution),
+        )
     new = {name: structure for name, structure in case.structures.items() if before.get(name) is not structure}
     saved = _save(case, options.case)
     by_presence: dict[str, list[str]] = {}
@@ -129,10 +148,18 @@ def do_plan(options: Namespace, output: Output) -> int:
 
     case = _open(options.case)
     made = plan(
-        case, options.protocol, options.target, side=options.side, image=options.image, device=options.device,
-        guidance=options.guidance, patient_position=options.position, breath_state=options.breath, top=options.top,
+        case,
+        options.protocol,
+        options.target,
+        side=options.side,
+        image=options.image,
+        device=options.device,
+        guidance=options.guidance,
+        patient_position=options.position,
+        breath_state=options.breath,
+        top=options.top,
         progress=output.progress,
-    )  # fmt: skip
+    )
     if options.out:
         from navplan.files.plan_json import write_plan
 
@@ -162,10 +189,16 @@ def _plan_text(plan: Plan) -> str:
 
 def _plan_data(plan: Plan) -> dict[str, Any]:
     ways = [
-        {"verdict": way.verdict, "headline": way.report.headline, "desirability": way.desirability, "metrics": way.metrics,
-         "entry_mm": way.trajectory.entry_mm, "target_mm": way.trajectory.target_mm}
+        {
+            "verdict": way.verdict,
+            "headline": way.report.headline,
+            "desirability": way.desirability,
+            "metrics": way.metrics,
+            "entry_mm": way.trajectory.entry_mm,
+            "target_mm": way.trajectory.target_mm,
+        }
         for way in plan.trajectories
-    ]  # fmt: skip
+    ]
     counts = plan.skin_map.counts() if plan.skin_map is not None else {}
     return {
         "plan": plan.id,
@@ -187,10 +220,17 @@ def do_check(options: Namespace, output: Output) -> int:
 
     case = _open(options.case)
     report = check(
-        case, options.plan, protocol=options.protocol, trajectory=options.trajectory - 1, device=options.device,
-        target=options.target, side=options.side, image=options.image, guidance=options.guidance,
+        case,
+        options.plan,
+        protocol=options.protocol,
+        trajectory=options.trajectory - 1,
+        device=options.device,
+        target=options.target,
+        side=options.side,
+        image=options.image,
+        guidance=options.guidance,
         patient_position=options.position,
-    )  # fmt: skip
+    )
     lines = [report.verdict.value, report.headline, *_open_items(report)]
     for finding in report.findings:
         name = f"{finding.structure}: " if finding.structure else ""
@@ -224,9 +264,15 @@ def do_fluoro(options: Namespace, output: Output) -> int:
 
     case = _open(options.case)
     shot = fluoro(
-        case, view=options.view, plan=_chosen_plan(case, options.plan), trajectory=options.trajectory - 1,
-        image=options.image, rows=options.size, cols=options.size, patient_position=options.position,
-    )  # fmt: skip
+        case,
+        view=options.view,
+        plan=_chosen_plan(case, options.plan),
+        trajectory=options.trajectory - 1,
+        image=options.image,
+        rows=options.size,
+        cols=options.size,
+        patient_position=options.position,
+    )
     path = save_shot(shot, options.out)
     output.result(str(path), {"path": path})
     return DONE

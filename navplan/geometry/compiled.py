@@ -18,7 +18,8 @@ class CompiledKernel:
     """A function that numba compiles when it is first called; `.python` is the plain function."""
 
     def __init__(self, python: Callable[..., Any], options: dict[str, Any]) -> None:
-        self.python, self._options, self._dispatcher = python, options, None
+        self.python, self._options = python, options
+        self._dispatcher: Any = None
         self.__doc__, self.__name__ = python.__doc__, python.__name__
 
     def _compile(self, cache: bool = True) -> Any:

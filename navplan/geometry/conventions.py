@@ -27,7 +27,7 @@ def orientation_letters(direction_lps: ArrayLike) -> str:
     return "".join(names[axis][0 if vector[axis] > 0 else 1] for axis in order if abs(vector[axis]) > 0.2)
 
 
-# The direction towards the table in LPS, by DICOM Patient Position (PS3.3 C.7.3.1.1.2); head or feet first does not matter.
+# The direction towards the table in LPS, by DICOM Patient Position (PS3.3 C.7.3.1.1.2): head or feet first is the same.
 DOWN_BY_PATIENT_POSITION: dict[str, tuple[float, float, float]] = {
     "HFS": (0, 1, 0), "FFS": (0, 1, 0), "HFP": (0, -1, 0), "FFP": (0, -1, 0),
     "HFDR": (-1, 0, 0), "FFDR": (-1, 0, 0), "HFDL": (1, 0, 0), "FFDL": (1, 0, 0),

@@ -20,7 +20,8 @@ class Grid:
     shape: number of voxels along i, j, k.
     frame_uid: frame of reference UID; "" when the source names none.
 
-    Raises GeometryError: affine not finite, singular, or its axes not orthogonal (a tilted series must be resampled first).
+    Raises GeometryError: affine not finite, singular, or its axes not orthogonal (a tilted series must be resampled
+    first).
     """
 
     affine: NDArray[np.float64]

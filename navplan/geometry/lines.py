@@ -20,7 +20,8 @@ def unit(vector: ArrayLike) -> NDArray[np.float64]:
 def distance_points_to_segment(
     points_mm: ArrayLike, start_mm: ArrayLike, end_mm: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distance of points (N, 3) to a segment, and how far along it (mm from start) the nearest point lies; both (N,)."""
+    """Distance of points (N, 3) to a segment, and how far along it (mm from start) the nearest point lies; both
+    (N,)."""
     start, end = np.asarray(start_mm, dtype=np.float64), np.asarray(end_mm, dtype=np.float64)
     direction = unit(end - start)
     length = float(np.linalg.norm(end - start))

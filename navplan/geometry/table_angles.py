@@ -63,10 +63,10 @@ def table_frame(patient_position: str) -> TableFrame:
 class TableAngles:
     """How a needle is set: turn it in the axial plane first, then tilt it out of that plane.
 
-    in_plane_deg: angle of its axial projection to the vertical, -180..180, positive when the hub leans to the right of an
-    observer at the feet; beyond 90 the hub is below the entry's level. hub_side: the side of the patient that the hub
-    leans to, "" where it is vertical. tilt_deg: angle between needle and axial plane, positive when the hub leans to the
-    head. in_plane_known: False for a needle along the body.
+    in_plane_deg: angle of its axial projection to the vertical, -180..180, positive when the hub leans to the right of
+    an observer at the feet; beyond 90 the hub is below the entry's level. hub_side: the side of the patient that the
+    hub leans to, "" where it is vertical. tilt_deg: angle between needle and axial plane, positive when the hub leans
+    to the head. in_plane_known: False for a needle along the body.
     """
 
     in_plane_deg: float
@@ -123,12 +123,12 @@ def table_angles(entry_mm: ArrayLike, target_mm: ArrayLike, patient_position: st
 
 
 def direction_words(offset_mm: ArrayLike, share: float = 0.40) -> str:
-    """Where an offset (3,) in LPS points to in the patient: "towards the head and the left"; sides that carry less than
-    `share` of it are left out. "" for no offset at all."""
+    """Where an offset (3,) in LPS points to in the patient: "towards head and left", most first; sides that carry
+    less than `share` of it are left out. "" for no offset at all."""
     vector = np.asarray(offset_mm, dtype=np.float64)
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length < 1e-6:
         return ""
     order = np.argsort(-np.abs(vector))
     named = [_SIDES[axis][0 if vector[axis] > 0 else 1] for axis in order if abs(vector[axis]) >= share * length]
-    return "towards the " + " and the ".join(named)
+    return f"towards the {named[0]}" if len(named) == 1 else f"towards {', '.join(named[:-1])} and {named[-1]}"

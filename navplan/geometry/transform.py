@@ -53,13 +53,18 @@ class Transform:
             )
         errors = (self.expected_error_mm, other.expected_error_mm)
         known = [error for error in errors if error is not None]
-        error = float(np.hypot(*known)) if len(known) == 2 else None
-        return Transform(self.matrix @ other.matrix, self.target, other.source, self.date, "chain", error)
+        error = float(np.hypot(known[0], known[1])) if len(known) == 2 else None
+        return Transform(np.asarray(self.matrix @ other.matrix), self.target, other.source, self.date, "chain", error)
 
     def inverse(self) -> Transform:
         """source_from_target."""
         return Transform(
-            np.linalg.inv(self.matrix), self.source, self.target, self.date, self.origin, self.expected_error_mm
+            np.asarray(np.linalg.inv(self.matrix)),
+            self.source,
+            self.target,
+            self.date,
+            self.origin,
+            self.expected_error_mm,
         )
 
     def apply(self, points_mm: ArrayLike) -> NDArray[np.float64]:

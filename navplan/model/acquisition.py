@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.errors import InputError
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 
 
 class Severity(StrEnum):

@@ -32,8 +32,8 @@ class AuditEntry:
 class Case:
     """Everything about one patient. Never changed in place: the `with_` methods give a new one.
 
-    volumes: image id -> Volume; structures: name -> Structure; plans: plan id -> Plan; patient_from: frame -> Transform.
-    folder: where it was read from, "" while it is only in memory; revision: of that folder.
+    volumes: image id -> Volume; structures: name -> Structure; plans: plan id -> Plan; patient_from: frame ->
+    Transform. folder: where it was read from, "" while it is only in memory; revision: of that folder.
     """
 
     id: str = "case"

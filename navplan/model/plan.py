@@ -33,8 +33,8 @@ class RankedTrajectory:
 class SkinMap:
     """Every candidate entry on the skin, and why it is ruled out.
 
-    points_mm: (N, 3) LPS; reason: (N,) int16, index into reasons, -1 where the way is free; desirability: (N,) 0..1, 0 where
-    excluded; shortfall_mm: (N,) by how much the deciding limit is missed (NaN where that is no length).
+    points_mm: (N, 3) LPS; reason: (N,) int16, index into reasons, -1 where the way is free; desirability: (N,) 0..1,
+    0 where excluded; shortfall_mm: (N,) by how much the deciding limit is missed (NaN where that is no length).
     """
 
     points_mm: NDArray[np.float64]
@@ -72,7 +72,8 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Ranked trajectories (best first) with the rules, the request and the provenance. skin_map is None for a line drawn by hand."""
+    """Ranked trajectories (best first) with the rules, the request and the provenance. skin_map is None for a line
+    drawn by hand."""
 
     id: str
     protocol: ProcedureProtocol

@@ -31,7 +31,8 @@ def worst(verdicts: list[Verdict]) -> Verdict:
 
 @dataclass(frozen=True)
 class Interval:
-    """A length known to lie in [low_mm, high_mm]. NaN and infinite ends are refused: they are NOT_EVALUATED, not a length."""
+    """A length known to lie in [low_mm, high_mm]. NaN and infinite ends are refused: they are NOT_EVALUATED, not a
+    length."""
 
     low_mm: float
     high_mm: float
@@ -67,10 +68,12 @@ class FindingKind(StrEnum):
 class Finding:
     """One thing that was judged, and how.
 
-    distance: clearance needle surface to structure surface, as an interval (None: no distance applies or none is known).
-    nearest_mm: the structure's nearest point; needle_mm: the axis point it is nearest to (LPS mm); at_depth_mm: its depth.
-    crossed_mm: length of the swept shaft inside the structure's voxels. remedy: the one step that would close the gap; gap: the
-    gap in a few words, the same for all findings that the same step closes.
+    distance: clearance needle surface to structure surface, as an interval (None: no distance applies or none is
+    known).
+    nearest_mm: the structure's nearest point; needle_mm: the axis point it is nearest to (LPS mm); at_depth_mm: its
+    depth.
+    crossed_mm: length of the swept shaft inside the structure's voxels. remedy: the one step that would close the
+    gap; gap: the gap in a few words, the same for all findings that the same step closes.
     """
 
     kind: FindingKind
@@ -91,7 +94,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class OpenItem:
-    """One thing to do before a way may be trusted: what is open, the step that closes it, and the findings behind it."""
+    """One thing to do before a way may be trusted: what is open, the step that closes it, and the findings behind
+    it."""
 
     words: str
     remedy: str
@@ -101,7 +105,8 @@ class OpenItem:
 
 @dataclass(frozen=True)
 class PathSection:
-    """A stretch of the swept shaft inside one tissue: name ("unlabelled" where no label says), from, to (depth, mm), mean HU."""
+    """A stretch of the swept shaft inside one tissue: name ("unlabelled" where no label says), from, to (depth, mm),
+    mean HU."""
 
     structure: str
     from_mm: float
@@ -160,7 +165,8 @@ class SafetyReport:
 
     @property
     def open_items(self) -> tuple[OpenItem, ...]:
-        """What keeps the verdict from PASS, worst first; findings that one step closes are one item. Not-imaged ones apart."""
+        """What keeps the verdict from PASS, worst first; findings that one step closes are one item. Not-imaged ones
+        apart."""
         groups: dict[tuple[str, str], list[Finding]] = {}
         for finding in self.findings:
             if finding.verdict is not Verdict.PASS and finding.kind is not FindingKind.NOT_IMAGED:

@@ -36,8 +36,8 @@ class Structure:
     occupancy: uint8 [i, j, k] on its OWN cropped grid; 0 outside, 255 full. Hard labels hold 0 and 255 only.
     fractional: True only if every voxel that the structure touches has occupancy > 0.
     evaluated_in: the region in which it was looked for (all voxels of this grid), not the box of its mask.
-    working_resolution_mm: (3,) per grid axis, the coarsest of spacing, slice thickness and the segmenter's own grid; None =
-    unknown, the worst plausible is then taken. boundary_sigma_mm: error of the outline, None = unknown.
+    working_resolution_mm: (3,) per grid axis, the coarsest of spacing, slice thickness and the segmenter's own grid;
+    None = unknown, the worst plausible is then taken. boundary_sigma_mm: error of the outline, None = unknown.
     stated_by, stated_on: who says "absent", and when (ISO 8601): required for ABSENT.
     """
 

@@ -27,7 +27,8 @@ class Target:
 class Trajectory:
     """entry_mm on the skin, target_mm the point aimed at (LPS mm), and the device that follows the line.
 
-    tip_short_of_target_mm: how far before the target the tip stands before the device fires; a cutting needle with a throw
+    tip_short_of_target_mm: how far before the target the tip stands before the device fires; a cutting needle with a
+    throw
     stands half its throw short, so that the middle of the sample is the target. The swept end is where the tip gets to.
 
     Raises GeometryError when entry and target coincide or are not finite, or the tip would stand outside the skin.

@@ -1,9 +1,10 @@
 """The voxels that a clearance is measured to.
 
-What labels bound (s = spacing vector of the working resolution, |s| its length, D = distance to the nearest voxel centre):
+What labels bound (s = spacing vector of the working resolution, |s| its length, D = distance to the nearest voxel
+centre):
 
-- fractional labels, every touched voxel > 0: each touched voxel holds a point of the structure, so the true distance lies
-  in [D - |s|/2, D + |s|/2];
+- fractional labels, every touched voxel > 0: each touched voxel holds a point of the structure, so the true distance
+lies in [D - |s|/2, D + |s|/2];
 - hard labels by voxel centre: a labelled centre lies in the structure, so the true distance is at most D; where the
   structure is locally thicker than |s| it is at least D - |s|. Where it is thinner nothing is bounded: it may hold no
   voxel centre at all;
@@ -26,7 +27,8 @@ MOSTLY_INSIDE = 128  # occupancy from which a voxel counts as crossed
 
 
 def hard_mask(structure: Structure) -> NDArray[np.bool_]:
-    """[i, j, k] voxels that count as the structure: every touched one of fractional labels, every full one of hard ones."""
+    """[i, j, k] voxels that count as the structure: every touched one of fractional labels, every full one of hard
+    ones."""
     assert structure.occupancy is not None
     return np.asarray(structure.occupancy > 0)
 
@@ -42,7 +44,8 @@ def boundary_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def cut_by_edge(indices: NDArray[np.int64], grid: Grid, region: Grid) -> NDArray[np.bool_]:
-    """Which voxels (N, 3) of a grid lie in the outermost layer of the region that was looked at: cut, they may go on beyond."""
+    """Which voxels (N, 3) of a grid lie in the outermost layer of the region that was looked at: cut, they may go on
+    beyond."""
     position = region.indices(grid.points_mm(indices))
     reach = grid.spacing_mm / region.spacing_mm
     upper = np.asarray(region.shape) - 1.0

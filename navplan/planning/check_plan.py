@@ -20,7 +20,8 @@ from navplan.planning.uncertainty import RADIUS_95_2D, breach_probability, hit_p
 
 
 def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
-    """All findings on the whole swept shaft (skin to the end of the throw), the path through the tissues, the verdict."""
+    """All findings on the whole swept shaft (skin to the end of the throw), the path through the tissues, the
+    verdict."""
     start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
     measured = margins(situation.boundaries, [start], [end])
     path = path_sections(situation.tissues, situation.image, start, end)
@@ -32,11 +33,14 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += request(situation)
     findings += image(situation)
     findings.append(device(trajectory))
-    findings.append(Finding(
-        FindingKind.ERROR_MODEL, Verdict.PASS,
-        f"{situation.error_model.name}: sigma {situation.error_model.sigma_mm(trajectory.depth_mm):.1f} mm at the target",
-        source=situation.error_model.source,
-    ))  # fmt: skip
+    findings.append(
+        Finding(
+            FindingKind.ERROR_MODEL,
+            Verdict.PASS,
+            f"{situation.error_model.name}: sigma {situation.error_model.sigma_mm(trajectory.depth_mm):.1f} mm at the target",
+            source=situation.error_model.source,
+        )
+    )
     return SafetyReport(
         findings=tuple(sorted(findings, key=lambda finding: finding.verdict.rank)),
         path=path,
@@ -114,11 +118,21 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
         )
         remedy, gap = "Check the needle with a control scan before this depth", "within reach of a needle that strays"
     return Finding(
-        kind=FindingKind.CLEARANCE, verdict=verdict, words=words, structure=structure.name, distance=interval,
-        required_mm=risk.required_mm, breach_probability=breach, nearest_mm=_triple(nearest),
-        needle_mm=_triple(trajectory.point_at_mm(along)), at_depth_mm=along, crossed_mm=crossed, source=risk.source, remedy=remedy,
+        kind=FindingKind.CLEARANCE,
+        verdict=verdict,
+        words=words,
+        structure=structure.name,
+        distance=interval,
+        required_mm=risk.required_mm,
+        breach_probability=breach,
+        nearest_mm=_triple(nearest),
+        needle_mm=_triple(trajectory.point_at_mm(along)),
+        at_depth_mm=along,
+        crossed_mm=crossed,
+        source=risk.source,
+        remedy=remedy,
         gap=gap,
-    )  # fmt: skip
+    )
 
 
 def _triple(point: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -178,15 +192,22 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
             Finding(FindingKind.PUNCTURES, verdict, words, source=situation.protocol.pleura_punctures_source)
         )
     if metrics["fissure_crossings"][0]:
-        findings.append(Finding(
-            FindingKind.CROSSING, Verdict.FAIL, "the path goes from one lobe of the lung to another: a fissure is crossed", "fissure",
-            source="polradiol 41197", remedy="Choose a way through one lobe",
-        ))  # fmt: skip
+        findings.append(
+            Finding(
+                FindingKind.CROSSING,
+                Verdict.FAIL,
+                "the path goes from one lobe of the lung to another: a fissure is crossed",
+                "fissure",
+                source="polradiol 41197",
+                remedy="Choose a way through one lobe",
+            )
+        )
     return findings
 
 
 def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
-    """Probability that the lateral error leaves the tip within the largest ball about the target point inside the target."""
+    """Probability that the lateral error leaves the tip within the largest ball about the target point inside the
+    target."""
     boundary = situation.target_boundary
     if boundary is None:
         return None

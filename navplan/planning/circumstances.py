@@ -29,22 +29,41 @@ def presence(situation: Situation) -> list[Finding]:
         known = [s for s in fitting if s.presence is not Presence.UNKNOWN]
         missing = [s.name for s in fitting if s.presence is Presence.UNKNOWN]
         if limit.needs is Need.NOT_IMAGED:
-            findings.append(Finding(
-                FindingKind.NOT_IMAGED, Verdict.WARN, limit.note or "no image shows it", shown, source=limit.source,
-                remedy="Acknowledge it by name before approval",
-            ))  # fmt: skip
+            findings.append(
+                Finding(
+                    FindingKind.NOT_IMAGED,
+                    Verdict.WARN,
+                    limit.note or "no image shows it",
+                    shown,
+                    source=limit.source,
+                    remedy="Acknowledge it by name before approval",
+                )
+            )
         elif limit.needs is Need.REQUIRED and not known:
             name = missing[0] if missing else shown.replace("*", "").strip("_")
-            findings.append(Finding(
-                FindingKind.PRESENCE, Verdict.NOT_EVALUATED, "required by the protocol and unknown in this case", shown,
-                required_mm=limit.min_clearance_mm, source=limit.source,
-                remedy=f"Segment it, or state that it is absent: navplan segment CASE --absent {name} --by WHO",
-            ))  # fmt: skip
+            findings.append(
+                Finding(
+                    FindingKind.PRESENCE,
+                    Verdict.NOT_EVALUATED,
+                    "required by the protocol and unknown in this case",
+                    shown,
+                    required_mm=limit.min_clearance_mm,
+                    source=limit.source,
+                    remedy=f"Segment it, or state that it is absent: navplan segment CASE --absent {name} --by WHO",
+                )
+            )
         elif missing:
-            findings.append(Finding(
-                FindingKind.PRESENCE, Verdict.WARN, f"listed without a voxel: {', '.join(missing)}", shown, source=limit.source,
-                remedy="Segment them, or state that they are absent", gap="listed without a voxel",
-            ))  # fmt: skip
+            findings.append(
+                Finding(
+                    FindingKind.PRESENCE,
+                    Verdict.WARN,
+                    f"listed without a voxel: {', '.join(missing)}",
+                    shown,
+                    source=limit.source,
+                    remedy="Segment them, or state that they are absent",
+                    gap="listed without a voxel",
+                )
+            )
         for structure in known:
             if structure.presence is Presence.ABSENT and limit.needs is not Need.NOT_IMAGED:
                 words = f"stated to be absent by {structure.stated_by}, {structure.stated_on}"
@@ -149,10 +168,15 @@ def image(situation: Situation) -> list[Finding]:
         age = (date.fromisoformat(situation.today[:10]) - date.fromisoformat(taken[:10])).days
         words = f"the image is {age} days old, at most {limit.value:g} allowed"
         old = age > limit.value or age < 0
-        findings.append(Finding(
-            FindingKind.IMAGE, Verdict.NOT_EVALUATED if old else Verdict.PASS, words, source=limit.source,
-            remedy="Take a new planning scan" if old else "",
-        ))  # fmt: skip
+        findings.append(
+            Finding(
+                FindingKind.IMAGE,
+                Verdict.NOT_EVALUATED if old else Verdict.PASS,
+                words,
+                source=limit.source,
+                remedy="Take a new planning scan" if old else "",
+            )
+        )
     poor = [finding.words for finding in situation.image.acquisition.quality if finding.severity is Severity.WARN]
     if poor:
         findings.append(

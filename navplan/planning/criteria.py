@@ -24,7 +24,8 @@ from navplan.model.protocol import SoftCriterion
 from navplan.planning.tissue_map import TissueMap
 
 METRICS = (
-    "clearance_mm", "depth_mm", "tilt_deg", "aerated_lung_mm", "parenchyma_mm", "pleural_angle_deg", "capsule_angle_deg",
+    "clearance_mm", "depth_mm", "tilt_deg", "aerated_lung_mm", "parenchyma_mm", "pleural_angle_deg",
+    "capsule_angle_deg",
     "pleura_punctures", "fissure_crossings",
 )  # fmt: skip
 STEP_MM = 0.5
@@ -46,14 +47,15 @@ def sample_paths(
     """Labels every half millimetre from the skin to `beyond_mm` past the target (0 = outside beyond the end)."""
     span = target_mm - entries_mm
     depth = np.linalg.norm(span, axis=1)
-    steps = (np.arange(int(np.ceil((float(depth.max(initial=0.0)) + beyond_mm) / STEP_MM))) + 0.5) * STEP_MM
+    count = int(np.ceil((float(depth.max(initial=0.0)) + beyond_mm) / STEP_MM))
+    steps = (np.arange(count) + 0.5) * STEP_MM
     labels = np.zeros((len(entries_mm), len(steps)), dtype=np.uint16)
     direction = span / depth[:, None]
     for first in range(0, len(entries_mm), 2048):
         part = slice(first, first + 2048)
         labels[part] = tissues.at(entries_mm[part, None] + steps[None, :, None] * direction[part, None])
     labels[steps[None] > depth[:, None] + beyond_mm] = 0
-    return PathSamples(labels, steps, depth)
+    return PathSamples(labels, steps, np.asarray(depth))
 
 
 def host_of(tissues: TissueMap, target_name: str, point_mm: NDArray[np.float64], organs: list[str]) -> str:
@@ -154,7 +156,9 @@ def path_metrics(
         return np.asarray(entries_mm + samples.depths_mm[first][:, None] * direction)
 
     pleural = _surface_angle(lung_names[tissues.labels], tissues, entered(lung), direction, lung.any(axis=1))
-    capsule = _surface_angle(tissues.labels == host_number, tissues, entered(in_host), direction, in_host.any(axis=1))
+    capsule = _surface_angle(
+        np.asarray(tissues.labels == host_number), tissues, entered(in_host), direction, in_host.any(axis=1)
+    )
     return {
         "depth_mm": samples.depth_mm,
         "tilt_deg": np.degrees(np.abs(np.arcsin(np.clip(direction[:, 2], -1.0, 1.0)))),

@@ -91,8 +91,8 @@ def skin_points(
 ) -> SkinPoints:
     """Points of the body's surface within reach of a target, one for each cell of `spacing_mm`.
 
-    The surface of a body that the image cuts is no skin: the outermost voxels of the image, and all within EDGE_BAND_MM of
-    padding or of the circle that fits into the axial field of view, are marked with their reason.
+    The surface of a body that the image cuts is no skin: the outermost voxels of the image, and all within
+    EDGE_BAND_MM of padding or of the circle that fits into the axial field of view, are marked with their reason.
     """
     assert body.grid is not None and body.occupancy is not None
     grid = body.grid
@@ -147,7 +147,8 @@ def rule_out_by_access(
     down: NDArray[np.float64],
     needle_mm: float,
 ) -> SkinPoints:
-    """Mark what a needle could not be brought to: from the table's side, too flat, or with something in the way outside."""
+    """Mark what a needle could not be brought to: from the table's side, too flat, or with something in the way
+    outside."""
     reason = skin.reason.copy()
     names = [*skin.reasons, TABLE, GRAZING, BLOCKED_OUTSIDE]
     if not len(reason):

@@ -43,7 +43,8 @@ class SearchResult:
 
 
 def trajectory_to(entry_mm: NDArray[np.float64], target_mm: NDArray[np.float64], device: Device) -> Trajectory:
-    """The way from an entry to the target; a needle that fires stands short by half its throw, if the way is that long."""
+    """The way from an entry to the target; a needle that fires stands short by half its throw, if the way is that
+    long."""
     depth = float(np.linalg.norm(target_mm - entry_mm))
     short = min(device.throw_mm / 2, max(depth - 1.0, 0.0))
     entry, target = (float(x) for x in entry_mm), (float(x) for x in target_mm)
@@ -137,7 +138,8 @@ def _metrics(
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """For each open candidate: reason (index into names, -1 free), shortfall, smallest lower bound, whether a PASS is in doubt."""
+    """For each open candidate: reason (index into names, -1 free), shortfall, smallest lower bound, whether a PASS is
+    in doubt."""
 
     reason: NDArray[np.int64]
     names: tuple[str, ...]
@@ -149,7 +151,8 @@ class _Outcome:
 def _rule_out_by_limits(
     situation: Situation, measured: Margins, metrics: dict[str, NDArray[np.float64]], device: Device
 ) -> _Outcome:
-    """Hard limits along the whole swept shaft, punctures and fissures. A limit counts as kept only at the interval's lower end."""
+    """Hard limits along the whole swept shaft, punctures and fissures. A limit counts as kept only at the interval's
+    lower end."""
     count = len(metrics["depth_mm"])
     reason = np.full(count, -1)
     shortfall = np.full(count, np.nan)
@@ -182,7 +185,8 @@ def _rule_out_by_limits(
 
 
 def _doubtful(situation: Situation, measured: Margins, low: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many structures a straying needle would touch with more than the allowed probability, each taken as a wall."""
+    """How many structures a straying needle would touch with more than the allowed probability, each taken as a
+    wall."""
     if not low.shape[1]:
         return np.zeros(len(low), dtype=np.int64)
     sigma = situation.error_model.sigma_mm(measured.along_mm)

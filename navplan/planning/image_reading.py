@@ -1,6 +1,7 @@
 """What the image itself says along the needle, whatever the labels say.
 
-The swept shaft and its error cone are sampled; a CT number that does not fit its label, or tissue that no label explains,
+The swept shaft and its error cone are sampled; a CT number that does not fit its label, or tissue that no label
+explains,
 is a warning; padding and all outside the image is not evaluated. The thresholds are unsourced starting values.
 """
 
@@ -30,7 +31,8 @@ ANGLES = 12
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """Points (T, R, A, 3): T depths, R rings (axis, needle's surface, one sigma, 95 %), A angles; with labels and values."""
+    """Points (T, R, A, 3): T depths, R rings (axis, needle's surface, one sigma, 95 %), A angles; with labels and
+    values."""
 
     depths_mm: NDArray[np.float64]
     points_mm: NDArray[np.float64]
@@ -64,13 +66,14 @@ def _sample(trajectory: Trajectory, situation: Situation) -> _Samples:
     if image.acquisition.padding_hu is not None:
         raw = np.full(seen.shape, np.inf)
         raw[seen] = image.voxels[tuple(nearest[seen].T)]
-        seen = seen & (raw > image.acquisition.padding_hu + 0.5)
+        seen = np.asarray(seen & (raw > image.acquisition.padding_hu + 0.5))
     labels = situation.tissues.at(points)
     return _Samples(depths, points, labels, _alone(situation.tissues, points, labels), values, seen)
 
 
 def _alone(tissues: TissueMap, points_mm: NDArray[np.float64], labels: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    """Whether all neighbours at 1.5 voxels, 3 mm at least, carry the same label: no partial volume, no inexact outline."""
+    """Whether all neighbours at 1.5 voxels, 3 mm at least, carry the same label: no partial volume, no inexact
+    outline."""
     same = np.ones(labels.shape, dtype=bool)
     for axis in range(3):
         step = max(1.5, 3.0 / tissues.grid.spacing_mm[axis]) * tissues.grid.affine[:3, axis]
@@ -99,24 +102,37 @@ def read_image(trajectory: Trajectory, situation: Situation) -> tuple[Finding, .
     if not samples.seen.all():
         depths = samples.depths_mm[(~samples.seen).any(axis=(1, 2))]
         inside = "the shaft" if (~samples.seen[:, :2]).any() else "the error cone"
-        findings.append(Finding(
-            FindingKind.IMAGE_EDGE, Verdict.NOT_EVALUATED,
-            f"{inside} leaves what the image shows, at a depth of {_span(depths)}", at_depth_mm=float(depths.min()),
-            remedy="Choose another way in, or take an image with a larger field of view",
-        ))  # fmt: skip
+        findings.append(
+            Finding(
+                FindingKind.IMAGE_EDGE,
+                Verdict.NOT_EVALUATED,
+                f"{inside} leaves what the image shows, at a depth of {_span(depths)}",
+                at_depth_mm=float(depths.min()),
+                remedy="Choose another way in, or take an image with a larger field of view",
+            )
+        )
     if situation.image.quantity != "HU":
-        findings.append(Finding(
-            FindingKind.IMAGE_READING, Verdict.NOT_EVALUATED, f"values of {situation.image.modality} cannot be read as tissue",
-            remedy="Plan on CT, or look at every slice along the path",
-        ))  # fmt: skip
+        findings.append(
+            Finding(
+                FindingKind.IMAGE_READING,
+                Verdict.NOT_EVALUATED,
+                f"values of {situation.image.modality} cannot be read as tissue",
+                remedy="Plan on CT, or look at every slice along the path",
+            )
+        )
         return tuple(findings)
     odd = [*_misfits(samples, situation), *_unlabelled(samples), *_empty_lung(samples, situation)]
     if odd:
         words = "; ".join(text for _, text in sorted(odd)[:4])
-        findings.append(Finding(
-            FindingKind.IMAGE_READING, Verdict.WARN, f"the image does not fit the labels: {words}",
-            at_depth_mm=min(depth for depth, _ in odd), remedy="Look at the reformats along the needle at these depths",
-        ))  # fmt: skip
+        findings.append(
+            Finding(
+                FindingKind.IMAGE_READING,
+                Verdict.WARN,
+                f"the image does not fit the labels: {words}",
+                at_depth_mm=min(depth for depth, _ in odd),
+                remedy="Look at the reformats along the needle at these depths",
+            )
+        )
     else:
         findings.append(
             Finding(FindingKind.IMAGE_READING, Verdict.PASS, "CT numbers along shaft and error cone fit the labels")

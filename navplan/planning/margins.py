@@ -1,4 +1,5 @@
-"""Distance of whole shafts to every structure: the one margin function, for a needle that is planned, drawn or tracked."""
+"""Distance of whole shafts to every structure: the one margin function, for a needle that is planned, drawn or
+tracked."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from navplan.planning.boundary import Boundary, occupancy_at
 class Margins:
     """Distances of N axes to S structures, in mm.
 
-    centre_mm: (N, S) to the nearest boundary voxel centre, 0 where the axis starts inside; nearest: (N, S) index of that voxel;
-    along_mm: (N, S) depth below the start of the axis of the nearest axis point.
+    centre_mm: (N, S) to the nearest boundary voxel centre, 0 where the axis starts inside; nearest: (N, S) index of
+    that voxel; along_mm: (N, S) depth below the start of the axis of the nearest axis point.
     """
 
     boundaries: tuple[Boundary, ...]
@@ -28,7 +29,8 @@ class Margins:
     along_mm: NDArray[np.float64]
 
     def low_mm(self, radius_mm: float) -> NDArray[np.float64]:
-        """(N, S) lower ends of the clearance between the needle's surface and the structure's; -radius where they may cross."""
+        """(N, S) lower ends of the clearance between the needle's surface and the structure's; -radius where they may
+        cross."""
         below = np.asarray([boundary.below_mm for boundary in self.boundaries])
         return np.asarray(np.maximum(self.centre_mm - below, 0.0) - radius_mm)
 

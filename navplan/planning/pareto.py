@@ -34,10 +34,11 @@ def _skyline(ordered: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def pareto_front(costs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Indices, ascending, of the rows of costs (N, M) that no other row dominates (all lower is better; equals both stay).
+    """Indices, ascending, of the rows of costs (N, M) that no other row dominates (all lower is better; equals both
+    stay).
 
-    Sort-filter-skyline: sorted by the sum of costs, a row can be dominated only by rows before it, and it is enough to compare
-    with those already on the front.
+    Sort-filter-skyline: sorted by the sum of costs, a row can be dominated only by rows before it, and it is enough
+    to compare with those already on the front.
     """
     if not len(costs):
         return np.zeros(0, dtype=np.int64)

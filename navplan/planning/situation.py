@@ -37,7 +37,8 @@ class Risk:
 
 @dataclass(frozen=True, eq=False)
 class Situation:
-    """One request on one image. side: side of the procedure, "" where it has none; requested_side: what the user said."""
+    """One request on one image. side: side of the procedure, "" where it has none; requested_side: what the user
+    said."""
 
     image_id: str
     image: Volume

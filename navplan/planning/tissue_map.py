@@ -22,7 +22,8 @@ OUTSIDE, UNLABELLED = "outside", "unlabelled"
 
 @dataclass(frozen=True, eq=False)
 class TissueMap:
-    """labels[i, j, k] uint16 on the image's grid: 0 outside the body, 1 in the body without a label, n the structure names[n]."""
+    """labels[i, j, k] uint16 on the image's grid: 0 outside the body, 1 in the body without a label, n the structure
+    names[n]."""
 
     labels: NDArray[np.uint16]
     names: tuple[str, ...]

@@ -48,7 +48,8 @@ def breach_probability(
 ) -> float:
     """Upper bound of P(the straying needle touches the structure anywhere between start and end).
 
-    Seen along the needle, each boundary voxel (a disc of needle radius and half a working voxel) is divided by sigma at its
+    Seen along the needle, each boundary voxel (a disc of needle radius and half a working voxel) is divided by sigma
+    at its
     depth. In each of the directions of error the nearest disc gives the number of sigmas zeta; beyond it all counts as
     touched. P = mean over directions of exp(-zeta^2 / 2): for a wall this is Craig's form of Phi(-x), and exact
     (Craig, MILCOM 1991); for all else it is an upper bound.

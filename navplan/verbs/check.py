@@ -42,11 +42,11 @@ def check(
 ) -> SafetyReport:
     """Judge one trajectory anew, on the case as it is now.
 
-    plan: a Plan, the id of one in the case, or a .mrk.json file with a line that somebody drew (then `protocol` and `target`
-    are needed, and `device` may be chosen). trajectory: which one, counted from 0 (default: the best).
+    plan: a Plan, the id of one in the case, or a .mrk.json file with a line that somebody drew (then `protocol` and
+    `target` are needed, and `device` may be chosen). trajectory: which one, counted from 0 (default: the best).
 
-    Raises MismatchError when the plan was made on another image, patient or frame; InputError for a drawn line that does not
-    start on free skin or end in the target (it says whether reversing or flipping it would fit).
+    Raises MismatchError when the plan was made on another image, patient or frame; InputError for a drawn line that
+    does not start on free skin or end in the target (it says whether reversing or flipping it would fit).
     """
     if isinstance(plan, str | Path) and Path(plan).suffix == ".json" and Path(plan).exists():
         if Path(plan).name.endswith(".mrk.json"):

@@ -87,6 +87,8 @@ def _imported_phantom() -> Case:
         case = import_images(Path(temporary) / "image", Case(f"{PHANTOM}-demo", salt=made.salt), image_id="ct")
     frame_uid = case.volumes["ct"].grid.frame_uid
     for structure in made.structures.values():
-        grid, region = (grid and replace(grid, frame_uid=frame_uid) for grid in (structure.grid, structure.evaluated_in))
+        grid, region = (
+            grid and replace(grid, frame_uid=frame_uid) for grid in (structure.grid, structure.evaluated_in)
+        )
         case = case.with_structures(replace(structure, grid=grid, evaluated_in=region))
     return case

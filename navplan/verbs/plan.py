@@ -33,8 +33,8 @@ def plan(
 ) -> Plan:
     """Search every way in from the skin to a target; the Pareto front, ranked, `plan.best` first.
 
-    protocol: id of an installed protocol, path of a TOML file, or the protocol itself; target: name of a structure or LPS mm;
-    side: L or R, as requested; guidance: id of one of the protocol's error models (default: its first).
+    protocol: id of an installed protocol, path of a TOML file, or the protocol itself; target: name of a structure or
+    LPS mm; side: L or R, as requested; guidance: id of one of the protocol's error models (default: its first).
     A plan without trajectories is no error: plan.skin_map.counts() says what is in the way.
 
     Raises ChoiceError (no such image, target, device), InputError (no body outline, unknown protocol or position).

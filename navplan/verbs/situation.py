@@ -98,7 +98,8 @@ def situation_of(
     patient_position: str = "",
     breath_state: str = "",
 ) -> Situation:
-    """Gather what a way is judged against. Raises InputError for a target outside the image, an unknown side or position."""
+    """Gather what a way is judged against. Raises InputError for a target outside the image, an unknown side or
+    position."""
     image_id, volume = case.image(image)
     if not volume.grid.contains(np.asarray(target.point_mm)):
         raise GeometryError(

@@ -1,4 +1,5 @@
-"""Small scenes with known truth for tests of planning: an abdomen-like body with a liver, a lesion, a vessel and a rib."""
+"""Small scenes with known truth for tests of planning: an abdomen-like body with a liver, a lesion, a vessel and a
+rib."""
 
 from __future__ import annotations
 
@@ -57,15 +58,28 @@ def structure_of(
         occupancy = part.occupancy
     x, y, z = grid.spacing_mm
     return Structure(
-        name, Presence.PRESENT, occupancy, grid.crop(part.offset, occupancy.shape), not hard, evaluated_in or grid, image_id,
-        "analytic", (float(x), float(y), float(z)), 0.0, "analytic",
-    )  # fmt: skip
+        name,
+        Presence.PRESENT,
+        occupancy,
+        grid.crop(part.offset, occupancy.shape),
+        not hard,
+        evaluated_in or grid,
+        image_id,
+        "analytic",
+        (float(x), float(y), float(z)),
+        0.0,
+        "analytic",
+    )
 
 
 def case_of(
-    grid: Grid | None = None, hard: bool = False, solids: Mapping[str, tuple[Solid, float]] = SOLIDS,
-    motion: NDArray[np.float64] | None = None, without: tuple[str, ...] = (), **acquisition: object,
-) -> Case:  # fmt: skip
+    grid: Grid | None = None,
+    hard: bool = False,
+    solids: Mapping[str, tuple[Solid, float]] = SOLIDS,
+    motion: NDArray[np.float64] | None = None,
+    without: tuple[str, ...] = (),
+    **acquisition: object,
+) -> Case:
     """The scene as a case with image "ct"; `without` leaves labels (not the image's voxels) out."""
     grid = grid or grid_of(motion=motion)
     voxels = np.full(grid.shape, -1000.0)
@@ -85,19 +99,27 @@ def case_of(
 def protocol_of(**changes: object) -> ProcedureProtocol:
     """A liver biopsy's rules without anything that is not imaged, so that PASS is possible."""
     rules: dict[str, object] = {
-        "id": "test-biopsy", "version": "1", "title": "test", "procedure": "test", "region": "abdomen",
-        "patient_positions": ("HFS", "HFP"), "breath_state": "as imaged", "devices": (),
+        "id": "test-biopsy",
+        "version": "1",
+        "title": "test",
+        "procedure": "test",
+        "region": "abdomen",
+        "patient_positions": ("HFS", "HFP"),
+        "breath_state": "as imaged",
+        "devices": (),
         "hard": (
-            HardLimit("colon", 5.0, "test", Need.REQUIRED), HardLimit("aorta", 5.0, "test", Need.REQUIRED),
+            HardLimit("colon", 5.0, "test", Need.REQUIRED),
+            HardLimit("aorta", 5.0, "test", Need.REQUIRED),
             HardLimit("rib_*", 1.0, "test", Need.REQUIRED),
         ),
         "pass_through": (PassThrough("body", "test"), PassThrough("liver", "test")),
         "soft": (
-            SoftCriterion("depth_mm", 30, 150, 1, "mm", "test"), SoftCriterion("clearance_mm", 20, 0, 2, "mm", "test"),
+            SoftCriterion("depth_mm", 30, 150, 1, "mm", "test"),
+            SoftCriterion("clearance_mm", 20, 0, 2, "mm", "test"),
             SoftCriterion("tilt_deg", 0, 30, 1, "deg", "test"),
         ),
         "error_models": (ErrorModel("robot", "robot", 0.5, 0.5, "test"),),
         "max_breach_probability": Quantity(0.05, "probability", "test"),
         "max_image_age_days": Quantity(30, "days", "test"),
-    }  # fmt: skip
+    }
     return ProcedureProtocol(**{**rules, **changes})  # type: ignore[arg-type]

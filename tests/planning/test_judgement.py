@@ -1,4 +1,5 @@
-"""What a way is told: PASS only where all was computed, FAIL where it touches, NOT_EVALUATED where something is missing."""
+"""What a way is told: PASS only where all was computed, FAIL where it touches, NOT_EVALUATED where something is
+missing."""
 
 from __future__ import annotations
 
