@@ -23,6 +23,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     """All findings on the whole swept shaft (skin to the end of the throw), the path through the tissues, the
     verdict."""
     start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
+    sigma_mm = float(situation.error_model.sigma_mm(trajectory.depth_mm))
     measured = margins(situation.boundaries, [start], [end])
     path = path_sections(situation.tissues, situation.image, start, end)
     findings = [_clearance(trajectory, situation, risk, measured, n) for n, risk in enumerate(situation.risks)]
@@ -37,7 +38,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
         Finding(
             FindingKind.ERROR_MODEL,
             Verdict.PASS,
-            f"{situation.error_model.name}: sigma {situation.error_model.sigma_mm(trajectory.depth_mm):.1f} mm at the target",
+            f"{situation.error_model.name}: sigma {sigma_mm:.1f} mm at the target",
             source=situation.error_model.source,
         )
     )

@@ -193,7 +193,8 @@ def image(situation: Situation) -> list[Finding]:
 def device(trajectory: Trajectory) -> Finding:
     spare = trajectory.device.length_mm - trajectory.tip_depth_mm
     in_plane, tilt = axial_angles_deg(trajectory.entry_mm, trajectory.target_mm)
-    words = f"{trajectory.device.name}: {spare:.0f} mm stay outside; {in_plane:.0f} deg in plane, {tilt:+.0f} deg cranio-caudal"
+    angles = f"{in_plane:.0f} deg in plane, {tilt:+.0f} deg cranio-caudal"
+    words = f"{trajectory.device.name}: {spare:.0f} mm stay outside; {angles}"
     if spare < 0:
         return Finding(
             FindingKind.DEVICE,

@@ -55,7 +55,7 @@ def sample_paths(
         part = slice(first, first + 2048)
         labels[part] = tissues.at(entries_mm[part, None] + steps[None, :, None] * direction[part, None])
     labels[steps[None] > depth[:, None] + beyond_mm] = 0
-    return PathSamples(labels, steps, np.asarray(depth))
+    return PathSamples(labels, np.asarray(steps, dtype=np.float64), np.asarray(depth, dtype=np.float64))
 
 
 def host_of(tissues: TissueMap, target_name: str, point_mm: NDArray[np.float64], organs: list[str]) -> str:
@@ -155,9 +155,11 @@ def path_metrics(
         first = np.argmax(inside, axis=1)
         return np.asarray(entries_mm + samples.depths_mm[first][:, None] * direction)
 
-    pleural = _surface_angle(lung_names[tissues.labels], tissues, entered(lung), direction, lung.any(axis=1))
+    pleural = _surface_angle(
+        lung_names[tissues.labels], tissues, entered(lung), direction, np.asarray(lung.any(axis=1))
+    )
     capsule = _surface_angle(
-        np.asarray(tissues.labels == host_number), tissues, entered(in_host), direction, in_host.any(axis=1)
+        np.asarray(tissues.labels == host_number), tissues, entered(in_host), direction, np.asarray(in_host.any(axis=1))
     )
     return {
         "depth_mm": samples.depth_mm,

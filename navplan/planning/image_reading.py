@@ -57,7 +57,7 @@ def _sample(trajectory: Trajectory, situation: Situation) -> _Samples:
     image, grid = situation.image, situation.image.grid
     index = grid.indices(points)
     nearest = np.rint(index).astype(int)
-    seen = ((nearest >= 0) & (nearest < grid.shape)).all(axis=-1)
+    seen = np.asarray(((nearest >= 0) & (nearest < grid.shape)).all(axis=-1))
     low = np.clip(np.floor(index.min(axis=(0, 1, 2))).astype(int) - 3, 0, np.asarray(grid.shape) - 1)
     high = np.clip(np.ceil(index.max(axis=(0, 1, 2))).astype(int) + 4, low + 1, grid.shape)
     part = image.voxels[low[0] : high[0], low[1] : high[1], low[2] : high[2]].astype(np.float32)

@@ -81,8 +81,8 @@ def _imported_phantom() -> Case:
     _, volume = made.image()
     with tempfile.TemporaryDirectory() as temporary:
         write_ct_slices(
-            volume.voxels, volume.grid.affine, Path(temporary) / "image", acquisition=volume.acquisition, patient_id=PATIENT_ID,
-            patient_name=f"PHANTOM^{PHANTOM.upper()}", seed_uid=PHANTOM,
+            volume.voxels, volume.grid.affine, Path(temporary) / "image", acquisition=volume.acquisition,
+            patient_id=PATIENT_ID, patient_name=f"PHANTOM^{PHANTOM.upper()}", seed_uid=PHANTOM,
         )  # fmt: skip
         case = import_images(Path(temporary) / "image", Case(f"{PHANTOM}-demo", salt=made.salt), image_id="ct")
     frame_uid = case.volumes["ct"].grid.frame_uid

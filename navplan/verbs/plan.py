@@ -55,9 +55,8 @@ def plan(
         breath_state=breath_state,
     )
     found = search(situation, device_of(rules, device), top, progress)
-    notes = (
-        f"{len(found.skin_map.points_mm)} entries tried, {found.skin_map.counts()['free']} free, {found.front_size} on the front",
-    )
+    free = found.skin_map.counts()["free"]
+    notes = (f"{len(found.skin_map.points_mm)} entries tried, {free} free, {found.front_size} on the front",)
     return Plan(
         id=_free_id(case, f"{rules.id}-{aim.structure or 'point'}"),
         protocol=rules,
