@@ -126,7 +126,7 @@ def _smooth_distance(
     image = sitk.GetImageFromArray(np.ascontiguousarray(distance.T))
     image.SetSpacing(padded_grid.spacing_mm.tolist())
     image = isotropic(image, spacing_mm, outside=float(distance.max()))
-    image = sitk.SmoothingRecursiveGaussian(image, max(0.45 * coarse, 0.6 * spacing_mm))
+    image = sitk.SmoothingRecursiveGaussian(image, max(0.55 * coarse, 0.6 * spacing_mm))
     affine = padded_grid.affine.copy()
     affine[:3, :3] = padded_grid.axes * spacing_mm
     smooth = sitk.GetArrayFromImage(image).T

@@ -135,7 +135,7 @@ def _framed(
     aspect: float,
 ) -> Camera:
     """At the distance that shows the shaft, what lies near it, and some of the needle outside."""
-    up = -down if abs(float(back @ down)) < 0.9 else np.array((0.0, 0.0, 1.0))
+    up = -down if abs(float(back @ down)) < 0.72 else np.array((0.0, 0.0, 1.0))
     outside = min(45.0, max(25.0, trajectory.device.length_mm - trajectory.depth_mm))
     shown = np.array([trajectory.point_at_mm(-outside), trajectory.swept_end_mm, *map(np.asarray, nearest_mm)])
     right = unit(np.cross(up, back))

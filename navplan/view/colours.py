@@ -6,7 +6,6 @@ Anatomy: the General Anatomy terminology of 3D Slicer. A verdict is never a colo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -75,6 +74,7 @@ _BY_TISSUE: dict[Tissue, Colour] = {
     Tissue.IMPLANT: (188, 196, 210),
     Tissue.OUTSIDE: (70, 78, 88),
 }
+_NO_BLOCKERS = (Tissue.OTHER, Tissue.SKIN, Tissue.OUTSIDE)
 _FREE_RAMP = np.array([(38, 92, 92), (43, 184, 138), (176, 255, 214)], dtype=np.float64)
 
 
@@ -109,20 +109,10 @@ def spoken_words(words: str) -> str:
     return re.sub(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+", lambda found: spoken(found.group()), words)
 
 
-def reason_colour(words: str, names: Iterable[str] = ()) -> Colour:
-    """The colour of what a reason names ("rib_left_6: 1.2 mm short"): its longest known name, else by its words."""
-    spoken_of = "_".join(re.findall(r"[a-z0-9]+", words.lower()))
-    found = [name for name in names if name.lower() in spoken_of or spoken(name).replace(" ", "_").lower() in spoken_of]
-    if found:
-        return anatomy_colour(max(found, key=len))
-    parts = spoken_of.split("_")
-    for first in range(len(parts)):
-        for last in range(len(parts), first, -1):
-            name = "_".join(parts[first:last])
-            name = "rib_" if name == "rib" else name
-            if anatomy_of(name).tissue is not Tissue.OTHER:
-                return anatomy_colour(name)
-    return UNLABELLED
+def reason_colour(words: str) -> Colour:
+    """The colour of the structure that a reason starts with ("rib_left_6: in the way"); grey where it names none."""
+    name = "_".join(re.findall(r"[a-z0-9]+", words.split(":")[0].lower()))
+    return UNLABELLED if anatomy_of(name).tissue in _NO_BLOCKERS else anatomy_colour(name)
 
 
 def free_colour(desirability: NDArray[np.floating]) -> NDArray[np.float64]:

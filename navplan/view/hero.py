@@ -146,6 +146,6 @@ def _headline(
         right -= wide + 0.35 * tall
     fitted, words = fitting_font(pretty(ranked.report.headline), big, right - after, bold=True)
     draw.text((after, 0.14 * tall + 0.6 * big), words, font=font(fitted, bold=True), fill=(*TEXT, 255), anchor="lm")
-    parts = [plan.protocol.title, way.device.name, in_plane, cranio_caudal, f"error: {plan.error_model.name}"]
+    parts = [plan.protocol.title, way.device.name, in_plane, cranio_caudal]
     fitted, second = fitting_font("  ·  ".join([*parts, FOR_RESEARCH.lower()]), small, right - left)
     draw.text((left, 0.58 * tall), second, font=font(fitted), fill=(205, 212, 220, 255))

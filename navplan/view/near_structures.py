@@ -15,6 +15,8 @@ from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 
 _MOST_ORGANS = 15
+_MOST_DECIDING = 8
+_DECIDING_REACH_MM = 25.0
 _ORGAN_REACH_MM = 110.0
 _BONE_REACH_MM = 140.0
 _NEVER_SOLID = (Tissue.SKIN, Tissue.OUTSIDE, Tissue.FAT, Tissue.MUSCLE, Tissue.LUNG)
@@ -84,8 +86,16 @@ def _deciding(report: SafetyReport | None, present: Mapping[str, Structure], tar
         return ()
     names = [finding.structure for finding in nearest_findings(report)]
     if report.verdict is not Verdict.PASS:
-        names += [finding.structure for finding in report.of(report.verdict)]
-    return tuple(dict.fromkeys(name for name in names if name in present and name != target))
+        names += [finding.structure for finding in report.of(report.verdict) if _near(finding)]
+    return tuple(dict.fromkeys(name for name in names if name in present and name != target))[:_MOST_DECIDING]
+
+
+def _near(finding: Finding) -> bool:
+    """Whether a finding is about something at the needle, so that seeing it explains the verdict."""
+    distance = finding.distance
+    return (
+        finding.verdict is Verdict.FAIL or finding.crossed_mm > 0 or (distance is not None and distance.low_mm < 25.0)
+    )
 
 
 def _ghost(

@@ -144,11 +144,11 @@ def _render_trajectory(
             faded.append(name)
     if target_mesh is not None:
         solid.append(target_mesh)
-    skin, strength = paint_skin(painted(_skin(structures, volume), anatomy_colour("skin")), plan.skin_map, structures)
+    skin, strength = paint_skin(painted(_skin(structures, volume), anatomy_colour("skin")), plan.skin_map)
     bare = ghost(skin, camera.position_mm, 0.03, 0.30)
     tint = 0.13 * strength * cutaway(skin.points_mm, camera.position_mm, seen, 26.0, 0.0)
     clear.append(replace(bare, alpha=np.clip(bare.alpha + tint, 0, 1)))
-    dots = entry_dots(skin, plan.skin_map, structures)
+    dots = entry_dots(skin, plan.skin_map)
     clear.append(replace(dots, alpha=dots.alpha * cutaway(dots.points_mm, camera.position_mm, seen, 22.0, 0.0)))
     if shown.ghost:
         organ = painted(_surface(structures[shown.ghost], _COARSE_MM), anatomy_colour(shown.ghost))

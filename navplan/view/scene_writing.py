@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from navplan.geometry.conventions import orientation_letters
 from navplan.geometry.lines import axial_angles_deg
 from navplan.model.plan import Plan, RankedTrajectory
-from navplan.model.safety import Verdict
+from navplan.model.safety import Finding, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
 from navplan.view.colours import (
@@ -19,6 +19,7 @@ from navplan.view.colours import (
     QUIET_TEXT,
     TARGET,
     TEXT,
+    UNLABELLED,
     VERDICT_COLOURS,
     VERDICT_WORDS,
     free_colour,
@@ -166,8 +167,8 @@ def _foot(
     draw.rectangle((0, line - 0.45 * text_px, width, height), fill=(*PANEL, 225))
     right = font(text_px, bold=True).getlength(FOR_RESEARCH) + 1.2 * text_px
     draw.text((width - right, line), FOR_RESEARCH, font=font(text_px, bold=True), fill=(*TEXT, 255))
-    words = shortened("  ·  ".join(facts), text_px, width - right - 3 * text_px)
-    draw.text((text_px, line), words, font=font(text_px), fill=(*TEXT, 255))
+    fitted, words = fitting_font("  ·  ".join(facts), text_px, width - right - 3 * text_px, least=0.75)
+    draw.text((text_px, line), words, font=font(fitted), fill=(*TEXT, 255))
     bar = draw_scale_bar(
         draw,
         text_px,
@@ -200,8 +201,12 @@ def _legend(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, height: int,
         counts = plan.skin_map.counts()
         ramp = tuple(tuple(round(float(v)) for v in row) for row in free_colour(np.array([0.0, 0.5, 1.0])))
         rows.append((ramp, f"free entries, last to best: {counts.pop('free', 0)}"))  # type: ignore[arg-type]
-        for words, count in list(counts.items())[:3]:
-            rows.append(((reason_colour(words, view.structures),), f"{spoken_words(words)}: {count}"))
+        blockers = {words: count for words, count in counts.items() if reason_colour(words) != UNLABELLED}
+        for words, count in list(blockers.items())[:3]:
+            rows.append(((reason_colour(words),), f"{spoken_words(words)}: {count}"))
+        rest = sum(counts.values()) - sum(list(blockers.values())[:3])
+        if rest:
+            rows.append(((UNLABELLED,), f"other reasons (edge, table, angle ...): {rest}"))
     step = 1.45 * small
     bottom = height - 6.6 * text_px
     top = bottom - len(rows) * step - 0.9 * small
@@ -236,7 +241,7 @@ def _labels(
     name = spoken(plan.target.structure) if plan.target.structure else "target"
     labels = [Label(place(way.target_mm), f"Target: {name}", f"{way.depth_mm:.0f} mm below the skin", TARGET)]
     for finding in view.nearest:
-        needed = f"needs {finding.required_mm:g} mm" if finding.required_mm is not None else ""
+        needed = f"needs {finding.required_mm:g} mm" if finding.required_mm else "must not be touched"
         words = " at ".join(
             [needed, f"{finding.at_depth_mm:.0f} mm depth"] if finding.at_depth_mm is not None else [needed]
         )
@@ -250,12 +255,12 @@ def _labels(
     if open_items:
         first = min(open_items, key=lambda finding: finding.verdict.rank)
         spot = place(first.nearest_mm) if first.nearest_mm is not None else place(way.point_at_mm(0.0))
-        words = shortened(spoken_words(first.words), text_px, 26 * text_px, bold=True)
+        words = shortened(_finding_words(first), text_px, 34 * text_px, bold=True)
         labels.append(
             Label(
                 spot,
                 words,
-                shortened(spoken_words(first.remedy), text_px, 28 * text_px),
+                shortened(spoken_words(first.remedy), text_px, 38 * text_px),
                 VERDICT_COLOURS[first.verdict],
                 first.verdict,
                 pointed=first.nearest_mm is not None,
@@ -267,6 +272,12 @@ def _labels(
     draw_leaders(layer, labels, boxes, text_px)
     for label, box in zip(labels, boxes, strict=True):
         draw_label(draw, box, label, text_px)
+
+
+def _finding_words(finding: Finding) -> str:
+    """A finding's words, with the structure that it is about."""
+    words, name = spoken_words(finding.words), spoken(finding.structure.rstrip("*_"))
+    return f"{name}: {words}" if name and name.lower() not in words.lower() else words
 
 
 def _busy(picture: NDArray[np.uint8]) -> NDArray[np.float64]:

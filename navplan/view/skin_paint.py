@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,16 +11,11 @@ from navplan.model.plan import SkinMap
 from navplan.view.colours import anatomy_colour, free_colour, reason_colour
 from navplan.view.meshes import PaintedMesh, joined
 
-_DOT_STEP_MM = 5.0
+_DOT_STEP_MM = 6.0
 
 
-def paint_skin(
-    skin: PaintedMesh, skin_map: SkinMap | None, names: Iterable[str] = ()
-) -> tuple[PaintedMesh, NDArray[np.float64]]:
-    """The skin tinted with its map, and how strongly each vertex is painted: (N,) 0 bare, 0.45 excluded, 1 the best.
-
-    names: of the structures that the map's reasons may speak of.
-    """
+def paint_skin(skin: PaintedMesh, skin_map: SkinMap | None) -> tuple[PaintedMesh, NDArray[np.float64]]:
+    """The skin tinted with its map, and how strongly each vertex is painted: (N,) 0 bare, 0.45 excluded, 1 the best."""
     rgb = np.tile(np.asarray(anatomy_colour("skin"), dtype=np.float64), (len(skin.points_mm), 1))
     strength = np.zeros(len(skin.points_mm))
     if skin_map is None or len(skin_map.points_mm) == 0 or len(skin.points_mm) == 0:
@@ -33,8 +27,7 @@ def paint_skin(
     distance, nearest = tree.query(skin.points_mm, distance_upper_bound=1.6 * reach)
     painted = np.isfinite(distance)
     nearest = nearest[painted]
-    names = tuple(names)
-    by_reason = np.array([reason_colour(words, names) for words in skin_map.reasons] or [(0, 0, 0)], dtype=np.float64)
+    by_reason = np.array([reason_colour(words) for words in skin_map.reasons] or [(0, 0, 0)], dtype=np.float64)
     free = skin_map.reason[nearest] < 0
     rank = _ranked(skin_map)[nearest]
     rgb[painted] = np.where(free[:, None], free_colour(rank), by_reason[np.maximum(skin_map.reason[nearest], 0)])
@@ -43,8 +36,8 @@ def paint_skin(
     return replace(skin, rgb=rgb), strength
 
 
-def entry_dots(skin: PaintedMesh, skin_map: SkinMap | None, names: Iterable[str] = ()) -> PaintedMesh:
-    """A disc for the best candidate of every 5 mm of skin: green by rank where free, else in its blocker's colour."""
+def entry_dots(skin: PaintedMesh, skin_map: SkinMap | None) -> PaintedMesh:
+    """A disc for the best candidate of every 6 mm of skin: green by rank where free, else in its blocker's colour."""
     if skin_map is None or len(skin_map.points_mm) == 0 or len(skin.triangles) == 0:
         return joined([])
     from scipy.spatial import cKDTree
@@ -59,11 +52,10 @@ def entry_dots(skin: PaintedMesh, skin_map: SkinMap | None, names: Iterable[str]
     normals = skin.normals[nearest]
     free = skin_map.reason[chosen] < 0
     rank = _ranked(skin_map)[chosen]
-    names = tuple(names)
-    by_reason = np.array([reason_colour(words, names) for words in skin_map.reasons] or [(0, 0, 0)], dtype=np.float64)
+    by_reason = np.array([reason_colour(words) for words in skin_map.reasons] or [(0, 0, 0)], dtype=np.float64)
     rgb = np.where(free[:, None], free_colour(rank), by_reason[np.maximum(skin_map.reason[chosen], 0)])
-    radius = np.where(free, 1.2 + 0.9 * rank, 0.65)
-    return _discs(skin.points_mm[nearest] + 0.8 * normals, normals, radius, rgb, np.where(free, 0.9, 0.4))
+    radius = np.where(free, 0.9 + 0.8 * rank, 0.65)
+    return _discs(skin.points_mm[nearest] + 0.8 * normals, normals, radius, rgb, np.where(free, 0.35 + 0.6 * rank, 0.4))
 
 
 def _discs(

@@ -226,7 +226,7 @@ def outlines(structure: Structure, points_mm: NDArray[np.float64]) -> list[NDArr
     indices = np.moveaxis(structure.grid.indices(points_mm), -1, 0)
     inside = map_coordinates(structure.occupancy, indices, order=1, mode="constant", output=np.float32)
     pixel_mm = float(np.linalg.norm(points_mm[0, 1] - points_mm[0, 0]))
-    inside = gaussian_filter(inside, 0.4 * float(structure.grid.spacing_mm.min()) / pixel_mm)  # off the voxels' stairs
+    inside = gaussian_filter(inside, 0.3 * float(structure.grid.spacing_mm.max()) / pixel_mm)  # off the voxels' stairs
     if inside.max() < 127:
         return []
     return [np.asarray(line) for line in contour_generator(z=inside).lines(127.5)]
@@ -255,10 +255,10 @@ def _draw_needle(
         (~in_plane & ~sweep & dash_on, NEEDLE, 0.75),
         (sweep & (in_plane | dash_on), (255, 190, 236), 0.6),
     ):
-        for first, last in _runs(chosen):
+        for first, last in runs(chosen):
             ends = [tuple((seen[place, :2] + 0.5) * _FINER) for place in (first, last)]
             draw.line(ends, fill=(0, 0, 0, 200), width=round((share * width + 2.4) * _FINER))
-        for first, last in _runs(chosen):
+        for first, last in runs(chosen):
             ends = [tuple((seen[place, :2] + 0.5) * _FINER) for place in (first, last)]
             draw.line(ends, fill=(*colour, 255), width=max(1, round(share * width * _FINER)))
 
@@ -270,7 +270,7 @@ def _dot(draw: ImageDraw.ImageDraw, centre: NDArray[np.float64], radius_px: floa
         draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=(*colour, 255))
 
 
-def _runs(chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(chosen: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """First and last index of each stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(np.int8)))
     return [(int(first), int(last) - 1) for first, last in edges.reshape(-1, 2)]

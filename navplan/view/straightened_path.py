@@ -30,7 +30,7 @@ from navplan.view.colours import (
 )
 from navplan.view.labels import font, shortened, written
 from navplan.view.near_structures import nearest_findings
-from navplan.view.slices import Window, needle_planes, sample, windowed
+from navplan.view.slices import Window, needle_planes, runs, sample, windowed
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
@@ -204,8 +204,11 @@ def _draw_clearance(layer: object, frame: _Frame, curves: ClearanceCurves, neare
             [*zip(x, high, strict=True), *zip(x[::-1], low[::-1], strict=True)], fill=(*colour, 70)
         )
         layer.alpha_composite(band)
-        draw.line([*zip(x, low, strict=True)], fill=(*colour, 255), width=5, joint="curve")
-        draw.line([*zip(x, high, strict=True)], fill=(*colour, 140), width=2)
+        for values, y, alpha, width in ((curves.low_mm, low, 255, 5), (curves.high_mm, high, 140, 2)):
+            inside = values[:, column] < _TOP_CLEARANCE_MM
+            for first, last in runs(inside):
+                line = [*zip(x, y, strict=True)][max(0, first - 1) : last + 2]
+                draw.line(line, fill=(*colour, alpha), width=width, joint="curve")
         if finding.required_mm is not None:
             _dashed(
                 draw,
@@ -226,7 +229,9 @@ def _tag(
     for number, (x, y, words, colour) in enumerate(sorted(tags)):
         draw.ellipse((x - 9, y - 9, x + 9, y + 9), fill=(*colour, 255), outline=(0, 0, 0, 255), width=2)
         length = font(text_px, bold=True).getlength(words)
-        to_left = number == 0 and len(tags) > 1 and x - length - text_px > frame.left
+        to_left = x + length + text_px > frame.right or (
+            number == 0 and len(tags) > 1 and x - length - text_px > frame.left
+        )
         place = (x - 0.9 * text_px, y) if to_left else (x + 0.9 * text_px, y)
         written(draw, place, words, text_px, TEXT, bold=True, anchor="rm" if to_left else "lm")
 
