@@ -28,6 +28,8 @@ POINTS_ON_THE_WAY = {
     "through_rib": rib_vertices(10, "right")[-6],
 }
 COLON_TARGET, COLON_DIRECTION = (-60.0, -18.0, -72.0), (-0.93, -0.1, -0.36)
+WAY_TOLERANCE_MM = 0.05
+VOLUME_CELLS = 40_000
 # Eight skin markers: angle around the trunk from the left side (degrees, towards the front) and height (mm).
 MARKERS = ((90, 60), (40, 75), (140, 50), (0, 20), (90, -70), (50, -45), (130, -80), (180, -10))
 
@@ -67,11 +69,11 @@ def way_truth(anatomy: AbdomenAnatomy, start: FloatArray, stop: FloatArray) -> d
     for part in anatomy.parts:
         if not part.labelled:
             continue
-        chord = part.solid.chord_mm(start, stop)
+        lower, upper = segment_distance_bounds_mm(part.solid, start, stop, WAY_TOLERANCE_MM)
+        distances[part.name] = {"lower_mm": lower, "upper_mm": upper}
+        chord = part.solid.chord_mm(start, stop) if upper == 0.0 else 0.0
         if chord > 0.0:
             chords[part.name] = chord
-        lower, upper = (0.0, 0.0) if chord > 0.0 else segment_distance_bounds_mm(part.solid, start, stop)
-        distances[part.name] = {"lower_mm": lower, "upper_mm": upper}
     length = float(np.linalg.norm(stop - start))
     return {"length_mm": length, "distances": distances, "chords_mm": chords}
 
@@ -85,7 +87,7 @@ def _invariant_truth(shape: AbdomenShape) -> tuple[dict[str, Any], dict[str, Any
     for part in anatomy.parts:
         if part.labelled:
             closed_form = part.solid.volume_mm3()
-            sampled = (closed_form, 0.0) if closed_form is not None else sampled_volume_mm3(part.solid, 60_000)
+            sampled = (closed_form, 0.0) if closed_form is not None else sampled_volume_mm3(part.solid, VOLUME_CELLS)
             volumes[part.name] = {"volume_mm3": sampled[0], "volume_standard_error_mm3": sampled[1]}
     return ways, volumes
 

@@ -160,7 +160,7 @@ class Intersection(Solid):
 
     def line_intervals_mm(self, origin: ArrayLike, direction: ArrayLike) -> FloatArray:
         common = self.parts[0].line_intervals_mm(origin, direction)
-        for part in self.parts[1:]:
+        for part in self.parts[1:] if len(common) else ():
             common = common_intervals(common, part.line_intervals_mm(origin, direction))
         return common
 
@@ -230,7 +230,7 @@ class Difference(Solid):
 
     def line_intervals_mm(self, origin: ArrayLike, direction: ArrayLike) -> FloatArray:
         left = self.base.line_intervals_mm(origin, direction)
-        for solid in self.removed:
+        for solid in self.removed if len(left) else ():
             left = remaining_intervals(left, solid.line_intervals_mm(origin, direction))
         return left
 

@@ -12,7 +12,16 @@ import numpy as np
 from navplan_phantoms.anatomy_parts import Part, unlabelled
 from navplan_phantoms.solid_base import FloatArray
 from navplan_phantoms.solids import Difference, Ellipsoid, HalfSpace, Inflated, Intersection, Sphere, Tube, Union
-from navplan_phantoms.trunk import CAVITY_MARGIN, CORE, FAT_HU, MUSCLE_HU, erector_spinae, spine_clearance
+from navplan_phantoms.trunk import (
+    CAVITY_MARGIN,
+    CORE,
+    FAT_HU,
+    MUSCLE_HU,
+    RIB_RADIUS,
+    erector_spinae,
+    rib_vertices,
+    spine_clearance,
+)
 
 LIVER_HU, LESION_HU, VEIN_HU, AORTA_HU, KIDNEY_HU, SPLEEN_HU = 110.0, 55.0, 170.0, 160.0, 180.0, 120.0
 LUNG_HU, GAS_HU, BILE_HU, BOWEL_HU, PANCREAS_HU, HEART_HU = -850.0, -950.0, 10.0, 40.0, 95.0, 130.0
@@ -88,6 +97,7 @@ def liver() -> Difference:
         tube_around(STOMACH_LINE, STOMACH_RADII, 2.0),
         tube_around(AORTA_LINE, AORTA_RADII, 8.0),
         spine_clearance(28.0),
+        Tube(rib_vertices(12, "right"), RIB_RADIUS + 1.0),
     )
 
 

@@ -17,6 +17,7 @@ BoolArray = NDArray[np.bool_]
 
 _SAMPLES_PER_PASS = 33
 _PASSES = 10
+_MAXIMUM_STEPS = 200
 
 
 def as_points(points: ArrayLike) -> FloatArray:
@@ -95,9 +96,9 @@ def point_to_segment_mm(points: FloatArray, start: FloatArray, stop: FloatArray)
     return lengths(offset - along[:, None] * axis)
 
 
-def _line_meets_box(base: FloatArray, axis: FloatArray, bounds: FloatArray) -> bool:
-    """Whether the infinite line meets an axis-aligned box, with a little to spare."""
-    low, high = -math.inf, math.inf
+def _line_meets_box(base: FloatArray, axis: FloatArray, bounds: FloatArray, length: float | None = None) -> bool:
+    """Whether a line, or its part from 0 to `length`, meets an axis-aligned box, with a little to spare."""
+    low, high = (-math.inf, math.inf) if length is None else (0.0, length)
     for position, speed, first, last in zip(base, axis, bounds[0] - 1e-6, bounds[1] + 1e-6, strict=True):
         if abs(speed) < 1e-12:
             if not first <= position <= last:
@@ -188,7 +189,7 @@ class Solid(ABC):
         """Length in mm of the segment start-stop that lies inside."""
         first, last = as_vector(start), as_vector(stop)
         length = float(np.linalg.norm(last - first))
-        if length == 0.0:
+        if length == 0.0 or not _line_meets_box(first, (last - first) / length, self.bounds_mm(), length):
             return 0.0
         intervals = np.clip(self.line_intervals_mm(first, last - first), 0.0, length)
         return float(np.sum(intervals[:, 1] - intervals[:, 0]))
@@ -240,10 +241,21 @@ class ConvexSolid(Solid):
         return np.array([ends])
 
     def _crossing(self, base: FloatArray, axis: FloatArray, inside: float, outside: float) -> float:
-        """Parameter of the surface between a parameter inside and one outside, by repeated subdivision."""
-        for _ in range(_PASSES + 2):
-            parameters = np.linspace(inside, outside, _SAMPLES_PER_PASS)
-            values = self.signed_distance_mm(base + parameters[:, None] * axis)
-            first = int(np.argmax(values > 0.0))
-            inside, outside = float(parameters[max(first - 1, 0)]), float(parameters[first])
+        """Parameter of the surface between one inside and one outside, by false position (Illinois variant)."""
+
+        def signed(parameter: float) -> float:
+            return float(self.signed_distance_mm((base + parameter * axis)[None])[0])
+
+        value_in, value_out = signed(inside), signed(outside)
+        for _ in range(_MAXIMUM_STEPS):
+            if abs(outside - inside) < 1e-11:
+                break
+            guess = (inside * value_out - outside * value_in) / (value_out - value_in)
+            value = signed(guess)
+            if abs(value) < 1e-13:
+                return guess
+            if value > 0.0:
+                outside, value_out, value_in = guess, value, 0.5 * value_in
+            else:
+                inside, value_in, value_out = guess, value, 0.5 * value_out
         return 0.5 * (inside + outside)
