@@ -78,9 +78,7 @@ def test_along_the_body_there_is_no_in_plane_angle():
     assert "no in-plane angle" in found.in_plane_words
 
 
-@given(
-    st.floats(-179, 179), st.floats(-80, 80), st.sampled_from(sorted(DOWN_BY_PATIENT_POSITION)), st.floats(20, 300)
-)
+@given(st.floats(-179, 179), st.floats(-80, 80), st.sampled_from(sorted(DOWN_BY_PATIENT_POSITION)), st.floats(20, 300))
 def test_the_angles_give_the_needle_back(in_plane, tilt, position, depth):
     frame = table_frame(position)
     plane = np.cos(np.radians(in_plane)) * frame.up + np.sin(np.radians(in_plane)) * frame.right
@@ -92,7 +90,8 @@ def test_the_angles_give_the_needle_back(in_plane, tilt, position, depth):
 
 def test_words_of_directions():
     assert direction_words([0, 0, 5]) == "towards the head"
-    assert direction_words([-4, 0, -3]) == "towards the right and the feet"
+    assert direction_words([-4, 0, -3]) == "towards right and feet"
+    assert direction_words([3, -4, 5]) == "towards head, front and left"
     assert direction_words([1, 9, 1]) == "towards the back"
     assert direction_words([0, 0, 0]) == ""
     assert side_of_patient([0, -1, 0.5]) == "front"

@@ -1,0 +1,26 @@
+"""HTML to PDF with WeasyPrint, which is an extra: where it is missing, the reason and the remedy are given."""
+
+from __future__ import annotations
+
+import logging
+
+from navplan.errors import MissingComponentError
+
+INSTALL = 'pip install "navplan[pdf]"'
+PANGO = "Install the library Pango (Debian: libpango-1.0-0 libpangoft2-1.0-0)"
+
+
+def pdf_bytes(html: str) -> bytes:
+    """An HTML page that holds all its pictures as PDF: the same bytes for the same page.
+
+    Raises MissingComponentError where WeasyPrint or a library that it loads is missing.
+    """
+    for name in ("weasyprint", "fontTools"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        from weasyprint import HTML
+    except ImportError as error:
+        raise MissingComponentError("WeasyPrint is not installed", "the extra [pdf]", INSTALL) from error
+    except OSError as error:
+        raise MissingComponentError(f"WeasyPrint cannot load {str(error).splitlines()[0]}", "Pango", PANGO) from error
+    return bytes(HTML(string=html).write_pdf())

@@ -1,0 +1,202 @@
+"""report: report.html, report.pdf, the freehand card and the shots of one trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from navplan.errors import ChoiceError, InputError, MissingComponentError
+from navplan.model.case import Case
+from navplan.model.plan import Plan, RankedTrajectory
+
+if TYPE_CHECKING:
+    from navplan.fluoroscopy.shot import FluoroShot
+    from navplan.model.safety import SafetyReport
+    from navplan.reports.pictures import Picture
+    from navplan.reports.report_page import Drawn
+
+Progress = Callable[[str, float], None]
+VIEWS = ("AP", "lateral", "bullseye")
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """The files that were written, and what a person should know of them."""
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+
+def report(
+    case: Case,
+    plan: Plan | str | Path | None = None,
+    out: str | Path = "",
+    *,
+    trajectory: int = 0,
+    progress: Progress = lambda words, share: None,
+) -> ReportFiles:
+    """Judge a trajectory anew, draw it, and write report.html, report.pdf, freehand-card.html, .pdf and shots/*.png.
+
+    plan: a Plan, the id of one in the case, a plan's file, or None for the only one; trajectory: counted from 0; out: a
+    folder, made if need be. All files are written, or none: they take their names together at the end. Without
+    WeasyPrint there is no PDF, and a note says how to get it.
+
+    Raises InputError for a folder that can't be written to, MismatchError for a plan made on another image,
+    ChoiceError.
+    """
+    folder = _writable_folder(out)
+    found = _plan_of(case, plan)
+    progress("judging", 0.0)
+    judged = _judged(case, found, trajectory)
+    now = replace(found, trajectories=judged)
+    progress("drawing", 0.25)
+    drawn, shots = _drawn(case, now, trajectory, progress)
+    progress("pages", 0.8)
+    pages, notes = _pages(case, now, trajectory, drawn)
+    files = {**shots, **pages}
+    progress("writing", 0.95)
+    paths = _write(folder, files)
+    notes = (*notes, *drawn.gaps, *_without_stale(folder, files))
+    progress("done", 1.0)
+    return ReportFiles(paths, notes)
+
+
+def _writable_folder(out: str | Path) -> Path:
+    """The folder, made and tried before any work is done."""
+    from navplan.files.whole_file import whole_file
+
+    if not str(out):
+        raise InputError("a report without a folder", "a folder to write to", "Add --out DIR")
+    folder = Path(out)
+    try:
+        (folder / "shots").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"folder {folder}: {error.strerror or error}",
+            "a folder that can be written to",
+            "Choose another with --out",
+        ) from error
+    for place in (folder, folder / "shots"):
+        trial = place / ".navplan-trial"
+        with whole_file(trial) as file:
+            file.write(b"")
+        trial.unlink(missing_ok=True)
+    return folder
+
+
+def _plan_of(case: Case, plan: Plan | str | Path | None) -> Plan:
+    if isinstance(plan, Plan):
+        return plan
+    words = "" if plan is None else str(plan)
+    if words.endswith(".mrk.json"):
+        raise InputError(f"a drawn line {Path(words).name}", "a plan", "Judge a drawn line with: navplan check")
+    if words.endswith(".json") and Path(words).exists():
+        from navplan.files.plan_json import read_plan
+
+        return read_plan(Path(words))
+    return case.plan(words)
+
+
+def _judged(case: Case, plan: Plan, number: int) -> tuple[RankedTrajectory, ...]:
+    """All ways of the plan with reports made now; no stored verdict is taken over."""
+    from navplan.planning.check_plan import judge
+    from navplan.verbs.check import check
+    from navplan.verbs.situation import situation_of
+
+    chosen = check(case, plan, trajectory=number)
+    situation = situation_of(
+        case, plan.protocol, plan.target, side=plan.side, image=plan.provenance.image_id, guidance=plan.error_model.id,
+        patient_position=plan.patient_position, breath_state=plan.breath_state,
+    )  # fmt: skip
+    return tuple(
+        replace(ranked, report=chosen if place == number else judge(ranked.trajectory, situation))
+        for place, ranked in enumerate(plan.trajectories)
+    )
+
+
+def _freehand_report(case: Case, plan: Plan, number: int) -> SafetyReport:
+    """Judged for a needle held by hand, where the protocol has an error model for it; as planned otherwise."""
+    from navplan.reports.freehand_card import freehand_model
+    from navplan.verbs.check import check
+
+    model = freehand_model(plan)
+    if model is None or plan.error_model.id == model.id:
+        return plan.trajectories[number].report
+    return check(case, plan, trajectory=number, guidance=model.id)
+
+
+def _drawn(case: Case, plan: Plan, number: int, progress: Progress) -> tuple[Drawn, dict[str, bytes]]:
+    """The pictures, and the shots as files."""
+    from navplan.fluoroscopy.picture import shot_png
+    from navplan.reports.pictures import main_window, path_picture, plane_pictures, scene_picture, shot_picture
+    from navplan.reports.report_page import Drawn
+    from navplan.verbs.fluoro import fluoro_views
+    from navplan.view.slices import Window
+
+    ranked = plan.trajectories[number]
+    window = main_window(ranked)
+    windows = dict.fromkeys((window, Window.SOFT_TISSUE))
+    planes = tuple(plane_pictures(case, plan, ranked, each) for each in windows)
+    path = path_picture(case, plan, ranked)
+    progress("fluoroscopy", 0.4)
+    shots: list[tuple[FluoroShot, Picture]] = []
+    shot_files: dict[str, bytes] = {}
+    gaps: list[str] = []
+    try:
+        for shot in fluoro_views(case, views=VIEWS, plan=plan, trajectory=number):
+            png = shot_png(shot)
+            shots.append((shot, shot_picture(shot, png)))
+            shot_files[f"shots/{shot.name.lower()}.png"] = png
+    except ChoiceError:
+        raise
+    except InputError as error:
+        gaps.append(f"fluoroscopy: {error}")
+    progress("scene", 0.55)
+    return Drawn(planes, scene_picture(case, plan, number), path, tuple(shots), tuple(gaps)), shot_files
+
+
+def _pages(case: Case, plan: Plan, number: int, drawn: Drawn) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Names and bytes of the pages, and notes."""
+    from navplan.reports.freehand_card import card_content, card_html
+    from navplan.reports.pdf import pdf_bytes
+    from navplan.reports.report_page import report_content, report_html
+
+    made_by = f"navplan {version('navplan')}"
+    card = card_content(case, plan, number, _freehand_report(case, plan, number), drawn.planes[0], made_by)
+    content = report_content(case, plan, number, plan.trajectories, drawn, made_by)
+    pages = {"report": report_html(content, card), "freehand-card": card_html(card)}
+    files: dict[str, bytes] = {}
+    notes: tuple[str, ...] = ()
+    try:
+        files |= {f"{name}.pdf": pdf_bytes(html) for name, html in pages.items()}
+    except MissingComponentError as error:
+        notes = (f"report.pdf and freehand-card.pdf were not written: {error}",)
+    files |= {f"{name}.html": html.encode("utf-8") for name, html in pages.items()}
+    return files, notes
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> tuple[Path, ...]:
+    """All or none: each is written beside its name first, and only then do all take their names."""
+    from navplan.files.whole_file import whole_file
+
+    with ExitStack() as stack:
+        for name, data in files.items():
+            stack.enter_context(whole_file(folder / name)).write(data)
+    order = ["report.html", "report.pdf", "freehand-card.html", "freehand-card.pdf"]
+    named = [name for name in order if name in files] + [name for name in files if name not in order]
+    return tuple(folder / name for name in named)
+
+
+def _without_stale(folder: Path, files: dict[str, bytes]) -> tuple[str, ...]:
+    """Take away PDFs of an earlier report that this one did not replace: they would show another verdict."""
+    notes = []
+    for name in ("report.pdf", "freehand-card.pdf"):
+        path = folder / name
+        if name not in files and path.is_file():
+            path.unlink()
+            notes.append(f"{name} of an earlier report was removed: it was not of this one")
+    return tuple(notes)
