@@ -32,6 +32,7 @@ FREE_AIR_HU = -950.0  # most of a pocket of free air lies below it
 LUNG_HU = (-900.0, -650.0)  # aerated lung; couch foam and clothes have few voxels in this range
 LUNG_SHARE = (0.25, 0.5)  # share of a pocket in LUNG_HU: from which it may be lung, from which it is
 GAP_CM2 = 6.0  # smallest gap between parts of the body that is looked for; larger than a windpipe
+CORNER_RADIUS, CIRCLE_RADIUS = 1.04, 0.97  # of half a slice: surely outside the field of view; perhaps outside
 SHEET_MM = 3.0  # half the thickness of what is taken for couch top, blanket or line
 PART_CM3 = 30.0  # smallest separate part of the body (a hand)
 WORKING_SPACING_MM = 1.5  # the coarsest grid that the morphology works on, if the image is finer
@@ -53,44 +54,34 @@ class BodyMasks:
 def find_padding(volume: Volume) -> Mask:
     """Voxels [i, j, k] outside the reconstructed field of view.
 
-    They are all values below -1500 HU; else the stated padding value where it is below -1000 HU and fills the corners;
-    else the corners outside the circle in the axial slices, if they hold one value while the air in the circle varies.
+    They are all values below -1500 HU; else, where the corners of the axial slices hold one single value below -900 HU
+    and that is the stated padding or the air inside varies, this value from about the circle outwards.
     """
     order = CanonicalOrder.of(volume.grid)
     voxels = order.apply(volume.voxels)
-    stated = volume.acquisition.padding_hu
     padding = voxels < PADDING_HU
     if padding.any():
         return order.undo(padding)
-    corners = _outside_inscribed_circle(voxels.shape[:2])
-    values = voxels[corners]
-    constant = values.size > 0 and values.min() == values.max() and values.min() < -900
-    if stated is not None and stated < -1000:
-        padding = voxels == stated
-        # A scanner's lowest value may also be measured in air: only what is connected to the corners is padding.
-        padding = _touching(padding, corners) if constant else np.zeros_like(padding)
+    radius = _radius(voxels.shape[:2])
+    values = voxels[radius > CORNER_RADIUS]
+    if values.size == 0 or values.min() != values.max() or values.min() >= -900:
         return order.undo(padding)
-    if constant:
-        air = voxels[~corners]
-        air = air[air < -900]
-        if air.size > 1000 and np.count_nonzero(air != values.min()) > 0.2 * air.size:
-            padding = np.broadcast_to(corners[:, :, None], voxels.shape).copy()
+    value = values.min()
+    stated = volume.acquisition.padding_hu
+    air = voxels[radius < CIRCLE_RADIUS]
+    air = air[air < -900]
+    varies = air.size > 1000 and np.count_nonzero(air != value) > 0.2 * air.size
+    if varies or (stated is not None and stated == value and stated < -1000):
+        padding = (voxels == value) & (radius > CIRCLE_RADIUS)[:, :, None]
     return order.undo(padding)
 
 
-def _outside_inscribed_circle(shape: tuple[int, ...]) -> Mask:
+def _radius(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Distance from the middle of a slice, 1 at the middle of its sides; 0 for a slice that is not square."""
     if shape[0] != shape[1]:
-        return np.zeros(shape, dtype=bool)
+        return np.zeros(shape)
     offset = (np.arange(shape[0]) - (shape[0] - 1) / 2) / (shape[0] / 2)
-    return np.asarray(offset[:, None] ** 2 + offset[None, :] ** 2 > 1.02)
-
-
-def _touching(mask: Mask, seeds_in_plane: Mask) -> Mask:
-    labels, count = labelled(mask, IN_PLANE)
-    keep = np.zeros(count + 1, dtype=bool)
-    keep[np.unique(labels[seeds_in_plane])] = True
-    keep[0] = False
-    return np.asarray(keep[labels])
+    return np.asarray(np.hypot(offset[:, None], offset[None, :]))
 
 
 def find_body(volume: Volume) -> BodyMasks:

@@ -28,6 +28,7 @@ NEAR_CONTRAST_MM = 6.0  # rims of contrast lie this close to its depth
 CLOSING_MM = 3.0
 MARROW_CM2 = 12.0  # largest marrow space in an axial slice
 CANAL_HU = (-20.0, 60.0)  # cord and fluid: a hole of this mean is the spinal canal, not marrow
+CANAL_CM2 = 0.5  # smallest canal in an axial slice
 
 
 def find_bone(hu: NDArray[np.float32], body: Mask, step: tuple[float, float, float]) -> Mask:
@@ -55,13 +56,17 @@ def _marrow(bone: Mask, hu: NDArray[np.float32], step: tuple[float, float, float
     holes, count = labelled(~bone, IN_PLANE)
     voxels = np.maximum(np.bincount(holes.ravel("K"), minlength=count + 1), 1)
     mean = np.bincount(holes.ravel("K"), weights=hu.ravel("K"), minlength=count + 1) / voxels
-    keep = (
-        (voxels * step[0] * step[1] / 100 <= MARROW_CM2) & ((mean < CANAL_HU[0]) | (mean > CANAL_HU[1])) & (mean > -200)
-    )
+    keep = (voxels * step[0] * step[1] <= MARROW_CM2 * 100) & (mean > -200)
+    keep &= (mean < CANAL_HU[0]) | (mean > CANAL_HU[1])
     for part in (holes[0], holes[-1], holes[:, 0], holes[:, -1]):
         keep[np.unique(part)] = False
     keep[0] = False
-    return np.asarray(keep[holes])
+    marrow = keep[holes]
+    # A canal that shares its hole with marrow: a place of canal density, as large as a canal.
+    fluid, count = labelled(marrow & (hu > CANAL_HU[0]) & (hu < CANAL_HU[1]), IN_PLANE)
+    wide = np.bincount(fluid.ravel("K"), minlength=count + 1) * step[0] * step[1] >= CANAL_CM2 * 100
+    wide[0] = False
+    return np.asarray(marrow & ~wide[fluid])
 
 
 def _contrast(hu: NDArray[np.float32], dense: Mask, step: tuple[float, float, float]) -> Mask:
