@@ -9,7 +9,7 @@ from navplan.fluoroscopy.materials import STEEL_PER_MM
 from navplan.geometry.carm import Beam, Detector
 from navplan.geometry.lines import distance_points_to_segment, unit
 
-SUBPIXELS = 5  # a side: a pixel sees the mean of 25 rays
+LEAST_SUBPIXELS, MOST_SUBPIXELS = 5, 24  # a side; more for a needle that is thin against a pixel
 
 
 def rod_chords_mm(
@@ -59,7 +59,8 @@ def needle_line_integrals(
     row, column = (index.ravel() for index in np.indices(image.shape))
     points = np.stack([column, row, np.zeros_like(row)], axis=1)
     hub, tip = np.append(ends[0], 0.0), np.append(ends[1], 0.0)
-    margin = 2.0 + 1.5 * diameter_mm * to_detector / (reach * detector.pixel_mm)
+    wide_px = diameter_mm * to_detector / (reach * detector.pixel_mm)
+    margin = 2.0 + 1.5 * wide_px
     if float(np.linalg.norm(tip - hub)) > 1e-6:
         away = distance_points_to_segment(points, hub, tip)[0]
     else:
@@ -67,7 +68,8 @@ def needle_line_integrals(
     near = np.flatnonzero(away <= margin)
     if not near.size:
         return image
-    fine = (np.arange(SUBPIXELS) + 0.5) / SUBPIXELS - 0.5
+    cuts = int(np.clip(np.ceil(4.0 / wide_px), LEAST_SUBPIXELS, MOST_SUBPIXELS))
+    fine = (np.arange(cuts) + 0.5) / cuts - 0.5
     down, right = (shift.ravel() for shift in np.meshgrid(fine, fine, indexing="ij"))
     pixels = beam.pixels_mm(column[near, None] + right, row[near, None] + down, detector).reshape(-1, 3)
     chords = rod_chords_mm(beam.source_mm, unit(pixels - beam.source_mm), hub_mm, tip_mm, diameter_mm / 2)

@@ -55,9 +55,9 @@ def fluoro_views(
     """Simulated images, one a view; by default AP and lateral, and down the needle where a plan is given.
 
     views: words ("AP", "lateral", "LAO 30 CRA 15", "bullseye", ...) or patient angles. plan: a plan or its id, whose
-    needle `trajectory` (0 the best) is drawn; the isocentre is then its target, else the middle of the image. image: id,
-    default the plan's, or the only one. patient_position: on the C-arm's table (DICOM code), default the plan's, then
-    the image's; if none says it, the dial angles are not given. detector_mm: length of the longer side (307.2).
+    needle `trajectory` (0 the best) is drawn; the isocentre is then its target, else the middle of the image. image:
+    id, default the plan's, or the only one. patient_position: on the C-arm's table (DICOM code), default the plan's,
+    then the image's; if none says it, no dial angles are given. detector_mm: length of the longer side (307.2).
     Raises MismatchError for a plan that was made on another image, ChoiceError, InputError.
     """
     from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, NEEDLE_VIEWS, take_shots

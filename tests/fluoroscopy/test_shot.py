@@ -1,0 +1,160 @@
+"""What a shot shows and says."""
+
+import numpy as np
+import pytest
+from matplotlib import image as matplotlib_image
+
+from navplan.errors import InputError
+from navplan.fluoroscopy.image import monitor_pixels, simulate
+from navplan.fluoroscopy.overlay import Place, Role
+from navplan.fluoroscopy.picture import shot_png
+from navplan.fluoroscopy.shot import take_shots
+from navplan.geometry.carm import Detector, ViewAngles
+
+DETECTOR = Detector(96, 120, 2.4)
+
+
+def shoot(body, *views, **more):
+    return take_shots(body, views, isocentre_mm=more.pop("isocentre_mm", (0, 0, 0)), detector=DETECTOR, **more)
+
+
+def column_and_row_of_bone(shot):
+    """Where the densest column of the picture is, and the mean of the left and right halves."""
+    profile = shot.line_integrals[30:66].mean(axis=0)
+    return int(profile.argmax())
+
+
+def test_bone_is_dark_and_air_is_bright(body):
+    shot = shoot(body, "AP")[0]
+    column, row = shot.image.beam.project((30, 20, -30), DETECTOR).round().astype(int)
+    air_column, air_row = shot.image.beam.project((-25, 0, 30), DETECTOR).round().astype(int)
+    soft_column, soft_row = shot.image.beam.project((-25, 0, -30), DETECTOR).round().astype(int)
+    bone, air, soft = shot.pixels[row, column], shot.pixels[air_row, air_column], shot.pixels[soft_row, soft_column]
+    assert bone < soft < air
+    assert shot.pixels.dtype == np.uint8 and shot.pixels.shape == (96, 120)
+
+
+def test_left_is_right_in_ap_and_the_letters_say_so(body):
+    supine, prone = shoot(body, "AP")[0], shoot(body, "AP", patient_position="HFP")[0]
+    assert column_and_row_of_bone(supine) > 60 > column_and_row_of_bone(prone)
+    assert (supine.overlay.sides[Place.LEFT], supine.overlay.sides[Place.RIGHT]) == ("R", "L")
+    assert (prone.overlay.sides[Place.LEFT], prone.overlay.sides[Place.RIGHT]) == ("L", "R")
+    assert np.allclose(supine.line_integrals.sum(), prone.line_integrals.sum(), rtol=0.2)
+
+
+def test_in_a_lateral_view_the_front_is_left_and_the_back_right(body):
+    shot = shoot(body, "lateral")[0]
+    assert column_and_row_of_bone(shot) > 60
+    assert (shot.overlay.sides[Place.LEFT], shot.overlay.sides[Place.RIGHT]) == ("A", "P")
+    assert (shot.overlay.sides[Place.TOP], shot.overlay.sides[Place.BOTTOM]) == ("S", "I")
+
+
+def test_the_words_give_patient_and_dial_angles_position_distances_and_simulated(body):
+    shot = shoot(body, "LPO 30", patient_position="HFP")[0]
+    words = "\n".join(shot.overlay.lines)
+    for part in ("LPO 30", "p +150.0 / +0.0", "m -30.0 / +0.0", "RAO 30 / CRA 0", "HFP", "SID 1200", "SOD 800",
+                 "SIMULATED", "Research and training only", "2001-02-03"):  # fmt: skip
+        assert part in words
+    assert shot.reachable is True and shot.dial == ViewAngles(-30, 0)
+    assert any("made in HFS" in warning for warning in shot.overlay.warnings)
+
+
+def test_a_view_beyond_the_dials_reach_is_simulated_and_says_so(body):
+    shot = shoot(body, "PA", patient_position="HFS")[0]
+    assert shot.reachable is False
+    assert any("reach" in warning for warning in shot.overlay.warnings)
+
+
+def test_without_a_patient_position_no_dial_is_claimed(body):
+    shot = shoot(body, "LAO 20")[0]
+    assert shot.dial is None and shot.reachable is None
+    assert any("not known" in line for line in shot.overlay.lines)
+
+
+def test_a_body_that_goes_on_beyond_the_image_is_told_and_padding_too(body):
+    assert not any("CT ends" in warning for warning in shoot(body, "AP")[0].overlay.warnings)
+    voxels = body.voxels.copy()
+    voxels[:, :, :20] = voxels[:, :, 20:21]
+    voxels[:5] = -2048
+    cut = shoot(type(body)(voxels, body.grid), "AP", isocentre_mm=(0, 0, -60))[0]
+    assert cut.image.cut.mean() > 0.01
+    assert any("CT ends" in warning for warning in cut.overlay.warnings)
+    assert any("padding" in warning for warning in cut.overlay.warnings)
+
+
+def test_the_scale_bar_is_true_at_the_isocentre(body):
+    shot = shoot(body, "AP", isocentre_mm=(10, 5, 0))[0]
+    bar = next(mark for mark in shot.overlay.marks if mark.role is Role.SCALE)
+    length_mm = float(shot.overlay.scale_words.split()[0])
+    ends = shot.image.beam.project([(10, 5, 0), (10 + length_mm, 5, 0)], DETECTOR)
+    assert np.isclose(bar.points[1][0] - bar.points[0][0], ends[1, 0] - ends[0, 0])
+
+
+def test_the_needle_darkens_its_own_pixels_and_changes_no_others(body, needle):
+    plain = simulate(body, ViewAngles(0, 0), np.zeros(3), DETECTOR)
+    drawn = simulate(body, ViewAngles(0, 0), np.zeros(3), DETECTOR, trajectory=needle)
+    touched = drawn.needle_line_integrals > 0
+    assert touched.any() and not plain.needle_line_integrals.any()
+    assert (drawn.pixels[~touched] == plain.pixels[~touched]).all()
+    assert (drawn.pixels[touched] <= plain.pixels[touched]).all()
+    assert np.allclose(drawn.line_integrals - plain.line_integrals, drawn.needle_line_integrals, atol=1e-5)
+
+
+def test_the_target_is_the_isocentre_and_the_tip_stands_short_of_it(body, needle):
+    for shot in take_shots(body, ("AP", "lateral", "LAO 30 CRA 15"), trajectory=needle, detector=DETECTOR):
+        cross = np.array([point for mark in shot.overlay.marks if mark.role is Role.TARGET for point in mark.points])
+        assert np.allclose(cross.mean(axis=0), (59.5, 47.5))
+        ring = np.array(next(mark.points for mark in shot.overlay.marks if mark.role is Role.TIP)[:-1])
+        tip = shot.image.beam.project(needle.point_at_mm(needle.depth_mm - 10.0), DETECTOR)
+        assert np.allclose(ring.mean(axis=0), tip)
+        assert any(mark.role is Role.NEEDLE for mark in shot.overlay.marks)  # .8 pixel wide here: a line over it
+
+
+def test_the_bullseye_view_has_the_needle_as_a_dot_in_the_middle(body, needle):
+    shot = take_shots(body, ("bullseye",), trajectory=needle, patient_position="HFS", detector=DETECTOR)[0]
+    rows, columns = np.nonzero(shot.image.needle_line_integrals > 0.05)
+    assert {*rows} <= {46, 47, 48, 49} and {*columns} <= {58, 59, 60, 61}
+    assert shot.overlay.lines[0].startswith("bull's-eye: LAO") and shot.reachable
+
+
+def test_a_thick_needle_gets_no_line_over_it(body, needle):
+    fine = take_shots(body, ("AP",), trajectory=needle, detector=Detector(64, 64, 0.2))[0]
+    assert not any(mark.role is Role.NEEDLE for mark in fine.overlay.marks)
+
+
+def test_grey_values_fall_with_attenuation_when_nothing_is_compressed():
+    ramp = np.tile(np.linspace(0.3, 6, 64, dtype=np.float32), (64, 1))
+    pixels = monitor_pixels(ramp, compression=0.0, detail_gain=0.0)
+    assert (np.diff(pixels.astype(int), axis=1) <= 0).all() and pixels[0, 0] == 255 and pixels[0, -1] < 10
+    with pytest.raises(InputError):
+        monitor_pixels(ramp, compression=1.0)
+
+
+def test_an_empty_beam_is_bright_everywhere():
+    assert monitor_pixels(np.zeros((32, 32), np.float32)).min() >= 250
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"isocentre_mm": (0, np.nan, 0)},
+        {"isocentre_mm": (0, 0)},
+        {"patient_position": "HFDL"},
+        {"patient_position": "?"},
+    ],
+)
+def test_wrong_use_is_refused(body, wrong):
+    with pytest.raises(InputError):
+        shoot(body, "AP", **wrong)
+    with pytest.raises(InputError):
+        shoot(body, "bullseye")
+
+
+def test_the_picture_holds_the_image_and_a_strip_of_words(body, needle, tmp_path):
+    shot = take_shots(body, ("AP",), trajectory=needle, detector=DETECTOR)[0]
+    path = tmp_path / "shot.png"
+    path.write_bytes(shot_png(shot))
+    picture = matplotlib_image.imread(path)
+    assert picture.shape[1] == 1024 and picture.shape[0] > 1024 * 96 / 120 + 80
+    magenta = (picture[..., 0] > 0.8) & (picture[..., 1] < 0.5) & (picture[..., 2] > 0.7)
+    assert magenta.sum() > 50
