@@ -28,7 +28,8 @@ POINTS_ON_THE_WAY = {
     "through_rib": rib_vertices(10, "right")[-6],
 }
 COLON_TARGET, COLON_DIRECTION = (-60.0, -18.0, -72.0), (-0.93, -0.1, -0.36)
-WAY_TOLERANCE_MM = 0.05
+# Width of the distances' bounds: mm, and as a part of the distance.
+WAY_TOLERANCE_MM, WAY_TOLERANCE = 0.05, 0.004
 VOLUME_CELLS = 40_000
 # Eight skin markers: angle around the trunk from the left side (degrees, towards the front) and height (mm).
 MARKERS = ((90, 60), (40, 75), (140, 50), (0, 20), (90, -70), (50, -45), (130, -80), (180, -10))
@@ -69,7 +70,7 @@ def way_truth(anatomy: AbdomenAnatomy, start: FloatArray, stop: FloatArray) -> d
     for part in anatomy.parts:
         if not part.labelled:
             continue
-        lower, upper = segment_distance_bounds_mm(part.solid, start, stop, WAY_TOLERANCE_MM)
+        lower, upper = segment_distance_bounds_mm(part.solid, start, stop, WAY_TOLERANCE_MM, WAY_TOLERANCE)
         distances[part.name] = {"lower_mm": lower, "upper_mm": upper}
         chord = part.solid.chord_mm(start, stop) if upper == 0.0 else 0.0
         if chord > 0.0:

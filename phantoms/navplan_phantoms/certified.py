@@ -35,13 +35,19 @@ def _split(centres: FloatArray, half: FloatArray) -> tuple[FloatArray, FloatArra
 
 
 def segment_distance_bounds_mm(
-    solid: Solid, start: ArrayLike, stop: ArrayLike, tolerance_mm: float = 0.02, maximum_cells: int = 400_000
+    solid: Solid,
+    start: ArrayLike,
+    stop: ArrayLike,
+    tolerance_mm: float = 0.02,
+    relative_tolerance: float = 0.0,
+    maximum_cells: int = 400_000,
 ) -> tuple[float, float]:
     """Lower and upper bound (mm) of the distance between the segment start-stop and the solid.
 
     Equal where the solid has an exact distance or the segment enters it. Otherwise branch and bound: a cell that may
     hold a point of the solid bounds the distance from below, a cell whose centre is in the solid bounds it from above.
-    Ends when the two are within `tolerance_mm` or when `maximum_cells` would be passed; the bounds hold either way.
+    Ends when the two are within `tolerance_mm`, or `relative_tolerance` times the distance, of each other, or when
+    `maximum_cells` would be passed; the bounds hold either way.
     """
     first, last = as_vector(start), as_vector(stop)
     direct = solid.segment_distance_mm(first, last)
@@ -60,7 +66,7 @@ def segment_distance_bounds_mm(
         if not bool(possible.any()):
             return lower, upper
         lower = max(lower, min(upper, float((distance[possible] - diagonal).min())))
-        if upper - lower <= tolerance_mm or 8 * int(possible.sum()) > maximum_cells:
+        if upper - lower <= max(tolerance_mm, relative_tolerance * lower) or 8 * int(possible.sum()) > maximum_cells:
             return lower, upper
         centres, half = _split(centres[possible], half)
 

@@ -17,6 +17,7 @@ BoolArray = NDArray[np.bool_]
 
 _SAMPLES_PER_PASS = 33
 _PASSES = 10
+_CROSSING_PASSES = 4
 _MAXIMUM_STEPS = 200
 
 
@@ -241,7 +242,12 @@ class ConvexSolid(Solid):
         return np.array([ends])
 
     def _crossing(self, base: FloatArray, axis: FloatArray, inside: float, outside: float) -> float:
-        """Parameter of the surface between one inside and one outside, by false position (Illinois variant)."""
+        """Parameter of the surface between one inside and one outside: subdivision, then false position (Illinois)."""
+        for _ in range(_CROSSING_PASSES):
+            parameters = np.linspace(inside, outside, _SAMPLES_PER_PASS)
+            values = self.signed_distance_mm(base + parameters[:, None] * axis)
+            first = max(1, int(np.argmax(values > 0.0)))
+            inside, outside = float(parameters[first - 1]), float(parameters[first])
 
         def signed(parameter: float) -> float:
             return float(self.signed_distance_mm((base + parameter * axis)[None])[0])
@@ -252,7 +258,7 @@ class ConvexSolid(Solid):
                 break
             guess = (inside * value_out - outside * value_in) / (value_out - value_in)
             value = signed(guess)
-            if abs(value) < 1e-13:
+            if abs(value) < 1e-10:
                 return guess
             if value > 0.0:
                 outside, value_out, value_in = guess, value, 0.5 * value_in
