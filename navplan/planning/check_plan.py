@@ -43,7 +43,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
         )
     )
     return SafetyReport(
-        findings=tuple(sorted(findings, key=lambda finding: finding.verdict.rank)),
+        findings=tuple(sorted(findings, key=_worst_and_nearest_first)),
         path=path,
         hit_probability=_hit(trajectory, situation),
         error_model=situation.error_model.id,
@@ -52,6 +52,10 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
         image_digest=situation.image.digest,
         checked_on=situation.today,
     )
+
+
+def _worst_and_nearest_first(finding: Finding) -> tuple[int, float]:
+    return finding.verdict.rank, finding.distance.low_mm if finding.distance else -np.inf
 
 
 def _outside_region(trajectory: Trajectory, situation: Situation, risk: Risk) -> bool:

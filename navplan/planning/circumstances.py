@@ -12,10 +12,16 @@ from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.situation import Situation
 
-UNPROVEN, UNPROVEN_REMEDY = (
-    "image not proven to be this patient's, or recent",
-    "Compare identity and date by hand; --date states the date at import",
+UNPROVEN = "not proven to be this patient's, recent, or of known thickness"
+UNPROVEN_REMEDY = (
+    "Compare with the request and the archive; import takes --date and --slice-thickness where the file is silent"
 )
+TOLD_ELSEWHERE = (
+    "date_unknown",
+    "patient_position_unknown",
+    "cut_at_edge",
+)  # by findings of their own, or the skin map
+THICKNESS_UNKNOWN = "slice_thickness_unknown"
 LENGTH_RESERVE_MM = 10.0  # needle that should be left outside (unsourced)
 
 
@@ -53,15 +59,16 @@ def presence(situation: Situation) -> list[Finding]:
                 )
             )
         elif missing:
+            required = limit.needs is Need.REQUIRED
             findings.append(
                 Finding(
                     FindingKind.PRESENCE,
-                    Verdict.WARN,
-                    f"listed without a voxel: {', '.join(missing)}",
+                    Verdict.WARN if required else Verdict.PASS,
+                    f"unknown{'' if required else ', not required by the protocol'}: {', '.join(missing)}",
                     shown,
                     source=limit.source,
-                    remedy="Segment them, or state that they are absent",
-                    gap="listed without a voxel",
+                    remedy="Segment them, or state that they are absent" if required else "",
+                    gap="listed without a voxel" if required else "",
                 )
             )
         for structure in known:
@@ -177,7 +184,14 @@ def image(situation: Situation) -> list[Finding]:
                 remedy="Take a new planning scan" if old else "",
             )
         )
-    poor = [finding.words for finding in situation.image.acquisition.quality if finding.severity is Severity.WARN]
+    quality = situation.image.acquisition.quality
+    warned = [finding for finding in quality if finding.severity is Severity.WARN]
+    findings += [
+        Finding(FindingKind.IMAGE, Verdict.WARN, finding.words.rstrip("."), remedy=UNPROVEN_REMEDY, gap=UNPROVEN)
+        for finding in warned
+        if finding.code == THICKNESS_UNKNOWN
+    ]
+    poor = [f.words.rstrip(".") for f in warned if f.code not in (*TOLD_ELSEWHERE, THICKNESS_UNKNOWN)]
     if poor:
         findings.append(
             Finding(

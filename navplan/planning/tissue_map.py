@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from navplan.model.safety import PathSection
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 
+SHORTEST_STRETCH_MM = 1.0
 OUTSIDE, UNLABELLED = "outside", "unlabelled"
 
 
@@ -97,7 +99,10 @@ def _paint(labels: NDArray[np.uint16], grid: Grid, structure: Structure, number:
 def path_sections(
     tissues: TissueMap, image: Volume, start_mm: NDArray[np.float64], end_mm: NDArray[np.float64], step_mm: float = 0.25
 ) -> tuple[PathSection, ...]:
-    """The tissues along an axis in order, with the mean HU of each stretch."""
+    """The tissues along an axis in order, with the mean HU of each stretch.
+
+    A stretch shorter than SHORTEST_STRETCH_MM is joined to the one before it: outlines are not that exact.
+    """
     length = float(np.linalg.norm(end_mm - start_mm))
     count = max(int(np.ceil(length / step_mm)), 1)
     depth = (np.arange(count) + 0.5) * length / count
@@ -107,6 +112,7 @@ def path_sections(
     inside = ((index >= 0) & (index < image.grid.shape)).all(axis=1)
     values = np.full(count, np.nan)
     values[inside] = image.voxels[tuple(index[inside].T)]
+    labels = _without_flicker(labels, int(SHORTEST_STRETCH_MM / step_mm))
     change = np.flatnonzero(np.diff(labels.astype(int))) + 1
     sections = []
     for first, last in zip(np.concatenate([[0], change]), np.concatenate([change, [count]]), strict=True):
@@ -115,3 +121,13 @@ def path_sections(
         mean = float(known.mean()) if len(known) else None
         sections.append(PathSection(name, float(first * length / count), float(last * length / count), mean))
     return tuple(sections)
+
+
+def _without_flicker(labels: NDArray[np.uint16], shortest: int) -> NDArray[np.uint16]:
+    """Runs shorter than `shortest` samples take the label of the run before them."""
+    steady = labels.copy()
+    edges = [0, *(np.flatnonzero(np.diff(labels.astype(int))) + 1).tolist(), len(labels)]
+    for first, last in pairwise(edges[1:]):
+        if last - first < shortest:
+            steady[first:last] = steady[first - 1]
+    return steady
