@@ -67,11 +67,11 @@ def _largest_piece(dense: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _filled(solid: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
-    """With everything that is enclosed in a slice, across the grid's thickest axis."""
+    """With everything enclosed in a slice across the body: an image that ends in a lung leaves no hole there."""
     from scipy.ndimage import binary_fill_holes
 
     filled = solid.copy()
-    slices = np.moveaxis(filled, int(np.argmax(grid.spacing_mm)), 0)
+    slices = np.moveaxis(filled, int(np.argmax(np.abs(grid.axes[2]))), 0)
     for index in range(len(slices)):
         slices[index] = binary_fill_holes(slices[index])
     return filled
@@ -85,7 +85,9 @@ def _field(
     from scipy.ndimage import binary_dilation, binary_erosion
 
     empty = float(values.min())
-    shell = np.where(binary_erosion(solid), full, np.where(binary_dilation(solid), values, empty))
+    inner = (slice(_PAD, -_PAD),) * 3
+    core = binary_erosion(np.pad(solid[inner], _PAD, mode="edge")) & solid  # what the image cuts is not peeled
+    shell = np.where(core, full, np.where(binary_dilation(solid), values, empty))
     image: Any = sitk.GetImageFromArray(np.ascontiguousarray((level - shell).T.astype(np.float32)))
     image.SetSpacing(grid.spacing_mm.tolist())
     image = sitk.SmoothingRecursiveGaussian(isotropic(image, spacing_mm, outside=level - empty), 0.9 * spacing_mm)

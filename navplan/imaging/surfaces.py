@@ -107,9 +107,7 @@ def _cropped(
     return part, grid.crop(first, part.shape)
 
 
-def _smooth_distance(
-    occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float
-) -> tuple[NDArray[np.float32], Grid]:
+def _smooth_distance(occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float) -> tuple[NDArray[np.float32], Grid]:
     """Signed distance (negative inside), smoothed, on an isotropic grid along the same axes."""
     import SimpleITK as sitk
 
@@ -182,17 +180,18 @@ def _distance_in_slices(inside: NDArray[np.bool_], grid: Grid, thick: int) -> ND
     return distance
 
 
-def _level_of_volume(
-    distance: NDArray[np.float32], fine: Grid, occupancy: NDArray[np.uint8], grid: Grid
-) -> float:
+def _level_of_volume(distance: NDArray[np.float32], fine: Grid, occupancy: NDArray[np.uint8], grid: Grid) -> float:
     """The level that encloses the label's volume: smoothing alone would thin ribs and vessels."""
-    volume_mm3 = float(occupancy.sum(dtype=np.float64)) / 255.0 * float(grid.spacing_mm.prod())
-    wanted = round(volume_mm3 / float(fine.spacing_mm.prod()))
-    reach = float(grid.spacing_mm.max())
-    near = distance[distance < reach]
-    if not 0 < wanted < near.size:
-        return 0.0
-    return float(np.clip(np.partition(near, wanted)[wanted], -reach, reach))
+    wanted = float(occupancy.sum(dtype=np.float64)) / 255.0 * float((grid.spacing_mm / fine.spacing_mm).prod())
+    step, reach = float(fine.spacing_mm[0]), float(grid.spacing_mm.max())
+    within = int(np.count_nonzero(distance < -reach - step / 2))
+    near = distance[np.abs(distance) <= reach + step / 2]
+    low, high = -reach, reach
+    for _ in range(12):  # halving; a voxel counts by the share of it that a flat surface at this distance leaves inside
+        level = 0.5 * (low + high)
+        inside = within + float(np.clip(0.5 + (level - near) / step, 0.0, 1.0).sum())
+        low, high = (low, level) if inside > wanted else (level, high)
+    return 0.5 * (low + high)
 
 
 def _contour(

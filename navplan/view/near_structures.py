@@ -92,10 +92,8 @@ def _deciding(report: SafetyReport | None, present: Mapping[str, Structure], tar
 
 def _near(finding: Finding) -> bool:
     """Whether a finding is about something at the needle, so that seeing it explains the verdict."""
-    distance = finding.distance
-    return (
-        finding.verdict is Verdict.FAIL or finding.crossed_mm > 0 or (distance is not None and distance.low_mm < 25.0)
-    )
+    near = finding.distance is not None and finding.distance.low_mm < _DECIDING_REACH_MM
+    return finding.verdict is Verdict.FAIL or finding.crossed_mm > 0 or near
 
 
 def _ghost(

@@ -38,7 +38,10 @@ _FINE_MM, _COARSE_MM = 1.2, 2.0
 
 @dataclass(frozen=True, eq=False)
 class SceneView:
-    """A scene without its writing: picture (H, W, 3), camera, who is shown, and who was faded to see the needle."""
+    """A scene without its writing: picture (H, W, 3), camera, who is shown, and who was faded to see the needle.
+
+    triangles: how many were drawn.
+    """
 
     picture: NDArray[np.uint8]
     camera: Camera
@@ -46,6 +49,7 @@ class SceneView:
     nearest: tuple[Finding, ...] = ()
     faded: tuple[str, ...] = ()
     ranked: RankedTrajectory | None = None
+    triangles: int = 0
     structures: dict[str, Structure] = field(default_factory=dict)
 
 
@@ -169,7 +173,8 @@ def _render_trajectory(
         ],
         oversampling=oversampling,
     )  # fmt: skip
-    return SceneView(picture, camera, shown, nearest, tuple(faded), ranked, structures)
+    count = sum(len(mesh.triangles) for mesh in (*solid, *clear))
+    return SceneView(picture, camera, shown, nearest, tuple(faded), ranked, count, structures)
 
 
 def _render_anatomy(

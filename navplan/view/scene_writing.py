@@ -206,7 +206,7 @@ def _legend(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, height: int,
             rows.append(((reason_colour(words),), f"{spoken_words(words)}: {count}"))
         rest = sum(counts.values()) - sum(list(blockers.values())[:3])
         if rest:
-            rows.append(((UNLABELLED,), f"other reasons (edge, table, angle ...): {rest}"))
+            rows.append(((UNLABELLED,), f"other reasons: {rest}"))
     step = 1.45 * small
     bottom = height - 6.6 * text_px
     top = bottom - len(rows) * step - 0.9 * small
@@ -268,6 +268,8 @@ def _labels(
         )
     ends = view.camera.project([way.point_at_mm(-0.5 * (device.length_mm - way.tip_depth_mm)), way.swept_end_mm], size)
     shaft = ((float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1])))
+    x, y = labels[0].anchor
+    taken.append((x - 2.4 * text_px, y - 2.4 * text_px, x + 2.4 * text_px, y + 2.4 * text_px))  # no plate on the target
     boxes = place_labels(labels, _busy(view.picture), text_px, taken, [shaft])
     draw_leaders(layer, labels, boxes, text_px)
     for label, box in zip(labels, boxes, strict=True):
