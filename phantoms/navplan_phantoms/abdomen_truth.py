@@ -45,7 +45,7 @@ def skin_point(body: Solid, inside: ArrayLike, direction: ArrayLike) -> FloatArr
 
 
 @lru_cache(maxsize=8)
-def _reference_ends(shape: AbdomenShape) -> dict[str, tuple[FloatArray, FloatArray]]:
+def reference_ends(shape: AbdomenShape) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Skin point and end of each reference way, before any rigid motion."""
     anatomy = abdomen_anatomy(shape)
     target = lesion_centre(anatomy)
@@ -83,7 +83,7 @@ def way_truth(anatomy: AbdomenAnatomy, start: FloatArray, stop: FloatArray) -> d
 def _invariant_truth(shape: AbdomenShape) -> tuple[dict[str, Any], dict[str, Any]]:
     """What no rigid motion changes: the ways' lengths, distances and chords, and the volumes."""
     anatomy = abdomen_anatomy(shape)
-    ways = {name: way_truth(anatomy, *ends) for name, ends in _reference_ends(shape).items()}
+    ways = {name: way_truth(anatomy, *ends) for name, ends in reference_ends(shape).items()}
     volumes = {}
     for part in anatomy.parts:
         if part.labelled:
@@ -104,7 +104,7 @@ def abdomen_truth(shape: AbdomenShape, motion: FloatArray) -> dict[str, Any]:
             about = {"concept": part.concept, "side": part.side, "hu": part.hu, "solid": part.solid.parameters()}
             structures[part.name] = {**about, **volumes[part.name], "closed_form_distance": part.solid.exact_outside}
     reference = {}
-    for name, ends in _reference_ends(shape).items():
+    for name, ends in reference_ends(shape).items():
         start, stop = (move_point(motion, end).tolist() for end in ends)
         reference[name] = {"start_lps_mm": start, "stop_lps_mm": stop, **ways[name]}
     return {
