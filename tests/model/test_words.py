@@ -144,11 +144,17 @@ def test_patterns_know_the_side_and_the_other() -> None:
 @pytest.mark.parametrize(
     ("name", "tissue", "side"),
     [
-
-
-
+        ("rib_left_6", Tissue.BONE, "left"),
+        ("lung_upper_lobe_right", Tissue.LUNG, "right"),
+        ("aorta", Tissue.VESSEL, ""),
+        ("portal_vein_and_splenic_vein", Tissue.VESSEL, ""),
+        ("colon", Tissue.BOWEL, ""),
+        ("mass", Tissue.LESION, ""),
+        ("never_heard_of", Tissue.OTHER, ""),
+        ("costal_cartilages", Tissue.CARTILAGE, ""),
+        ("spinal_cord", Tissue.NERVE, ""),
     ],
-)  # fmt: skip
+)
 def test_what_names_mean(name: str, tissue: Tissue, side: str) -> None:
     assert anatomy_of(name).tissue is tissue and side_of(name) == side
 
