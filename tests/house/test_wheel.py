@@ -61,7 +61,7 @@ def outside(tmp_path: Path) -> dict[str, object]:
 def read_only(installed: Path, outside: dict) -> Iterator[list[str]]:
     """Takes the write bits from navplan's files and from the home folder; gives what to put before a command.
 
-    Root writes where no bit allows it: there, the command runs without that right.
+    Root writes where no bit allows it: there, the command runs without that right, and without a network, too.
     """
     where = run([installed / "python", "-c", "import navplan; print(navplan.__path__[0])"], **outside).stdout.strip()
     places = [Path(where).parent / name for name in PACKAGES] + [Path(outside["env"]["HOME"])]
@@ -70,6 +70,8 @@ def read_only(installed: Path, outside: dict) -> Iterator[list[str]]:
         path.chmod(path.stat().st_mode & ~0o222)
     rights = "-dac_override,-dac_read_search"
     unprivileged = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.geteuid() == 0 else []
+    if unprivileged and subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0:
+        unprivileged = ["unshare", "--net", *unprivileged]
     try:
         yield unprivileged
     finally:
