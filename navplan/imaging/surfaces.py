@@ -120,6 +120,8 @@ def _smooth_distance(occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float
         distance = _distance_in_slices(padded >= 128, padded_grid, thick)
     else:
         distance = _maurer(padded >= 128, padded_grid.spacing_mm)
+    partial = (padded > 0) & (padded < 255)  # the share of a voxel says where in it the surface lies
+    distance[partial] = (0.5 - padded[partial] / np.float32(255.0)) * np.float32(padded_grid.spacing_mm.mean())
     np.clip(distance, -3 * coarse - 3, 3 * coarse + 3, out=distance)
     image = sitk.GetImageFromArray(np.ascontiguousarray(distance.T))
     image.SetSpacing(padded_grid.spacing_mm.tolist())

@@ -18,7 +18,7 @@ from navplan.view.colours import GROUND_HIGH, GROUND_LOW, Colour
 from navplan.view.light import fix_lights_to_camera
 from navplan.view.meshes import PaintedMesh
 
-_PEELS = 8
+_PEELS = 4  # a chest with 100,000 translucent triangles: 6 differ nowhere from 8, 4 by at most 5 of 255
 
 
 def render(

@@ -33,7 +33,7 @@ from navplan.view.render import render
 from navplan.view.skin_paint import entry_dots, paint_skin
 
 _SHADE_REACH_MM = 150.0
-_FINE_MM, _COARSE_MM = 1.2, 2.0
+_FINE_MM, _COARSE_MM, _GHOST_MM = 1.2, 2.2, 3.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +155,7 @@ def _render_trajectory(
     dots = entry_dots(skin, plan.skin_map)
     clear.append(replace(dots, alpha=dots.alpha * cutaway(dots.points_mm, camera.position_mm, seen, 22.0, 0.0)))
     if shown.ghost:
-        organ = painted(_surface(structures[shown.ghost], _COARSE_MM), anatomy_colour(shown.ghost))
+        organ = painted(_surface(structures[shown.ghost], _GHOST_MM), anatomy_colour(shown.ghost))
         clear.append(ghost(organ, camera.position_mm, 0.03, 0.35))
     cone = error_cone(way, plan.error_model)
     clear.append(ghost(cone, camera.position_mm, 0.08, 0.40))
@@ -215,7 +215,7 @@ def _shaded(surface: Surface, colour: Colour, obstacles: OcclusionField) -> Pain
 def _anatomy_mesh(structure: Structure, name: str, shown: ShownStructures, obstacles: OcclusionField) -> PaintedMesh:
     """In its colour; bone beyond 25 mm of the shaft darkened, other anatomy muted a little with distance."""
     far = shown.bones.get(name, 0.0)
-    surface = _surface(structure, _FINE_MM if far < 40 and name not in shown.organs else _COARSE_MM)
+    surface = _surface(structure, _FINE_MM if far < 25 and name not in shown.organs else _COARSE_MM)
     if name in shown.bones:
         dark = 1.0 - 0.45 * float(np.clip((far - 25.0) / 45.0, 0, 1))
         return _shaded(surface, mixed((0, 0, 0), context_colour(name), dark), obstacles)
@@ -228,7 +228,7 @@ def _skin(structures: dict[str, Structure], volume: Volume) -> Surface:
     for name in ("skin", "body"):
         structure = structures.get(name)
         if structure is not None and structure.occupancy is not None:
-            return body_surface(volume, structure)
+            return body_surface(volume, structure, spacing_mm=_GHOST_MM)
     if volume.quantity == "HU":
-        return body_surface(volume)
+        return body_surface(volume, spacing_mm=_GHOST_MM)
     return EMPTY_SURFACE

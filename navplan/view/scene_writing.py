@@ -11,6 +11,7 @@ from navplan.geometry.conventions import orientation_letters
 from navplan.geometry.lines import axial_angles_deg
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding, Verdict
+from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
 from navplan.view.colours import (
@@ -239,9 +240,15 @@ def _labels(
         return float(np.clip(x, 8, width - 8)), float(np.clip(y, 8, height - 8))
 
     name = spoken(plan.target.structure) if plan.target.structure else "target"
-    labels = [Label(place(way.target_mm), f"Target: {name}", f"{way.depth_mm:.0f} mm below the skin", TARGET)]
+    structure = view.structures.get(plan.target.structure)
+    aimed_at, below = np.asarray(way.target_mm), f"{way.depth_mm:.0f} mm below the skin"
+    if structure is not None and structure.occupancy is not None and not _holds(structure, aimed_at):
+        aimed_at, below = structure.voxel_centres_mm().mean(axis=0), "the needle does not aim at it"
+    labels = [Label(place(aimed_at), f"Target: {name}", below, TARGET)]
     for finding in view.nearest:
         needed = f"needs {finding.required_mm:g} mm" if finding.required_mm else "must not be touched"
+        if finding.crossed_mm > 0:
+            needed = f"crossed for {finding.crossed_mm:.0f} mm, {needed}"
         words = " at ".join(
             [needed, f"{finding.at_depth_mm:.0f} mm depth"] if finding.at_depth_mm is not None else [needed]
         )
@@ -274,6 +281,14 @@ def _labels(
     draw_leaders(layer, labels, boxes, text_px)
     for label, box in zip(labels, boxes, strict=True):
         draw_label(draw, box, label, text_px)
+
+
+def _holds(structure: Structure, point_mm: NDArray[np.float64]) -> bool:
+    """Whether a point lies in a voxel of the structure."""
+    if structure.occupancy is None or structure.grid is None or not structure.grid.contains(point_mm):
+        return False
+    i, j, k = np.round(structure.grid.indices(point_mm)).astype(int)
+    return bool(structure.occupancy[i, j, k] > 0)
 
 
 def _finding_words(finding: Finding) -> str:
