@@ -24,7 +24,7 @@ from navplan_phantoms.solid_base import FloatArray, Solid, turned_points
 FULL = 255
 _SAMPLES_PER_AXIS = (1, 2, 4, 8)
 _LARGEST_BLOCK_MM = 24.0
-_POINTS_PER_CHUNK = 200_000
+_POINTS_PER_CHUNK = 800_000
 _EXTRA_HALVINGS_WHERE_INEXACT = 2
 _ROUNDING_MM = 1e-9
 _OCTANTS = np.array(list(itertools.product((-0.25, 0.25), repeat=3)))
