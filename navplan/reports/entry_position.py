@@ -32,7 +32,7 @@ class Offset:
     def __str__(self) -> str:
         if not self.side:
             return f"{self.length_mm:.0f} mm (on it)"
-        return f"{self.length_mm:.0f} mm to the patient's {self.side.upper()}"
+        return f"{self.length_mm:.0f} mm, patient's {self.side.upper()}"
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,9 @@ def _spine_caution(
         if len(near):
             off = _offset(float((near @ frame.right).mean()) - middle_mm, frame)
             if off.length_mm > SPINE_OFF_MM:
-                return [f"The spine lies {off} of the outline's middle in this slice: arms, rotation or a cut outline"]
+                return [
+                    f"In this slice the spine lies off the outline's middle ({off}): arms, rotation or a cut outline"
+                ]
             return []
     return []
 

@@ -7,7 +7,7 @@ has no error model for that, the verdict of the card is NOT_EVALUATED.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from navplan.geometry.table_angles import POSITION_WORDS, TableAngles, table_frame
 from navplan.model.case import Case
@@ -16,7 +16,7 @@ from navplan.model.plan import Plan
 from navplan.model.protocol import is_unsourced
 from navplan.model.safety import FindingKind, SafetyReport, Verdict
 from navplan.reports.entry_position import EntryPosition
-from navplan.reports.needle_setting import NeedleSetting, needle_setting
+from navplan.reports.needle_setting import AHEAD_MM, NeedleSetting, needle_setting
 from navplan.reports.pictures import Picture
 from navplan.reports.protractor import Drawing, depth_ruler, in_plane_protractor, scale_bar, tilt_protractor
 from navplan.reports.safety_table import ClearanceRow, ItemRow, clearance_row, item_row
@@ -25,8 +25,9 @@ from navplan.reports.wording import Badge, Sources, badge, named, percent, short
 from navplan.view.colours import spoken_words
 
 FREEHAND = "freehand"
-ITEMS_SHOWN = 5
-LONGEST_ITEM = 150  # letters: what is longer is told in full in the report
+ITEMS_SHOWN = 4
+NAMES_SHOWN = 6
+LONGEST_ITEM = 120  # letters: what is longer is told in full in the report
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class CardContent:
     tilt_words: str
     depth_rows: tuple[Row, ...]
     throw_words: str
+    stop_words: str
     planes: tuple[Picture, ...]
     dangers: tuple[ClearanceRow, ...]
     breach_title: str
@@ -115,7 +117,7 @@ def card_content(
         judged_for=_judged_for(plan, model, report, trajectory.depth_mm),
         items=tuple(items[:ITEMS_SHOWN]),
         more_items=max(0, len(items) - ITEMS_SHOWN),
-        not_imaged=", ".join(dict.fromkeys(not_imaged)),
+        not_imaged=_listed(list(dict.fromkeys(not_imaged))),
         entry_rows=_entry_rows(setting),
         cautions=_cautions(setting),
         in_plane_big=_in_plane_big(setting.angles),
@@ -132,7 +134,8 @@ def card_content(
         tilt=tilt_protractor(setting.angles),
         bar=scale_bar(100),
         upright_bar=scale_bar(50, upright=True),
-        foot=_foot(plan, volume.grid.diagonal_mm, report, made_by),
+        stop_words=f"Pleura and capsule: about ± {volume.grid.diagonal_mm / 2:.0f} mm (voxels), without breath.",
+        foot=_foot(plan, report, made_by),
     )
 
 
@@ -155,16 +158,25 @@ def _judged_for(plan: Plan, model: ErrorModel | None, report: SafetyReport, dept
     unsourced = ", its numbers in part unsourced" if is_unsourced(model.source) else ""
     words = f"Judged for {model.name}: sigma {float(model.sigma_mm(depth_mm)):.1f} mm at the target{unsourced}."
     if report.hit_probability is not None:
-        words += f" Hit probability {percent(report.hit_probability)}."
+        words += f" It hits the target with {percent(report.hit_probability)}."
     if plan.error_model.id != model.id:
-        words += f" The plan was made for {plan.error_model.name}; this card was judged again."
+        words += (
+            f" The plan was made for {plan.error_model.name}; this card was judged again, uncorrected by control scans."
+        )
     return words
 
 
 def _shortened(row: ItemRow) -> ItemRow:
-    if len(row.words) <= LONGEST_ITEM:
-        return row
-    return ItemRow(row.badge, row.words[:LONGEST_ITEM].rsplit(" ", 1)[0] + " … (report)", row.remedy, row.unsourced)
+    return replace(row, words=_cut(row.words), remedy=_cut(row.remedy))
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= LONGEST_ITEM else words[:LONGEST_ITEM].rsplit(" ", 1)[0] + " … (report)"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more (report)" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
 def _entry_rows(setting: NeedleSetting) -> tuple[Row, ...]:
@@ -227,8 +239,8 @@ def _depth_rows(setting: NeedleSetting) -> tuple[Row, ...]:
         for stop in setting.stops
     ]  # fmt: skip
     if not any(stop.name.startswith("pleura") for stop in setting.stops):
-        rows.append(Row("pleura", "no lung label on the way"))
-    rows.append(Row(f"needle left outside (of {setting.trajectory.device.length_mm:.0f})", f"{setting.outside_mm:.0f}"))
+        rows.append(Row("pleura", "no label"))
+    rows.append(Row(f"left outside (of {setting.trajectory.device.length_mm:.0f})", f"{setting.outside_mm:.0f}"))
     return tuple(rows)
 
 
@@ -236,14 +248,14 @@ def _throw_words(setting: NeedleSetting) -> str:
     way = setting.trajectory
     if way.device.throw_mm:
         beyond = way.swept_depth_mm - way.depth_mm
-        words = f"Throw {way.device.throw_mm:.0f} mm: the tip ends {beyond:.0f} mm beyond the target point"
+        words = f"Throw {way.device.throw_mm:.0f} mm: ends {beyond:.0f} mm beyond the target"
     else:
-        words = "No throw: the tip ends at the target point"
+        words = "No throw: ends at the target"
     if setting.ends_in:
         words += f", in {named(setting.ends_in)}"
     if setting.ahead is None:
-        return f"{words}. Straight ahead: nothing labelled for 80 mm."
-    return f"{words}. Straight ahead: {named(setting.ahead.structure)}, {setting.ahead.beyond_mm:.0f} mm beyond it."
+        return f"{words}. Straight ahead: nothing labelled for {AHEAD_MM:.0f} mm."
+    return f"{words}. Straight ahead: {named(setting.ahead.structure)} after {setting.ahead.beyond_mm:.0f} mm."
 
 
 def _ruler(setting: NeedleSetting) -> Drawing | None:
@@ -251,10 +263,8 @@ def _ruler(setting: NeedleSetting) -> Drawing | None:
     return depth_ruler(marks, math.ceil(setting.trajectory.swept_depth_mm / 5) * 5.0)
 
 
-def _foot(plan: Plan, voxel_mm: float, report: SafetyReport, made_by: str) -> str:
+def _foot(plan: Plan, report: SafetyReport, made_by: str) -> str:
     return (
-        "Ruler: lay the needle's tip on “tip before firing” and put the depth stop at “skin”. Pleura and capsule: as "
-        f"the voxels show them, about ± {voxel_mm / 2:.0f} mm, without breath. Midline: middle of the body's outline in "
-        "the entry's slice; distances straight across the table, not along the skin. Control scan before each step. "
+        "Ruler: lay the needle's tip on “tip before firing” and put the depth stop at “skin”. "
         f"Plan {plan.id}, judged {report.checked_on[:16].replace('T', ' ')} UTC, {made_by}."
     )

@@ -87,7 +87,7 @@ def main_window(ranked: RankedTrajectory) -> Window:
 
 
 def plane_pictures(
-    case: Case, plan: Plan, ranked: RankedTrajectory, window: Window, size: tuple[int, int] = (900, 600)
+    case: Case, plan: Plan, ranked: RankedTrajectory, window: Window, size: tuple[int, int] = (900, 520)
 ) -> tuple[Picture, Picture, Picture]:
     """Three planes of the needle: near axial (as the patient lies), square to it, and the probe's eye."""
     image_id, volume = case.image(plan.provenance.image_id)

@@ -12,7 +12,8 @@ import numpy as np
 from navplan.geometry.table_angles import TableAngles, TableFrame
 
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
-RADIUS_MM = 41.0
+RADIUS_MM = 40.0
+SMALL_RADIUS_MM = 27.0
 RULER_MAX_MM = 178.0  # what fits across an A4 page
 
 
@@ -57,11 +58,12 @@ def _dial(
 ) -> list[str]:
     """Ticks of 1, 5 and 10 degrees, numbers every 10, the zero line dashed, the planned needle as a thick line."""
     parts = []
+    numbered = 10 if radius > SMALL_RADIUS_MM else 30
     for angle in range(from_deg, to_deg + 1):
         long = 4.2 if angle % 10 == 0 else 3.0 if angle % 5 == 0 else 1.7
         outer, inner = _place(centre, radius, angle), _place(centre, radius - long, angle)
         parts.append(_line(*outer, *inner, 0.22 if angle % 5 == 0 else 0.11))
-        if angle % 10 == 0 and abs(((angle - planned_deg) + 180) % 360 - 180) > 2.6:
+        if angle % numbered == 0 and angle != -180 and abs(((angle - planned_deg) + 180) % 360 - 180) > 2.6:
             x, y = _place(centre, radius - 6.4, angle)
             parts.append(_text(x, y + 0.9, str(abs(angle)), 2.5))
     start, end = _place(centre, radius, from_deg), _place(centre, radius, to_deg)
@@ -96,7 +98,7 @@ def _named_needle(centre: tuple[float, float], radius: float, angle_deg: float, 
 def in_plane_protractor(angles: TableAngles, frame: TableFrame, radius_mm: float = RADIUS_MM) -> Drawing:
     """Held upright in the scan plane with its middle at the entry, seen from the feet; 0 is vertical in the room."""
     reach = next(limit for limit in (92, 100, 115, 180) if angles.from_vertical_deg <= limit - 2 or limit == 180)
-    radius_mm = radius_mm if reach < 180 else 0.75 * radius_mm
+    radius_mm = radius_mm if reach < 180 else min(radius_mm, SMALL_RADIUS_MM)
     below = -radius_mm * float(np.cos(np.radians(reach)))
     width, height = 2 * RADIUS_MM + 16.0, radius_mm + max(2.5, below + 1.5) + 4.5
     centre = (width / 2, radius_mm + 4.5)
@@ -112,15 +114,16 @@ def in_plane_protractor(angles: TableAngles, frame: TableFrame, radius_mm: float
 def tilt_protractor(angles: TableAngles, radius_mm: float = RADIUS_MM) -> Drawing:
     """Held along the body, leaning with the needle, its middle at the entry; 0 is in the scan plane, the head left."""
     reach = 45 if abs(angles.tilt_deg) <= 43 else 90
-    radius_mm = radius_mm if reach == 45 else 0.75 * radius_mm
+    radius_mm = radius_mm if reach == 45 else min(radius_mm, SMALL_RADIUS_MM)
     half = radius_mm * float(np.sin(np.radians(reach)))
-    width, height = 2 * half + 16.0, radius_mm + 7.0
+    beside = 8.0 if reach == 45 else 14.0  # room for the words beside the arc
+    width, height = 2 * (half + beside), radius_mm + 7.0
     centre = (width / 2, radius_mm + 4.5)
     parts = _dial(centre, radius_mm, -reach, reach, -angles.tilt_deg, "scan plane")
-    parts.append(_line(8.0, centre[1], width - 8.0, centre[1], 0.15))
+    parts.append(_line(beside, centre[1], width - beside, centre[1], 0.15))
     parts += _named_needle(centre, radius_mm, -angles.tilt_deg, f"{abs(angles.tilt_deg):.0f}°")
     for side, x in (("HEAD", 7.5), ("FEET", width - 7.5)):
-        parts.append(_text(x, centre[1] - (2.0 if reach == 45 else 6.5), side, 3.2, bold=True))
+        parts.append(_text(x, centre[1] - 2.0, side, 3.2, bold=True))
     return _drawing(parts, width, height, "protractor for the cranio-caudal tilt")
 
 
@@ -135,7 +138,7 @@ def depth_ruler(marks: list[tuple[float, str]], end_mm: float) -> Drawing | None
     rows: list[float] = []
     lines = []
     for depth, words in marks:
-        room = 1.62 * len(words) + 1.5
+        room = 1.9 * len(words) + 2.0
         first = min(max(left + depth - room / 2, 0.0), max(width - room, 0.0))
         row = next((n for n, taken in enumerate(rows) if first > taken), len(rows))
         if row == len(rows):

@@ -193,7 +193,7 @@ def _request_facts(plan: Plan, ranked: RankedTrajectory, sources: Sources) -> tu
         ("Side", plan.side or "none stated"),
         ("Patient position", f"{plan.patient_position}, {POSITION_WORDS[plan.patient_position]}"),
         ("Breath state", plan.breath_state or "as in the image"),
-        ("Device", f"{device.name}; {device.length_mm:g} mm, throw {device.throw_mm:g} mm {sources.mark(device.source)}"),
+        ("Device", f"{device.name}; throw {device.throw_mm:g} mm {sources.mark(device.source)}"),
         ("Guidance", plan.error_model.name),
     )  # fmt: skip
 
@@ -203,7 +203,7 @@ def _hit_words(plan: Plan, ranked: RankedTrajectory) -> str:
         return "Hit probability: not computed, since the target is a bare point."
     return (
         f"Hit probability: that the lateral error at the target's depth under “{plan.error_model.name}”, uncorrected, "
-        "stays within the largest ball about the target point that fits into the target. It tells nothing of depth or sample."
+        "stays within the largest ball about the target point that fits into the target. Depth is not in it."
     )
 
 
