@@ -27,6 +27,7 @@ from navplan.model.volume import Volume
 
 # Starting values without a published source, set by looking at real CTs.
 SKIN_HU = -500.0  # half-way between air and skin: where a blurred edge of full contrast is unbiased
+TISSUE_HU = -250.0  # below fat, above most of what a couch is made of
 PADDING_HU = -1500.0  # nothing that a scanner measures lies below it
 FREE_AIR_HU = -950.0  # most of a pocket of free air lies below it
 LUNG_HU = (-900.0, -650.0)  # aerated lung; couch foam and clothes have few voxels in this range
@@ -107,12 +108,13 @@ def find_body(volume: Volume) -> BodyMasks:
 
 
 def _rough_body(hu: NDArray[np.float32], closed_off: Mask, step: tuple[float, float, float]) -> Mask:
-    tissue = (hu > SKIN_HU) & ~closed_off
+    tissue = (hu > TISSUE_HU) & ~closed_off
     core = eroded(tissue | closed_off, max(SHEET_MM, min(step[:2])), step) & tissue
     core = _parts_of_the_body(core, hu, float(np.prod(step)))
     if not core.any():
         return core
     solid = tissue & dilated(core, 2 * SHEET_MM, step)
+    solid = (hu > SKIN_HU) & ~closed_off & dilated(solid, 1.01 * max(step[:2]), step)
     return _with_enclosed_air(solid, hu, closed_off, step)
 
 

@@ -22,6 +22,7 @@ METAL_HU = 2500.0
 EVEN_HU = 40.0  # standard deviation over three working voxels along each axis, below which a place is even
 WIDE_MM = 3.0  # depth from which dense and even is contrast
 BRIGHTER_HU = 80.0  # cortex is at least this much above the marrow that it encloses
+CONTRAST_HU = 110.0  # blood in the portal phase and more
 CONTRAST_CM3 = 0.5  # smallest such depth
 BONE_CM3 = 0.3  # smallest piece
 NEAR_CONTRAST_MM = 6.0  # rims of contrast lie this close to its depth
@@ -34,7 +35,7 @@ CANAL_CM2 = 0.5  # smallest canal in an axial slice
 def find_bone(hu: NDArray[np.float32], body: Mask, step: tuple[float, float, float]) -> Mask:
     """Bone with its marrow in hu[left, posterior, superior]; metal is part of it; step: spacing in mm."""
     dense = (hu > BONE_HU) & body
-    contrast = _contrast(hu, dense, step)
+    contrast = _contrast(hu, (hu > CONTRAST_HU) & body, step)
     dense &= ~contrast
     labels, count = labelled(dense)
     voxels = np.bincount(labels.ravel("K"), minlength=count + 1)

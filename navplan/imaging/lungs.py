@@ -17,7 +17,8 @@ from navplan.imaging.canonical import IN_PLANE, Mask, box_of, closed, dilated, e
 
 # Starting values without a published source, set by comparison with labelled CTs.
 AERATED_HU = -400.0  # half-way between lung and soft tissue
-GAS_HU = -950.0  # median in the depth of a pocket: gas of bowel and windpipe lies below, lung above
+GAS_HU = -930.0  # median in the depth of a pocket: gas of bowel and windpipe lies below, lung above
+SURELY_LUNG_CM3 = 700.0  # no pocket of gas is so large: emphysema
 LUMEN_HU = -600.0  # edge of an airway's lumen
 LUNG_CM3 = 40.0  # smallest piece of lung
 VESSEL_CLOSING_MM = 6.0  # vessels and bronchi up to twice this width are inside the lung
@@ -81,7 +82,7 @@ def _lung_pieces(air: Mask, hu: NDArray[np.float32], step: tuple[float, float, f
     deep = eroded(large[labels], 2.0 * max(step[:2]), step)
     depth = np.bincount(labels[deep], minlength=count + 1)
     gas = np.bincount(labels[deep & (hu < GAS_HU)], minlength=count + 1)
-    keep = large & (depth > 0) & (gas < 0.5 * depth)
+    keep = large & (depth > 0) & ((gas < 0.5 * depth) | (volume_cm3 > SURELY_LUNG_CM3))
     keep[0] = False
     return np.asarray(keep[labels])
 

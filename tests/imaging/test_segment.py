@@ -14,6 +14,7 @@ from navplan.imaging.segment import CtBasicSegmenter, image_resolution_mm, slice
 from navplan.model.acquisition import Acquisition
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
+from navplan.verbs.phantom import phantom
 from tests.imaging.chest_scene import chest_grid, dice, make_chest
 from tests.imaging.test_body import turned
 
@@ -177,3 +178,27 @@ def test_an_empty_image_gives_only_unknowns():
 
 def test_it_keeps_the_contract_of_segmenters():
     check_segmenter(CtBasicSegmenter)
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "oblique"])
+def test_the_abdomen_phantom(orientation):
+    case = phantom("abdomen", spacing_mm=(2.5, 2.5, 4.0), orientation=orientation)
+    volume, known = case.image()[1], case.structures
+    some = segmented(volume)
+
+    def truth(*names: str) -> np.ndarray:
+        mask = np.zeros(volume.grid.shape, dtype=bool)
+        for name in names:
+            start = np.rint(volume.grid.indices(known[name].grid.origin_mm)).astype(int)
+            box = tuple(slice(s, s + n) for s, n in zip(start, known[name].grid.shape, strict=True))
+            mask[box] |= known[name].occupancy >= 128
+        return mask
+
+    assert dice(full_mask(some["body"], volume.grid), truth("body")) > 0.99  # without the couch that it lies on
+    for name in ("lung_left", "lung_right"):
+        assert dice(full_mask(some[name], volume.grid), truth(name)) > 0.97, name
+    bone = full_mask(some["bone"], volume.grid)
+    for name in ("rib_left_9", "rib_right_11", "vertebrae_L2", "vertebrae_T10"):
+        assert bone[truth(name)].mean() > 0.97, name
+    assert bone[truth("aorta", "kidney_left", "liver", "spinal_cord", "portal_vein")].mean() < 0.02
+    assert some["trachea"].presence is Presence.UNKNOWN
