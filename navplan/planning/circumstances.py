@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-from navplan.geometry.lines import axial_angles_deg
 from navplan.model.acquisition import Severity
 from navplan.model.protocol import Need, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
@@ -206,9 +205,7 @@ def image(situation: Situation) -> list[Finding]:
 
 def device(trajectory: Trajectory) -> Finding:
     spare = trajectory.device.length_mm - trajectory.tip_depth_mm
-    in_plane, tilt = axial_angles_deg(trajectory.entry_mm, trajectory.target_mm)
-    angles = f"{in_plane:.0f} deg in plane, {tilt:+.0f} deg cranio-caudal"
-    words = f"{trajectory.device.name}: {spare:.0f} mm stay outside; {angles}"
+    words = f"{trajectory.device.name}: {spare:.0f} mm stay outside"
     if spare < 0:
         return Finding(
             FindingKind.DEVICE,

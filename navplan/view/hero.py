@@ -133,7 +133,7 @@ def _headline(
     word = VERDICT_WORDS[verdict]
     draw.text((left, 0.14 * tall), word, font=font(big, bold=True), fill=(*VERDICT_COLOURS[verdict], 255))
     after = left + font(big, bold=True).getlength(word) + 0.25 * tall
-    in_plane, cranio_caudal = angle_words(way)
+    in_plane, cranio_caudal = angle_words(way, plan.patient_position)
     facts = [
         (f"{way.depth_mm:.0f} mm", "skin to target"),
         ("-" if hit is None else f"{100 * hit:.0f} %", "hits the target"),

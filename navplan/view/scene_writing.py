@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.geometry.conventions import orientation_letters
-from navplan.geometry.lines import axial_angles_deg
+from navplan.geometry.table_angles import table_angles
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding, Verdict
 from navplan.model.structure import Structure
@@ -67,8 +67,8 @@ def write_on_scene(view: SceneView, volume: Volume, plan: Plan | None, headline:
     layer = Image.new("RGBA", sheet.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
     taken: list[Box] = []
-    if headline and view.ranked is not None:
-        taken.append(_headline_bar(draw, width, text_px, view.ranked))
+    if headline and view.ranked is not None and plan is not None:
+        taken.append(_headline_bar(draw, width, text_px, view.ranked, plan.patient_position))
     figure_px = round(8.5 * text_px)
     figure, letters = orientation_figure(view.camera, figure_px)
     corner = (width - figure_px - text_px, height - figure_px - round(3.2 * text_px))
@@ -82,24 +82,18 @@ def write_on_scene(view: SceneView, volume: Volume, plan: Plan | None, headline:
     return np.asarray(sheet)
 
 
-def angle_words(trajectory: Trajectory) -> tuple[str, str]:
-    """In-plane and cranio-caudal angle as they are set at the table."""
-    in_plane, cranio_caudal = axial_angles_deg(trajectory.entry_mm, trajectory.target_mm)
-    from_vertical = abs(in_plane) if abs(in_plane) <= 90 else 180 - abs(in_plane)
-    face = "front" if abs(in_plane) <= 90 else "back"
-    side = "left" if in_plane > 0 else "right"
-    return (
-        f"in-plane {from_vertical:.0f}° from vertical, from the {side} {face}",
-        f"cranio-caudal {abs(cranio_caudal):.0f}° {'cranial' if cranio_caudal >= 0 else 'caudal'} entry",
-    )
+def angle_words(trajectory: Trajectory, patient_position: str) -> tuple[str, str]:
+    """In-plane angle and tilt as they are set at the table, in the procedure's position."""
+    angles = table_angles(trajectory.entry_mm, trajectory.target_mm, patient_position)
+    return angles.in_plane_words, angles.tilt_words
 
 
-def trajectory_words(ranked: RankedTrajectory) -> str:
+def trajectory_words(ranked: RankedTrajectory, patient_position: str) -> str:
     """Angles, depth and hit probability on one line."""
-    in_plane, cranio_caudal = angle_words(ranked.trajectory)
+    in_plane, tilt = angle_words(ranked.trajectory, patient_position)
     hit = ranked.report.hit_probability
     hit_words = "hit probability not computed" if hit is None else f"hit probability {100 * hit:.0f} %"
-    return f"{in_plane}  ·  {cranio_caudal}  ·  skin to target {ranked.trajectory.depth_mm:.0f} mm  ·  {hit_words}"
+    return f"{in_plane}  ·  {tilt}  ·  skin to target {ranked.trajectory.depth_mm:.0f} mm  ·  {hit_words}"
 
 
 def pretty(headline: str) -> str:
@@ -107,7 +101,9 @@ def pretty(headline: str) -> str:
     return headline.replace(">=", "≥").replace("<=", "≤").replace(" - ", "  ·  ")
 
 
-def _headline_bar(draw: ImageDraw.ImageDraw, width: int, text_px: int, ranked: RankedTrajectory) -> Box:
+def _headline_bar(
+    draw: ImageDraw.ImageDraw, width: int, text_px: int, ranked: RankedTrajectory, patient_position: str
+) -> Box:
     tall = 4.6 * text_px
     draw.rectangle((0, 0, width, tall), fill=(*PANEL, 255))
     verdict = ranked.verdict
@@ -121,7 +117,7 @@ def _headline_bar(draw: ImageDraw.ImageDraw, width: int, text_px: int, ranked: R
     fitted, words = fitting_font(pretty(ranked.report.headline), big, width - after - text_px, bold=True)
     line = 0.55 * text_px + 0.6 * big
     draw.text((after, line), words, font=font(fitted, bold=True), fill=(*TEXT, 255), anchor="lm")
-    fitted, second = fitting_font(trajectory_words(ranked), text_px, width - left - text_px)
+    fitted, second = fitting_font(trajectory_words(ranked, patient_position), text_px, width - left - text_px)
     draw.text((left, 2.65 * text_px), second, font=font(fitted), fill=(205, 212, 220, 255))
     return 0.0, 0.0, float(width), tall
 
