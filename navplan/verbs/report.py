@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +47,8 @@ def report(
     Raises InputError for a folder that can't be written to, MismatchError for a plan made on another image,
     ChoiceError.
     """
+    from navplan.files.files_together import write_together
+
     folder = _writable_folder(out)
     found = _plan_of(case, plan)
     progress("judging", 0.0)
@@ -57,9 +58,9 @@ def report(
     drawn, shots = _drawn(case, now, trajectory, progress)
     progress("pages", 0.8)
     pages, notes = _pages(case, now, trajectory, drawn)
-    files = {**shots, **pages}
+    files = _in_order({**pages, **shots})
     progress("writing", 0.95)
-    paths = _write(folder, files)
+    paths = write_together(folder, files)
     notes = (*notes, *drawn.gaps, *_without_stale(folder, files))
     progress("done", 1.0)
     return ReportFiles(paths, notes)
@@ -67,7 +68,7 @@ def report(
 
 def _writable_folder(out: str | Path) -> Path:
     """The folder, made and tried before any work is done."""
-    from navplan.files.whole_file import whole_file
+    from navplan.files.files_together import write_together
 
     if not str(out):
         raise InputError("a report without a folder", "a folder to write to", "Add --out DIR")
@@ -80,11 +81,9 @@ def _writable_folder(out: str | Path) -> Path:
             "a folder that can be written to",
             "Choose another with --out",
         ) from error
-    for place in (folder, folder / "shots"):
-        trial = place / ".navplan-trial"
-        with whole_file(trial) as file:
-            file.write(b"")
-        trial.unlink(missing_ok=True)
+    trial = ".navplan-trial"
+    for path in write_together(folder, {trial: b"", f"shots/{trial}": b""}):
+        path.unlink(missing_ok=True)
     return folder
 
 
@@ -179,16 +178,9 @@ def _pages(case: Case, plan: Plan, number: int, drawn: Drawn) -> tuple[dict[str,
     return files, notes
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> tuple[Path, ...]:
-    """All or none: each is written beside its name first, and only then do all take their names."""
-    from navplan.files.whole_file import whole_file
-
-    with ExitStack() as stack:
-        for name, data in files.items():
-            stack.enter_context(whole_file(folder / name)).write(data)
+def _in_order(files: dict[str, bytes]) -> dict[str, bytes]:
     order = ["report.html", "report.pdf", "freehand-card.html", "freehand-card.pdf"]
-    named = [name for name in order if name in files] + [name for name in files if name not in order]
-    return tuple(folder / name for name in named)
+    return {name: files[name] for name in [*(name for name in order if name in files), *files]}
 
 
 def _without_stale(folder: Path, files: dict[str, bytes]) -> tuple[str, ...]:
