@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
@@ -132,14 +131,42 @@ def box_of(mask: Mask, margin: int | tuple[int, ...] = 0) -> tuple[slice, slice,
 
 
 def _grown_or_shrunk(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, float], shrink: bool) -> Mask:
-    radius = tuple(_ball_voxels(radius_mm, spacing_mm))
-    box = box_of(mask, 1 if shrink else radius) if any(radius) else None
+    first, second, third = _ball_voxels(radius_mm, spacing_mm)
+    box = box_of(mask, 1 if shrink else (first, second, third)) if first or second or third else None
     if box is None:
         return mask
-    # SimpleITK's first axis is ours, too. Room of one voxel is enough to shrink from: a ball is convex.
-    image = sitk.GetImageFromArray(np.ascontiguousarray(mask[box].T, dtype=np.uint8))
-    change = sitk.BinaryErode if shrink else sitk.BinaryDilate
-    found = change(image, radius, sitk.sitkBall, 0.0, 1.0, shrink)
+    # Shrinking is growing what is not the mask; room of one voxel is enough for that, since a ball is convex.
+    turned = np.ascontiguousarray(mask[box].T)
+    grown = _grown(~turned if shrink else turned, (third, second, first))
     result = np.zeros(mask.shape, dtype=bool, order="F")
-    result[box] = sitk.GetArrayFromImage(found).view(bool).T
+    result[box] = (~grown if shrink else grown).T
     return result
+
+
+def _grown(mask: Mask, radius: tuple[int, int, int]) -> Mask:
+    """A C-ordered mask grown by the ellipsoid of half axes radius + 1/2 voxels (ITK's ball), row by row of the ball."""
+    low, middle, high = (n + 0.5 for n in radius)
+    rows: dict[int, list[tuple[int, int]]] = {}
+    for slice_offset in range(-radius[0], radius[0] + 1):
+        for row_offset in range(-radius[1], radius[1] + 1):
+            left = 1.0 - (slice_offset / low) ** 2 - (row_offset / middle) ** 2
+            if left >= 0:
+                rows.setdefault(int(high * left**0.5 + 1e-9), []).append((slice_offset, row_offset))
+    result = mask.copy()
+    spread = mask.copy()  # the mask grown along its last axis by `reach`
+    for reach in range(max(rows) + 1):
+        if reach and reach < mask.shape[2]:
+            spread[:, :, reach:] |= mask[:, :, :-reach]
+            spread[:, :, :-reach] |= mask[:, :, reach:]
+        for slice_offset, row_offset in rows.get(reach, ()):
+            here, there = _shifted(slice_offset, mask.shape[0])
+            row_here, row_there = _shifted(row_offset, mask.shape[1])
+            result[here, row_here] |= spread[there, row_there]
+    return result
+
+
+def _shifted(offset: int, size: int) -> tuple[slice, slice]:
+    """Where to write and where to read so that reading lies `offset` further; empty where nothing is in reach."""
+    return slice(max(0, -offset), max(0, min(size, size - offset))), slice(
+        min(size, max(0, offset)), max(0, size + min(0, offset))
+    )
