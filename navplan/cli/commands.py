@@ -124,6 +124,7 @@ def do_segment(options: Namespace, output: Output) -> int:
             names=options.names or None,
             image=options.image,
             structure=options.structure,
+            prefix=options.prefix,
             working_resolution_mm=None
             if resolution is None
             else resolution[0]

@@ -1,4 +1,4 @@
-"""Off-screen rendering with VTK, imported here only when a picture is asked for.
+"""Off-screen rendering with PyVista, imported here only when a picture is asked for.
 
 Depth peeling and multi-sampling exclude each other: with the default multi-samples translucent surfaces vanish without
 a word. So multi-samples are 0 and a picture is rendered larger and averaged down.
@@ -38,30 +38,27 @@ def render(
     solid: opaque anatomy; clear: translucent, by its alpha; shiny: opaque with strong highlights; halos: opaque without
     light, turned inside out, so that only their far side is seen; through: drawn last, over everything, without light.
     """
-    from vtkmodules import vtkRenderingOpenGL2  # noqa: F401  the factory of all classes below
-    from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow
+    import pyvista
+    from vtkmodules.vtkRenderingCore import vtkRenderer
 
     with _quiet_window_choice():
-        window = vtkRenderWindow()
-        window.SetOffScreenRendering(1)
+        window_size = [round(size[0] * oversampling), round(size[1] * oversampling)]
+        plotter = pyvista.Plotter(off_screen=True, window_size=window_size, lighting="none")
+        base, window = plotter.renderer, plotter.render_window
         window.SetMultiSamples(0)
         window.SetAlphaBitPlanes(1)
-        window.SetSize(round(size[0] * oversampling), round(size[1] * oversampling))
         window.SetNumberOfLayers(2)
-        base, front = vtkRenderer(), vtkRenderer()
+        low, high = ([value / 255 for value in colour] for colour in ground)
+        plotter.set_background(low, top=high)
+        front = vtkRenderer()  # a layer that is painted last, over all else, in its own order
+        front.SetLayer(1)
+        front.SetUseOIT(False)
+        window.AddRenderer(front)
         _aim(base, camera)
         front.SetActiveCamera(base.GetActiveCamera())
-        front.SetLayer(1)
-        base.SetBackground(*(value / 255 for value in ground[0]))
-        base.SetBackground2(*(value / 255 for value in ground[1]))
-        base.GradientBackgroundOn()
-        front.SetUseOIT(False)  # the front layer is painted in its own order
-        base.SetUseDepthPeeling(1)
-        base.SetMaximumNumberOfPeels(_PEELS)
-        base.SetOcclusionRatio(0.0)
+        plotter.enable_depth_peeling(_PEELS, 0.0)
         for renderer in (base, front):
             fix_lights_to_camera(renderer)
-            window.AddRenderer(renderer)
         for mesh in solid:
             _add(base, mesh, specular=0.14)
         for mesh in shiny:
@@ -75,7 +72,7 @@ def render(
         base.ResetCameraClippingRange()
         window.Render()
         picture = _grabbed(window)
-        window.Finalize()
+        plotter.close()
     if picture.shape[:2] == (size[1], size[0]):
         return picture
     from PIL import Image
@@ -101,29 +98,17 @@ def _add(
 ) -> None:
     if len(mesh.triangles) == 0:
         return
-    from vtkmodules.util.numpy_support import numpy_to_vtk
-    from vtkmodules.vtkCommonCore import vtkPoints
-    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
-    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
+    import pyvista
 
-    data = vtkPolyData()
-    points = vtkPoints()
-    points.SetData(numpy_to_vtk(np.ascontiguousarray(mesh.points_mm, dtype=np.float32), deep=1))
-    data.SetPoints(points)
-    cells = vtkCellArray()
-    offsets = np.arange(0, 3 * len(mesh.triangles) + 1, 3, dtype=np.int64)
-    cells.SetData(numpy_to_vtk(offsets, deep=1), numpy_to_vtk(mesh.triangles.ravel().astype(np.int64), deep=1))
-    data.SetPolys(cells)
-    normals = numpy_to_vtk(np.ascontiguousarray(mesh.normals, dtype=np.float32), deep=1)
-    data.GetPointData().SetNormals(normals)
+    data = pyvista.PolyData.from_regular_faces(mesh.points_mm.astype(np.float32), mesh.triangles)
+    data.GetPointData().SetNormals(pyvista.convert_array(np.ascontiguousarray(mesh.normals, dtype=np.float32)))
     channels = [mesh.rgb, 255 * mesh.alpha[:, None]] if translucent else [mesh.rgb]
-    colours = np.clip(np.round(np.concatenate(channels, axis=1)), 0, 255).astype(np.uint8)
-    data.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(colours), deep=1))
-    mapper = vtkPolyDataMapper()
-    mapper.SetInputData(data)
+    data.point_data["colour"] = np.clip(np.round(np.concatenate(channels, axis=1)), 0, 255).astype(np.uint8)
+    mapper = pyvista.DataSetMapper(data)
     mapper.SetColorModeToDirectScalars()
-    actor = vtkActor()
-    actor.SetMapper(mapper)
+    mapper.SetScalarModeToUsePointFieldData()
+    mapper.SelectColorArray("colour")
+    actor = pyvista.Actor(mapper)
     look = actor.GetProperty()
     look.SetInterpolationToPhong()
     look.SetAmbient(1.0 if unlit else 0.5 if specular > 0.5 else 0.09)
