@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,3 +58,11 @@ class Acquisition:
                 " ".join(DOWN_BY_PATIENT_POSITION),
                 "State it with --patient-position",
             )
+        try:
+            self.day()
+        except ValueError as error:
+            raise InputError(f"the acquisition date {self.date!r}", "ISO 8601, as in 2026-11-24T10:30:00") from error
+
+    def day(self) -> datetime.date | None:
+        """The day of the acquisition, None where the source does not say."""
+        return datetime.datetime.fromisoformat(self.date).date() if self.date else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from math import inf, isfinite
 
 from navplan.errors import InputError
 from navplan.model.error_model import ErrorModel
@@ -150,7 +151,8 @@ class ProcedureProtocol:
                     "0-100 mm and a source",
                 )
         for soft in self.soft:
-            if soft.ideal == soft.limit or soft.weight < 0 or not soft.source:
+            numbers = (soft.ideal, soft.limit, soft.weight)
+            if soft.ideal == soft.limit or soft.weight < 0 or not soft.source or not all(map(isfinite, numbers)):
                 raise InputError(
                     f"protocol {self.id}, {soft.metric}: ideal {soft.ideal}, limit {soft.limit}",
                     "two values, a weight >= 0, a source",
@@ -162,6 +164,10 @@ class ProcedureProtocol:
                 f"protocol {self.id}: pleura_punctures_max {self.pleura_punctures_max},"
                 f" source {self.pleura_punctures_source!r}",
                 "0 or more, and a pleura_punctures_source",
+            )
+        if not 0 < self.max_image_age_days.value < inf:
+            raise InputError(
+                f"protocol {self.id}: an image of {self.max_image_age_days.value} days", "a finite number above 0"
             )
         if not 0 < self.max_breach_probability.value < 1:
             raise InputError(

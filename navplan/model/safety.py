@@ -9,6 +9,8 @@ import numpy as np
 
 from navplan.errors import InputError
 
+THIN = "thinner than the voxels"  # the gap of a clearance whose interval is not proven: the structure may go on unseen
+
 
 class Verdict(StrEnum):
     """Worst first: FAIL, NOT_EVALUATED, WARN, PASS. What was not computed is never safe."""
@@ -60,6 +62,7 @@ class FindingKind(StrEnum):
     DEVICE = "device"
     SIDE = "side"
     PATIENT = "patient"
+    RULES = "rules"
     IMAGE = "image"
     ERROR_MODEL = "error_model"
 
@@ -149,15 +152,7 @@ class SafetyReport:
     @property
     def headline(self) -> str:
         """Never a bare verdict: the smallest clearance, over how many structures, and how many things are open."""
-        nearest = self.clearances[0] if self.clearances else None
-        if nearest is not None and nearest.distance is not None:
-            imaged = (
-                f"Clear >= {max(nearest.distance.low_mm, 0):.1f} mm of all {len(self.clearances)} imaged structures"
-            )
-            if nearest.crossed_mm or nearest.distance.high_mm < 0:
-                imaged = f"Crosses {nearest.structure}"
-        else:
-            imaged = "No structure was measured"
+        imaged = _clearance_words(self.clearances)
         not_imaged = sum(f.kind is FindingKind.NOT_IMAGED for f in self.findings)
         count = len(self.open_items)
         todo = f"{count} thing{'s' if count != 1 else ''} to do" if count else "nothing left to do"
@@ -166,14 +161,38 @@ class SafetyReport:
     @property
     def open_items(self) -> tuple[OpenItem, ...]:
         """What keeps the verdict from PASS, worst first; findings that one step closes are one item. Not-imaged ones
-        apart."""
+        apart. Where the verdict comes from what is missing altogether, that is an item without findings."""
         groups: dict[tuple[str, str], list[Finding]] = {}
         for finding in self.findings:
             if finding.verdict is not Verdict.PASS and finding.kind is not FindingKind.NOT_IMAGED:
                 key = (finding.gap or finding.words, "" if finding.gap else finding.structure)
                 groups.setdefault(key, []).append(finding)
         items = [_open_item(gap, found) for (gap, _), found in groups.items()]
+        if not any(finding.kind is FindingKind.CLEARANCE for finding in self.findings):
+            words = "no structure was measured: nothing is known to be clear"
+            remedy = "Segment what the needle must stay clear of"
+            items.append(OpenItem(words, remedy, Verdict.NOT_EVALUATED, ()))
+        if not self.error_model:
+            words = "no error model: nothing says how far a needle strays"
+            items.append(OpenItem(words, "Choose the guidance", Verdict.NOT_EVALUATED, ()))
         return tuple(sorted(items, key=lambda item: item.verdict.rank))
+
+
+def _clearance_words(clearances: tuple[Finding, ...]) -> str:
+    """What the clearances (nearest first) amount to; nothing is called clear that is not proven to be."""
+    crossed = next((f for f in clearances if f.crossed_mm or (f.distance and f.distance.high_mm < 0)), None)
+    if crossed is not None:
+        return f"Crosses {crossed.structure}"
+    if not clearances or clearances[0].distance is None:
+        return "No structure was measured"
+    proven = sum(f.verdict is not Verdict.NOT_EVALUATED and f.gap != THIN for f in clearances)
+    if not proven:
+        return f"Not proven clear of any of {len(clearances)} imaged structures"
+    least_mm = clearances[0].distance.low_mm
+    if least_mm < 0:
+        return f"Not proven clear of {clearances[0].structure}"
+    which = f"all {proven}" if proven == len(clearances) else f"{proven} of {len(clearances)}"
+    return f"Clear >= {least_mm:.1f} mm of {which} imaged structures"
 
 
 def _open_item(gap: str, found: list[Finding]) -> OpenItem:

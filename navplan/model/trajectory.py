@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from navplan.errors import GeometryError
 from navplan.model.device import Device
 
+SHORTEST_MM = 1.0  # from the skin to the tip
+
 
 @dataclass(frozen=True)
 class Target:
@@ -31,7 +33,8 @@ class Trajectory:
     throw
     stands half its throw short, so that the middle of the sample is the target. The swept end is where the tip gets to.
 
-    Raises GeometryError when entry and target coincide or are not finite, or the tip would stand outside the skin.
+    Raises GeometryError when entry and target coincide or are not finite, or the tip would stand beyond the target or
+    outside the skin.
     """
 
     entry_mm: tuple[float, float, float]
@@ -43,9 +46,14 @@ class Trajectory:
         points = np.asarray([self.entry_mm, self.target_mm], dtype=np.float64)
         if points.shape != (2, 3) or not np.isfinite(points).all():
             raise GeometryError(f"entry {self.entry_mm}, target {self.target_mm}", "finite LPS coordinates in mm")
-        if self.depth_mm < 1.0 or self.tip_depth_mm <= 0.0:
+        if self.depth_mm < SHORTEST_MM:
             raise GeometryError(
                 f"a way of {self.depth_mm:.2f} mm from entry to target", "an entry on the skin away from the target"
+            )
+        if not 0.0 <= self.tip_short_of_target_mm <= self.depth_mm - SHORTEST_MM + 1e-6:
+            raise GeometryError(
+                f"a tip {self.tip_short_of_target_mm} mm short of a target at {self.depth_mm:.2f} mm",
+                f"a tip at or before the target, at least {SHORTEST_MM:g} mm below the skin",
             )
 
     @property

@@ -5,18 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.model.anatomy import Tissue
-from navplan.model.safety import Finding, FindingKind, PathSection, SafetyReport, Verdict
+from navplan.geometry.lines import distance_points_to_segment
+from navplan.model.anatomy import Tissue, anatomy_of
+from navplan.model.safety import THIN, Finding, FindingKind, PathSection, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
-from navplan.planning.boundary import crossed_mm
-from navplan.planning.circumstances import device, image, presence, request
+from navplan.planning.boundary import crossed_mm, occupancy_at
+from navplan.planning.circumstances import device, frames, image, presence, request
 from navplan.planning.criteria import path_metrics, sample_paths
+from navplan.planning.entry_place import entry
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
-from navplan.planning.situation import Risk, Situation
+from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Risk, Situation
 from navplan.planning.tissue_map import path_sections
 from navplan.planning.uncertainty import RADIUS_95_2D, breach_probability, hit_probability
+
+POINT_MET_MM = 1.0  # how far from the swept axis a bare target point may lie
 
 
 def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
@@ -28,6 +32,8 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     path = path_sections(situation.tissues, situation.image, start, end)
     findings = [_clearance(trajectory, situation, risk, measured, n) for n, risk in enumerate(situation.risks)]
     findings += presence(situation)
+    findings += frames(situation)
+    findings.append(entry(trajectory, situation))
     findings += read_image(trajectory, situation)
     findings += _crossings(trajectory, situation)
     findings += _target(trajectory, situation, path)
@@ -93,10 +99,8 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
             if crossed
             else f"{interval}, at least {risk.required_mm:g} mm required"
         )
-    elif not _same_frame(situation, risk):
-        verdict, words = Verdict.NOT_EVALUATED, "drawn in another frame of reference than the image"
-        gap = words
-        remedy = "Register it to the image, or segment the image itself"
+    elif not situation.same_frame(structure):
+        verdict, words, gap, remedy = Verdict.NOT_EVALUATED, OTHER_FRAME, OTHER_FRAME, OTHER_FRAME_REMEDY
     elif _outside_region(trajectory, situation, risk):
         verdict, words = Verdict.NOT_EVALUATED, "shaft or error cone leave the region in which it was looked for"
         gap = "looked for only in a region that shaft or error cone leave"
@@ -110,9 +114,9 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
     elif not boundary.locally_thick(nearest):
         verdict, words = (
             Verdict.WARN,
-            f"thinner than the voxels ({boundary.diagonal_mm:.1f} mm) at its nearest point; {interval} is not proven",
+            f"{THIN} ({boundary.diagonal_mm:.1f} mm) at its nearest point; {interval} is not proven",
         )
-        remedy, gap = "Look at the reformats; fractional or finer labels would bound it", "thinner than the voxels"
+        remedy, gap = "Look at the reformats; fractional or finer labels would bound it", THIN
     elif interval.low_mm < risk.required_mm:
         verdict, words = Verdict.WARN, f"{interval}: {risk.required_mm:g} mm are not proven"
         remedy = "Choose a wider way, or finer labels"
@@ -144,12 +148,6 @@ def _triple(point: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(point[0]), float(point[1]), float(point[2])
 
 
-def _same_frame(situation: Situation, risk: Risk) -> bool:
-    region = risk.boundary.structure.evaluated_in
-    uids = {situation.image.grid.frame_uid, region.frame_uid if region else ""} - {""}
-    return len(uids) <= 1
-
-
 def _edge_decides(risk: Risk, start: NDArray[np.float64], end: NDArray[np.float64], radius_mm: float) -> bool:
     """Whether the nearest place where the image's edge cuts the structure is closer than the required clearance."""
     cut = risk.boundary.centres_mm[risk.boundary.cut]
@@ -175,10 +173,10 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
             findings.append(
                 Finding(FindingKind.CROSSING, Verdict.PASS, words, name, crossed_mm=crossed, source=rule.source)
             )
-    samples = sample_paths(situation.tissues, start[None], situation.target_mm)
-    metrics = path_metrics(
-        situation.tissues, samples, start[None], situation.target_mm, situation.target.structure, situation.host
-    )
+    aim = np.asarray(trajectory.target_mm, dtype=np.float64)
+    beyond_mm = trajectory.swept_depth_mm - trajectory.depth_mm
+    samples = sample_paths(situation.tissues, start[None], aim, beyond_mm)
+    metrics = path_metrics(situation.tissues, samples, start[None], aim, situation.target.structure, situation.host)
     limit = situation.protocol.pleura_punctures_max
     count = int(metrics["pleura_punctures"][0])
     if limit is not None and not _lung_known(situation):
@@ -216,13 +214,20 @@ def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
     boundary = situation.target_boundary
     if boundary is None:
         return None
-    distance = float(np.linalg.norm(boundary.centres_mm - situation.target_mm, axis=1).min()) - boundary.diagonal_mm / 2
+    aim = np.asarray(trajectory.target_mm, dtype=np.float64)
+    if not occupancy_at(boundary.structure, aim[None])[0]:
+        return 0.0
+    distance = float(np.linalg.norm(boundary.centres_mm - aim, axis=1).min()) - boundary.diagonal_mm / 2
     return hit_probability(max(distance, 0.0), float(situation.error_model.sigma_mm(trajectory.depth_mm)))
 
 
 def _target(trajectory: Trajectory, situation: Situation, path: tuple[PathSection, ...]) -> list[Finding]:
     name = situation.target.structure
     if not name:
+        missed, _ = distance_points_to_segment(situation.target_mm[None], trajectory.entry_mm, trajectory.swept_end_mm)
+        if missed[0] > POINT_MET_MM:
+            words = f"the swept path passes the target point at {missed[0]:.1f} mm"
+            return [Finding(FindingKind.TARGET, Verdict.FAIL, words, remedy="Choose another way in")]
         return [
             Finding(
                 FindingKind.TARGET,
@@ -243,7 +248,28 @@ def _target(trajectory: Trajectory, situation: Situation, path: tuple[PathSectio
                 remedy="Choose another target point",
             )
         ]
-    return [Finding(FindingKind.TARGET, Verdict.PASS, f"met over {inside:.1f} mm", name, crossed_mm=inside)]
+    met = Finding(FindingKind.TARGET, Verdict.PASS, f"met over {inside:.1f} mm", name, crossed_mm=inside)
+    return [met, *_unfit_target(situation, name)]
+
+
+def _unfit_target(situation: Situation, name: str) -> list[Finding]:
+    """A target that the protocol keeps the needle away from, or an organ that it says nothing of: being aimed at makes
+    an aorta no lesion."""
+    protocol, side = situation.protocol, situation.side
+    limit = None if protocol.sided and not side else protocol.limit_for(name, side)
+    if limit is not None:
+        words = f"the protocol keeps the needle {limit.min_clearance_mm:g} mm away from it: it is no target"
+        return [
+            Finding(
+                FindingKind.TARGET, Verdict.FAIL, words, name, required_mm=limit.min_clearance_mm, source=limit.source,
+                remedy="Check the target, or choose the protocol of this biopsy",
+            )
+        ]  # fmt: skip
+    tissue = anatomy_of(name).tissue
+    if tissue in (Tissue.LESION, Tissue.OTHER) or protocol.may_cross(name, side) is not None:
+        return []
+    words = f"a target that is no lesion ({tissue}) and that the protocol does not name"
+    return [Finding(FindingKind.TARGET, Verdict.WARN, words, name, remedy="Check the target and the protocol")]
 
 
 def _lung_known(situation: Situation) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime
 
 from navplan.model.acquisition import Severity
 from navplan.model.protocol import Need, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
-from navplan.planning.situation import Situation
+from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
 
 UNPROVEN = "not proven to be this patient's, recent, or of known thickness"
 UNPROVEN_REMEDY = (
@@ -27,12 +27,14 @@ LENGTH_RESERVE_MM = 10.0  # needle that should be left outside (unsourced)
 def presence(situation: Situation) -> list[Finding]:
     """What the protocol asks for and the case does not know; what no image shows; what was listed and not found."""
     findings = []
+    applied = False
     for limit in situation.protocol.hard:
         shown = limit.structure.replace("{side}", situation.side or "*")
         shown = shown.replace("{other}", {"left": "right", "right": "left"}.get(situation.side, "*"))
         fitting = [s for s in situation.structures.values() if fits(s.name, limit.structure, situation.side)]
         known = [s for s in fitting if s.presence is not Presence.UNKNOWN]
         missing = [s.name for s in fitting if s.presence is Presence.UNKNOWN]
+        applied |= bool(known) and limit.needs is not Need.NOT_IMAGED
         if limit.needs is Need.NOT_IMAGED:
             findings.append(
                 Finding(
@@ -74,7 +76,32 @@ def presence(situation: Situation) -> list[Finding]:
             if structure.presence is Presence.ABSENT and limit.needs is not Need.NOT_IMAGED:
                 words = f"stated to be absent by {structure.stated_by}, {structure.stated_on}"
                 findings.append(Finding(FindingKind.PRESENCE, Verdict.PASS, words, structure.name))
+    if not applied:
+        findings.append(
+            Finding(
+                FindingKind.RULES,
+                Verdict.NOT_EVALUATED,
+                f"none of the protocol's {len(situation.protocol.hard)} hard limits fits a structure of this case",
+                remedy="Segment what the protocol keeps clear, or choose the protocol of this region",
+            )
+        )
     return findings
+
+
+def frames(situation: Situation) -> list[Finding]:
+    """Target, body and what may be crossed, where they were drawn in another frame of reference than the image's."""
+    names = {situation.target.structure, "body", *situation.crossable}
+    other = [
+        name
+        for name in sorted(names & situation.structures.keys())
+        if not situation.same_frame(situation.structures[name])
+    ]
+    return [
+        Finding(
+            FindingKind.PRESENCE, Verdict.NOT_EVALUATED, OTHER_FRAME, name, remedy=OTHER_FRAME_REMEDY, gap=OTHER_FRAME
+        )
+        for name in other
+    ]
 
 
 def request(situation: Situation) -> list[Finding]:
@@ -156,11 +183,11 @@ def image(situation: Situation) -> list[Finding]:
     """Age and quality of the image."""
     findings = []
     limit = situation.protocol.max_image_age_days
-    taken = situation.image.acquisition.date
+    taken = situation.image.acquisition.day()
     if situation.image.modality != situation.protocol.modality:
         words = f"{situation.image.modality}, the protocol plans on {situation.protocol.modality}"
         findings.append(Finding(FindingKind.IMAGE, Verdict.NOT_EVALUATED, words, remedy="Use an image of that kind"))
-    if not taken:
+    if taken is None:
         findings.append(
             Finding(
                 FindingKind.IMAGE,
@@ -171,7 +198,7 @@ def image(situation: Situation) -> list[Finding]:
             )
         )
     else:
-        age = (date.fromisoformat(situation.today[:10]) - date.fromisoformat(taken[:10])).days
+        age = (datetime.fromisoformat(situation.today).date() - taken).days
         words = f"the image is {age} days old, at most {limit.value:g} allowed"
         old = age > limit.value or age < 0
         findings.append(

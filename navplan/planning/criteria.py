@@ -134,16 +134,20 @@ def path_metrics(
     target: str,
     host: str,
 ) -> dict[str, NDArray[np.float64]]:
-    """All metrics but clearance_mm, each (N,), of the ways from entries (N, 3) to the target."""
+    """All metrics but clearance_mm, each (N,), of the ways from entries (N, 3) to the target.
+
+    Pleural punctures and fissures are counted as far as the samples go: a throw ends beyond the target.
+    """
     direction = (target_mm - entries_mm) / samples.depth_mm[:, None]
     before = samples.depths_mm[None] < samples.depth_mm[:, None]
     in_lung_host = anatomy_of(host).tissue is Tissue.LUNG
     lung_names = _lookup(tissues, Tissue.LUNG)
-    lung = lung_names[samples.labels] & before
-    pleura = _lookup(tissues, Tissue.LUNG, (target,) if in_lung_host else ())[samples.labels] & before
+    swept_lung = lung_names[samples.labels]
+    lung = swept_lung & before
+    pleura = _lookup(tissues, Tissue.LUNG, (target,) if in_lung_host else ())[samples.labels]
     host_number = tissues.number(host) if host else -1
     in_host = (samples.labels == host_number) & before
-    lobes = np.where(lung, samples.labels, 0)
+    lobes = np.where(swept_lung, samples.labels, 0)
     crossings = np.zeros(len(entries_mm))
     last = np.zeros(len(entries_mm), dtype=np.uint16)
     for t in range(lobes.shape[1]):

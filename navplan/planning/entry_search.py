@@ -74,13 +74,14 @@ def search(
     open_ways = np.flatnonzero(skin.reason == -1)
     measured = margins(situation.boundaries, skin.points_mm[open_ways], ends[open_ways])
     progress("paths", 0.5)
-    metrics = _metrics(situation, skin.points_mm[open_ways], target)
+    metrics = _metrics(situation, skin.points_mm[open_ways], target, device.throw_mm / 2)
     outcome = _rule_out_by_limits(situation, measured, metrics, device)
     progress("front", 0.7)
     reason, names, shortfall = _merged(skin, open_ways, outcome)
     free = outcome.reason == -1
     metrics["clearance_mm"] = outcome.clearance_mm
-    scores = np.stack([desirability(soft, metrics[soft.metric]) for soft in situation.protocol.soft], axis=1)
+    wishes = [desirability(soft, metrics[soft.metric]) for soft in situation.protocol.soft]
+    scores = np.stack(wishes, axis=1) if wishes else np.zeros((len(open_ways), 0))
     weights = np.asarray([soft.weight for soft in situation.protocol.soft])
     value = scores @ weights / max(weights.sum(), 1e-12)
     front = np.flatnonzero(free)[pareto_front(-scores[free])]
@@ -125,9 +126,9 @@ def _rule_out_by_entry_place(skin: SkinPoints, situation: Situation) -> SkinPoin
 
 
 def _metrics(
-    situation: Situation, entries_mm: NDArray[np.float64], target_mm: NDArray[np.float64]
+    situation: Situation, entries_mm: NDArray[np.float64], target_mm: NDArray[np.float64], beyond_mm: float
 ) -> dict[str, NDArray[np.float64]]:
-    samples = sample_paths(situation.tissues, entries_mm, target_mm)
+    samples = sample_paths(situation.tissues, entries_mm, target_mm, beyond_mm)
     metrics = path_metrics(
         situation.tissues, samples, entries_mm, target_mm, situation.target.structure, situation.host
     )
@@ -170,11 +171,12 @@ def _rule_out_by_limits(
             hit = blocked & (worst == column)
             reason[hit] = len(names) - 1
             shortfall[hit] = missing[hit, column]
+    limit = situation.protocol.pleura_punctures_max
     for words, bad in (
         (RE_ENTRY, metrics["skin_punctures"] > 1),
         (
-            "more than one pleural puncture",
-            metrics["pleura_punctures"] > (situation.protocol.pleura_punctures_max or np.inf),
+            f"more than {limit} pleural puncture{'' if limit == 1 else 's'}",
+            metrics["pleura_punctures"] > (np.inf if limit is None else limit),
         ),
         ("a fissure is crossed", metrics["fissure_crossings"] > 0),
     ):

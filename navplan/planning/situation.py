@@ -18,6 +18,8 @@ from navplan.planning.boundary import Boundary, boundary_of
 from navplan.planning.criteria import host_of
 from navplan.planning.tissue_map import TissueMap, tissue_map
 
+OTHER_FRAME = "drawn in another frame of reference than the image"
+OTHER_FRAME_REMEDY = "Register it to the image, or segment the image itself"
 UNDECLARED = "not declared by the protocol: a risk at 0 mm"
 
 
@@ -70,6 +72,12 @@ class Situation:
         present = [s.name for s in self.structures.values() if s.presence is Presence.PRESENT]
         organs = [name for name in present if self.structures[name].anatomy.tissue in kinds]
         return host_of(self.tissues, self.target.structure, self.target_mm, organs)
+
+    def same_frame(self, structure: Structure) -> bool:
+        """Whether a structure, and the region in which it was looked for, name the image's frame of reference (or
+        none)."""
+        uids = {grid.frame_uid for grid in (self.image.grid, structure.grid, structure.evaluated_in) if grid} - {""}
+        return len(uids) <= 1
 
     @cached_property
     def crossable(self) -> tuple[str, ...]:

@@ -49,10 +49,10 @@ def breach_probability(
     """Upper bound of P(the straying needle touches the structure anywhere between start and end).
 
     Seen along the needle, each boundary voxel (a disc of needle radius and half a working voxel) is divided by sigma
-    at its
-    depth. In each of the directions of error the nearest disc gives the number of sigmas zeta; beyond it all counts as
-    touched. P = mean over directions of exp(-zeta^2 / 2): for a wall this is Craig's form of Phi(-x), and exact
-    (Craig, MILCOM 1991); for all else it is an upper bound.
+    at its depth. Where the error of the structure's own outline is known, it adds to sigma as an independent one. In
+    each of the directions of error the nearest disc gives the number of sigmas zeta; beyond it all counts as touched.
+    P = mean over directions of exp(-zeta^2 / 2): for a wall this is Craig's form of Phi(-x), and exact (Craig, MILCOM
+    1991); for all else it is an upper bound.
     """
     length = float(np.linalg.norm(end_mm - start_mm))
     direction = (end_mm - start_mm) / length
@@ -62,7 +62,7 @@ def breach_probability(
     keep = (depth > -reach) & (depth < length + reach)
     if not keep.any():
         return 0.0
-    sigma = error.sigma_mm(np.clip(depth[keep], 0.0, length))
+    sigma = np.hypot(error.sigma_mm(np.clip(depth[keep], 0.0, length)), boundary.structure.boundary_sigma_mm or 0.0)
     first, second = perpendicular_axes(direction)
     across = np.stack([offset[keep] @ first, offset[keep] @ second], axis=1) / sigma[:, None]
     distance, size = np.linalg.norm(across, axis=1), reach / sigma

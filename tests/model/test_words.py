@@ -48,7 +48,7 @@ def test_findings_that_one_step_closes_are_one_open_item() -> None:
         Finding(FindingKind.CLEARANCE, Verdict.WARN, "", name, Interval(n, n + 1), gap="thin")
         for n, name in enumerate("abcde")
     ]
-    item = SafetyReport(tuple(thin)).open_items
+    item = SafetyReport(tuple(thin), error_model="robot").open_items
     assert len(item) == 1 and item[0].words == "5 structures thin: a, b, c and 2 more"
 
 

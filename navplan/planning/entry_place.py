@@ -1,0 +1,103 @@
+"""Whether a way starts where the skin is, and whether a needle could be brought there.
+
+Clearances are measured from the entry on: a way that starts inside the body would be judged without what lies before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.model.protocol import fits
+from navplan.model.safety import Finding, FindingKind, Verdict
+from navplan.model.structure import Presence, Structure
+from navplan.model.trajectory import Trajectory
+from navplan.planning.boundary import occupancy_at
+from navplan.planning.entry_candidates import GRAZING, SkinPoints, rule_out_by_access, skin_points
+from navplan.planning.situation import Situation
+
+ON_SKIN_MM = 3.0  # beyond the resolution of the body's outline: how far from it a way may start (unsourced)
+AT_SKIN_MM = 1.0  # beyond half a voxel: a way that starts deeper leaves out tissue (unsourced)
+SURROUNDINGS_MM = 15.0  # of the body around an entry: as far as its normal is smoothed, and more
+FORBIDDEN_WITHIN_MM = 5.0  # of a structure that the protocol wants no entry on
+
+
+def on_skin_mm(body: Structure) -> float:
+    """How far from the outline of the body a way may start."""
+    return ON_SKIN_MM + float(body.resolution_mm.max())
+
+
+def skin_near(situation: Situation, body: Structure, point_mm: NDArray[np.float64]) -> SkinPoints | None:
+    """The skin within `on_skin_mm` of an LPS point (3,), each point with what makes it no skin; None where there is
+    none."""
+    reach = on_skin_mm(body)
+    part = _around(body, point_mm, reach + SURROUNDINGS_MM)
+    if part is None:
+        return None
+    skin = skin_points(part, situation.image, point_mm, reach, spacing_mm=1.0)
+    return skin if len(skin.points_mm) else None
+
+
+def _around(body: Structure, point_mm: NDArray[np.float64], half_mm: float) -> Structure | None:
+    """The part of a structure in a box about a point, None where it has no voxel there."""
+    assert body.grid is not None and body.occupancy is not None
+    middle, half = body.grid.indices(point_mm), half_mm / body.grid.spacing_mm
+    low = np.clip(np.floor(middle - half).astype(int), 0, body.occupancy.shape)
+    high = np.clip(np.ceil(middle + half).astype(int) + 1, 0, body.occupancy.shape)
+    if (high <= low).any():
+        return None
+    part = body.occupancy[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    if not part.any():
+        return None
+    return replace(body, occupancy=part, grid=body.grid.crop(low, part.shape))
+
+
+def entry(trajectory: Trajectory, situation: Situation) -> Finding:
+    """The finding on the place of entry."""
+    body = situation.structures.get("body")
+    if body is None or body.presence is not Presence.PRESENT:
+        words = "no outline of the body: nothing tells that the way starts on the skin"
+        return _skin(Verdict.NOT_EVALUATED, words, "Run: navplan segment CASE --segmenter ct-basic")
+    start = np.asarray(trajectory.entry_mm, dtype=np.float64)
+    skin = skin_near(situation, body, start)
+    if skin is None:
+        words = f"starts more than {on_skin_mm(body):.0f} mm from the skin: what lies before is not judged"
+        return _skin(Verdict.NOT_EVALUATED, words, "Let the way start on the skin")
+    nearest = int(np.argmin(np.linalg.norm(skin.points_mm - start, axis=1)))
+    if skin.reason[nearest] >= 0:
+        words = f"starts on the {skin.reasons[skin.reason[nearest]]}"
+        return _skin(Verdict.NOT_EVALUATED, words, "Choose another way in, or take an image that shows the skin")
+    forbidden = _forbidden(situation, start)
+    if forbidden:
+        words = f"starts on {forbidden}: the protocol allows no entry there"
+        return _skin(Verdict.FAIL, words, "Choose another way in")
+    one = SkinPoints(skin.points_mm[nearest][None], skin.outward[nearest][None], np.full(1, -1, dtype=np.int16), ())
+    aim = np.asarray(trajectory.target_mm, dtype=np.float64)
+    access = rule_out_by_access(one, situation.image, body, aim, np.zeros(3), trajectory.device.length_mm)
+    if access.reason[0] >= 0:
+        words = access.reasons[access.reason[0]]
+        return _skin(Verdict.WARN if words == GRAZING else Verdict.FAIL, words, "Choose another way in")
+    apart_mm = float(np.linalg.norm(skin.points_mm[nearest] - start))
+    assert body.grid is not None
+    if occupancy_at(body, start[None])[0] and apart_mm > AT_SKIN_MM + body.grid.diagonal_mm / 2:
+        words = f"starts {apart_mm:.0f} mm below the skin: what lies before is not judged"
+        return _skin(Verdict.WARN, words, "Let the way start on the skin")
+    return _skin(Verdict.PASS, "starts on the skin", "")
+
+
+def _forbidden(situation: Situation, start_mm: NDArray[np.float64]) -> str:
+    """The structure, of those that the protocol wants no entry on, that lies at an entry; "" for none."""
+    for pattern in situation.protocol.entry_not_on:
+        for name, structure in situation.structures.items():
+            if structure.presence is Presence.PRESENT and fits(name, pattern, situation.side):
+                part = _around(structure, start_mm, FORBIDDEN_WITHIN_MM)
+                centres = np.zeros((0, 3)) if part is None else part.voxel_centres_mm()
+                if (np.linalg.norm(centres - start_mm, axis=1) <= FORBIDDEN_WITHIN_MM).any():
+                    return name
+    return ""
+
+
+def _skin(verdict: Verdict, words: str, remedy: str) -> Finding:
+    return Finding(FindingKind.SKIN, verdict, words, remedy=remedy)
