@@ -13,7 +13,7 @@ from navplan.files.durable import replace_file, sync_descriptor, sync_folder, wr
 def write_together(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     """Write files (name relative to `folder` -> bytes) into folders that exist, over what had their names.
 
-    Raises InputError, with nothing replaced, when one cannot be written: no permission, disk full, a folder of that name.
+    Raises InputError, with nothing replaced, when one cannot be written: no permission, disk full, a folder so named.
     """
     unfinished: dict[Path, Path] = {}
     with writing(folder):

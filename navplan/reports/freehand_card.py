@@ -188,7 +188,7 @@ def _entry_rows(setting: NeedleSetting) -> tuple[Row, ...]:
         Row("from the midline", _middle_words(entry), key=True),
     ]
     if entry.below_top_mm is not None:
-        rows.append(Row("below top skin", f"{entry.below_top_mm:.0f} mm", key=entry.height_matters))
+        rows.append(Row("below top of skin", f"{entry.below_top_mm:.0f} mm", key=entry.height_matters))
     for marker in entry.markers:
         along = "head" if marker.along_mm > 0 else "feet"
         words = f"{marker.across}, {abs(marker.along_mm):.0f} mm to the {along}"
@@ -202,7 +202,7 @@ def _entry_rows(setting: NeedleSetting) -> tuple[Row, ...]:
 
 def _slice_words(entry: EntryPosition) -> str:
     here = entry.entry_slice
-    return f"{here.number} of {here.count} from feet, {here.number_from_head} from head"
+    return f"{here.number}/{here.count} from feet, {here.number_from_head} from head"
 
 
 def _middle_words(entry: EntryPosition) -> str:

@@ -20,6 +20,7 @@ from navplan.view.slices import SlicePlane, Window, needle_planes, slice_picture
 
 OUTLINED = 12  # how many of the nearest structures are outlined in a slice
 PROBE_WIDTH_MM = 100.0
+LETTERS_PX = 30  # of a picture 900 px wide, printed 63 mm wide: 2 mm
 WINDOW_WORDS = {
     Window.LUNG: "lung window (-600 / 1500 HU)", Window.SOFT_TISSUE: "soft tissue window (40 / 400 HU)",
     Window.BONE: "bone window (400 / 1800 HU)",
@@ -56,7 +57,7 @@ def shot_picture(shot: FluoroShot, png: bytes) -> Picture:
 
     title = "bull's-eye" if shot.name == "bullseye" else shot.name
     drawn = np.asarray(Image.open(BytesIO(png)).convert("RGB"))
-    caption = ". ".join([shot.words, *shot.overlay.warnings])
+    caption = ". ".join([*([shot.words] if shot.words != title else []), *shot.overlay.warnings])
     return Picture(shot.name.lower(), title, caption, jpeg_bytes(drawn))
 
 
@@ -102,6 +103,7 @@ def plane_pictures(
         drawn = slice_picture(
             volume, replace(turned, title=""), shown, size=size, width_mm=wide, window=window,
             trajectory=ranked.trajectory, findings=nearest_findings(ranked.report), target=plan.target.structure,
+            text_px=LETTERS_PX,
         )  # fmt: skip
         made.append(Picture(f"plane{number}", turned.title, WINDOW_WORDS[window], jpeg_bytes(drawn)))
     return made[0], made[1], made[2]

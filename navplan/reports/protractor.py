@@ -74,7 +74,9 @@ def _dial(
     )
     parts.append(_line(*centre, *_place(centre, radius - 8.5, 0), 0.2, ' stroke-dasharray="1.6 1"'))
     x, y = _place(centre, radius + 1.2, 0)
-    parts.append(_text(x, y - 0.4, zero_words, 2.5))
+    beside = 0.0 if abs(planned_deg) > 15 else -2.0 if planned_deg >= 0 else 2.0
+    anchor = {0.0: "middle", -2.0: "end", 2.0: "start"}[beside]
+    parts.append(_text(x + beside, y - 0.4, zero_words, 2.5, anchor))
     tip = _place(centre, radius + 3.0, planned_deg)
     parts.append(_line(*centre, *tip, 0.7, ' class="needle"'))
     parts.append(
@@ -130,27 +132,23 @@ def tilt_protractor(angles: TableAngles, radius_mm: float = RADIUS_MM) -> Drawin
 def depth_ruler(marks: list[tuple[float, str]], end_mm: float) -> Drawing | None:
     """A needle at true scale from the skin (0) to `end_mm`, with named marks; None where it is longer than a page.
 
-    marks: (depth in mm, words), in order of depth. Words that would touch stand on a line of their own.
+    marks: (depth in mm, words), in order of depth. Words end at the line of their mark; where one before is in the way,
+    they stand a row higher.
     """
     if end_mm > RULER_MAX_MM or not marks:
         return None
-    left, width = 7.0, end_mm + 14.0
-    rows: list[float] = []
-    lines = []
+    left, width = 11.0, end_mm + 16.0
+    lines: list[tuple[float, int, str]] = []
     for depth, words in marks:
-        room = 1.9 * len(words) + 2.0
-        first = min(max(left + depth - room / 2, 0.0), max(width - room, 0.0))
-        row = next((n for n, taken in enumerate(rows) if first > taken), len(rows))
-        if row == len(rows):
-            rows.append(0.0)
-        rows[row] = first + room
-        lines.append((left + depth, first + room / 2, row, words))
-    axis = 3.4 * len(rows) + 3.6
+        x, room = left + depth, 1.9 * len(words) + 1.0
+        row = max((taken + 1 for before, taken, _ in lines if before > x - room), default=0)
+        lines.append((x, row, words))
+    axis = 3.4 * max(row for _, row, _ in lines) + 7.0
     parts = []
-    for x, middle, row, words in lines:
-        y = axis - 3.6 - 3.4 * row
-        parts.append(_line(x, axis + 0.6, x, y + 0.5, 0.3))
-        parts.append(_text(middle, y, words, 2.7, bold=True))
+    for x, row, words in lines:
+        y = axis - 3.4 - 3.4 * row
+        parts.append(_line(x, axis + 0.6, x, y - 2.0, 0.3))
+        parts.append(_text(x - 0.8, y, words, 2.7, "end", bold=True))
     parts.append(_line(left, axis, left + end_mm, axis, 0.7))
     for depth in range(0, int(end_mm) + 1):
         long = 3.0 if depth % 10 == 0 else 2.1 if depth % 5 == 0 else 1.2
