@@ -52,12 +52,14 @@ def report(
     folder = _writable_folder(out)
     found = _plan_of(case, plan)
     progress("judging", 0.0)
-    judged = _judged(case, found, trajectory)
+    named = plan if isinstance(plan, str | Path) else found
+    judged = _judged(case, found, named, trajectory)
     now = replace(found, trajectories=judged)
     progress("drawing", 0.25)
     drawn, shots = _drawn(case, now, trajectory, progress)
     progress("pages", 0.8)
-    pages, notes = _pages(case, now, trajectory, drawn)
+    by_hand = _freehand_report(case, now, named, trajectory)
+    pages, notes = _pages(case, now, trajectory, drawn, by_hand)
     files = _in_order({**pages, **shots})
     progress("writing", 0.95)
     paths = write_together(folder, files)
@@ -100,24 +102,21 @@ def _plan_of(case: Case, plan: Plan | str | Path | None) -> Plan:
     return case.plan(words)
 
 
-def _judged(case: Case, plan: Plan, number: int) -> tuple[RankedTrajectory, ...]:
-    """All ways of the plan with reports made now; no stored verdict is taken over."""
-    from navplan.planning.check_plan import judge
-    from navplan.verbs.check import check
-    from navplan.verbs.situation import situation_of
+def _judged(case: Case, plan: Plan, named: Plan | str | Path, number: int) -> tuple[RankedTrajectory, ...]:
+    """All ways of the plan with reports made now; no stored verdict is taken over.
 
-    chosen = check(case, plan, trajectory=number)
-    situation = situation_of(
-        case, plan.protocol, plan.target, side=plan.side, image=plan.provenance.image_id, guidance=plan.error_model.id,
-        patient_position=plan.patient_position, breath_state=plan.breath_state,
-    )  # fmt: skip
+    named: the plan as it was asked for, a file perhaps. number: the way that the report is about; it is refused first.
+    """
+    from navplan.verbs.check import check
+
+    chosen = check(case, named, trajectory=number)
     return tuple(
-        replace(ranked, report=chosen if place == number else judge(ranked.trajectory, situation))
+        replace(ranked, report=chosen if place == number else check(case, named, trajectory=place))
         for place, ranked in enumerate(plan.trajectories)
     )
 
 
-def _freehand_report(case: Case, plan: Plan, number: int) -> SafetyReport:
+def _freehand_report(case: Case, plan: Plan, named: Plan | str | Path, number: int) -> SafetyReport:
     """Judged for a needle held by hand, where the protocol has an error model for it; as planned otherwise."""
     from navplan.reports.freehand_card import freehand_model
     from navplan.verbs.check import check
@@ -125,7 +124,7 @@ def _freehand_report(case: Case, plan: Plan, number: int) -> SafetyReport:
     model = freehand_model(plan)
     if model is None or plan.error_model.id == model.id:
         return plan.trajectories[number].report
-    return check(case, plan, trajectory=number, guidance=model.id)
+    return check(case, named, trajectory=number, guidance=model.id)
 
 
 def _drawn(case: Case, plan: Plan, number: int, progress: Progress) -> tuple[Drawn, dict[str, bytes]]:
@@ -158,14 +157,16 @@ def _drawn(case: Case, plan: Plan, number: int, progress: Progress) -> tuple[Dra
     return Drawn(planes, scene_picture(case, plan, number), path, tuple(shots), tuple(gaps)), shot_files
 
 
-def _pages(case: Case, plan: Plan, number: int, drawn: Drawn) -> tuple[dict[str, bytes], tuple[str, ...]]:
+def _pages(
+    case: Case, plan: Plan, number: int, drawn: Drawn, by_hand: SafetyReport
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """Names and bytes of the pages, and notes."""
     from navplan.reports.freehand_card import card_content, card_html
     from navplan.reports.pdf import pdf_bytes
     from navplan.reports.report_page import report_content, report_html
 
     made_by = f"navplan {version('navplan')}"
-    card = card_content(case, plan, number, _freehand_report(case, plan, number), drawn.planes[0], made_by)
+    card = card_content(case, plan, number, by_hand, drawn.planes[0], made_by)
     content = report_content(case, plan, number, plan.trajectories, drawn, made_by)
     pages = {"report": report_html(content, card), "freehand-card": card_html(card)}
     files: dict[str, bytes] = {}

@@ -76,6 +76,22 @@ def test_structures_changed_since_the_plan_are_judged_as_they_are_now(on, tmp_pa
     assert "Segment it, or state that it is absent" in html
 
 
+def test_report_card_and_other_ways_are_all_judged_by_check(on, tmp_path, flat, monkeypatch):
+    """What check adds to the judgement of a way (changed structures, rules, position) reaches each of them."""
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    from navplan.verbs import check as module
+
+    real, asked = module.check, []
+
+    def watched(case, plan, **request):
+        asked.append((request["trajectory"], request.get("guidance", "")))
+        return real(case, plan, **request)
+
+    monkeypatch.setattr(module, "check", watched)
+    report(on, plan(on, (LATERAL, THROUGH_AORTA)), tmp_path)
+    assert sorted(asked) == [(0, ""), (0, "freehand"), (1, "")]
+
+
 def test_without_weasyprint_html_is_written_and_older_pdfs_go(on, tmp_path, flat, monkeypatch):
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     for name in PDFS:
