@@ -72,8 +72,11 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Ranked trajectories (best first) with the rules, the request and the provenance. skin_map is None for a line
-    drawn by hand."""
+    """Ranked trajectories (best first) with the rules, the request and the provenance.
+
+    side: as requested, "" where nobody stated it, even if the target tells it. skin_map is None for a line drawn by
+    hand.
+    """
 
     id: str
     protocol: ProcedureProtocol

@@ -20,6 +20,7 @@ from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Risk, Si
 from navplan.planning.tissue_map import path_sections
 from navplan.planning.uncertainty import RADIUS_95_2D, breach_probability, hit_probability
 
+STRAYS_REMEDY = "Check the needle with a control scan before this depth"
 POINT_MET_MM = 1.0  # how far from the swept axis a bare target point may lie
 
 
@@ -117,6 +118,9 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
             f"{THIN} ({boundary.diagonal_mm:.1f} mm) at its nearest point; {interval} is not proven",
         )
         remedy, gap = "Look at the reformats; fractional or finer labels would bound it", THIN
+        if breach > allowed:
+            words += f"; touched with a probability of up to {breach:.0%} by a needle that strays"
+            remedy = f"{STRAYS_REMEDY}. {remedy}"
     elif interval.low_mm < risk.required_mm:
         verdict, words = Verdict.WARN, f"{interval}: {risk.required_mm:g} mm are not proven"
         remedy = "Choose a wider way, or finer labels"
@@ -125,7 +129,7 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
             Verdict.WARN,
             f"{interval}; touched with a probability of up to {breach:.0%} by a needle that strays",
         )
-        remedy, gap = "Check the needle with a control scan before this depth", "within reach of a needle that strays"
+        remedy, gap = STRAYS_REMEDY, "within reach of a needle that strays"
     return Finding(
         kind=FindingKind.CLEARANCE,
         verdict=verdict,

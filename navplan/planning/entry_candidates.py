@@ -61,6 +61,11 @@ def down_direction(patient_position: str) -> NDArray[np.float64]:
     return np.asarray(DOWN_BY_PATIENT_POSITION[patient_position], dtype=np.float64)
 
 
+def comes_from_below(direction: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether needles with these unit directions (..., 3), from skin to target, would meet the table."""
+    return np.asarray(-(direction @ down) > np.sin(np.radians(BELOW_HORIZONTAL_DEG)))
+
+
 def _unseen(image: Volume) -> NDArray[np.bool_] | None:
     padding = image.acquisition.padding_hu
     return None if padding is None else np.asarray(image.voxels <= padding + 0.5)
@@ -154,7 +159,7 @@ def rule_out_by_access(
     if not len(reason):
         return SkinPoints(skin.points_mm, skin.outward, reason, tuple(names))
     outward = unit(skin.points_mm - target_mm)
-    table = outward @ down > np.sin(np.radians(BELOW_HORIZONTAL_DEG))
+    table = comes_from_below(-outward, down)
     reason[(reason == -1) & table] = names.index(TABLE)
     grazing = (outward * skin.outward).sum(axis=1) < np.cos(np.radians(GRAZING_DEG))
     reason[(reason == -1) & grazing] = names.index(GRAZING)

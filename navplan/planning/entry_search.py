@@ -11,6 +11,7 @@ from scipy.special import ndtr
 
 from navplan.model.device import Device
 from navplan.model.plan import RankedTrajectory, SkinMap
+from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.planning.check_plan import judge
 from navplan.planning.circumstances import LENGTH_RESERVE_MM
@@ -96,14 +97,23 @@ def search(
         trajectory = trajectory_to(skin.points_mm[open_ways[candidate]], target, device)
         values = {name: float(numbers[candidate]) for name, numbers in metrics.items()}
         ranked.append(RankedTrajectory(trajectory, values, float(value[candidate]), judge(trajectory, situation)))
-    ranked.sort(key=lambda way: (-way.verdict.rank, _open(way), -way.desirability))
+    ranked.sort(key=lambda way: (-way.verdict.rank, open_clearances(way.report), -way.desirability))
     progress("done", 1.0)
     return SearchResult(tuple(ranked[:top]), skin_map, len(front))
 
 
-def _open(way: RankedTrajectory) -> int:
-    """How many clearances of a way are not plainly kept."""
-    return sum(finding.verdict.rank < 3 for finding in way.report.clearances)
+def open_clearances(report: SafetyReport) -> int:
+    """How many clearances of a way are in doubt where the needle goes: the required distance is not proven, or a needle
+    that strays touches it more often than allowed. Labels too thin for a proof, far from the needle, do not rank a way.
+    """
+    allowed = report.max_breach_probability or 0.0
+    return sum(
+        finding.verdict.rank < Verdict.WARN.rank
+        or finding.distance is None
+        or finding.distance.low_mm < (finding.required_mm or 0.0)
+        or (finding.breach_probability or 0.0) > allowed
+        for finding in report.clearances
+    )
 
 
 def _rule_out_by_entry_place(skin: SkinPoints, situation: Situation) -> SkinPoints:

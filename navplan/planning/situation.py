@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -104,8 +104,19 @@ class Situation:
                 continue
             limit = self.protocol.limit_for(name, self.side)
             required, source = (limit.min_clearance_mm, limit.source) if limit else (0.0, UNDECLARED)
-            found.append(Risk(boundary_of(structure), required, source or UNSOURCED))
+            found.append(Risk(boundary_of(self._no_finer_than_slices(structure)), required, source or UNSOURCED))
         return tuple(found)
+
+    def _no_finer_than_slices(self, structure: Structure) -> Structure:
+        """Hard labels are no finer across the slices than these are thick, however close together they lie."""
+        thickness_mm = self.image.acquisition.slice_thickness_mm
+        if structure.fractional or structure.grid is None or not thickness_mm:
+            return structure
+        across = int(np.argmax(np.abs(structure.grid.axes.T @ self.image.grid.axes[:, 2])))
+        resolution = structure.resolution_mm
+        resolution[across] = max(resolution[across], thickness_mm)
+        x, y, z = (float(size) for size in resolution)
+        return replace(structure, working_resolution_mm=(x, y, z))
 
     @cached_property
     def target_boundary(self) -> Boundary | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,19 @@ from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.extend import registry
 from navplan.geometry.conventions import lps_from_ras_points
 from navplan.model.case import Case
+from navplan.model.device import Device
 from navplan.model.plan import Plan
 from navplan.model.protocol import ProcedureProtocol
 from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Target, Trajectory
 from navplan.planning.boundary import occupancy_at
-from navplan.planning.check_plan import judge
-from navplan.planning.entry_candidates import body_structure, skin_points
+from navplan.planning.check_plan import POINT_MET_MM, judge
+from navplan.planning.entry_candidates import TABLE, body_structure, comes_from_below, down_direction
+from navplan.planning.entry_place import skin_near
 from navplan.planning.situation import Situation
 from navplan.verbs.situation import device_of, situation_of, target_of
 
-ON_SKIN_MM = 3.0  # how far from the skin's voxels a drawn line may start
 LINE_STARTS = "start on free skin, end in the named target"
 
 
@@ -48,6 +49,7 @@ def check(
     Raises MismatchError when the plan was made on another image, patient or frame; InputError for a drawn line that
     does not start on free skin or end in the target (it says whether reversing or flipping it would fit).
     """
+    from_file = False
     if isinstance(plan, str | Path) and Path(plan).suffix == ".json" and Path(plan).exists():
         if Path(plan).name.endswith(".mrk.json"):
             return _check_line(
@@ -55,7 +57,7 @@ def check(
             )
         from navplan.files.plan_json import read_plan
 
-        plan = read_plan(Path(plan))
+        plan, from_file = read_plan(Path(plan)), True
     found = plan if isinstance(plan, Plan) else case.plan(str(plan))
     rules = found.protocol
     if protocol:
@@ -70,13 +72,14 @@ def check(
     if device:
         chosen = device_of(rules, device)
         way = replace(way, device=chosen, tip_short_of_target_mm=min(chosen.throw_mm / 2, max(way.depth_mm - 1.0, 0.0)))
+    same_guidance = found.error_model.id if found.error_model.id in {model.id for model in rules.error_models} else ""
     situation = situation_of(
         case, rules, found.target, side=side or found.side, image=found.provenance.image_id,
-        guidance=guidance or (found.error_model.id if not protocol else ""),
+        guidance=guidance or same_guidance,
         patient_position=patient_position or found.patient_position, breath_state=found.breath_state,
     )  # fmt: skip
-    report = judge(way, situation)
-    return _with_changes(report, case, found)
+    changes = [*_changed_structures(case, found), *_changed_rules(found, way, bool(protocol), from_file)]
+    return _with(judge(way, situation), *changes, *_from_below(way, situation))
 
 
 def refuse_other_image(case: Case, plan: Plan) -> None:
@@ -90,20 +93,66 @@ def refuse_other_image(case: Case, plan: Plan) -> None:
             "the image that it was made on",
             "Plan anew on today's image",
         )
+    if made_on.frame_uid and volume.grid.frame_uid and made_on.frame_uid != volume.grid.frame_uid:
+        raise MismatchError(
+            f"plan {plan.id}, made in frame of reference {made_on.frame_uid}",
+            f"the image's, {volume.grid.frame_uid}",
+            "Plan anew on this image",
+        )
     if made_on.patient_digest and case.patient_digest and made_on.patient_digest != case.patient_digest:
         raise MismatchError(f"plan {plan.id} of another patient", "a plan of the patient of this case")
 
 
-def _with_changes(report: SafetyReport, case: Case, plan: Plan) -> SafetyReport:
-    """With a finding when the structures are not those that the plan was made on: the check used today's."""
+def _with(report: SafetyReport, *more: Finding) -> SafetyReport:
+    return replace(report, findings=tuple(sorted((*report.findings, *more), key=lambda f: f.verdict.rank)))
+
+
+def _changed_structures(case: Case, plan: Plan) -> list[Finding]:
+    """A finding when the structures are not those that the plan was made on: the check used today's."""
     now = {name: structure.digest for name, structure in case.structures_of(plan.provenance.image_id).items()}
     then = plan.provenance.structure_digests
     changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
     if not changed:
-        return report
+        return []
     words = f"structures changed since the plan was made: {', '.join(changed[:6])}{' ...' if len(changed) > 6 else ''}"
-    finding = Finding(FindingKind.IMAGE, Verdict.WARN, words, remedy="Plan anew with the structures as they are now")
-    return replace(report, findings=tuple(sorted((*report.findings, finding), key=lambda f: f.verdict.rank)))
+    return [Finding(FindingKind.IMAGE, Verdict.WARN, words, remedy="Plan anew with the structures as they are now")]
+
+
+def _changed_rules(plan: Plan, way: Trajectory, other_rules: bool, from_file: bool) -> list[Finding]:
+    """Rules or a needle that a plan carries and that are not those installed under the same id.
+
+    What is not installed cannot be compared: told of a plan's file, which anybody may have edited.
+    """
+    carried: ProcedureProtocol | Device
+    installed: ProcedureProtocol | Device | None
+    findings = []
+    for what, carried, installed in (
+        ("protocol", plan.protocol, registry.protocols().get(plan.protocol.id)),
+        ("device", way.device, registry.devices().get(way.device.id)),
+    ):
+        if what == "protocol" and other_rules:
+            continue
+        if installed is None and not from_file:
+            continue
+        if installed is None:
+            words = f"{what} {carried.id} is known from the plan's file alone: nothing to compare it with"
+        else:
+            compared = [part.name for part in fields(carried) if part.compare]
+            other = [name for name in compared if getattr(carried, name) != getattr(installed, name)]
+            if not other:
+                continue
+            words = f"{what} {carried.id} of the plan is not the one installed: other {', '.join(other)}"
+        remedy = f"Compare the two, or name the {what} that is meant with --{what}"
+        findings.append(Finding(FindingKind.RULES, Verdict.WARN, words, remedy=remedy))
+    return findings
+
+
+def _from_below(way: Trajectory, situation: Situation) -> list[Finding]:
+    """A needle that comes from the side of the table; the search offers none."""
+    if not comes_from_below(way.direction, down_direction(situation.patient_position)):
+        return []
+    words = f"comes {TABLE}, with the patient {situation.patient_position}"
+    return [Finding(FindingKind.SKIN, Verdict.WARN, words, remedy="Choose another way in, or another position")]
 
 
 def _check_line(
@@ -130,12 +179,11 @@ def _check_line(
         case, rules, aim, side=side, image=image_id, guidance=guidance, patient_position=patient_position
     )
     way = Trajectory((float(start[0]), float(start[1]), float(start[2])), aim.point_mm, device_of(rules, device))
-    report = judge(way, situation)
     unproven = Finding(
         FindingKind.IMAGE, Verdict.WARN, "image not proven: a drawn line does not say on which image it was drawn",
         remedy="Look at the line on this image",
     )  # fmt: skip
-    return replace(report, findings=tuple(sorted((*report.findings, unproven), key=lambda f: f.verdict.rank)))
+    return _with(judge(way, situation), unproven, *_from_below(way, situation))
 
 
 def _refuse_unfit_line(situation: Situation, start: NDArray[np.float64], end: NDArray[np.float64]) -> None:
@@ -161,9 +209,10 @@ def _unfit(situation: Situation, start: NDArray[np.float64], end: NDArray[np.flo
     target = situation.structures.get(situation.target.structure)
     if target is not None and target.presence is Presence.PRESENT and not occupancy_at(target, end[None])[0]:
         return f"ends {_place(end)}, outside {situation.target.structure}"
-    body = body_structure(situation.structures)
-    skin = skin_points(body, situation.image, start, ON_SKIN_MM + body.resolution_mm.max(), spacing_mm=1.0)
-    if not len(skin.points_mm):
+    if not situation.target.structure and np.linalg.norm(end - situation.target_mm) > POINT_MET_MM:
+        return f"ends {_place(end)}, not at the target {_place(situation.target_mm)}"
+    skin = skin_near(situation, body_structure(situation.structures), start)
+    if skin is None:
         return f"starts {_place(start)}, not on the skin"
     nearest = int(np.argmin(np.linalg.norm(skin.points_mm - start, axis=1)))
     if skin.reason[nearest] >= 0:

@@ -39,6 +39,13 @@ def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: 
     from navplan.verbs.scene import scene
 
     folder = Path(out)
+    case_folder = folder / "case"
+    before = open_case(case_folder) if (case_folder / "case.json").exists() else None
+    if before is not None and before.id != f"{PHANTOM}-demo":
+        raise InputError(
+            f"{case_folder}, which holds another case", "a folder without a case, or with that of an earlier demo",
+            "Choose another with --out",
+        )  # fmt: skip
     try:
         (folder / "shots").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -51,9 +58,7 @@ def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: 
     made = plan(
         case, PROTOCOL, TARGET, progress=lambda words, share: progress(f"planning: {words}", 0.25 + 0.15 * share)
     )
-    case_folder = folder / "case"
-    if (case_folder / "case.json").exists():  # a demo of before: the new one replaces it as its next revision
-        before = open_case(case_folder)
+    if before is not None:  # the new demo replaces it as its next revision
         case = replace(case, folder=before.folder, revision=before.revision)
     case = save_case(case.with_plan(made), case_folder, "demo", {"plan": made.id})
     judged = check(case, made)

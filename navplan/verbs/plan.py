@@ -61,7 +61,7 @@ def plan(
         id=_free_id(case, f"{rules.id}-{aim.structure or 'point'}"),
         protocol=rules,
         target=aim,
-        side=situation.requested_side or situation.side,
+        side=situation.requested_side,
         patient_position=situation.patient_position,
         breath_state=situation.breath_state,
         error_model=situation.error_model,

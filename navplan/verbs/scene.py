@@ -26,6 +26,8 @@ def scene(
 ) -> Path:
     """Draw the three-dimensional scene into a PNG file, which is written whole or not at all; returns its path.
 
+    The way that is drawn is judged anew: the verdict is the one on the case as it is now.
+
     plan: a plan or its id in the case; None draws the anatomy alone. trajectory: 0 is the best. image: id, default the
     plan's, or the only one. hero: the whole sheet (scene, slices, fluoroscopy, straightened path); needs a plan.
     size: (width, height) px, default 1600 x 1200, for the sheet 1920 x 1200.
@@ -40,8 +42,10 @@ def scene(
         raise InputError("a hero sheet without a plan", "a plan whose needle it shows", "Name it with --plan")
     chosen = case.plan(plan) if isinstance(plan, str) else plan
     image_id, volume = case.image(image or (chosen.provenance.image_id if chosen else ""))
-    if chosen is not None and chosen.provenance.image_digest not in ("", volume.digest):
-        raise MismatchError(f"plan {chosen.id} with image {image_id}", "the image that the plan was made on")
+    if chosen is not None:
+        if chosen.provenance.image_digest != volume.digest:
+            raise MismatchError(f"plan {chosen.id} with image {image_id}", "the image that the plan was made on")
+        chosen = _judged_now(case, chosen, trajectory)
     if hero and chosen is not None:
         from navplan.view.hero import compose_hero
 
@@ -56,6 +60,19 @@ def scene(
         picture = draw_scene(case, chosen, trajectory, size=size or (1600, 1200), image_id=image_id)
     _write_png(picture, out)
     return out
+
+
+def _judged_now(case: Case, plan: Plan, number: int) -> Plan:
+    """The plan with that way's report made on the case as it is now: no stored verdict is drawn."""
+    from dataclasses import replace
+
+    from navplan.verbs.check import check
+
+    if not 0 <= number < len(plan.trajectories):
+        return plan  # refused by the drawing, with its own words
+    ways = list(plan.trajectories)
+    ways[number] = replace(ways[number], report=check(case, plan, trajectory=number))
+    return replace(plan, trajectories=tuple(ways))
 
 
 def _bullseye(case: Case, plan: Plan, trajectory: int, image_id: str) -> tuple[Any, tuple[str, ...]]:

@@ -43,7 +43,7 @@ def target_of(structures: dict[str, Structure], target: str | tuple[float, float
     """
     if not isinstance(target, str):
         return _point_target(structures, np.asarray(target, dtype=np.float64))
-    if "," in target or re.fullmatch(r"[-+0-9. e]+", target):
+    if target not in structures and ("," in target or re.fullmatch(r"[-+0-9. e]+", target)):
         try:
             point = np.asarray([float(part) for part in target.split(",")])
         except ValueError:

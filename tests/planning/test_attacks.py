@@ -257,3 +257,19 @@ def test_no_puncture_allowed_is_not_any_number_allowed() -> None:
 
 def test_rules_without_wishes_rank_all_ways_alike(case: Case) -> None:
     assert nv.plan(case, protocol_of(soft=()), "lesion", device="liver-coaxial-18g-150").best.verdict is Verdict.PASS
+
+
+def test_hard_labels_are_no_finer_than_the_slices_are_thick() -> None:
+    near = ((60.0, -70.0, 0.0), (60.0, 10.0, 0.0))
+    solids = {**SOLIDS, "lesion": (Sphere((60.0, 10.0, 0.0), 6.0), 60.0)}
+    low = {
+        thickness: next(
+            finding.distance.low_mm
+            for finding in judged(
+                case_of(GRID, hard=True, solids=solids, slice_thickness_mm=thickness), near
+            ).clearances
+            if finding.structure == "aorta"
+        )
+        for thickness in (3.0, 10.0)
+    }
+    assert low[10.0] < low[3.0] - 5.0
