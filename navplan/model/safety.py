@@ -10,6 +10,7 @@ import numpy as np
 from navplan.errors import InputError
 
 THIN = "thinner than the voxels"  # the gap of a clearance whose interval is not proven: the structure may go on unseen
+WORTH_NAMING = 0.01  # probability of touching a structure from which an open item names it
 
 
 class Verdict(StrEnum):
@@ -208,4 +209,9 @@ def _open_item(gap: str, found: list[Finding]) -> OpenItem:
         words = f"{len(found)} structures {gap}: {', '.join(names[:3])}{more}"
     else:
         words = "; ".join(finding.words for finding in found)
-    return OpenItem(words, ordered[0].remedy, worst([finding.verdict for finding in found]), tuple(found))
+    likeliest = max(ordered, key=lambda finding: finding.breach_probability or 0.0)
+    touched = likeliest.breach_probability or 0.0
+    if len(found) > 1 and names and touched >= WORTH_NAMING:
+        words += f"; {likeliest.structure} touched with up to {touched:.0%} by a needle that strays"
+    first = likeliest if touched >= WORTH_NAMING else ordered[0]
+    return OpenItem(words, first.remedy, worst([finding.verdict for finding in found]), tuple(found))

@@ -136,7 +136,7 @@ def _headline(
     in_plane, cranio_caudal = angle_words(way, plan.patient_position)
     facts = [
         (f"{way.depth_mm:.0f} mm", "skin to target"),
-        ("-" if hit is None else f"{100 * hit:.0f} %", "hits the target"),
+        ("-" if hit is None else f"{100 * hit:.0f} %", f"hits, {ranked.report.error_model or 'guidance not known'}"),
     ]
     right = float(width - 0.25 * tall)
     for value, words in reversed(facts):

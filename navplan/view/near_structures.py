@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navplan.geometry.lines import distance_points_to_segment
-from navplan.model.anatomy import Tissue
+from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.safety import Finding, SafetyReport, Verdict
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
@@ -22,6 +22,7 @@ _BONE_REACH_MM = 140.0
 _NEVER_SOLID = (Tissue.SKIN, Tissue.OUTSIDE, Tissue.FAT, Tissue.MUSCLE, Tissue.LUNG)
 _GHOSTS = (Tissue.LUNG, Tissue.ORGAN)
 _BONES = (Tissue.BONE, Tissue.CARTILAGE)
+_UNNAMED_BONE, _SAME_PLACE_MM = "bone", 5.0
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,29 @@ class ShownStructures:
 
 
 def nearest_findings(report: SafetyReport, count: int = 2) -> tuple[Finding, ...]:
-    """The findings that a picture names: those that fail come first, then the smallest clearances."""
+    """The findings that a picture names: those that fail come first, then the smallest clearances.
+
+    Bone by threshold is the same place as the rib that has a label of its own: the named one stands for both, unless
+    the verdict on the other is worse.
+    """
     with_place = [finding for finding in report.clearances if finding.nearest_mm is not None]
-    return tuple(sorted(with_place, key=lambda finding: finding.verdict is not Verdict.FAIL)[:count])
+    ordered = sorted(with_place, key=lambda finding: finding.verdict is not Verdict.FAIL)
+    return tuple(finding for finding in ordered if not _named_elsewhere(finding, ordered))[:count]
+
+
+def _named_elsewhere(finding: Finding, findings: Sequence[Finding]) -> bool:
+    """Whether a finding on unnamed bone lies where a named bone, judged no better, has its nearest point."""
+    if finding.structure != _UNNAMED_BONE or finding.nearest_mm is None:
+        return False
+    here = np.asarray(finding.nearest_mm)
+    return any(
+        anatomy_of(other.structure).tissue in _BONES
+        and other.structure != _UNNAMED_BONE
+        and other.verdict.rank <= finding.verdict.rank
+        and other.nearest_mm is not None
+        and float(np.linalg.norm(np.asarray(other.nearest_mm) - here)) <= _SAME_PLACE_MM
+        for other in findings
+    )
 
 
 def choose_structures(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from navplan.geometry.conventions import orientation_letters
 from navplan.geometry.table_angles import table_angles
 from navplan.model.plan import Plan, RankedTrajectory
-from navplan.model.safety import Finding, Verdict
+from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
@@ -89,10 +89,12 @@ def angle_words(trajectory: Trajectory, patient_position: str) -> tuple[str, str
 
 
 def trajectory_words(ranked: RankedTrajectory, patient_position: str) -> str:
-    """Angles, depth and hit probability on one line."""
+    """Angles, depth, and how often it hits with the guidance that it was judged for, on one line."""
     in_plane, tilt = angle_words(ranked.trajectory, patient_position)
     hit = ranked.report.hit_probability
-    hit_words = "hit probability not computed" if hit is None else f"hit probability {100 * hit:.0f} %"
+    hit_words = (
+        "chance of a hit not computed" if hit is None else f"hits {100 * hit:.0f} %, {ranked.report.error_model}"
+    )
     return f"{in_plane}  ·  {tilt}  ·  skin to target {ranked.trajectory.depth_mm:.0f} mm  ·  {hit_words}"
 
 
@@ -256,14 +258,14 @@ def _labels(
     named = {finding.structure for finding in view.nearest}
     open_items = [f for f in report.of(Verdict.FAIL, Verdict.NOT_EVALUATED, Verdict.WARN) if f.structure not in named]
     if open_items:
-        first = min(open_items, key=lambda finding: finding.verdict.rank)
+        first = min(open_items, key=lambda finding: (finding.verdict.rank, finding.kind is FindingKind.NOT_IMAGED))
         spot = place(first.nearest_mm) if first.nearest_mm is not None else place(way.point_at_mm(0.0))
-        words = shortened(_finding_words(first), text_px, 34 * text_px, bold=True)
+        title, detail = _warning_words(first, report)
         labels.append(
             Label(
                 spot,
-                words,
-                shortened(spoken_words(first.remedy), text_px, 38 * text_px),
+                shortened(title, text_px, 34 * text_px, bold=True),
+                shortened(detail, round(0.86 * text_px), 34 * text_px),
                 VERDICT_COLOURS[first.verdict],
                 first.verdict,
                 pointed=first.nearest_mm is not None,
@@ -285,6 +287,19 @@ def _holds(structure: Structure, point_mm: NDArray[np.float64]) -> bool:
         return False
     i, j, k = np.round(structure.grid.indices(point_mm)).astype(int)
     return bool(structure.occupancy[i, j, k] > 0)
+
+
+def _warning_words(finding: Finding, report: SafetyReport) -> tuple[str, str]:
+    """Title and detail of a warning; words with a colon are parted there, what is not imaged is listed by name."""
+    if finding.kind is FindingKind.NOT_IMAGED:
+        unseen = [f.structure for f in report.findings if f.kind is FindingKind.NOT_IMAGED]
+        names = ", ".join(spoken(name.rstrip("*_")) for name in unseen)
+        return f"Not imaged: {names}", spoken_words(finding.remedy)
+    words = _finding_words(finding)
+    title, colon, rest = words.partition(": ")
+    if not colon or finding.structure:
+        return words, spoken_words(finding.remedy)
+    return title, rest
 
 
 def _finding_words(finding: Finding) -> str:

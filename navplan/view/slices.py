@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from PIL import ImageDraw
 
 OUTLINE_PX = 1.5
+NEAR_AXIAL_DEG = 10.0  # a plane further from axial says how far
 _FINER = 3  # outlines and needle are drawn this much larger and averaged down
 
 
@@ -114,7 +115,9 @@ def needle_planes(
     if np.linalg.norm(normal) < 1e-3:  # the needle runs along the body: any plane along it is as far from axial
         normal = np.array((0.0, -1.0, 0.0)) - float(np.array((0.0, -1.0, 0.0)) @ direction) * direction
     normal = unit(normal)
-    first = _upright(middle, normal, "along the needle, near axial")
+    off_axial_deg = np.degrees(np.arccos(np.clip(abs(float(normal[2])), 0.0, 1.0)))
+    near = off_axial_deg < NEAR_AXIAL_DEG
+    first = _upright(middle, normal, f"along the needle, {'near axial' if near else f'{off_axial_deg:.0f}° off axial'}")
     second = _upright(middle, unit(np.cross(normal, direction)), "along the needle, square to it")
     depth = trajectory.tip_depth_mm if across_at_mm is None else across_at_mm
     where = "at the tip" if across_at_mm is None else f"{depth:.0f} mm deep"

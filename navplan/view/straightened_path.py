@@ -19,6 +19,7 @@ from navplan.model.volume import Volume
 from navplan.view.colours import (
     GROUND_LOW,
     NEEDLE,
+    PANEL,
     QUIET_TEXT,
     TARGET,
     TEXT,
@@ -232,7 +233,11 @@ def _tag(
         to_left = x + length + text_px > frame.right or (
             number == 0 and len(tags) > 1 and x - length - text_px > frame.left
         )
+        y = min(y, frame.curve_bottom - 0.75 * text_px)
         place = (x - 0.9 * text_px, y) if to_left else (x + 0.9 * text_px, y)
+        first = place[0] - length if to_left else place[0]
+        plate = (first - 0.3 * text_px, y - 0.7 * text_px, first + length + 0.3 * text_px, y + 0.7 * text_px)
+        draw.rectangle(plate, fill=(*PANEL, 225))
         written(draw, place, words, text_px, TEXT, bold=True, anchor="rm" if to_left else "lm")
 
 

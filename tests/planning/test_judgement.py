@@ -14,11 +14,13 @@ from navplan.model.case import Case
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
 from navplan.model.protocol import HardLimit, Need
-from navplan.model.safety import FindingKind, SafetyReport, Verdict
+from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.check_plan import judge
+from navplan.planning.entry_search import open_clearances
 from navplan.verbs.situation import situation_of, target_of
+from navplan_phantoms.primitives import Capsule
 from tests.planning.scenes import SOLIDS, case_of, grid_of, protocol_of
 
 NEEDLE = Device("n18", "18 G", 18, 1.27, 150.0, 0.0, source="test")
@@ -265,3 +267,38 @@ def test_a_plan_is_refused_on_another_image(case: Case) -> None:
         nv.check(replace(case, volumes={"other": image}), made)
     changed = nv.check(case.with_structures(Structure("spleen", Presence.UNKNOWN)), made)
     assert changed.verdict is not Verdict.PASS
+
+
+def _thin(name: str, low_mm: float, breach: float) -> Finding:
+    return Finding(
+        FindingKind.CLEARANCE, Verdict.WARN, "thin", name, Interval(low_mm, low_mm + 5), 0.0, breach, gap=THIN
+    )  # fmt: skip
+
+
+def test_a_thin_label_hides_no_needle_that_strays() -> None:
+    """A rib too thin for a proof and within reach: the chance of touching it stands in the words and the open item."""
+    rib = (Capsule((-70.0, -60.0, 4.0), (-70.0, 60.0, 4.0), 1.2), 500.0)
+    case = case_of(grid_of((1.5, 1.5, 2.5)), hard=True, solids={**SOLIDS, "rib_right_9": rib})
+    freehand = ErrorModel("freehand", "freehand under CT", 5.4, 4.17, "test")
+    report = judged(case, protocol=protocol_of(error_models=(freehand,)))
+    found = next(finding for finding in report.clearances if finding.structure == "rib_right_9")
+    assert found.gap == THIN and found.breach_probability > 0.05
+    assert "touched with a probability of up to" in found.words and "control scan" in found.remedy
+    item = next(item for item in report.open_items if found in item.findings)
+    assert "touched with" in item.words and "control scan" in item.remedy
+
+
+def test_an_open_item_of_many_names_the_likeliest_touch() -> None:
+    report = SafetyReport((_thin("rib_left_7", 0.3, 0.27), _thin("rib_left_3", 69.0, 0.0)), error_model="robot")
+    words = report.open_items[0].words
+    assert words.startswith("2 structures thinner than the voxels: rib_left_7, rib_left_3")
+    assert "rib_left_7 touched with up to 27%" in words
+    far = SafetyReport((_thin("rib_left_2", 60.0, 0.0), _thin("rib_left_3", 69.0, 0.0)), error_model="robot")
+    assert "touched" not in far.open_items[0].words
+
+
+def test_far_thin_labels_do_not_rank_a_way() -> None:
+    near = SafetyReport((_thin("rib_left_7", 0.3, 0.27),), error_model="robot", max_breach_probability=0.05)
+    far = tuple(_thin(f"rib_left_{n}", 50.0 + n, 0.0) for n in range(5))
+    assert open_clearances(near) == 1
+    assert open_clearances(SafetyReport(far, error_model="robot", max_breach_probability=0.05)) == 0
