@@ -36,16 +36,3 @@ def perpendicular_axes(direction: ArrayLike) -> tuple[NDArray[np.float64], NDArr
     helper = np.eye(3)[int(np.argmin(np.abs(axis)))]
     first = unit(np.cross(helper, axis))
     return first, np.asarray(np.cross(axis, first))
-
-
-def axial_angles_deg(entry_mm: ArrayLike, target_mm: ArrayLike) -> tuple[float, float]:
-    """Angles of a needle as they are set at a CT table, degrees.
-
-    in_plane: in the axial plane, between the needle's projection and the vertical (the patient's AP axis), positive
-    when the needle comes from the patient's left, 0 from straight in front, 180 from straight behind.
-    cranio_caudal: between the needle and the axial plane, positive when the entry lies cranial of the target.
-    """
-    outward = unit(np.asarray(entry_mm, dtype=np.float64) - np.asarray(target_mm, dtype=np.float64))
-    in_plane = float(np.degrees(np.arctan2(outward[0], -outward[1])))
-    cranio_caudal = float(np.degrees(np.arcsin(np.clip(outward[2], -1.0, 1.0))))
-    return in_plane, cranio_caudal

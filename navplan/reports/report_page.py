@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from navplan.fluoroscopy.shot import FluoroShot
-from navplan.geometry.lines import axial_angles_deg
 from navplan.geometry.table_angles import POSITION_WORDS, table_angles
 from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
@@ -170,12 +169,10 @@ def headline_words(ranked: RankedTrajectory) -> str:
 def _plan_facts(plan: Plan, ranked: RankedTrajectory) -> tuple[Fact, ...]:
     way = ranked.trajectory
     angles = table_angles(way.entry_mm, way.target_mm, plan.patient_position)
-    from_front, _ = axial_angles_deg(way.entry_mm, way.target_mm)
     return (
         ("Entry, LPS mm", point_words(way.entry_mm)),
         ("Target, LPS mm", point_words(way.target_mm)),
         ("In-plane angle", f"{angles.in_plane_words} ({angles.from_vertical_deg:.1f}°)"),
-        ("in the patient", f"{from_front:+.1f}°: 0 from the front, + from the left, 180 from the back"),
         ("Cranio-caudal tilt", f"{angles.tilt_words} ({abs(angles.tilt_deg):.1f}°)"),
         ("Skin to target", f"{way.depth_mm:.1f} mm"),
         ("Tip before firing", f"{way.tip_depth_mm:.1f} mm below the skin"),

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from navplan.errors import GeometryError, MismatchError
 from navplan.geometry.conventions import LPS_FROM_RAS, lps_from_ras_affine, lps_from_ras_points, orientation_letters
-from navplan.geometry.lines import axial_angles_deg, distance_points_to_segment, perpendicular_axes, unit
+from navplan.geometry.lines import distance_points_to_segment, perpendicular_axes, unit
 from navplan.geometry.transform import Transform
 
 
@@ -53,14 +53,6 @@ def test_ras_and_lps_are_one_flip_and_its_own_inverse() -> None:
 def test_letters_of_directions() -> None:
     assert orientation_letters((1, 0, 0)) == "L" and orientation_letters((0, 0, -1)) == "I"
     assert orientation_letters((-0.5, -0.8, 0.0)) == "AR"
-
-
-def test_angles_at_the_table() -> None:
-    assert axial_angles_deg((0, -50, 0), (0, 0, 0)) == pytest.approx((0.0, 0.0))
-    assert axial_angles_deg((50, 0, 0), (0, 0, 0)) == pytest.approx((90.0, 0.0))
-    assert axial_angles_deg((-50, -50, 0), (0, 0, 0)) == pytest.approx((-45.0, 0.0))
-    in_plane, tilt = axial_angles_deg((0, -50, 50), (0, 0, 0))
-    assert (in_plane, tilt) == pytest.approx((0.0, 45.0))
 
 
 def test_distance_to_a_segment_ends_at_its_ends() -> None:
