@@ -22,8 +22,11 @@ def do_demo(options: Namespace, output: Output) -> int:
     from navplan.verbs.demo import demo
 
     made = demo(options.out, progress=output.progress)
+    for words in made.notes:
+        output.message(words)
     lines = [made.headline, *(str(path) for path in made.paths)]
-    output.result("\n".join(lines), {"headline": made.headline, "verdict": made.verdict, "paths": made.paths})
+    result = {"headline": made.headline, "verdict": made.verdict, "paths": made.paths, "notes": made.notes}
+    output.result("\n".join(lines), result)
     return DONE
 
 

@@ -18,11 +18,12 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The headline and verdict of the best way, and the files that were written."""
+    """The headline and verdict of the best way, the files that were written, and what was not and why."""
 
     headline: str
     verdict: str
     paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: None) -> DemoResult:
@@ -72,8 +73,8 @@ def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: 
     progress("report", 0.8)
     written = report(case, made, folder, progress=lambda words, share: progress(f"report: {words}", 0.8 + 0.2 * share))
     progress("done", 1.0)
-    paths = [*pictures, *written.paths, *shots, case_folder]
-    return DemoResult(f"{judged.verdict}: {judged.headline}", judged.verdict.value, tuple(dict.fromkeys(paths)))
+    paths = tuple(dict.fromkeys([*pictures, *written.paths, *shots, case_folder]))
+    return DemoResult(f"{judged.verdict}: {judged.headline}", judged.verdict.value, paths, written.notes)
 
 
 def _imported_phantom() -> Case:

@@ -23,6 +23,7 @@ _NEVER_SOLID = (Tissue.SKIN, Tissue.OUTSIDE, Tissue.FAT, Tissue.MUSCLE, Tissue.L
 _GHOSTS = (Tissue.LUNG, Tissue.ORGAN)
 _BONES = (Tissue.BONE, Tissue.CARTILAGE)
 _UNNAMED_BONE, _SAME_PLACE_MM = "bone", 5.0
+_ENOUGH_NAMED_BONES = 3
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ def choose_structures(
         for name, distance in distances.items()
         if present[name].anatomy.tissue in _BONES and distance < _BONE_REACH_MM and name not in deciding
     }
+    named = {*bones, *(name for name in deciding if present[name].anatomy.tissue in _BONES)} - {_UNNAMED_BONE}
+    if len(named) >= _ENOUGH_NAMED_BONES:  # two surfaces in one place make a mottled one
+        bones.pop(_UNNAMED_BONE, None)
     ghost = _ghost(report, present, trajectory, {*deciding, target}) if trajectory is not None else ""
     others = [
         name
@@ -107,7 +111,8 @@ def _deciding(report: SafetyReport | None, present: Mapping[str, Structure], tar
         return ()
     names = [finding.structure for finding in nearest_findings(report)]
     if report.verdict is not Verdict.PASS:
-        names += [finding.structure for finding in report.of(report.verdict) if _near(finding)]
+        worst = [finding for finding in report.of(report.verdict) if _near(finding)]
+        names += [finding.structure for finding in worst if not _named_elsewhere(finding, report.clearances)]
     return tuple(dict.fromkeys(name for name in names if name in present and name != target))[:_MOST_DECIDING]
 
 

@@ -110,6 +110,8 @@ def test_the_demo_runs_from_a_read_only_install(
     if read_only and not shutil.which("setpriv"):
         pytest.skip("as root, setpriv is needed to see a read-only folder as others do")
     out = tmp_path / "out"
-    run([*read_only, installed / "navplan", "demo", "--out", out], **outside)
+    done = run([*read_only, installed / "navplan", "demo", "--out", out], **outside)
     written = {path.suffix for path in out.rglob("*") if path.is_file()}
     assert {".png", ".html"} <= written
+    assert ".pdf" not in written and "report.pdf" not in done.stdout
+    assert 'pip install "navplan[pdf]"' in done.stderr
