@@ -14,7 +14,7 @@ from navplan.geometry.grid import Grid
 from navplan.geometry.lines import unit
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
-from navplan.planning.boundary import boundary_mask
+from navplan.planning.boundary import MOSTLY_INSIDE, boundary_mask, occupancy_at
 
 ENTRY_SPACING_MM = 3.0
 EDGE_BAND_MM = 4.0  # skin this close to what the image does not show is not known to be skin
@@ -22,11 +22,15 @@ BELOW_HORIZONTAL_DEG = 10.0  # a needle that comes from further below the horizo
 GRAZING_DEG = 70.0  # a needle flatter to the skin than 90 - 70 degrees is ruled out (unsourced)
 HUB_MM = 30.0  # room for hub and hand beyond the needle's length (unsourced)
 SOLID_HU = -300.0  # what is denser and lies outside the body is in the way
+HAND_MM = 20.0  # room between the needle outside and what lies below it, for hub and fingers (unsourced)
+RIM_MM = 3.0  # voxels of the skin, filled in part, lie this close to the body
+COUCH_HU = -600.0  # a couch's thin shell and its cushion, in voxels that they fill in part, are denser (unsourced)
 NOT_SKIN = "edge of the field of view, not skin"
 END_SLICE = "end of the image, the skin goes on unseen"
 TABLE = "from the side of the table"
 GRAZING = "too flat to the skin"
 BLOCKED_OUTSIDE = "needle or hub would meet the table, an arm or another part of the body"
+NO_ROOM = "no room for a hand above the table"
 RE_ENTRY = "leaves the body and enters it again"
 
 
@@ -151,9 +155,10 @@ def rule_out_by_access(
     target_mm: NDArray[np.float64],
     down: NDArray[np.float64],
     needle_mm: float,
+    lies_as_imaged: bool = True,
 ) -> SkinPoints:
     """Mark what a needle could not be brought to: from the table's side, too flat, or with something in the way
-    outside."""
+    outside. Of a patient who will lie otherwise only the body itself is in the way: the couch moves."""
     reason = skin.reason.copy()
     names = [*skin.reasons, TABLE, GRAZING, BLOCKED_OUTSIDE]
     if not len(reason):
@@ -167,8 +172,54 @@ def rule_out_by_access(
     outside_mm = np.maximum(needle_mm - depth, 0.0) + HUB_MM
     blocked = np.zeros(len(reason), dtype=bool)
     for step_mm in np.arange(6.0, needle_mm + HUB_MM, 2.0):
-        index = np.rint(image.grid.indices(skin.points_mm + step_mm * outward)).astype(int)
-        inside = ((index >= 0) & (index < image.grid.shape)).all(axis=1) & (step_mm <= outside_mm)
-        blocked[inside] |= image.voxels[tuple(index[inside].T)] > SOLID_HU
+        points = skin.points_mm + step_mm * outward
+        solid = _denser(image, points, SOLID_HU) if lies_as_imaged else occupancy_at(body, points) >= MOSTLY_INSIDE
+        blocked |= solid & (step_mm <= outside_mm)
     reason[(reason == -1) & blocked] = names.index(BLOCKED_OUTSIDE)
     return SkinPoints(skin.points_mm, skin.outward, reason, tuple(names))
+
+
+def rule_out_by_room(
+    skin: SkinPoints,
+    image: Volume,
+    body: Structure,
+    target_mm: NDArray[np.float64],
+    down: NDArray[np.float64],
+    needle_mm: float,
+) -> SkinPoints:
+    """Mark ways whose needle, outside, has the couch or its cushion so close below that no hand holds the hub."""
+    names = (*skin.reasons, NO_ROOM)
+    reason, still = skin.reason.copy(), np.flatnonzero(skin.reason == -1)
+    start = skin.points_mm[still]
+    outward, depth = unit(start - target_mm), np.linalg.norm(start - target_mm, axis=1)
+    tight = np.zeros(len(still), dtype=bool)
+    for step_mm in np.arange(10.0, needle_mm + HUB_MM, 4.0) if len(still) else ():
+        outside = step_mm <= np.maximum(needle_mm - depth, 0.0) + HUB_MM
+        for below_mm in np.arange(0.0, min(HAND_MM, step_mm - 10.0) + 0.1, 2.0):  # the hand is at the hub, not the skin
+            points = start + step_mm * outward + below_mm * down
+            tight |= outside & _denser(image, points, COUCH_HU) & ~_at_body(body, points, outward, down)
+    reason[still[tight]] = len(names) - 1
+    return SkinPoints(skin.points_mm, skin.outward, reason, names)
+
+
+def _at_body(
+    body: Structure, points_mm: NDArray[np.float64], outward: NDArray[np.float64], down: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether points (N, 3) lie in the body or on its rim, whose voxels are denser than air."""
+    rims = (0.0 * outward, RIM_MM * down, -RIM_MM * outward)
+    return np.asarray(np.any([occupancy_at(body, points_mm + rim) > 0 for rim in rims], axis=0))
+
+
+def lies_as_imaged(image: Volume, patient_position: str) -> bool:
+    """Whether the couch of the image is below the patient in the procedure too; taken so where the image is silent."""
+    imaged = DOWN_BY_PATIENT_POSITION.get(image.acquisition.patient_position)
+    return imaged is None or imaged == DOWN_BY_PATIENT_POSITION.get(patient_position, imaged)
+
+
+def _denser(image: Volume, points_mm: NDArray[np.float64], than_hu: float) -> NDArray[np.bool_]:
+    """Whether the image is denser than a value at LPS points (N, 3); False outside it."""
+    index = np.rint(image.grid.indices(points_mm)).astype(int)
+    inside = ((index >= 0) & (index < image.grid.shape)).all(axis=1)
+    found = np.zeros(len(points_mm), dtype=bool)
+    found[inside] = image.voxels[tuple(index[inside].T)] > than_hu
+    return found

@@ -10,12 +10,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.protocol import fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import occupancy_at
-from navplan.planning.entry_candidates import GRAZING, SkinPoints, rule_out_by_access, skin_points
+from navplan.planning.entry_candidates import (
+    GRAZING,
+    NO_ROOM,
+    SkinPoints,
+    down_direction,
+    lies_as_imaged,
+    rule_out_by_access,
+    rule_out_by_room,
+    skin_points,
+)
 from navplan.planning.situation import Situation
 
 ON_SKIN_MM = 3.0  # beyond the resolution of the body's outline: how far from it a way may start (unsourced)
@@ -75,10 +85,15 @@ def entry(trajectory: Trajectory, situation: Situation) -> Finding:
         return _skin(Verdict.FAIL, words, "Choose another way in")
     one = SkinPoints(skin.points_mm[nearest][None], skin.outward[nearest][None], np.full(1, -1, dtype=np.int16), ())
     aim = np.asarray(trajectory.target_mm, dtype=np.float64)
-    access = rule_out_by_access(one, situation.image, body, aim, np.zeros(3), trajectory.device.length_mm)
+    as_imaged = lies_as_imaged(situation.image, situation.patient_position)
+    needle_mm = trajectory.device.length_mm
+    access = rule_out_by_access(one, situation.image, body, aim, np.zeros(3), needle_mm, as_imaged)
+    if access.reason[0] < 0 and as_imaged and situation.patient_position in DOWN_BY_PATIENT_POSITION:
+        down = down_direction(situation.patient_position)
+        access = rule_out_by_room(one, situation.image, body, aim, down, needle_mm)
     if access.reason[0] >= 0:
         words = access.reasons[access.reason[0]]
-        return _skin(Verdict.WARN if words == GRAZING else Verdict.FAIL, words, "Choose another way in")
+        return _skin(Verdict.WARN if words in (GRAZING, NO_ROOM) else Verdict.FAIL, words, "Choose another way in")
     apart_mm = float(np.linalg.norm(skin.points_mm[nearest] - start))
     assert body.grid is not None
     if occupancy_at(body, start[None])[0] and apart_mm > AT_SKIN_MM + body.grid.diagonal_mm / 2:

@@ -21,7 +21,9 @@ from navplan.planning.entry_candidates import (
     SkinPoints,
     body_structure,
     down_direction,
+    lies_as_imaged,
     rule_out_by_access,
+    rule_out_by_room,
     skin_points,
 )
 from navplan.planning.margins import Margins, margins
@@ -36,11 +38,13 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """The offered ways, best first, the skin map of all candidates, and how many ways are on the front."""
+    """The offered ways, best first, the skin map of all candidates, how many ways are on the front, and the point aimed
+    at."""
 
     trajectories: tuple[RankedTrajectory, ...]
     skin_map: SkinMap
     front_size: int
+    target_mm: NDArray[np.float64]
 
 
 def trajectory_to(entry_mm: NDArray[np.float64], target_mm: NDArray[np.float64], device: Device) -> Trajectory:
@@ -65,7 +69,10 @@ def search(
     reach = device.length_mm + device.throw_mm / 2 - LENGTH_RESERVE_MM
     skin = skin_points(body, situation.image, target, reach)
     down = down_direction(situation.patient_position)
-    skin = rule_out_by_access(skin, situation.image, body, target, down, device.length_mm)
+    as_imaged = lies_as_imaged(situation.image, situation.patient_position)
+    skin = rule_out_by_access(skin, situation.image, body, target, down, device.length_mm, as_imaged)
+    if as_imaged:
+        skin = rule_out_by_room(skin, situation.image, body, target, down, device.length_mm)
     skin = _rule_out_by_entry_place(skin, situation)
     progress("clearances", 0.2)
     depth = np.linalg.norm(skin.points_mm - target, axis=1) if len(skin.points_mm) else np.zeros(0)
@@ -99,7 +106,7 @@ def search(
         ranked.append(RankedTrajectory(trajectory, values, float(value[candidate]), judge(trajectory, situation)))
     ranked.sort(key=lambda way: (-way.verdict.rank, open_clearances(way.report), -way.desirability))
     progress("done", 1.0)
-    return SearchResult(tuple(ranked[:top]), skin_map, len(front))
+    return SearchResult(tuple(ranked[:top]), skin_map, len(front), target)
 
 
 def open_clearances(report: SafetyReport) -> int:

@@ -12,6 +12,7 @@ from navplan.model.case import Case
 from navplan.model.plan import Plan, Provenance
 from navplan.model.protocol import ProcedureProtocol
 from navplan.planning.entry_search import search
+from navplan.planning.other_position import other_position_words
 from navplan.verbs.situation import device_of, now, situation_of, target_of
 
 Progress = Callable[[str, float], None]
@@ -56,7 +57,10 @@ def plan(
     )
     found = search(situation, device_of(rules, device), top, progress)
     free = found.skin_map.counts()["free"]
-    notes = (f"{len(found.skin_map.points_mm)} entries tried, {free} free, {found.front_size} on the front",)
+    notes = (
+        f"{len(found.skin_map.points_mm)} entries tried, {free} free, {found.front_size} on the front",
+        *other_position_words(found),
+    )
     return Plan(
         id=_free_id(case, f"{rules.id}-{aim.structure or 'point'}"),
         protocol=rules,

@@ -14,7 +14,8 @@ from navplan.model.plan import Plan
 from navplan.model.safety import Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.planning.criteria import desirability, punctures
-from navplan.planning.entry_candidates import END_SLICE, NOT_SKIN, TABLE, skin_points
+from navplan.planning.entry_candidates import BLOCKED_OUTSIDE, END_SLICE, NO_ROOM, NOT_SKIN, TABLE, skin_points
+from navplan_phantoms.primitives import Sphere
 from tests.planning.scenes import SOLIDS, case_of, grid_of, protocol_of
 
 DEVICE = "liver-coaxial-18g-150"
@@ -159,3 +160,44 @@ def test_desirability_runs_both_ways() -> None:
     soft = {criterion.metric: criterion for criterion in protocol_of().soft}
     np.testing.assert_allclose(desirability(soft["depth_mm"], np.array([10, 30, 90, 150, 400.0])), [1, 1, 0.5, 0, 0])
     np.testing.assert_allclose(desirability(soft["clearance_mm"], np.array([-3, 0, 10, 20, 50.0])), [0, 0, 0.5, 1, 1])
+
+
+def with_couch(case: Case, upper: float, beside: float = 0.0, hu: int = 0) -> Case:
+    """The scene with a couch: what lies below y = upper, outside the body, and right of x = -beside if given."""
+    image = case.volumes["ct"]
+    x, y, _ = np.moveaxis(image.grid.points_mm(np.moveaxis(np.indices(image.grid.shape), 0, -1)), -1, 0)
+    voxels = image.voxels.copy()
+    voxels[(y > upper) & (x < -beside if beside > 0 else np.abs(y) > 72) & (image.voxels < -900)] = hu
+    return replace(case, volumes={"ct": replace(image, voxels=voxels)})
+
+
+def test_the_couch_of_the_image_is_not_in_the_way_of_a_patient_who_turns(case: Case) -> None:
+    lain = with_couch(case, 74.0)
+    turned = nv.plan(lain, protocol_of(), "lesion", device=DEVICE, patient_position="HFP")
+    assert BLOCKED_OUTSIDE not in {words for words, count in turned.skin_map.counts().items() if count}
+    posterior = turned.skin_map.points_mm[turned.skin_map.reason == -1][:, 1] > 60
+    assert posterior.any() and turned.best.verdict is Verdict.NOT_EVALUATED  # organs move: no verdict on this image
+    prone = with_couch(case_of(patient_position="HFP"), 74.0)  # something solid above a patient who lies as imaged
+    assert nv.plan(prone, protocol_of(), "lesion", device=DEVICE).skin_map.counts()[BLOCKED_OUTSIDE]
+
+
+def test_no_way_whose_needle_lies_on_the_cushion(case: Case) -> None:
+    lain = with_couch(case, 12.0, beside=96.0, hu=-450)
+    made = nv.plan(lain, protocol_of(), "lesion", device=DEVICE, top=2)
+    tight = made.skin_map.points_mm[made.skin_map.reason == made.skin_map.reasons.index(NO_ROOM)]
+    assert len(tight) and (tight[:, 0] < -80).all() and (tight[:, 1] > -15).all()
+    free = made.skin_map.points_mm[made.skin_map.reason == -1]
+    assert ((free[:, 0] < -85) & (free[:, 1] < -15)).any()
+    drawn = replace(made.best.trajectory, entry_mm=tuple(float(x) for x in tight[np.argmin(np.abs(tight[:, 2]))]))
+    report = nv.check(lain, replace(made, trajectories=(replace(made.best, trajectory=drawn),)))
+    assert any(finding.words == NO_ROOM and finding.verdict is Verdict.WARN for finding in report.findings)
+
+
+def test_another_position_is_named_where_the_patient_lies_on_the_nearest_skin(case: Case) -> None:
+    low = Sphere((-40.0, 45.0, 0.0), 8.0)
+    near_the_back = case_of(
+        solids={**SOLIDS, "liver": (Sphere((-40.0, 20.0, 0.0), 45.0), 100.0), "lesion": (low, 60.0)}
+    )
+    made = nv.plan(near_the_back, protocol_of(), "lesion", device=DEVICE)
+    assert any("consider another position" in words for words in made.notes)
+    assert not any("another position" in words for words in nv.plan(case, protocol_of(), "lesion", device=DEVICE).notes)
