@@ -22,7 +22,7 @@ _BONE_REACH_MM = 140.0
 _NEVER_SOLID = (Tissue.SKIN, Tissue.OUTSIDE, Tissue.FAT, Tissue.MUSCLE, Tissue.LUNG)
 _GHOSTS = (Tissue.LUNG, Tissue.ORGAN)
 _BONES = (Tissue.BONE, Tissue.CARTILAGE)
-_UNNAMED_BONE, _SAME_PLACE_MM = "bone", 5.0
+_UNNAMED_BONE, _SAME_PLACE_MM = "bone", 10.0
 _ENOUGH_NAMED_BONES = 3
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from navplan.model.device import Device
 from navplan.model.plan import RankedTrajectory
 from navplan.model.safety import Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
-from navplan.view.near_structures import nearest_findings
+from navplan.view.near_structures import choose_structures, nearest_findings
 from navplan.view.scene_writing import _warning_words, trajectory_words
 from navplan.view.slices import needle_planes
 
@@ -56,3 +58,12 @@ def test_the_chance_of_a_hit_names_its_guidance() -> None:
     way = Trajectory((80.0, 0.0, 0.0), (0.0, 0.0, 0.0), NEEDLE)
     ranked = RankedTrajectory(way, {}, 0.5, SafetyReport((), hit_probability=0.92, error_model="navigated"))
     assert "hits 92 %, navigated" in trajectory_words(ranked, "HFS")
+
+
+def test_bone_that_is_named_elsewhere_decides_no_picture(case) -> None:
+    ribs = {name: s for name, s in case.structures.items() if name.startswith("rib_")}
+    both = {**ribs, "bone": replace(next(iter(ribs.values())), name="bone")}
+    rib = near("rib_left_7", 0.3, (80.0, 40.0, 0.0))
+    same, other = near("bone", 0.4, (81.0, 44.0, 6.0)), near("bone", 0.4, (40.0, 80.0, 9.0))
+    assert "bone" not in choose_structures(both, None, SafetyReport((rib, same), error_model="x"), "").deciding
+    assert "bone" in choose_structures(both, None, SafetyReport((rib, other), error_model="x"), "").deciding
