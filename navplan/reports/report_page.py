@@ -103,6 +103,7 @@ class ReportContent:
     plan_facts: tuple[Fact, ...]
     request_facts: tuple[Fact, ...]
     hit_words: str
+    advice: tuple[str, ...]
     diameter: str
     max_breach: str
     path_rows: tuple[PathRow, ...]
@@ -135,13 +136,15 @@ def report_content(
     limit = plan.protocol.max_breach_probability
     angles = table_angles(ranked.trajectory.entry_mm, ranked.trajectory.target_mm, plan.patient_position)
     hit = ranked.report.hit_probability
+    hit_told = f"{percent(hit)}, {plan.error_model.name}" if hit is not None else "not computed"
     error_facts, request_facts = _error_facts(plan, ranked, sources), _request_facts(plan, ranked, sources)
     bleeding = _bleeding(plan, sources)
     return ReportContent(
         case_id=case.id, plan_id=plan.id, title=plan.protocol.title, number=number + 1, count=len(judged),
         badge=badge(ranked.verdict), headline=headline_words(ranked),
         plan_words=f"In plane: {angles.in_plane_words}. Tilt: {angles.tilt_words}. Skin to target "
-        f"{ranked.trajectory.depth_mm:.0f} mm. Hit probability {percent(hit) if hit is not None else 'not computed'}.",
+        f"{ranked.trajectory.depth_mm:.0f} mm. Hit probability {hit_told}.",
+        advice=plan.notes[1:],
         table=table, far_mm=f"{FAR_MM:.0f}", never=NEVER, plan_facts=_plan_facts(plan, ranked),
         hit_words=_hit_words(plan, ranked), diameter=f"{ranked.trajectory.device.diameter_mm:g} mm",
         max_breach=f"{percent(limit.value)} ({sources.mark(limit.source)})", path_rows=_path_rows(ranked),
@@ -178,7 +181,7 @@ def _plan_facts(plan: Plan, ranked: RankedTrajectory) -> tuple[Fact, ...]:
         ("Tip before firing", f"{way.tip_depth_mm:.1f} mm below the skin"),
         ("Tip after firing", f"{way.swept_depth_mm:.1f} mm below the skin"),
         ("Needle left outside", f"{way.device.length_mm - way.tip_depth_mm:.1f} mm"),
-        ("Hit probability", percent(ranked.report.hit_probability)),
+        (f"Hit probability, {plan.error_model.name}", percent(ranked.report.hit_probability)),
     )  # fmt: skip
 
 

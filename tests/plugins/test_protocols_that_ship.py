@@ -152,7 +152,7 @@ def test_error_models_have_the_published_spread(protocol: ProcedureProtocol):
         assert "PMC5351986" in model.source and is_unsourced(model.source)
     robot = float(protocol.error_model("robot").sigma_mm(100.0))
     assert np.sqrt(2) * robot == pytest.approx(np.hypot(1.6, 1.5), rel=0.01)
-    assert protocol.error_model().id == "navigated"
+    assert protocol.error_model().id == "freehand"
 
 
 def test_every_device_is_judged_by_its_introducer(protocol: ProcedureProtocol):
