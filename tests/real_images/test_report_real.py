@@ -106,7 +106,7 @@ def drawn_plan(chest) -> Plan:
     way = Trajectory(tuple(entry.tolist()), aim.point_mm, device_of(rules), 11.0)
     ranked = RankedTrajectory(way, {"depth_mm": way.depth_mm}, 0.5, SafetyReport(()))
     return Plan(
-        "by-hand", rules, Target(aim.point_mm, "mass"), "left", "HFS", "", rules.error_model(), (ranked,),
+        "by-hand", rules, Target(aim.point_mm, "mass"), "left", "HFS", "", rules.error_model("navigated"), (ranked,),
         replace(provenance_of(chest, "ct"), made_on="2026-11-24"),
     )  # fmt: skip
 
