@@ -6,11 +6,13 @@ stopped by the user, nothing changed; 1 a fault of navplan, with a report file f
 
 from __future__ import annotations
 
+import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 from navplan.cli.parser import make_parser
-from navplan.errors import NavplanError
+from navplan.errors import InputError, NavplanError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,11 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     from navplan.cli import commands
-    from navplan.cli.output import Output
+    from navplan.cli.output import Output, listen_to_interrupts
 
     output = Output(as_json=options.json, quiet=options.quiet, verb=options.verb)
-    output.start_log(options.log)
+    interrupts = signal.getsignal(signal.SIGINT)
     try:
+        output.start_log(options.log)
+        _refuse_empty_paths(options)
         return int(getattr(commands, "do_" + options.verb)(options, output))
     except NavplanError as error:
         output.error(str(error))
@@ -35,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        place = f"{str(error.filename)[:200]}: " if error.filename else ""
+        output.error(f"{place}{error.strerror or error}. Expected: files and folders that can be used, and free space.")
+        return 2
     except Exception as fault:
         from navplan.cli.fault import write_fault_report
 
@@ -43,3 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f" Report for an issue: {write_fault_report(fault, options)}"
         )
         return 1
+    finally:
+        if arguments is not None:  # else the process ends here
+            listen_to_interrupts(interrupts)
+
+
+def _refuse_empty_paths(options: Namespace) -> None:
+    """An empty path would be the folder that one happens to stand in: a variable that was never set, most likely."""
+    for name in ("path", "case"):
+        if getattr(options, name, None) == "":
+            raise InputError(f"an empty {name}", "a file or folder", 'For the folder that you are in, write "."')

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from argparse import Namespace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from navplan.cli.output import Output
-from navplan.errors import ChoiceError, InputError
+from navplan.cli.output import Output, listen_to_interrupts
+from navplan.errors import ChoiceError, FileFormatError, InputError
 
 if TYPE_CHECKING:
     from navplan.model.case import Case
@@ -53,6 +55,8 @@ def do_inspect(options: Namespace, output: Output) -> int:
     from navplan.verbs.import_images import inspect
 
     found = inspect(options.path)
+    if len(found) == 1 and found[0].refusal:
+        raise FileFormatError(found[0].refusal)
     output.result("\n".join(str(series) for series in found), {"series": found})
     return DONE
 
@@ -67,7 +71,9 @@ def _save(case: Case, folder: str, action: str = "", **details: Any) -> Case:
     """A new revision; the verbs that already told the record what they did name no action."""
     from navplan.verbs.case_verbs import save_case
 
-    return save_case(case, folder, action, details)
+    saved = save_case(case, folder, action, details)
+    listen_to_interrupts(signal.SIG_IGN)  # from here on "nothing was changed" would be wrong
+    return saved
 
 
 def do_import(options: Namespace, output: Output) -> int:
@@ -164,11 +170,12 @@ def do_plan(options: Namespace, output: Output) -> int:
         top=options.top,
         progress=output.progress,
     )
-    if options.out:
-        from navplan.files.plan_json import write_plan
+    with ExitStack() as stack:
+        if options.out:
+            from navplan.files.plan_json import plan_beside
 
-        write_plan(options.out, made)
-    _save(case.with_plan(made), options.case, "plan", plan=made.id)
+            stack.enter_context(plan_beside(options.out, made))
+        _save(case.with_plan(made), options.case, "plan", plan=made.id)
     verdicts = [way.verdict for way in made.trajectories]
     output.result(_plan_text(made), _plan_data(made))
     if any(verdict in (Verdict.PASS, Verdict.WARN) for verdict in verdicts):
@@ -223,11 +230,12 @@ def do_check(options: Namespace, output: Output) -> int:
     from navplan.verbs.check import check
 
     case = _open(options.case)
+    place = _place(options, case.plans.get(options.plan))
     report = check(
         case,
         options.plan,
         protocol=options.protocol,
-        trajectory=options.trajectory - 1,
+        trajectory=place,
         device=options.device,
         target=options.target,
         side=options.side,
@@ -257,6 +265,16 @@ def _exit_code(verdict: Verdict, strict: bool, kinds: type[Verdict]) -> int:
     return NOT_DECIDED if verdict is kinds.NOT_EVALUATED else DONE
 
 
+def _place(options: Namespace, plan: Plan | None) -> int:
+    """--trajectory, counted from 1, as the verbs count, from 0. Raises ChoiceError for one that the plan does not
+    have."""
+    count = len(plan.trajectories) if plan is not None else None
+    if options.trajectory < 1 or (count is not None and options.trajectory > count):
+        words = f"--trajectory {options.trajectory}" + (f" of plan {plan.id}" if plan is not None else "")
+        raise ChoiceError(words, "1 or more" if count is None else f"1 to {count}" if count else "a plan with a way in")
+    return int(options.trajectory) - 1
+
+
 def _chosen_plan(case: Case, plan_id: str) -> Plan | None:
     """The plan named, or the only one; None where the case has none and none is named."""
     return case.plan(plan_id) if plan_id or case.plans else None
@@ -267,11 +285,12 @@ def do_fluoro(options: Namespace, output: Output) -> int:
     from navplan.verbs.fluoro import fluoro, save_shot
 
     case = _open(options.case)
+    chosen = _chosen_plan(case, options.plan)
     shot = fluoro(
         case,
         view=options.view,
-        plan=_chosen_plan(case, options.plan),
-        trajectory=options.trajectory - 1,
+        plan=chosen,
+        trajectory=_place(options, chosen),
         image=options.image,
         rows=options.size,
         cols=options.size,
@@ -287,10 +306,11 @@ def do_scene(options: Namespace, output: Output) -> int:
     from navplan.verbs.scene import scene
 
     case = _open(options.case)
+    chosen = _chosen_plan(case, options.plan)
     path = scene(
         case,
-        plan=_chosen_plan(case, options.plan),
-        trajectory=options.trajectory - 1,
+        plan=chosen,
+        trajectory=_place(options, chosen),
         out=options.out,
         hero=options.hero,
     )
@@ -308,7 +328,7 @@ def do_report(options: Namespace, output: Output) -> int:
         raise ChoiceError(
             "a case without a plan", "a plan to report on", "Run: navplan plan CASE --protocol ID --target NAME"
         )
-    made = report(case, chosen, options.out, trajectory=options.trajectory - 1, progress=output.progress)
+    made = report(case, chosen, options.out, trajectory=_place(options, chosen), progress=output.progress)
     for words in made.notes:
         output.message(words)
     output.result("\n".join(str(path) for path in made.paths), {"paths": made.paths, "notes": made.notes})

@@ -6,7 +6,9 @@ import dataclasses
 import json
 import logging
 import math
+import signal
 import sys
+import threading
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -31,6 +33,12 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return str(value)
+
+
+def listen_to_interrupts(how: Any) -> None:
+    """Set what Ctrl-C does, where that can be set: in the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, how)
 
 
 class Output:
@@ -58,7 +66,8 @@ class Output:
             logger.setLevel(logging.INFO)
 
     def result(self, text: str, data: Any) -> None:
-        """Print the result: the text, or the data as one JSON document."""
+        """Print the result: the text, or the data as one JSON document. The work is done: Ctrl-C comes too late."""
+        listen_to_interrupts(signal.SIG_IGN)
         self._end_line()
         print(json.dumps(plain(data), indent=1, ensure_ascii=False) if self.as_json else text, flush=True)
 

@@ -35,7 +35,7 @@ from navplan.files.case_manifest import (
     structure_of,
     transform_of,
 )
-from navplan.files.durable import safe_id, write_whole, writing
+from navplan.files.durable import folder_made, safe_id, write_whole, writing
 from navplan.files.nrrd import read_nrrd
 from navplan.files.plan_json import read_plan
 from navplan.files.staged_files import StagedFiles, only_leftovers, sweep, unlisted, verify
@@ -87,7 +87,7 @@ def save_case_folder(
     said = AuditEntry(
         datetime.now(UTC).isoformat(timespec="seconds"), who or _user(), action or "save", dict(details or {})
     )
-    with writing(root), _folder_made(root), writer_lock(root), _lock_file_taken_back(root):
+    with writing(root), folder_made(root), writer_lock(root), _lock_file_taken_back(root):
         if updating:
             before = read_manifest(root)
             recorded = audit_log.read_audit(root, before.audit, before.revision, before.state())
@@ -129,7 +129,8 @@ def _commit(root: Path, case: Case, before: CaseManifest | None, new: tuple[Audi
             _take_back(root, staged, before)
             raise
         # case.json is replaced and only the folder's own synchronisation failed: the revision stands
-    sweep(root, manifest.files)
+    with contextlib.suppress(KeyboardInterrupt):  # the revision stands: too late to stop
+        sweep(root, manifest.files)
     return revision
 
 
@@ -232,20 +233,6 @@ def _check_free(root: Path) -> None:
     with writing(root):
         if root.is_dir() and not only_leftovers(root, LOCK_FILE, AUDIT_FILE):
             raise InputError(f"{root} is not empty and no case", "a new or empty folder", "Choose another name")
-
-
-@contextlib.contextmanager
-def _folder_made(root: Path) -> Iterator[None]:
-    """Make the folder; when the save fails, take away the folders that were made, as far as they are empty."""
-    made = [path for path in (root, *root.parents) if not path.exists()]
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            for path in made:
-                path.rmdir()
-        raise
 
 
 @contextlib.contextmanager

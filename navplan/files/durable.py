@@ -110,6 +110,20 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
+def folder_made(root: Path) -> Iterator[None]:
+    """Make the folder; when the block fails, take away the folders that were made, as far as they are empty."""
+    made = [path for path in (root, *root.parents) if not path.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def writing(where: Path) -> Iterator[None]:
     """Turn the system's refusals (no permission, disk full) into one InputError that names the place."""
     try:

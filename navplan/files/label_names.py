@@ -62,7 +62,14 @@ def read_label_names(path: str | Path) -> LabelNames:
             rows, notes = _rows(tomllib.loads(text), path.name), []
         else:
             raise FileFormatError(f"{path.name}: an unknown kind of table", ".csv, .json or .toml")
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError, csv.Error) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        tomllib.TOMLDecodeError,
+        csv.Error,
+        RecursionError,
+    ) as error:
         raise FileFormatError(
             f"{path.name}: {error}", f"a {kind[1:].upper()} file in UTF-8 that can be read"
         ) from error

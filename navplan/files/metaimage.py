@@ -86,8 +86,14 @@ def _numbers(path: Path, fields: dict[str, str], name: str, count: int) -> list[
         numbers = [float(word) for word in fields.get(name, "").split()]
     except ValueError:
         numbers = []
-    if len(numbers) != count or not np.isfinite(numbers).all() or (name == "DimSize" and min(numbers) < 1):
+    if len(numbers) != count or not np.isfinite(numbers).all():
         raise FileFormatError(f"{path.name}: {name} = {fields.get(name, 'missing')}", f"{count} finite numbers")
+    if name == "DimSize" and not all(1 <= size < 1 << 31 and size == int(size) for size in numbers):
+        raise FileFormatError(f"{path.name}: DimSize = {fields[name]}", "whole numbers of at least 1")
+    if name == "ElementSpacing" and min(numbers) <= 0:
+        raise FileFormatError(
+            f"{path.name}: ElementSpacing = {fields[name]}", "numbers above 0: axes turn by the matrix"
+        )
     return numbers
 
 

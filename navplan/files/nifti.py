@@ -193,10 +193,10 @@ def _shape(path: Path, header: _Header) -> tuple[int, int, int]:
     if header.datatype not in _TYPES:
         raise FileFormatError(f"{path.name}: values of type code {header.datatype}", "whole or real numbers")
     smallest = 348 if header.vox_offset < 540 else 540
-    if header.vox_offset < smallest or not np.isfinite([header.slope, header.intercept]).all():
+    if not smallest <= header.vox_offset < 1 << 62 or not np.isfinite([header.slope, header.intercept]).all():
         raise FileFormatError(
             f"{path.name}: data offset {header.vox_offset}, slope {header.slope}, intercept {header.intercept}",
-            "a header with finite values",
+            "a header with finite values and a place in the file",
         )
     return sizes[0], sizes[1], sizes[2]
 

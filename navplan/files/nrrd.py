@@ -231,13 +231,16 @@ def _read_data(path: Path, header: _Header, sizes: list[int], mmap: bool) -> NDA
     source, offset = path, header.data_offset
     if "data file" in fields:
         source, offset = _detached(path, fields["data file"]), 0
-    lines, skip = (int(fields.get(name, "0") or 0) for name in ("line skip", "byte skip"))
+    lines, skip = (_skipped(path, fields.get(name, "") or "0", name) for name in ("line skip", "byte skip"))
+    if lines < 0:
+        raise _bad(path, f"line skip: {lines}", "a whole number of lines")
     try:
         available = source.stat().st_size
         with source.open("rb") as file:
             file.seek(offset)
             for _ in range(lines):
-                file.readline()
+                if not file.readline():
+                    break
             offset = file.tell()
             if encoding == "raw":
                 offset = available - count * dtype.itemsize if skip == -1 else offset + skip
@@ -258,6 +261,16 @@ def _read_data(path: Path, header: _Header, sizes: list[int], mmap: bool) -> NDA
         raise _bad(path, f"data that cannot be read ({error})", "numbers") from error
     _check_size(path, flat.size, count, "values")
     return cast("NDArray[Any]", flat.astype(dtype.newbyteorder("="), copy=False).reshape(sizes, order="F"))
+
+
+def _skipped(path: Path, text: str, name: str) -> int:
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise _bad(path, f"{name}: {text[:40]}", "a whole number") from error
+    if not -1 <= number < 1 << 62:
+        raise _bad(path, f"{name}: {number}", "a place in the file")
+    return number
 
 
 def _detached(path: Path, name: str) -> Path:

@@ -12,6 +12,8 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
@@ -65,11 +67,13 @@ def skin_map_bytes(skin_map: SkinMap) -> bytes:
 def write_plan(path: str | Path, plan: Plan) -> list[Path]:
     """Write a plan to `path` (.json) and its skin map beside; a kill leaves the plan that was there, or the new one.
 
-    Gives back the files. Raises InputError for a plan that holds NaN and for a folder that can't be written to.
+    Gives back the files. Raises InputError for a plan that holds NaN, for a folder that can't be written to, and for a
+    place where something else would be lost: a .json that is no plan, the data files of a case.
     """
     path = Path(path)
     if path.name.endswith(".mrk.json") or path.suffix != ".json":
         raise InputError(f"a plan written to {path.name}", "a name that ends in .json, and not in .mrk.json")
+    _refuse_to_lose(path)
     data = skin_map_bytes(plan.skin_map) if plan.skin_map is not None else b""
     reference = None
     if plan.skin_map is not None:
@@ -85,6 +89,38 @@ def write_plan(path: str | Path, plan: Plan) -> list[Path]:
         if old and (reference is None or reference.file != old):
             path.with_name(old).unlink(missing_ok=True)
     return [path, *([path.with_name(reference.file)] if reference is not None else [])]
+
+
+@contextmanager
+def plan_beside(path: str | Path, plan: Plan) -> Iterator[None]:
+    """As write_plan; when the block ends with an error, what was there before is brought back."""
+    path = Path(path)
+    old = {
+        file: file.read_bytes() for file in (path, path.with_name(_named_skin_map(path) or path.name)) if file.is_file()
+    }
+    made = write_plan(path, plan)
+    try:
+        yield
+    except BaseException:
+        for file in set(made) - old.keys():
+            file.unlink(missing_ok=True)
+        for file, data in old.items():
+            write_whole(file, data)
+        raise
+
+
+def _refuse_to_lose(path: Path) -> None:
+    in_case = path.absolute().parent.parent / "case.json"
+    if path.absolute().parent.name in ("plans", "structures", "volumes") and in_case.exists():
+        raise InputError(f"{path}, among the data files of a case", "a place outside it", "Choose another with --out")
+    if not path.is_file():
+        return
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or document.get("format") != "navplan plan":
+        raise InputError(f"{path}, which is there and no plan", "a free name, or a plan to replace")
 
 
 def read_plan(path: str | Path) -> Plan:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from navplan.errors import GeometryError
 
 ORTHOGONALITY_TOLERANCE = 1e-3  # largest |cosine| between two axes that still counts as orthogonal
+SMALLEST_SPACING_MM, LARGEST_SPACING_MM, FARTHEST_MM = 1e-3, 1e4, 1e7  # beyond them a unit was mistaken
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +21,8 @@ class Grid:
     shape: number of voxels along i, j, k.
     frame_uid: frame of reference UID; "" when the source names none.
 
-    Raises GeometryError: affine not finite, singular, or its axes not orthogonal (a tilted series must be resampled
-    first).
+    Raises GeometryError: affine not finite, singular, of voxels that no image has, or its axes not orthogonal (a tilted
+    series must be resampled first).
     """
 
     affine: NDArray[np.float64]
@@ -38,9 +39,18 @@ class Grid:
         if len(shape) != 3 or min(shape) < 1:
             raise GeometryError(f"a grid of shape {shape}", "three sizes of at least 1")
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
-        if spacing.min() < 1e-6 or not np.allclose(affine[3], (0, 0, 0, 1)):
+        if spacing.min() < 1e-9 or not np.allclose(affine[3], (0, 0, 0, 1)):
             raise GeometryError(
                 "a singular affine", "three axes of non-zero length", "Check the geometry in the file's header"
+            )
+        if not SMALLEST_SPACING_MM <= spacing.min() <= spacing.max() <= LARGEST_SPACING_MM or (
+            np.abs(affine[:3, 3]).max() > FARTHEST_MM
+        ):
+            sizes, origin = (" x ".join(f"{value:.3g}" for value in values) for values in (spacing, affine[:3, 3]))
+            raise GeometryError(
+                f"voxels of {sizes} mm at ({origin}) mm",
+                f"voxels of {SMALLEST_SPACING_MM:g} to {LARGEST_SPACING_MM:g} mm, within {FARTHEST_MM:g} mm",
+                "Check the unit of length in the file's header",
             )
         axes = affine[:3, :3] / spacing
         cosines = np.abs(axes.T @ axes - np.eye(3))

@@ -74,7 +74,7 @@ class Case:
         raise ChoiceError(
             f"plan {plan_id!r}" if plan_id else f"{len(self.plans)} plans and none chosen",
             have,
-            "Choose one with --plan",
+            "Name the one that is meant",
         )
 
     def structures_of(self, image_id: str) -> dict[str, Structure]:

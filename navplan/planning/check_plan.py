@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -253,6 +255,11 @@ def _target(trajectory: Trajectory, situation: Situation, path: tuple[PathSectio
             )
         ]
     met = Finding(FindingKind.TARGET, Verdict.PASS, f"met over {inside:.1f} mm", name, crossed_mm=inside)
+    boundary = situation.target_boundary
+    aimed = np.asarray([trajectory.target_mm, situation.target_mm])
+    if boundary is not None and not occupancy_at(boundary.structure, aimed).all():
+        words = "the point aimed at lies outside it, though the swept path meets it"
+        met = replace(met, verdict=Verdict.WARN, words=words, remedy="Choose another target point")
     return [met, *_unfit_target(situation, name)]
 
 

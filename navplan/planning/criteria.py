@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from navplan.errors import InputError
 from navplan.model.anatomy import Tissue, anatomy_of
-from navplan.model.protocol import SoftCriterion
+from navplan.model.protocol import ProcedureProtocol, SoftCriterion
 from navplan.planning.tissue_map import TissueMap
 
 METRICS = (
@@ -39,6 +40,13 @@ class PathSamples:
     labels: NDArray[np.uint16]
     depths_mm: NDArray[np.float64]
     depth_mm: NDArray[np.float64]
+
+
+def check_metrics(protocol: ProcedureProtocol) -> None:
+    """Raises InputError for a wish about something that is not measured."""
+    unknown = [soft.metric for soft in protocol.soft if soft.metric not in METRICS]
+    if unknown:
+        raise InputError(f"protocol {protocol.id}: metric {', '.join(unknown)}", f"one of {', '.join(METRICS)}")
 
 
 def sample_paths(

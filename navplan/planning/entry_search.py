@@ -15,7 +15,7 @@ from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.planning.check_plan import judge
 from navplan.planning.circumstances import LENGTH_RESERVE_MM
-from navplan.planning.criteria import desirability, path_metrics, punctures, sample_paths
+from navplan.planning.criteria import check_metrics, desirability, path_metrics, punctures, sample_paths
 from navplan.planning.entry_candidates import (
     RE_ENTRY,
     SkinPoints,
@@ -63,6 +63,7 @@ def search(
 
     Raises InputError without a body outline. An empty result is no error: the skin map says what is in the way.
     """
+    check_metrics(situation.protocol)
     body = body_structure(situation.structures)
     target = situation.target_mm
     progress("skin", 0.05)

@@ -182,7 +182,12 @@ def _unlabelled(samples: _Samples) -> list[tuple[float, str]]:
     if soft.sum() < UNLABELLED_MM:
         return []
     depths = samples.depths_mm[soft]
-    return [(float(depths.min()), f"{soft.sum()} mm of soft tissue without a label on the shaft, at {_span(depths)}")]
+    return [
+        (
+            float(depths.min()),
+            f"{soft.sum()} mm of soft tissue without a label (muscle?) on the shaft, at {_span(depths)}",
+        )
+    ]
 
 
 def _empty_lung(samples: _Samples, situation: Situation) -> list[tuple[float, str]]:

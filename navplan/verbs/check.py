@@ -65,7 +65,7 @@ def check(
     refuse_other_image(case, found)
     if not 0 <= trajectory < len(found.trajectories):
         raise ChoiceError(
-            f"trajectory {trajectory} of plan {found.id}",
+            f"trajectory {trajectory}, counted from 0, of plan {found.id}",
             f"0 to {len(found.trajectories) - 1}" if found.trajectories else "a plan with a way in",
         )
     way = found.trajectories[trajectory].trajectory
@@ -165,7 +165,7 @@ def _check_line(
         raise InputError("a drawn line without protocol or target", "both", "Add --protocol ID and --target NAME")
     lines = read_line(path)
     if not 0 <= number < len(lines):
-        raise ChoiceError(f"line {number} of {path.name}", f"0 to {len(lines) - 1}")
+        raise ChoiceError(f"line {number}, counted from 0, of {path.name}", f"0 to {len(lines) - 1}")
     start, end, _ = lines[number]
     rules = protocol if isinstance(protocol, ProcedureProtocol) else registry.protocol(protocol)
     image_id, _ = case.image(image)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,12 +33,8 @@ def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: 
     Written into `out`: the case folder, shots/*.png, scene.png, hero.png, report.html and report.pdf.
     Raises InputError when the folder cannot be written.
     """
-    from navplan.verbs.case_verbs import open_case, save_case
-    from navplan.verbs.check import check
-    from navplan.verbs.fluoro import fluoro, save_shot
-    from navplan.verbs.plan import plan
-    from navplan.verbs.report import report
-    from navplan.verbs.scene import scene
+    from navplan.files.durable import folder_made
+    from navplan.verbs.case_verbs import open_case
 
     folder = Path(out)
     case_folder = folder / "case"
@@ -47,12 +44,26 @@ def demo(out: str | Path = "demo", *, progress: Progress = lambda words, share: 
             f"{case_folder}, which holds another case", "a folder without a case, or with that of an earlier demo",
             "Choose another with --out",
         )  # fmt: skip
-    try:
-        (folder / "shots").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"folder {folder}: {error.strerror}", "a folder that can be written", "Choose another with --out"
-        ) from error
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(folder_made(folder / "shots"))
+        except OSError as error:
+            raise InputError(
+                f"folder {folder}: {error.strerror}", "a folder that can be written", "Choose another with --out"
+            ) from error
+        return _made(folder, before, progress)
+
+
+def _made(folder: Path, before: Case | None, progress: Progress) -> DemoResult:
+    """All files of the demo; before: the case of an earlier one in that folder."""
+    from navplan.verbs.case_verbs import save_case
+    from navplan.verbs.check import check
+    from navplan.verbs.fluoro import fluoro, save_shot
+    from navplan.verbs.plan import plan
+    from navplan.verbs.report import report
+    from navplan.verbs.scene import scene
+
+    case_folder = folder / "case"
     progress("phantom, written as DICOM and imported", 0.0)
     case = _imported_phantom()
     progress("searching ways in", 0.25)

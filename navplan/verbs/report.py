@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -47,9 +48,29 @@ def report(
     Raises InputError for a folder that can't be written to, MismatchError for a plan made on another image,
     ChoiceError.
     """
+    from navplan.files.durable import folder_made
+
+    if not str(out):
+        raise InputError("a report without a folder", "a folder to write to", "Add --out DIR")
+    folder = Path(out)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(folder_made(folder / "shots"))
+        except OSError as error:
+            raise InputError(
+                f"folder {folder}: {error.strerror or error}",
+                "a folder that can be written to",
+                "Choose another with --out",
+            ) from error
+        _try_to_write(folder)
+        return _written(case, plan, folder, trajectory, progress)
+
+
+def _written(
+    case: Case, plan: Plan | str | Path | None, folder: Path, trajectory: int, progress: Progress
+) -> ReportFiles:
     from navplan.files.files_together import write_together
 
-    folder = _writable_folder(out)
     found = _plan_of(case, plan)
     progress("judging", 0.0)
     named = plan if isinstance(plan, str | Path) else found
@@ -68,25 +89,13 @@ def report(
     return ReportFiles(paths, notes)
 
 
-def _writable_folder(out: str | Path) -> Path:
-    """The folder, made and tried before any work is done."""
+def _try_to_write(folder: Path) -> None:
+    """Before any work is done."""
     from navplan.files.files_together import write_together
 
-    if not str(out):
-        raise InputError("a report without a folder", "a folder to write to", "Add --out DIR")
-    folder = Path(out)
-    try:
-        (folder / "shots").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"folder {folder}: {error.strerror or error}",
-            "a folder that can be written to",
-            "Choose another with --out",
-        ) from error
     trial = ".navplan-trial"
     for path in write_together(folder, {trial: b"", f"shots/{trial}": b""}):
         path.unlink(missing_ok=True)
-    return folder
 
 
 def _plan_of(case: Case, plan: Plan | str | Path | None) -> Plan:
