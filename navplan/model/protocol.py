@@ -150,6 +150,11 @@ class ProcedureProtocol:
                     f"protocol {self.id}, {limit.structure}: {limit.min_clearance_mm} mm, source {limit.source!r}",
                     "0-100 mm and a source",
                 )
+        for rule in self.pass_through:
+            if not rule.structure.strip("*? "):
+                raise InputError(
+                    f"protocol {self.id}: pass_through {rule.structure!r}, everything", "structures by their names"
+                )
         for soft in self.soft:
             numbers = (soft.ideal, soft.limit, soft.weight)
             if soft.ideal == soft.limit or soft.weight < 0 or not soft.source or not all(map(isfinite, numbers)):

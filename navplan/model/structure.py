@@ -58,6 +58,13 @@ class Structure:
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():
             raise InputError(f"structure name {self.name!r}", "letters, digits and _ - .")
+        numbers = (*(self.working_resolution_mm or ()), self.boundary_sigma_mm or 0.0)
+        if not np.isfinite(numbers).all() or min(numbers) < 0 or len(numbers) not in (1, 4):
+            raise InputError(
+                f"structure {self.name} of resolution {self.working_resolution_mm} mm, outline to"
+                f" {self.boundary_sigma_mm} mm",
+                "three numbers of mm and one, finite, not negative",
+            )
         if self.presence is Presence.PRESENT:
             if self.occupancy is None or self.grid is None or self.evaluated_in is None:
                 raise InputError(

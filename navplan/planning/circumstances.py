@@ -7,7 +7,7 @@ from datetime import datetime
 from navplan.model.acquisition import Severity
 from navplan.model.protocol import Need, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
-from navplan.model.structure import Presence
+from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
 
@@ -35,6 +35,7 @@ def presence(situation: Situation) -> list[Finding]:
         known = [s for s in fitting if s.presence is not Presence.UNKNOWN]
         missing = [s.name for s in fitting if s.presence is Presence.UNKNOWN]
         applied |= bool(known) and limit.needs is not Need.NOT_IMAGED
+        generic = shown.replace("*", "").strip("_")
         if limit.needs is Need.NOT_IMAGED:
             findings.append(
                 Finding(
@@ -46,8 +47,21 @@ def presence(situation: Situation) -> list[Finding]:
                     remedy="Acknowledge it by name before approval",
                 )
             )
+        elif limit.needs is Need.REQUIRED and known and not _covers(known, limit.structure, generic):
+            words = f"only {', '.join(s.name for s in known)} stated to be absent, the rest of it is unknown"
+            findings.append(
+                Finding(
+                    FindingKind.PRESENCE,
+                    Verdict.NOT_EVALUATED,
+                    words,
+                    shown,
+                    required_mm=limit.min_clearance_mm,
+                    source=limit.source,
+                    remedy="Segment the rest",
+                )
+            )
         elif limit.needs is Need.REQUIRED and not known:
-            name = missing[0] if missing else shown.replace("*", "").strip("_")
+            name = missing[0] if missing else generic
             findings.append(
                 Finding(
                     FindingKind.PRESENCE,
@@ -86,6 +100,19 @@ def presence(situation: Situation) -> list[Finding]:
             )
         )
     return findings
+
+
+def _covers(known: list[Structure], pattern: str, generic: str) -> bool:
+    """Whether what is known answers for a pattern: something of it is there, or all of it is stated to be absent.
+
+    All of it: the very name, the name that stands for the whole pattern ("bulla" for bulla*), or both sides.
+    """
+    sides = {structure.side for structure in known}
+    return (
+        "*" not in pattern
+        or any(structure.presence is Presence.PRESENT or structure.name == generic for structure in known)
+        or {"left", "right"} <= sides
+    )
 
 
 def frames(situation: Situation) -> list[Finding]:
@@ -163,6 +190,9 @@ def request(situation: Situation) -> list[Finding]:
         words = f"position {situation.patient_position} is none of the protocol's ({', '.join(allowed)})"
         findings.append(Finding(FindingKind.PATIENT, Verdict.WARN, words, remedy="Check the protocol"))
     breath = situation.image.acquisition.breath_state
+    if situation.breath_state and not breath:
+        words = f"procedure in {situation.breath_state}, and the image does not say in which breath state it was taken"
+        findings.append(Finding(FindingKind.PATIENT, Verdict.WARN, words, remedy="Compare with the planning scan"))
     if breath and situation.breath_state and breath != situation.breath_state:
         words = f"image in {breath}, procedure in {situation.breath_state}: organs move"
         findings.append(Finding(FindingKind.PATIENT, Verdict.NOT_EVALUATED, words, remedy="Use the same breath state"))

@@ -26,6 +26,7 @@ FAT_HU = -20.0
 EMPTY_LUNG_HU, EMPTY_LUNG_MM = -965.0, 4.0
 SKIN_MM, UNLABELLED_MM = 3.0, 3.0
 MISFIT_MARGIN_HU = 40.0
+ANY_TISSUE_HU = (GAS_HU, BONE_HU)  # under a label whose tissue is not known; no label hides gas, bone or metal
 ANGLES = 12
 
 
@@ -152,9 +153,7 @@ def _misfits(samples: _Samples, situation: Situation) -> list[tuple[float, str]]
                 depths = samples.depths_mm[here.any(axis=(1, 2))]
                 odd.append((float(depths.min()), f"the shaft runs outside the body at {_span(depths)}"))
             continue
-        expected = (GAS_HU, DENSE_HU) if number == 1 else anatomy_of(name).hu_range
-        if expected is None:
-            continue
+        expected = (GAS_HU, DENSE_HU) if number == 1 else anatomy_of(name).hu_range or ANY_TISSUE_HU
         margin = 0.0 if number == 1 else MISFIT_MARGIN_HU
         wrong = here & ((samples.values_hu < expected[0] - margin) | (samples.values_hu > expected[1] + margin))
         on_shaft, in_cone = wrong[:, :2].any(), int(wrong[:, 2:].sum())

@@ -17,6 +17,7 @@ from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
 from navplan.planning.situation import Situation
 
+NEAR_MIDDLE_MM, FAR_FROM_MIDDLE_MM = 10.0, 25.0  # from the body's middle: no side is told; it contradicts a name
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": ""}
 
 
@@ -140,16 +141,18 @@ def situation_of(
 
 
 def _side(situation: Situation) -> str:
-    """The side of the target: from its name, else from the organ that holds it, else from where it lies in the body."""
-    target = situation.structures.get(situation.target.structure)
-    if target is not None and target.side:
-        return target.side
-    host = situation.structures.get(situation.host)
-    if host is not None and host.side:
-        return host.side
-    body = situation.structures.get("body")
-    if body is None or body.grid is None:
+    """The side of the target: from its name, else from the organ that holds it, else from where it lies in the body.
+
+    "" where these contradict each other: labels of another image, or taken in the wrong of RAS and LPS.
+    """
+    structures = situation.structures
+    named = [structures[name].side for name in (situation.target.structure, situation.host) if name in structures]
+    offset = 0.0
+    body = structures.get("body")
+    if body is not None and body.grid is not None:
+        offset = situation.target.point_mm[0] - inner_point(body)[0]
+    lies = "left" if offset > 0 else "right"
+    told = {side for side in named if side}
+    if len(told) > 1 or (told and abs(offset) > FAR_FROM_MIDDLE_MM and told != {lies}):
         return ""
-    middle_mm = inner_point(body)[0]
-    offset = situation.target.point_mm[0] - middle_mm
-    return "" if abs(offset) < 10.0 else "left" if offset > 0 else "right"
+    return next(iter(told), lies if abs(offset) >= NEAR_MIDDLE_MM else "")

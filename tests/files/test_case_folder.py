@@ -458,9 +458,9 @@ def test_ids_that_differ_in_case_or_script_do_not_collide(case: Case, rng: np.ra
 
 
 def test_values_that_json_cannot_hold_are_refused_by_name(case: Case, rng: np.random.Generator) -> None:
-    structure = replace(case.structures["aorta"], boundary_sigma_mm=float("nan"))
-    with pytest.raises(InputError, match=r"structures\.aorta\.boundary_sigma_mm"):
-        save_case(case.with_structures(structure))
+    thick = replace(case.volumes["ct"], acquisition=Acquisition(slice_thickness_mm=float("nan")))
+    with pytest.raises(InputError, match=r"volumes\.ct\.acquisition\.slice_thickness_mm"):
+        save_case(case.with_volume("ct", thick))
     volume = replace(case.volumes["ct"], acquisition=Acquisition(description="\ud800"))
     with pytest.raises(InputError):
         save_case(case.with_volume("ct", volume))

@@ -12,7 +12,7 @@ from navplan.errors import GeometryError, InputError
 from navplan.model.acquisition import Acquisition
 from navplan.model.case import Case
 from navplan.model.device import Device
-from navplan.model.protocol import HardLimit, ProcedureProtocol, Quantity
+from navplan.model.protocol import HardLimit, Need, PassThrough, ProcedureProtocol, Quantity
 from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
@@ -273,3 +273,68 @@ def test_hard_labels_are_no_finer_than_the_slices_are_thick() -> None:
         for thickness in (3.0, 10.0)
     }
     assert low[10.0] < low[3.0] - 5.0
+
+
+@pytest.mark.parametrize(("hu", "words"), [(-900, "gas"), (900, "bone"), (3000, "metal")])
+def test_a_label_of_unknown_tissue_hides_nothing(hu: int, words: str) -> None:
+    solids = {
+        **SOLIDS,
+        "lesion": (Sphere((-20.0, 0.0, 0.0), 8.0), 60.0),
+        "chest_wall": (Box((-80.0, 0.0, 0.0), (8.0, 30.0, 30.0)), hu),
+    }
+    rules = protocol_of()
+    rules = replace(rules, pass_through=(*rules.pass_through, replace(rules.pass_through[0], structure="chest_wall")))
+    report = judged(case_of(GRID, solids=solids), ((-90.0, 0.0, 0.0), (-20.0, 0.0, 0.0)), protocol=rules)
+    reading = the(report, FindingKind.IMAGE_READING)
+    assert reading.verdict is Verdict.WARN and words in reading.words
+
+
+def test_a_part_stated_absent_does_not_answer_for_the_whole(case: Case) -> None:
+    def stated(*names: str) -> SafetyReport:
+        gone = [Structure(name, Presence.ABSENT, stated_by="Dr A", stated_on="2026-11-01") for name in names]
+        few = replace(case, structures={k: s for k, s in case.structures.items() if not k.startswith("rib")})
+        rules = protocol_of()
+        kidneys = HardLimit("kidney*", 5.0, "test", Need.REQUIRED)
+        ribs = HardLimit("rib*", 1.0, "test", Need.REQUIRED)
+        return judged(few.with_structures(*gone), protocol=replace(rules, hard=(*rules.hard[:2], ribs, kidneys)))
+
+    assert stated("rib", "kidney").verdict is Verdict.PASS
+    assert stated("rib", "kidney_left", "kidney_right").verdict is Verdict.PASS
+    assert stated("rib", "kidney_left").verdict is Verdict.NOT_EVALUATED
+    assert stated("rib_left_1", "kidney").verdict is Verdict.NOT_EVALUATED
+
+
+def test_a_side_that_the_evidence_contradicts_is_not_known(case: Case) -> None:
+    lesion = replace(case.structures["lesion"], name="lesion_left")  # it lies 40 mm to the right
+    wrong = replace(case, structures={**case.structures, "lesion_left": lesion}).with_structures(lesion)
+    wrong = replace(wrong, structures={k: s for k, s in wrong.structures.items() if k != "lesion"})
+    situation = situation_of(wrong, protocol_of(sided=True), target_of(dict(wrong.structures), "lesion_left"), side="L")
+    report = judge(Trajectory(*LATERAL, NEEDLE), situation)
+    assert the(report, FindingKind.SIDE).verdict is Verdict.NOT_EVALUATED
+
+
+def test_a_breath_state_that_the_image_does_not_tell_is_no_pass(case: Case) -> None:
+    report = judged(case, protocol=protocol_of(breath_state="expiration"))
+    assert any(f.kind is FindingKind.PATIENT and "breath" in f.words for f in report.of(Verdict.WARN))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"boundary_sigma_mm": float("nan")},
+        {"boundary_sigma_mm": -1.0},
+        {"working_resolution_mm": (1.0, float("nan"), 1.0)},
+        {"working_resolution_mm": (1.0, float("inf"), 1.0)},
+        {"working_resolution_mm": (1.0, -1.0, 1.0)},
+        {"working_resolution_mm": (1.0,)},
+    ],
+)
+def test_structures_as_exact_as_nothing_are_refused(case: Case, change: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        replace(case.structures["aorta"], **change)
+
+
+@pytest.mark.parametrize("pattern", ["*", "**", "?*", ""])
+def test_rules_that_let_everything_be_crossed_are_refused(pattern: str) -> None:
+    with pytest.raises(InputError):
+        protocol_of(pass_through=(PassThrough(pattern, "test"),))
