@@ -132,7 +132,9 @@ def margins(boundaries: Sequence[Boundary], starts_mm: ArrayLike, ends_mm: Array
         np.concatenate([b.block_radius_mm for b in boundaries]),
         blocks.astype(np.int64),
     )
-    for s, boundary in enumerate(boundaries):  # an axis that starts inside has no boundary voxel on its way in
-        inside = occupancy_at(boundary.structure, starts) > 0
+    for s, boundary in enumerate(boundaries):  # an axis that starts deep inside may have no boundary voxel on its way
+        grid = boundary.structure.grid
+        assert grid is not None
+        inside = (occupancy_at(boundary.structure, starts) > 0) & (distance[:, s] > grid.diagonal_mm / 2)
         distance[inside, s], along[inside, s] = 0.0, 0.0
     return Margins(tuple(boundaries), distance, nearest, along)

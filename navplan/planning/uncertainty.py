@@ -48,17 +48,17 @@ def breach_probability(
 ) -> float:
     """Upper bound of P(the straying needle touches the structure anywhere between start and end).
 
-    Seen along the needle, each boundary voxel (a disc of needle radius and half a working voxel) is divided by sigma
-    at its depth. Where the error of the structure's own outline is known, it adds to sigma as an independent one. In
-    each of the directions of error the nearest disc gives the number of sigmas zeta; beyond it all counts as touched.
-    P = mean over directions of exp(-zeta^2 / 2): for a wall this is Craig's form of Phi(-x), and exact (Craig, MILCOM
-    1991); for all else it is an upper bound.
+    Seen along the needle, each boundary voxel (a disc of needle radius and of how far beyond its centre the structure
+    may go on, Boundary.below_mm) is divided by sigma at its depth. Where the error of the structure's own outline is
+    known, it adds to sigma as an independent one. In each of the directions of error the nearest disc gives the number
+    of sigmas zeta; beyond it all counts as touched. P = mean over directions of exp(-zeta^2 / 2): for a wall this is
+    Craig's form of Phi(-x), and exact (Craig, MILCOM 1991); for all else it is an upper bound.
     """
     length = float(np.linalg.norm(end_mm - start_mm))
     direction = (end_mm - start_mm) / length
     offset = boundary.centres_mm - start_mm
     depth = offset @ direction
-    reach = radius_mm + boundary.diagonal_mm / 2
+    reach = radius_mm + boundary.below_mm
     keep = (depth > -reach) & (depth < length + reach)
     if not keep.any():
         return 0.0

@@ -13,7 +13,7 @@ from navplan.planning.boundary import boundary_of, occupancy_at
 from navplan.planning.margins import margins
 from navplan_phantoms.primitives import Box, Capsule, Sphere
 from navplan_phantoms.solids import Ellipsoid
-from tests.planning.scenes import structure_of
+from tests.planning.scenes import grid_of, structure_of
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.7, 0.7, 1.0), (0.7, 0.7, 2.5), (1.5, 1.5, 5.0)]
 
@@ -175,3 +175,19 @@ def test_axes_without_length_or_with_nan_are_refused(end: tuple[float, float, fl
     boundary = boundary_of(structure_of("liver", Sphere((0, 0, 0), 9), grid))
     with pytest.raises(GeometryError):
         margins([boundary], [[1.0, 1.0, 1.0]], [end])
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_an_axis_that_starts_in_a_voxel_on_the_boundary_keeps_its_interval(hard: bool) -> None:
+    """Such a voxel holds a part of the structure, perhaps not the start of the axis."""
+    ball, grid = Sphere((0.0, 0.0, 0.0), 12.0), grid_of((3.0, 2.0, 2.5))
+    bound = boundary_of(structure_of("ball", ball, grid, hard=hard))
+    rng = np.random.default_rng(3)
+    picked = bound.centres_mm[rng.choice(len(bound.centres_mm), 60)]
+    starts = picked + rng.uniform(-0.49, 0.49, picked.shape) * grid.spacing_mm
+    ends = starts + 30.0 * starts / np.linalg.norm(starts, axis=1)[:, None]
+    measured = margins([bound], starts, ends)
+    for n, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        clearance = measured.interval(n, 0, 0.0)
+        truth = max(ball.segment_distance_mm(start, end), 0.0)
+        assert clearance.low_mm - 1e-6 <= truth <= clearance.high_mm + 1e-6

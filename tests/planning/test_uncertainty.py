@@ -15,6 +15,8 @@ from navplan.planning.uncertainty import (
     breach_wall,
     hit_probability,
 )
+from navplan_phantoms.primitives import Box
+from tests.planning.scenes import grid_of, structure_of
 
 GRID = Grid(np.diag([0.5, 0.5, 0.5, 1.0]), (60, 160, 120))
 POINTS = GRID.points_mm(np.moveaxis(np.indices(GRID.shape), 0, -1))
@@ -49,7 +51,7 @@ def test_rayleigh_tail_and_95_percent_radius() -> None:
 def test_swept_bound_of_a_wall_is_exact() -> None:
     wall = boundary(POINTS[..., 0] >= 20.0)
     start, end = np.array([14.0, 40.0, 5.0]), np.array([14.0, 40.0, 55.0])
-    expected = breach_wall(20.0 - 14.0, 1.0 + wall.diagonal_mm / 2, 2.0)
+    expected = breach_wall(20.0 - 14.0, 1.0 + wall.below_mm, 2.0)
     assert breach_probability(wall, start, end, 1.0, STEADY) == pytest.approx(expected, rel=5e-3)
 
 
@@ -79,3 +81,12 @@ def test_beyond_eight_sigma_and_inside() -> None:
     start, end = np.array([2.0, 40.0, 5.0]), np.array([2.0, 40.0, 55.0])
     assert breach_probability(wall, start, end, 0.5, ErrorModel("x", "x", 0.5, 0.0, "test")) < 1e-12
     assert breach_probability(wall, start, np.array([28.0, 40.0, 55.0]), 0.5, STEADY) == 1.0
+
+
+@pytest.mark.parametrize("face_mm", [10.6, 11.5, 12.9, 13.4])
+def test_hard_labels_that_stop_short_of_the_true_wall_still_bound_the_probability(face_mm: float) -> None:
+    """Voxel centres lie every 3 mm: the last labelled one is up to 3 mm before the face."""
+    grid = grid_of((3.0, 3.0, 3.0))
+    wall = boundary_of(structure_of("wall", Box((face_mm - 30.0, 0.0, 0.0), (30.0, 60.0, 60.0)), grid, hard=True))
+    start, end = np.array([18.0, -40.0, 2.0]), np.array([18.0, 40.0, 2.0])
+    assert breach_probability(wall, start, end, 1.0, STEADY) >= breach_wall(18.0 - face_mm, 1.0, 2.0)
