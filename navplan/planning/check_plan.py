@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.geometry.lines import distance_points_to_segment
-from navplan.model.anatomy import Tissue, anatomy_of
-from navplan.model.safety import THIN, Finding, FindingKind, PathSection, SafetyReport, Verdict
+from navplan.model.anatomy import Tissue
+from navplan.model.safety import THIN, Finding, FindingKind, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import crossed_mm, occupancy_at
@@ -19,11 +16,11 @@ from navplan.planning.entry_place import entry
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Risk, Situation
+from navplan.planning.target_judgement import target
 from navplan.planning.tissue_map import path_sections
 from navplan.planning.uncertainty import RADIUS_95_2D, breach_probability, hit_probability
 
 STRAYS_REMEDY = "Check the needle with a control scan before this depth"
-POINT_MET_MM = 1.0  # how far from the swept axis a bare target point may lie
 
 
 def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
@@ -39,7 +36,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings.append(entry(trajectory, situation))
     findings += read_image(trajectory, situation)
     findings += _crossings(trajectory, situation)
-    findings += _target(trajectory, situation, path)
+    findings += target(trajectory, situation)
     findings += request(situation)
     findings += image(situation)
     findings.append(device(trajectory))
@@ -225,62 +222,6 @@ def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
         return 0.0
     distance = float(np.linalg.norm(boundary.centres_mm - aim, axis=1).min()) - boundary.diagonal_mm / 2
     return hit_probability(max(distance, 0.0), float(situation.error_model.sigma_mm(trajectory.depth_mm)))
-
-
-def _target(trajectory: Trajectory, situation: Situation, path: tuple[PathSection, ...]) -> list[Finding]:
-    name = situation.target.structure
-    if not name:
-        missed, _ = distance_points_to_segment(situation.target_mm[None], trajectory.entry_mm, trajectory.swept_end_mm)
-        if missed[0] > POINT_MET_MM:
-            words = f"the swept path passes the target point at {missed[0]:.1f} mm"
-            return [Finding(FindingKind.TARGET, Verdict.FAIL, words, remedy="Choose another way in")]
-        return [
-            Finding(
-                FindingKind.TARGET,
-                Verdict.WARN,
-                "a bare point: nothing tells that it lies in the lesion",
-                remedy="Name a structure as target",
-            )
-        ]
-    inside = sum(section.to_mm - section.from_mm for section in path if section.structure == name)
-    swept = [section for section in path if section.structure == name]
-    if not swept:
-        return [
-            Finding(
-                FindingKind.TARGET,
-                Verdict.FAIL,
-                "the swept path does not meet it",
-                name,
-                remedy="Choose another target point",
-            )
-        ]
-    met = Finding(FindingKind.TARGET, Verdict.PASS, f"met over {inside:.1f} mm", name, crossed_mm=inside)
-    boundary = situation.target_boundary
-    aimed = np.asarray([trajectory.target_mm, situation.target_mm])
-    if boundary is not None and not occupancy_at(boundary.structure, aimed).all():
-        words = "the point aimed at lies outside it, though the swept path meets it"
-        met = replace(met, verdict=Verdict.WARN, words=words, remedy="Choose another target point")
-    return [met, *_unfit_target(situation, name)]
-
-
-def _unfit_target(situation: Situation, name: str) -> list[Finding]:
-    """A target that the protocol keeps the needle away from, or an organ that it says nothing of: being aimed at makes
-    an aorta no lesion."""
-    protocol, side = situation.protocol, situation.side
-    limit = None if protocol.sided and not side else protocol.limit_for(name, side)
-    if limit is not None:
-        words = f"the protocol keeps the needle {limit.min_clearance_mm:g} mm away from it: it is no target"
-        return [
-            Finding(
-                FindingKind.TARGET, Verdict.FAIL, words, name, required_mm=limit.min_clearance_mm, source=limit.source,
-                remedy="Check the target, or choose the protocol of this biopsy",
-            )
-        ]  # fmt: skip
-    tissue = anatomy_of(name).tissue
-    if tissue in (Tissue.LESION, Tissue.OTHER) or protocol.may_cross(name, side) is not None:
-        return []
-    words = f"a target that is no lesion ({tissue}) and that the protocol does not name"
-    return [Finding(FindingKind.TARGET, Verdict.WARN, words, name, remedy="Check the target and the protocol")]
 
 
 def _lung_known(situation: Situation) -> bool:

@@ -19,10 +19,11 @@ from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Target, Trajectory
 from navplan.planning.boundary import occupancy_at
-from navplan.planning.check_plan import POINT_MET_MM, judge
+from navplan.planning.check_plan import judge
 from navplan.planning.entry_candidates import TABLE, body_structure, comes_from_below, down_direction
 from navplan.planning.entry_place import skin_near
 from navplan.planning.situation import Situation
+from navplan.planning.target_judgement import POINT_MET_MM
 from navplan.verbs.situation import device_of, situation_of, target_of
 
 LINE_STARTS = "start on free skin, end in the named target"

@@ -338,3 +338,14 @@ def test_structures_as_exact_as_nothing_are_refused(case: Case, change: dict[str
 def test_rules_that_let_everything_be_crossed_are_refused(pattern: str) -> None:
     with pytest.raises(InputError):
         protocol_of(pass_through=(PassThrough(pattern, "test"),))
+
+
+@pytest.mark.parametrize("aside_mm", [8.9, 9.6, 10.5, 11.5])
+def test_a_target_met_by_a_corner_of_a_voxel_is_not_met(case: Case, aside_mm: float) -> None:
+    """The lesion has a radius of 10 mm, its voxels a diagonal of 5."""
+    aim = (-40.0, aside_mm, 0.0)
+    report = judged(case, ((-90.0, aside_mm, 0.0), aim))
+    chord_mm = SOLIDS["lesion"][0].chord_mm((-90.0, aside_mm, 0.0), aim)
+    if chord_mm < 2.0:
+        assert the(report, FindingKind.TARGET).verdict is not Verdict.PASS, chord_mm
+        assert report.verdict is not Verdict.PASS
