@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from navplan.geometry.lines import distance_points_to_segment
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.trajectory import Trajectory
-from navplan.planning.boundary import MOSTLY_INSIDE, crossed_mm, occupancy_at
+from navplan.planning.boundary import MOSTLY_INSIDE, Boundary, crossed_mm, occupancy_at
 from navplan.planning.situation import Situation
 
 POINT_MET_MM = 1.0  # how far from the swept axis a bare target point may lie
@@ -31,10 +32,15 @@ def target(trajectory: Trajectory, situation: Situation) -> list[Finding]:
     if (occupancy_at(boundary.structure, aimed) < MOSTLY_INSIDE).any():
         verdict, words = Verdict.WARN, "the point aimed at lies outside it, though the swept path meets it"
         remedy = "Choose another target point"
-    elif inside < boundary.diagonal_mm:
+    elif inside < boundary.diagonal_mm or _depth_inside_mm(boundary, aimed[0]) <= 0:
         verdict, words = Verdict.WARN, f"{words}: not proven with voxels of {boundary.diagonal_mm:.1f} mm"
         remedy = "Aim at its middle, or look at the reformats"
     return [_finding(verdict, words, remedy, name, inside), *_unfit(situation, name)]
+
+
+def _depth_inside_mm(boundary: Boundary, aim_mm: NDArray[np.float64]) -> float:
+    """How deep a point inside is proven to lie below the surface."""
+    return float(np.linalg.norm(boundary.centres_mm - aim_mm, axis=1).min()) - boundary.diagonal_mm / 2
 
 
 def _finding(verdict: Verdict, words: str, remedy: str, name: str = "", crossed: float = 0.0) -> Finding:
