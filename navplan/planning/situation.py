@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.model.anatomy import Tissue
+from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
 from navplan.model.protocol import UNSOURCED, ProcedureProtocol
 from navplan.model.structure import Presence, Structure
@@ -16,6 +17,7 @@ from navplan.model.trajectory import Target
 from navplan.model.volume import Volume
 from navplan.planning.boundary import Boundary, boundary_of
 from navplan.planning.criteria import host_of
+from navplan.planning.other_needles import OtherNeedle
 from navplan.planning.tissue_map import TissueMap, tissue_map
 
 OTHER_FRAME = "drawn in another frame of reference than the image"
@@ -40,7 +42,7 @@ class Risk:
 @dataclass(frozen=True, eq=False)
 class Situation:
     """One request on one image. side: side of the procedure, "" where it has none; requested_side: what the user
-    said."""
+    said. others: needles planned or placed already; devices: those of the protocol that are installed, in its order."""
 
     image_id: str
     image: Volume
@@ -54,6 +56,8 @@ class Situation:
     error_model: ErrorModel
     patient_known: bool
     today: str
+    others: tuple[OtherNeedle, ...] = ()
+    devices: tuple[Device, ...] = ()
 
     @cached_property
     def target_mm(self) -> NDArray[np.float64]:
