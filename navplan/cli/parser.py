@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--names", default="", metavar="FILE", help="names of the labels (.csv or .json)")
     one.add_argument("--structure", default="", metavar="NAME", help="name of the one structure in --labels")
     one.add_argument(
-        "--prefix", default="", metavar="WORD", help="put before the names, where they are taken by another image"
+        "--prefix", default="", metavar="WORD", help="put before the names"
     )
     one.add_argument(
         "--working-resolution",

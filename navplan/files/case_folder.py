@@ -40,7 +40,7 @@ from navplan.files.nrrd import read_nrrd
 from navplan.files.plan_json import read_plan
 from navplan.files.staged_files import StagedFiles, only_leftovers, sweep, unlisted, verify
 from navplan.files.structure_files import read_array, read_occupancy
-from navplan.model.case import AuditEntry, Case
+from navplan.model.case import AuditEntry, Case, structure_key
 from navplan.model.plan import Plan
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
@@ -215,9 +215,9 @@ def _check_parts(case: Case) -> None:
         _check_patient(f"plan {plan_id}", plan.provenance.patient_digest, case.patient_digest)
         if plan.id != plan_id:
             raise InputError(f"plan {plan.id!r} under the name {plan_id!r}", "its own id")
-    for name, structure in case.structures.items():
-        if structure.name != name:
-            raise InputError(f"structure {structure.name!r} under the name {name!r}", "its own name")
+    for key, structure in case.structures.items():
+        if key not in (structure.name, structure_key(structure)):
+            raise InputError(f"structure {structure.name!r} under the name {key!r}", "its own name")
 
 
 def _check_patient(what: str, digest: str, expected: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -38,8 +38,8 @@ from navplan.model.volume import Volume, array_digest
 def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, revision: int) -> CaseManifest:
     """Write what is new in a case, and list all of it. Raises OSError, InputError."""
     volumes = {name: _volume_entry(name, volume, before, staged) for name, volume in case.volumes.items()}
-    stored = _stored_voxels(case.structures.values(), before, staged)
-    structures = {name: structure_entry(structure, stored.get(name)) for name, structure in case.structures.items()}
+    stored = _stored_voxels(case.structures, before, staged)
+    structures = {key: structure_entry(structure, stored.get(key)) for key, structure in case.structures.items()}
     plans = {name: _plan_entry(plan, staged) for name, plan in case.plans.items()}
     frames = {volume.grid.frame_uid for volume in case.volumes.values()} | set(case.patient_from)
     return proven(
@@ -86,46 +86,51 @@ def _write_proven(path: Path, volume: Volume) -> None:
 
 
 def _stored_voxels(
-    structures: Iterable[Structure], before: CaseManifest | None, staged: StagedFiles
+    structures: Mapping[str, Structure], before: CaseManifest | None, staged: StagedFiles
 ) -> dict[str, StoredVoxels]:
-    """Where the voxels of each present structure lie. A source's file is kept if it holds just the same structures."""
+    """Where the voxels of each present structure lie. A source's file is kept if it holds just the same structures.
+
+    All by the case's keys: a name may stand for one structure on each image.
+    """
     old_files: dict[str, set[str]] = {}
-    for name, entry in (before.structures if before is not None else {}).items():
+    for key, entry in (before.structures if before is not None else {}).items():
         if entry.stored is not None:
-            old_files.setdefault(entry.stored.file, set()).add(name)
+            old_files.setdefault(entry.stored.file, set()).add(key)
+    key_of = {(structure.image_id, structure.name): key for key, structure in structures.items()}
     stored: dict[str, StoredVoxels] = {}
-    for segmentation in segmentations(structures):
-        kept = _kept(segmentation, before, old_files, staged)
-        stored |= kept if kept is not None else _written(segmentation, staged)
+    for segmentation in segmentations(structures.values()):
+        keys = [key_of[structure.image_id, structure.name] for structure in segmentation.structures]
+        kept = _kept(segmentation, keys, before, old_files, staged)
+        stored |= kept if kept is not None else dict(zip(keys, _written(segmentation, staged), strict=True))
     return stored
 
 
 def _kept(
-    segmentation: Segmentation, before: CaseManifest | None, old_files: dict[str, set[str]], staged: StagedFiles
-) -> dict[str, StoredVoxels] | None:
+    segmentation: Segmentation, keys: list[str], before: CaseManifest | None, old_files: dict[str, set[str]],
+    staged: StagedFiles,
+) -> dict[str, StoredVoxels] | None:  # fmt: skip
     if before is None:
         return None
-    names = {structure.name for structure in segmentation.structures}
-    old = {name: before.structures[name] for name in names if name in before.structures}
+    old = {key: before.structures[key] for key in keys if key in before.structures}
     files = {entry.stored.file for entry in old.values() if entry.stored is not None}
-    if set(old) != names or len(files) != 1 or old_files[next(iter(files))] != names:
+    if set(old) != set(keys) or len(files) != 1 or old_files[next(iter(files))] != set(keys):
         return None
     kept: dict[str, StoredVoxels] = {}
-    for structure in segmentation.structures:
-        entry = old[structure.name]
+    for key, structure in zip(keys, segmentation.structures, strict=True):
+        entry = old[key]
         same_grid = structure.grid is not None and entry.grid == GridEntry.of(structure.grid)
         if entry.digest != structure.digest or entry.stored is None or not same_grid:
             return None
-        kept[structure.name] = entry.stored
+        kept[key] = entry.stored
     return kept if staged.keep(*files, *(place.exact for place in kept.values() if place.exact)) else None
 
 
-def _written(segmentation: Segmentation, staged: StagedFiles) -> dict[str, StoredVoxels]:
+def _written(segmentation: Segmentation, staged: StagedFiles) -> list[StoredVoxels]:
     places: list[tuple[int, int]] = []
     file = staged.put(
         "structures", segmentation.stem, ".seg.nrrd", lambda path: places.extend(write_segmentation(path, segmentation))
     )
-    stored = {}
+    stored = []
     for structure, start, (layer, label) in zip(segmentation.structures, segmentation.starts, places, strict=True):
         exact = ""
         if structure.occupancy is not None and not is_hard(structure.occupancy):
@@ -135,7 +140,7 @@ def _written(segmentation: Segmentation, staged: StagedFiles) -> dict[str, Store
                 ".occupancy.nrrd",
                 partial(write_occupancy, structure=structure),
             )
-        stored[structure.name] = StoredVoxels(file=file, layer=layer, label=label, start=start, exact=exact)
+        stored.append(StoredVoxels(file=file, layer=layer, label=label, start=start, exact=exact))
     return stored
 
 

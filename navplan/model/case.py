@@ -18,6 +18,11 @@ def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(mapping))
 
 
+def structure_key(structure: Structure) -> str:
+    """NAME@IMAGE: the key of a structure whose name another image of the case has taken."""
+    return f"{structure.name}@{structure.image_id}"
+
+
 @dataclass(frozen=True)
 class AuditEntry:
     """Who did what, when (ISO 8601, UTC); details are plain data."""
@@ -32,8 +37,9 @@ class AuditEntry:
 class Case:
     """Everything about one patient. Never changed in place: the `with_` methods give a new one.
 
-    volumes: image id -> Volume; structures: name -> Structure; plans: plan id -> Plan; patient_from: frame ->
-    Transform. folder: where it was read from, "" while it is only in memory; revision: of that folder.
+    volumes: image id -> Volume; structures: name -> Structure, for a name that another image has taken NAME@IMAGE
+    (`structures_of` gives those of one image by their names); plans: plan id -> Plan; patient_from: frame -> Transform.
+    folder: where it was read from, "" while it is only in memory; revision: of that folder.
     """
 
     id: str = "case"
@@ -78,8 +84,10 @@ class Case:
         )
 
     def structures_of(self, image_id: str) -> dict[str, Structure]:
-        """The structures that belong to an image."""
-        return {name: structure for name, structure in self.structures.items() if structure.image_id in ("", image_id)}
+        """The structures that belong to an image, by name; one that names the image goes before one that names none."""
+        found = [structure for structure in self.structures.values() if structure.image_id in ("", image_id)]
+        found.sort(key=lambda structure: structure.image_id != "")
+        return {structure.name: structure for structure in found}
 
     def with_volume(self, image_id: str, volume: Volume) -> Case:
         """With one image more. Raises MismatchError for another patient's image."""
@@ -93,8 +101,12 @@ class Case:
         return replace(self, volumes={**self.volumes, image_id: volume}, patient_digest=self.patient_digest or digest)
 
     def with_structures(self, *structures: Structure) -> Case:
-        """With these structures, replacing those of the same name."""
-        return replace(self, structures={**self.structures, **{structure.name: structure for structure in structures}})
+        """With these structures, replacing those of the same name on the same image."""
+        held = dict(self.structures)
+        for structure in structures:
+            images = {held[structure.name].image_id, structure.image_id} if structure.name in held else set()
+            held[structure_key(structure) if len(images - {""}) == 2 else structure.name] = structure
+        return replace(self, structures=held)
 
     def with_plan(self, plan: Plan) -> Case:
         """With one plan more. Raises MismatchError when it was made on another patient."""

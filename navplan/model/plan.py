@@ -13,6 +13,8 @@ from navplan.model.protocol import ProcedureProtocol
 from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.trajectory import Target, Trajectory
 
+Row = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
 class RankedTrajectory:
@@ -70,12 +72,42 @@ class Provenance:
     made_by: str
 
 
+@dataclass(frozen=True)
+class CarriedOver:
+    """Where a plan comes from that was made on another image and brought to this one by a rigid registration.
+
+    plan_id, image_id, image_digest: the plan and the image that it was made on. matrix: rows of the (4, 4) map of LPS
+    mm of that image to LPS mm of the plan's own. expected_error_mm: of the registration at the target. how: who found
+    the map, and how. doubt: why what is not rigid may lie elsewhere (other position, other breath), "" where nothing
+    says so. patient_known: whether both images say whose they are, and it is the same person.
+
+    Raises InputError for a matrix that is not (4, 4) or an error that is not above 0 and finite.
+    """
+
+    plan_id: str
+    image_id: str
+    image_digest: str
+    matrix: tuple[Row, Row, Row, Row]
+    expected_error_mm: float
+    how: str
+    doubt: str = ""
+    patient_known: bool = False
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.matrix, dtype=np.float64)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not 0 < self.expected_error_mm < np.inf:
+            raise InputError(
+                f"a registration of shape {matrix.shape} with an error of {self.expected_error_mm} mm",
+                "a finite 4x4 matrix and an expected error above 0",
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Ranked trajectories (best first) with the rules, the request and the provenance.
 
     side: as requested, "" where nobody stated it, even if the target tells it. skin_map is None for a line drawn by
-    hand.
+    hand and for a plan that was carried from another image (`carried`).
     """
 
     id: str
@@ -89,6 +121,7 @@ class Plan:
     provenance: Provenance
     skin_map: SkinMap | None = None
     notes: tuple[str, ...] = field(default=())
+    carried: CarriedOver | None = None
 
     @property
     def best(self) -> RankedTrajectory:

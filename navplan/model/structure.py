@@ -39,6 +39,8 @@ class Structure:
     working_resolution_mm: (3,) per grid axis, the coarsest of spacing, slice thickness and the segmenter's own grid;
     None = unknown, the worst plausible is then taken. boundary_sigma_mm: error of the outline, None = unknown.
     stated_by, stated_on: who says "absent", and when (ISO 8601): required for ABSENT.
+    carried_from: id of the image that it was seen on, where a registration brought it to this one; "" for a structure
+    of this image itself. carried_doubt: why it may lie elsewhere on this image beyond the error of the registration.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Structure:
     boundary_source: str = ""
     stated_by: str = ""
     stated_on: str = ""
+    carried_from: str = ""
+    carried_doubt: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from navplan.errors import ChoiceError, InputError
+from navplan.errors import InputError
 from navplan.model.case import AuditEntry, Case
 from navplan.model.structure import Presence, Structure
 
@@ -41,11 +41,12 @@ def segment(
     the worst plausible one counts. prefix: put before each name. structure: name of the one structure in a mask.
 
     A listed label without voxels comes in as unknown, never as absent, and is named in the record. What is unknown
-    replaces nothing that is present or stated to be absent; what is present replaces a structure of the same name.
+    replaces nothing that is present or stated to be absent; what is present replaces a structure of the same name on
+    the same image.
 
     Raises InputError: neither or both of segmenter and labels, see read_label_maps and structures_from_labels;
     MismatchError for labels of another frame of reference or beside the image; ChoiceError for an unknown segmenter or
-    image, and where a name is taken by a structure of another image.
+    image.
     """
     if bool(segmenter) == (labels is not None):
         raise InputError(
@@ -84,14 +85,13 @@ def absent(case: Case, name: str, by: str, image: str = "") -> Case:
         raise InputError(f"{name} said to be absent by nobody", "who looked", "Say who with --by")
     image_id, volume = case.image(image)
     known = canonical_name(name)
-    there = case.structures.get(known)
+    there = case.structures_of(image_id).get(known)
     if there is not None and there.presence is Presence.PRESENT:
         raise InputError(
             f"{known} said to be absent, but it is in the case, from {there.origin or 'an unknown source'}",
             "a structure without voxels",
             "Correct the labels and read them again",
         )
-    _refuse_other_image(case, known, image_id)
     now = _now()
     stated = Structure(
         known,
@@ -144,9 +144,9 @@ def _read(
 
 def _added(case: Case, found: list[Structure], image_id: str, details: dict[str, Any]) -> Case:
     added, replaced, kept = [], [], []
+    here = case.structures_of(image_id)
     for one in found:
-        _refuse_other_image(case, one.name, image_id)
-        there = case.structures.get(one.name)
+        there = here.get(one.name)
         if there is not None and there.presence is not Presence.UNKNOWN:
             if one.presence is Presence.UNKNOWN:
                 kept.append(one.name)
@@ -168,16 +168,6 @@ def _added(case: Case, found: list[Structure], image_id: str, details: dict[str,
     for note in details.get("notes", ()):
         log.warning("%s", note)
     return case.with_structures(*added).with_audit(AuditEntry(_now(), "navplan", "segment", details))
-
-
-def _refuse_other_image(case: Case, name: str, image_id: str) -> None:
-    there = case.structures.get(name)
-    if there is not None and there.image_id not in ("", image_id):
-        raise ChoiceError(
-            f"{name}, which the case already has from image {there.image_id}",
-            "a name that is free",
-            f"Use a prefix, as in {image_id}_{name}",
-        )
 
 
 def _now() -> str:

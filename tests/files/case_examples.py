@@ -1,6 +1,6 @@
 """Small cases with everything in them, and a comparison that looks at every field."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 from navplan.model.case import AuditEntry, Case
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
-from navplan.model.plan import Plan, Provenance, RankedTrajectory, SkinMap
+from navplan.model.plan import CarriedOver, Plan, Provenance, RankedTrajectory, SkinMap
 from navplan.model.protocol import (
     BleedingRisk,
     HardLimit,
@@ -123,9 +123,11 @@ def make_plan(rng: np.random.Generator, plan_id: str = "plan-1", candidates: int
             rng.uniform(0, 1, candidates).astype(np.float32), shortfall,
         )  # fmt: skip
     provenance = Provenance("ct", "abc", FRAME, {"aorta": "def"}, "", "2024-01-01T00:00:00+00:00", "navplan")
+    rows = ((0.0, 1.0, 0.0, 5.5), (-1.0, 0.0, 0.0, 0.1), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+    carried = CarriedOver("p0", "mr", "d" * 64, rows, 2.5, "by hand", "other breath", True) if note else None
     return Plan(
         plan_id, protocol, Target((1.0, 2.0, 3.0), "lesion"), "left", "HFS", "expiration", protocol.error_models[0],
-        tuple(ways), provenance, skin_map, (note,) if note else (),
+        tuple(ways), provenance, skin_map, (note,) if note else (), carried,
     )  # fmt: skip
 
 
@@ -135,6 +137,9 @@ def make_case(rng: np.random.Generator) -> Case:
     case = Case(id="case", patient_digest="digest", salt="salt").with_volume("ct", volume)
     case = case.with_volume("mr", make_volume(rng, (4, 5, 3), "float32"))
     case = case.with_structures(*make_structures(rng, volume)).with_plan(make_plan(rng))
+    carried = {"image_id": "mr", "carried_from": "ct", "carried_doubt": "other position"}
+    own_grids = make_structures(rng, volume, names=("liver", "aorta"))[:2]
+    case = case.with_structures(*(replace(structure, **carried) for structure in own_grids))
     matrix = np.block([[make_grid(rng).axes, np.ones((3, 1))], [np.array([0, 0, 0, 1])]])
     moving = Transform(matrix, "patient", "moving", "", "x", 1.5)
     case = case.with_audit(AuditEntry("2024-01-01T00:00:00+00:00", "reader 1", "stated", {"absent": ["gallbladder"]}))

@@ -120,10 +120,11 @@ def test_several_images_and_none_chosen(case, labels):
         segment(two, labels=labels)
     done = segment(two, labels=labels, names={1: "liver"}, image="ct_2")
     assert done.structures["liver"].image_id == "ct_2"
-    with pytest.raises(ChoiceError, match="prefix"):
-        segment(done, labels=labels, names={1: "liver"}, image="ct")
-    both = segment(done, labels=labels, names={1: "liver"}, image="ct", prefix="ct")
-    assert both.structures["ct_liver"].image_id == "ct"
+    both = segment(done, labels=labels, names={1: "liver"}, image="ct")
+    assert both.structures["liver"].image_id == "ct_2"
+    assert both.structures["liver@ct"].image_id == "ct"
+    assert both.structures_of("ct")["liver"].image_id == "ct"
+    assert both.structures_of("ct_2")["liver"].image_id == "ct_2"
 
 
 def test_mr_is_refused_by_a_ct_segmenter(case):
