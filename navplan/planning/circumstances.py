@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from navplan.model.acquisition import Severity
+from navplan.model.device import Device
 from navplan.model.protocol import Need, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
+from navplan.planning.device_choice import LENGTH_RESERVE_MM as LENGTH_RESERVE_MM
+from navplan.planning.device_choice import length_finding
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
 
 UNPROVEN = "not proven to be this patient's, recent, or of known thickness"
@@ -21,7 +25,6 @@ TOLD_ELSEWHERE = (
     "cut_at_edge",
 )  # by findings of their own, or the skin map
 THICKNESS_UNKNOWN = "slice_thickness_unknown"
-LENGTH_RESERVE_MM = 10.0  # needle that should be left outside (unsourced)
 
 
 def presence(situation: Situation) -> list[Finding]:
@@ -260,16 +263,6 @@ def image(situation: Situation) -> list[Finding]:
     return findings
 
 
-def device(trajectory: Trajectory) -> Finding:
-    spare = trajectory.device.length_mm - trajectory.tip_depth_mm
-    words = f"{trajectory.device.name}: {spare:.0f} mm stay outside"
-    if spare < 0:
-        return Finding(
-            FindingKind.DEVICE,
-            Verdict.FAIL,
-            f"{trajectory.device.name} is {-spare:.0f} mm too short",
-            remedy="Choose a longer needle",
-        )
-    if spare < LENGTH_RESERVE_MM:
-        return Finding(FindingKind.DEVICE, Verdict.WARN, words, remedy="Choose a longer needle")
-    return Finding(FindingKind.DEVICE, Verdict.PASS, words)
+def device(trajectory: Trajectory, devices: Sequence[Device] = ()) -> Finding:
+    """Whether the needle is long enough; `devices` are those to name where it is not."""
+    return length_finding(trajectory, devices)
