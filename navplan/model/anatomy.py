@@ -51,6 +51,21 @@ _ROWS: tuple[tuple[str, Anatomy], ...] = (
     ("*tumor*", Anatomy(Tissue.LESION, "4147007", "Mass")),
     ("*tumour*", Anatomy(Tissue.LESION, "4147007", "Mass")),
     ("*nodule*", Anatomy(Tissue.LESION, "27925004", "Nodule")),
+    # What lies on the skin or over it. A stoma is bowel, and "stoma*" would be the stomach too.
+    ("stoma", Anatomy(Tissue.BOWEL, "", "Stoma", (-1024, 1500))),
+    ("stoma_*", Anatomy(Tissue.BOWEL, "", "Stoma", (-1024, 1500))),
+    ("colostomy*", Anatomy(Tissue.BOWEL, "", "Stoma", (-1024, 1500))),
+    ("ileostomy*", Anatomy(Tissue.BOWEL, "", "Stoma", (-1024, 1500))),
+    ("scar*", Anatomy(Tissue.SKIN, "", "Scar")),
+    ("tattoo*", Anatomy(Tissue.SKIN, "", "Tattoo")),
+    ("breast*", Anatomy(Tissue.ORGAN, "76752008", "Breast", (-200, 250))),
+    ("drape*", Anatomy(Tissue.OUTSIDE, "", "Drape")),
+    ("dressing*", Anatomy(Tissue.OUTSIDE, "", "Dressing")),
+    ("plaster", Anatomy(Tissue.OUTSIDE, "", "Plaster")),
+    ("ecg*", Anatomy(Tissue.OUTSIDE, "", "ECG lead or electrode")),
+    ("defibrillator_pad*", Anatomy(Tissue.OUTSIDE, "", "Pad of a defibrillator")),
+    ("blanket*", Anatomy(Tissue.OUTSIDE, "", "Blanket")),
+    ("tubing*", Anatomy(Tissue.OUTSIDE, "", "Tubing")),
     ("skin", Anatomy(Tissue.SKIN, "39937001", "Skin structure")),
     ("body", Anatomy(Tissue.SKIN, "123037004", "Body structure")),
     ("costal_cartilage*", Anatomy(Tissue.CARTILAGE, "50016007", "Costal cartilage", (-50, 1500))),
@@ -117,7 +132,9 @@ _ROWS: tuple[tuple[str, Anatomy], ...] = (
     ("metal*", Anatomy(Tissue.IMPLANT, "", "Metal", (1000, 30000))),
     ("pacemaker*", Anatomy(Tissue.IMPLANT, "14106009", "Pacemaker")),
     ("port*", Anatomy(Tissue.IMPLANT, "", "Port")),
-    ("couch", Anatomy(Tissue.OUTSIDE, "", "Patient support")),
+    ("couch*", Anatomy(Tissue.OUTSIDE, "", "Patient support")),
+    ("table*", Anatomy(Tissue.OUTSIDE, "", "Patient support")),
+    ("cushion*", Anatomy(Tissue.OUTSIDE, "", "Patient support")),
 )
 _UNKNOWN = Anatomy(Tissue.OTHER)
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
-from navplan.model.protocol import fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
@@ -27,11 +26,11 @@ from navplan.planning.entry_candidates import (
     skin_points,
 )
 from navplan.planning.situation import Situation
+from navplan.planning.skin_not_free import Cover, covers
 
 ON_SKIN_MM = 3.0  # beyond the resolution of the body's outline: how far from it a way may start (unsourced)
 AT_SKIN_MM = 1.0  # beyond half a voxel: a way that starts deeper leaves out tissue (unsourced)
 SURROUNDINGS_MM = 15.0  # of the body around an entry: as far as its normal is smoothed, and more
-FORBIDDEN_WITHIN_MM = 5.0  # of a structure that the protocol wants no entry on
 
 
 def on_skin_mm(body: Structure) -> float:
@@ -79,12 +78,12 @@ def entry(trajectory: Trajectory, situation: Situation) -> Finding:
     if skin.reason[nearest] >= 0:
         words = f"starts on the {skin.reasons[skin.reason[nearest]]}"
         return _skin(Verdict.NOT_EVALUATED, words, "Choose another way in, or take an image that shows the skin")
-    forbidden = _forbidden(situation, start)
-    if forbidden:
-        words = f"starts on {forbidden}: the protocol allows no entry there"
-        return _skin(Verdict.FAIL, words, "Choose another way in")
-    one = SkinPoints(skin.points_mm[nearest][None], skin.outward[nearest][None], np.full(1, -1, dtype=np.int16), ())
     aim = np.asarray(trajectory.target_mm, dtype=np.float64)
+    marks = covers(situation, start[None], aim, trajectory.device.length_mm)
+    forbidden = next((cover for cover in marks if cover.forbidden), None)
+    if forbidden is not None:
+        return _not_free(forbidden)
+    one = SkinPoints(skin.points_mm[nearest][None], skin.outward[nearest][None], np.full(1, -1, dtype=np.int16), ())
     as_imaged = lies_as_imaged(situation.image, situation.patient_position)
     needle_mm = trajectory.device.length_mm
     access = rule_out_by_access(one, situation.image, body, aim, np.zeros(3), needle_mm, as_imaged)
@@ -99,19 +98,20 @@ def entry(trajectory: Trajectory, situation: Situation) -> Finding:
     if occupancy_at(body, start[None])[0] and apart_mm > AT_SKIN_MM + body.grid.diagonal_mm / 2:
         words = f"starts {apart_mm:.0f} mm below the skin: what lies before is not judged"
         return _skin(Verdict.WARN, words, "Let the way start on the skin")
+    if marks:
+        words = f"starts on {', '.join(cover.name for cover in marks)}: nothing tells whether the skin will do there"
+        return _skin(Verdict.WARN, words, "Look at the skin, or choose another way in")
     return _skin(Verdict.PASS, "starts on the skin", "")
 
 
-def _forbidden(situation: Situation, start_mm: NDArray[np.float64]) -> str:
-    """The structure, of those that the protocol wants no entry on, that lies at an entry; "" for none."""
-    for pattern in situation.protocol.entry_not_on:
-        for name, structure in situation.structures.items():
-            if structure.presence is Presence.PRESENT and fits(name, pattern, situation.side):
-                part = _around(structure, start_mm, FORBIDDEN_WITHIN_MM)
-                centres = np.zeros((0, 3)) if part is None else part.voxel_centres_mm()
-                if (np.linalg.norm(centres - start_mm, axis=1) <= FORBIDDEN_WITHIN_MM).any():
-                    return name
-    return ""
+def _not_free(cover: Cover) -> Finding:
+    """An entry where something lies on the skin, or hangs over it."""
+    if not cover.on[0]:
+        words = f"skin not free: the needle would pass through {cover.name} outside the skin"
+    else:
+        words = f"skin not free: {cover.name} lies at the entry"
+    words += ", where the protocol allows no entry" * cover.by_protocol
+    return _skin(Verdict.FAIL, words, "Choose another way in, or take away what can be taken away and image anew")
 
 
 def _skin(verdict: Verdict, words: str, remedy: str) -> Finding:
