@@ -367,13 +367,15 @@ def do_protocols(options: Namespace, output: Output) -> int:
 
 
 def do_devices(options: Namespace, output: Output) -> int:
-    """Needles."""
-    from navplan.verbs.catalogue import devices
+    """Needles, and where each comes from."""
+    from navplan.verbs.catalogue import device_places, devices, user_devices_folder
 
-    found = devices()
+    found, places = devices(), device_places()
     lines = [
-        f"{d.id:34} {d.gauge} G  {d.diameter_mm:.2f} x {d.length_mm:.0f} mm, throw {d.throw_mm:.0f} mm  {d.source}"
+        f"{d.id:34} {d.gauge} G  {d.diameter_mm:.2f} x {d.length_mm:.0f} mm, throw {d.throw_mm:.0f} mm  "
+        f"from {places[d.id]}; {d.source}"
         for d in found.values()
     ]
-    output.result("\n".join(lines), {"devices": found})
+    output.message(f"your own: *.toml in {user_devices_folder()}")
+    output.result("\n".join(lines), {"devices": found, "from": places})
     return DONE

@@ -3,6 +3,9 @@
 Groups: navplan.data (a package with protocols/*.toml and devices/*.toml), navplan.segmenters and navplan.phantoms (an
 object, or a class without arguments). What ships with navplan comes through the same door. A plugin that fails to load
 is named in a warning and stops nothing else. Two plugins that give the same name or id: neither is chosen.
+
+A user's own protocols and devices lie in the folders of `user_folder` (there for good) and of NAVPLAN_PROTOCOLS. What
+lies in the first never takes the place of what is installed: an id that is taken is refused, by name.
 """
 
 from __future__ import annotations
@@ -10,16 +13,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from navplan.errors import ChoiceError, InputError
+from navplan.extend.contents import Contents
 from navplan.files.protocol_toml import read_devices, read_protocol
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
@@ -90,7 +93,7 @@ def names(group: str) -> tuple[str, ...]:
 
 
 def protocols() -> dict[str, ProcedureProtocol]:
-    """Every protocol by its id: of the data plugins, and of the folders that NAVPLAN_PROTOCOLS names.
+    """Every protocol by its id: of the data plugins, of the folders that NAVPLAN_PROTOCOLS names, and of `user_folder`.
 
     An id that two places give is left out, with a warning: `protocol` says who gives it.
     """
@@ -113,17 +116,30 @@ def protocol(chosen: str | Path) -> ProcedureProtocol:
 
 
 def device(chosen: str | Path) -> Device:
-    """The device of an id, or of a file that holds one device (a path, or a name that ends in .toml).
+    """The device of an id, or of a file: mine.toml where it holds one device, mine.toml#id of several.
 
-    Raises ChoiceError for an unknown id (it lists the ids), one that two places give, or a file with several devices.
+    Raises ChoiceError for an unknown id (it lists the ids), one that two places give, or a file with several devices
+    of which none is named.
     """
-    if not _is_file(chosen):
+    file, _, id = (str(chosen), "", "") if _is_file(chosen) else str(chosen).rpartition("#")
+    if not _is_file(file):
         return _one(_contents().devices, str(chosen), "device")
-    found = read_devices(Path(chosen).expanduser())
-    if len(found) != 1:
-        ids = ", ".join(device.id for device in found)
-        raise ChoiceError(f"{chosen} with {len(found)} devices", f"one of {ids} in a file of its own")
-    return found[0]
+    found = {device.id: device for device in read_devices(Path(file).expanduser())}
+    if id and id not in found:
+        raise ChoiceError(f"no device {id!r} in {file}", ", ".join(found))
+    if not id and len(found) > 1:
+        raise ChoiceError(
+            f"{file} with {len(found)} devices: {', '.join(found)}",
+            "one of them",
+            f"Name it: {file}#{next(iter(found))}",
+        )
+    return found[id] if id else next(iter(found.values()))
+
+
+def device_places() -> dict[str, str]:
+    """Where each of `devices` comes from, by its id: a plugin with its version, or a user's folder or file."""
+    places = {device.id: where for where, device in _contents().devices}
+    return {id: places[id] for id in devices()}
 
 
 def load_protocol_file(path: str | Path) -> ProcedureProtocol:
@@ -138,32 +154,9 @@ def forget() -> None:
         cached.cache_clear()
 
 
-@dataclass(frozen=True)
-class _Contents:
-    """What the data plugins and the user's folders hold: (where from, protocol or device), and (where, fault)."""
-
-    protocols: list[tuple[str, ProcedureProtocol]] = field(default_factory=list)
-    devices: list[tuple[str, Device]] = field(default_factory=list)
-    faults: list[tuple[str, str]] = field(default_factory=list)
-
-    def read(self, folder: Traversable, kind: str, where: str) -> None:
-        """Add the *.toml of one folder; a file that cannot be read is a fault and a warning, and stops nothing."""
-        if not folder.is_dir():
-            return
-        for file in sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda f: f.name):
-            try:
-                if kind == "protocol":
-                    self.protocols.append((where, read_protocol(file, plugin=where)))
-                else:
-                    self.devices.extend((where, device) for device in read_devices(file))
-            except InputError as error:
-                self.faults.append((where, str(error)))
-                log.warning("%s: a %s file is left out: %s", where, kind, error)
-
-
 @cache
-def _contents() -> _Contents:
-    contents = _Contents()
+def _contents() -> Contents:
+    contents = Contents()
     for point in _entry_points(DATA):
         package, error = _loaded(point)
         if not error:
@@ -177,6 +170,7 @@ def _contents() -> _Contents:
         contents.read(folder, "protocol", where)
         contents.read(folder / "protocols", "protocol", where)
         contents.read(folder / "devices", "device", where)
+    contents.read_own_files()
     return contents
 
 
@@ -191,6 +185,13 @@ def _without_conflicts(found: list[tuple[str, _Named]], kind: str) -> dict[str, 
 
 def _one(found: list[tuple[str, _Named]], id: str, kind: str) -> _Named:
     fitting = [(where, item) for where, item in found if item.id == id]
+    mine = _contents().refused.get((kind, id), "")
+    if fitting and mine:
+        raise ChoiceError(
+            f"{kind} {id!r} is given by {fitting[0][0]} and by {mine}",
+            f"one {kind} of that id",
+            "Give the one in your file an id of its own",
+        )
     if len(fitting) > 1:
         raise ChoiceError(
             f"{kind} {id!r} is given by {_and(where for where, _ in fitting)}",

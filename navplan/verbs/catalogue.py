@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from navplan.extend.registry import PluginInfo
     from navplan.model.device import Device
     from navplan.model.protocol import ProcedureProtocol
@@ -29,6 +31,20 @@ def devices() -> dict[str, Device]:
     from navplan.extend import registry
 
     return registry.devices()
+
+
+def device_places() -> dict[str, str]:
+    """Where each device comes from, by its id."""
+    from navplan.extend import registry
+
+    return registry.device_places()
+
+
+def user_devices_folder() -> Path:
+    """Where a user's own devices lie, *.toml; it need not exist."""
+    from navplan.extend.contents import user_folder
+
+    return user_folder() / "devices"
 
 
 def phantoms() -> tuple[PluginInfo, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from navplan.extend import registry
+from navplan.extend.contents import CONFIGURATION_VARIABLE
 
 Installer = Callable[..., Path]
 
@@ -21,6 +22,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     site.mkdir()
     before = set(sys.modules)
     monkeypatch.delenv(registry.USER_FOLDERS_VARIABLE, raising=False)
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv(CONFIGURATION_VARIABLE, str(own))
     monkeypatch.syspath_prepend(str(site))
     registry.forget()
 
