@@ -32,6 +32,8 @@ class CompiledKernel:
             return numba.njit(cache=False, **self._options)(self.python)
 
     def __call__(self, *arguments: Any) -> Any:
+        if self._dispatcher is not None and self._dispatcher.signatures and not self._options.get("parallel"):
+            return self._dispatcher(*arguments)
         with _ONE_AT_A_TIME:
             if self._dispatcher is None:
                 self._dispatcher = self._compile()

@@ -13,37 +13,167 @@ lies in [D - |s|/2, D + |s|/2];
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
 
+from navplan.geometry.compiled import compiled
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Structure
 
-BLOCK_VOXELS = (8, 8, 5)
+WORKERS = 4  # threads; the kernels let others run meanwhile
+BLOCK_MM = 8.0  # edge of the blocks that boundary voxels are gathered in
 MOSTLY_INSIDE = 128  # occupancy from which a voxel counts as crossed
 
 
-def hard_mask(structure: Structure) -> NDArray[np.bool_]:
-    """[i, j, k] voxels that count as the structure: every touched one of fractional labels, every full one of hard
-    ones."""
-    assert structure.occupancy is not None
-    return np.asarray(structure.occupancy > 0)
+def flat_in_file_order(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """[i, j, k] as one read-only row with i fastest: the one layout that kernels are compiled for."""
+    flat = np.ravel(voxels, order="F")
+    flat = flat.view()
+    flat.flags.writeable = False
+    return flat
 
 
-def boundary_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Voxels of a mask with at least one of the six neighbours outside it (outside the array counts as outside)."""
-    padded = np.pad(mask, 1)
-    inner = mask.copy()
-    for axis in range(3):
-        for shift in (-1, 1):
-            inner &= np.roll(padded, shift, axis)[1:-1, 1:-1, 1:-1]
-    return np.asarray(mask & ~inner)
+@compiled(nogil=True)
+def _boundary_counts(
+    occupancy: NDArray[np.uint8], shape: NDArray[np.int64], block: NDArray[np.int64], least: np.uint8
+) -> NDArray[np.int64]:
+    """Boundary voxels in each block of a grid: at least `least`, with one of six neighbours less or off the grid."""
+    ni, nj, nk = shape[0], shape[1], shape[2]
+    bi, bj, bk = (ni + block[0] - 1) // block[0], (nj + block[1] - 1) // block[1], (nk + block[2] - 1) // block[2]
+    edge = np.empty(ni, np.uint8)
+    counts = np.zeros(bi * bj * bk, np.int64)
+    for row in range(bj * bk):
+        j0, k0 = (row % bj) * block[1], (row // bj) * block[2]
+        for k in range(k0, min(k0 + block[2], nk)):
+            for j in range(j0, min(j0 + block[1], nj)):
+                at = (k * nj + j) * ni
+                here = occupancy[at : at + ni]
+                if j == 0 or j == nj - 1 or k == 0 or k == nk - 1:
+                    for i in range(ni):
+                        edge[i] = here[i] >= least
+                else:
+                    left, right = occupancy[at - 1 :], occupancy[at + 1 :]
+                    before, after = occupancy[at - ni :], occupancy[at + ni :]
+                    below, above = occupancy[at - ni * nj :], occupancy[at + ni * nj :]
+                    for i in range(ni):
+                        edge[i] = (here[i] >= least) & (
+                            (left[i] < least)
+                            | (right[i] < least)
+                            | (before[i] < least)
+                            | (after[i] < least)
+                            | (below[i] < least)
+                            | (above[i] < least)
+                        )
+                    edge[0], edge[ni - 1] = here[0] >= least, here[ni - 1] >= least
+                some = 0
+                for i in range(ni):
+                    some += edge[i]
+                if some == 0:
+                    continue
+                for i in range(ni):
+                    if edge[i]:
+                        counts[row * bi + i // block[0]] += 1
+    return counts
 
 
-def cut_by_edge(indices: NDArray[np.int64], grid: Grid, region: Grid) -> NDArray[np.bool_]:
+@compiled(nogil=True)
+def _boundary_indices(
+    occupancy: NDArray[np.uint8],
+    shape: NDArray[np.int64],
+    block: NDArray[np.int64],
+    least: np.uint8,
+    first: NDArray[np.int64],
+    affine: NDArray[np.float64],
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+    """(M, 3) indices of the voxels that `_boundary_counts` counted, block by block, their centres (M, 3), and the
+    spheres around them (B, 4) of all blocks; first: where each block begins."""
+    ni, nj, nk = shape[0], shape[1], shape[2]
+    bi, bj, bk = (ni + block[0] - 1) // block[0], (nj + block[1] - 1) // block[1], (nk + block[2] - 1) // block[2]
+    edge = np.empty(ni, np.uint8)
+    found = np.empty((first[-1], 3), np.int32)
+    goal = first[:-1].copy()
+    for row in range(bj * bk):
+        if first[row * bi] == first[(row + 1) * bi]:
+            continue
+        j0, k0 = (row % bj) * block[1], (row // bj) * block[2]
+        for k in range(k0, min(k0 + block[2], nk)):
+            for j in range(j0, min(j0 + block[1], nj)):
+                at = (k * nj + j) * ni
+                here = occupancy[at : at + ni]
+                if j == 0 or j == nj - 1 or k == 0 or k == nk - 1:
+                    for i in range(ni):
+                        edge[i] = here[i] >= least
+                else:
+                    left, right = occupancy[at - 1 :], occupancy[at + 1 :]
+                    before, after = occupancy[at - ni :], occupancy[at + ni :]
+                    below, above = occupancy[at - ni * nj :], occupancy[at + ni * nj :]
+                    for i in range(ni):
+                        edge[i] = (here[i] >= least) & (
+                            (left[i] < least)
+                            | (right[i] < least)
+                            | (before[i] < least)
+                            | (after[i] < least)
+                            | (below[i] < least)
+                            | (above[i] < least)
+                        )
+                    edge[0], edge[ni - 1] = here[0] >= least, here[ni - 1] >= least
+                some = 0
+                for i in range(ni):
+                    some += edge[i]
+                if some == 0:
+                    continue
+                for i in range(ni):
+                    if edge[i]:
+                        b = row * bi + i // block[0]
+                        found[goal[b], 0], found[goal[b], 1], found[goal[b], 2] = i, j, k
+                        goal[b] += 1
+    centres = np.empty((first[-1], 3))
+    spheres = np.zeros((len(first) - 1, 4))
+    for b in range(len(first) - 1):
+        for v in range(first[b], first[b + 1]):
+            for c in range(3):
+                centres[v, c] = (
+                    affine[c, 0] * found[v, 0] + affine[c, 1] * found[v, 1] + affine[c, 2] * found[v, 2] + affine[c, 3]
+                )
+                spheres[b, c] += centres[v, c] / (first[b + 1] - first[b])
+        widest = 0.0
+        for v in range(first[b], first[b + 1]):
+            x, y, z = centres[v, 0] - spheres[b, 0], centres[v, 1] - spheres[b, 1], centres[v, 2] - spheres[b, 2]
+            widest = max(widest, x * x + y * y + z * z)
+        spheres[b, 3] = np.sqrt(widest)
+    return found, centres, spheres
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryVoxels:
+    """indices (M, 3), centres_mm (M, 3) LPS, block_start (B + 1,) first voxel of each block, block_mm (B, 4) centre and
+    radius of a sphere around each block's voxel centres."""
+
+    indices: NDArray[np.int32]
+    centres_mm: NDArray[np.float64]
+    block_start: NDArray[np.int64]
+    block_mm: NDArray[np.float64]
+
+
+def boundary_voxels(occupancy: NDArray[np.uint8], grid: Grid, least: int = 1) -> BoundaryVoxels:
+    """The voxels at least `least` full with a six-neighbour that is not (outside the array counts as not), gathered in
+    blocks of about BLOCK_MM."""
+    flat, threshold = flat_in_file_order(occupancy), np.uint8(least)
+    shape = np.asarray(occupancy.shape, dtype=np.int64)
+    block = np.maximum(np.rint(BLOCK_MM / grid.spacing_mm), 1).astype(np.int64)
+    counts = _boundary_counts(flat, shape, block, threshold)
+    first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    indices, centres, spheres = _boundary_indices(flat, shape, block, threshold, first, np.asarray(grid.affine))
+    filled = counts > 0
+    return BoundaryVoxels(indices, centres, np.concatenate([first[:-1][filled], first[-1:]]), spheres[filled])
+
+
+def cut_by_edge(indices: NDArray[np.int32], grid: Grid, region: Grid) -> NDArray[np.bool_]:
     """Which voxels (N, 3) of a grid lie in the outermost layer of the region that was looked at: cut, they may go on
     beyond."""
     position = region.indices(grid.points_mm(indices))
@@ -75,26 +205,23 @@ def crossed_mm(
 
 @dataclass(frozen=True, eq=False)
 class Boundary:
-    """The boundary voxels of one structure, in blocks.
+    """The boundary voxels of one structure, and what they bound.
 
-    centres_mm: (M, 3) LPS, sorted by block; cut: (M,) whether the edge of the evaluated region cuts there.
-    block_start: (B + 1,) first voxel of each block; block_centre_mm (B, 3), block_radius_mm (B,): spheres around them.
-    below_mm, above_mm: the true distance lies in [D - below, D + above].
+    cut: (M,) whether the edge of the evaluated region cuts there. diagonal_mm: |s|, the length of the spacing vector of
+    the working resolution. below_mm, above_mm: the true distance lies in [D - below, D + above].
     """
 
     structure: Structure
-    centres_mm: NDArray[np.float64]
+    voxels: BoundaryVoxels
     cut: NDArray[np.bool_]
-    block_start: NDArray[np.int64]
-    block_centre_mm: NDArray[np.float64]
-    block_radius_mm: NDArray[np.float64]
+    diagonal_mm: float
     below_mm: float
     above_mm: float
 
     @property
-    def diagonal_mm(self) -> float:
-        """|s|, the length of the spacing vector of the working resolution."""
-        return float(np.linalg.norm(self.structure.resolution_mm))
+    def centres_mm(self) -> NDArray[np.float64]:
+        """(M, 3) LPS centres of the boundary voxels, block by block."""
+        return self.voxels.centres_mm
 
     def locally_thick(self, centre_mm: NDArray[np.float64]) -> bool:
         """Whether the labels around a boundary voxel prove the structure thicker than |s|.
@@ -107,17 +234,53 @@ class Boundary:
         if structure.fractional:
             return True
         assert structure.grid is not None and structure.occupancy is not None
-        spacing, reach = structure.grid.spacing_mm, self.diagonal_mm
-        half = np.ceil(2.0 * reach / spacing).astype(int) + 1
-        middle = np.rint(structure.grid.indices(centre_mm)).astype(int)
-        box = np.zeros(2 * half + 1, dtype=bool)
-        low, high = np.maximum(middle - half, 0), np.minimum(middle + half + 1, structure.occupancy.shape)
-        source = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        goal = tuple(slice(a, b) for a, b in zip(low - middle + half, high - middle + half, strict=True))
-        box[goal] = structure.occupancy[source] > 0
-        core = binary_erosion(box, _voxels_meeting_ball(spacing, reach / 2))
-        offsets = (np.argwhere(core) - half) * spacing
-        return bool(len(offsets) and np.linalg.norm(offsets, axis=1).min() <= 1.5 * reach)
+        spacing = structure.grid.spacing_mm
+        ball = _voxels_meeting_ball(spacing, self.diagonal_mm / 2)
+        reach = np.floor(1.5 * self.diagonal_mm / spacing).astype(np.int64)
+        return bool(
+            _has_core(
+                flat_in_file_order(structure.occupancy),
+                np.asarray(structure.occupancy.shape, dtype=np.int64),
+                np.rint(structure.grid.indices(centre_mm)).astype(np.int64),
+                np.argwhere(ball) - np.asarray(ball.shape) // 2,
+                reach,
+                spacing,
+                1.5 * self.diagonal_mm,
+            )
+        )
+
+
+@compiled()
+def _has_core(
+    occupancy: NDArray[np.uint8],
+    shape: NDArray[np.int64],
+    middle: NDArray[np.int64],
+    ball: NDArray[np.int64],
+    reach: NDArray[np.int64],
+    spacing: NDArray[np.float64],
+    within_mm: float,
+) -> bool:
+    """Whether a voxel within a distance of `middle` has all voxels of the ball (B, 3) about it labelled."""
+    for dk in range(-reach[2], reach[2] + 1):
+        for dj in range(-reach[1], reach[1] + 1):
+            for di in range(-reach[0], reach[0] + 1):
+                x, y, z = di * spacing[0], dj * spacing[1], dk * spacing[2]
+                if x * x + y * y + z * z > within_mm * within_mm:
+                    continue
+                core = True
+                for b in range(len(ball)):
+                    i = middle[0] + di + ball[b, 0]
+                    j = middle[1] + dj + ball[b, 1]
+                    k = middle[2] + dk + ball[b, 2]
+                    if i < 0 or j < 0 or k < 0 or i >= shape[0] or j >= shape[1] or k >= shape[2]:
+                        core = False
+                        break
+                    if occupancy[(k * shape[1] + j) * shape[0] + i] == 0:
+                        core = False
+                        break
+                if core:
+                    return True
+    return False
 
 
 def _voxels_meeting_ball(spacing_mm: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
@@ -128,32 +291,36 @@ def _voxels_meeting_ball(spacing_mm: NDArray[np.float64], radius_mm: float) -> N
     return np.asarray(np.linalg.norm(gap_mm, axis=-1) < radius_mm)
 
 
-def boundary_of(structure: Structure) -> Boundary:
-    """The boundary of a present structure."""
-    assert structure.grid is not None and structure.evaluated_in is not None
-    indices = np.argwhere(boundary_mask(hard_mask(structure)))
-    cells = indices // np.asarray(BLOCK_VOXELS)
-    sizes = cells.max(axis=0) + 1
-    key = (cells[:, 0] * sizes[1] + cells[:, 1]) * sizes[2] + cells[:, 2]
-    order = np.argsort(key, kind="stable")
-    indices, key = indices[order], key[order]
-    start = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-    centres = structure.grid.points_mm(indices)
-    count = np.diff(np.concatenate([start, [len(centres)]]))
-    middle = np.add.reduceat(centres, start, axis=0) / count[:, None]
-    radius = np.maximum.reduceat(np.linalg.norm(centres - np.repeat(middle, count, axis=0), axis=1), start)
-    diagonal = float(np.linalg.norm(structure.resolution_mm))
+_FOUND: WeakKeyDictionary[Structure, tuple[BoundaryVoxels, NDArray[np.bool_]]] = WeakKeyDictionary()
+
+
+def _found_in(structure: Structure) -> tuple[BoundaryVoxels, NDArray[np.bool_]]:
+    """Boundary voxels of a structure, and which of them the edge cuts; kept as long as the structure is."""
+    if structure not in _FOUND:
+        grid, region = structure.grid, structure.evaluated_in
+        assert grid is not None and region is not None and structure.occupancy is not None
+        voxels = boundary_voxels(structure.occupancy, grid)
+        outermost = 1.001 * max(grid.spacing_mm.max(), region.spacing_mm.max())
+        inside = region.contains(grid.corners_mm(), outermost).all()
+        cut = np.zeros(len(voxels.indices), dtype=bool) if inside else cut_by_edge(voxels.indices, grid, region)
+        _FOUND[structure] = voxels, cut
+    return _FOUND[structure]
+
+
+def boundary_of(structure: Structure, resolution_mm: NDArray[np.float64] | None = None) -> Boundary:
+    """The boundary of a present structure; resolution_mm (3,) where it is known to be coarser than the structure
+    says."""
+    assert structure.grid is not None
+    voxels, cut = _found_in(structure)
+    diagonal = float(np.linalg.norm(structure.resolution_mm if resolution_mm is None else resolution_mm))
     coarser = diagonal > structure.grid.diagonal_mm * 1.001
     below, above = (
         (diagonal / 2, diagonal / 2) if structure.fractional else (diagonal, diagonal / 2 if coarser else 0.0)
     )
-    return Boundary(
-        structure=structure,
-        centres_mm=centres,
-        cut=cut_by_edge(indices, structure.grid, structure.evaluated_in),
-        block_start=np.concatenate([start, [len(centres)]]).astype(np.int64),
-        block_centre_mm=middle,
-        block_radius_mm=radius,
-        below_mm=below,
-        above_mm=above,
-    )
+    return Boundary(structure, voxels, cut, diagonal, below, above)
+
+
+def boundaries_of(structures: Sequence[tuple[Structure, NDArray[np.float64] | None]]) -> tuple[Boundary, ...]:
+    """The boundaries of many structures with their resolutions, found side by side."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return tuple(pool.map(lambda pair: boundary_of(*pair), structures))

@@ -53,8 +53,7 @@ def _segments_to_voxels(
     lengths: NDArray[np.float64],
     voxels: NDArray[np.float64],
     block_start: NDArray[np.int64],
-    block_centre: NDArray[np.float64],
-    block_radius: NDArray[np.float64],
+    block_mm: NDArray[np.float64],
     blocks_of: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """(N, S) distance, nearest voxel and depth: spheres around blocks bound from below, voxels decide."""
@@ -71,15 +70,15 @@ def _segments_to_voxels(
             first, last = blocks_of[s], blocks_of[s + 1]
             closest, lowest = first, np.inf
             for b in range(first, last):
-                x = block_centre[b, 0] - starts[n, 0]
-                y = block_centre[b, 1] - starts[n, 1]
-                z = block_centre[b, 2] - starts[n, 2]
+                x = block_mm[b, 0] - starts[n, 0]
+                y = block_mm[b, 1] - starts[n, 1]
+                z = block_mm[b, 2] - starts[n, 2]
                 t = x * directions[n, 0] + y * directions[n, 1] + z * directions[n, 2]
                 t = min(max(t, 0.0), lengths[n])
                 x -= t * directions[n, 0]
                 y -= t * directions[n, 1]
                 z -= t * directions[n, 2]
-                bound = np.sqrt(x * x + y * y + z * z) - block_radius[b]
+                bound = np.sqrt(x * x + y * y + z * z) - block_mm[b, 3]
                 bounds[b - first] = bound
                 if bound < lowest:
                     closest, lowest = b, bound
@@ -119,17 +118,16 @@ def margins(boundaries: Sequence[Boundary], starts_mm: ArrayLike, ends_mm: Array
     if not boundaries:
         empty = np.zeros((len(starts), 0))
         return Margins((), empty, empty.astype(np.int64), empty)
-    blocks = np.cumsum([0] + [len(b.block_radius_mm) for b in boundaries])
+    blocks = np.cumsum([0] + [len(b.voxels.block_mm) for b in boundaries])
     first_voxel = np.cumsum([0] + [len(b.centres_mm) for b in boundaries])
-    block_start = [b.block_start[:-1] + offset for b, offset in zip(boundaries, first_voxel[:-1], strict=True)]
+    block_start = [b.voxels.block_start[:-1] + offset for b, offset in zip(boundaries, first_voxel[:-1], strict=True)]
     distance, nearest, along = _segments_to_voxels(
         starts,
         (ends - starts) / lengths[:, None],
         lengths,
         np.concatenate([b.centres_mm for b in boundaries]),
         np.concatenate([*block_start, first_voxel[-1:]]).astype(np.int64),
-        np.concatenate([b.block_centre_mm for b in boundaries]),
-        np.concatenate([b.block_radius_mm for b in boundaries]),
+        np.concatenate([b.voxels.block_mm for b in boundaries]),
         blocks.astype(np.int64),
     )
     for s, boundary in enumerate(boundaries):  # an axis that starts deep inside may have no boundary voxel on its way

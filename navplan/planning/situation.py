@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,7 @@ from navplan.model.protocol import UNSOURCED, ProcedureProtocol
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
 from navplan.model.volume import Volume
-from navplan.planning.boundary import Boundary, boundary_of
+from navplan.planning.boundary import Boundary, boundaries_of, boundary_of
 from navplan.planning.criteria import host_of
 from navplan.planning.other_needles import OtherNeedle
 from navplan.planning.tissue_map import TissueMap, tissue_map
@@ -99,7 +99,7 @@ class Situation:
     @cached_property
     def risks(self) -> tuple[Risk, ...]:
         """Every other present structure, with the protocol's limit or 0 mm where it declares none."""
-        found = []
+        found: list[tuple[Structure, float, str]] = []
         for name, structure in self.structures.items():
             kind = structure.anatomy.tissue
             if structure.presence is not Presence.PRESENT or kind in (Tissue.SKIN, Tissue.OUTSIDE):
@@ -108,19 +108,21 @@ class Situation:
                 continue
             limit = self.protocol.limit_for(name, self.side)
             required, source = (limit.min_clearance_mm, limit.source) if limit else (0.0, UNDECLARED)
-            found.append(Risk(boundary_of(self._no_finer_than_slices(structure)), required, source or UNSOURCED))
-        return tuple(found)
+            found.append((structure, required, source or UNSOURCED))
+        boundaries = boundaries_of([(structure, self._resolution_mm(structure)) for structure, _, _ in found])
+        return tuple(
+            Risk(boundary, required, source)
+            for boundary, (_, required, source) in zip(boundaries, found, strict=True)
+        )
 
-    def _no_finer_than_slices(self, structure: Structure) -> Structure:
+    def _resolution_mm(self, structure: Structure) -> NDArray[np.float64]:
         """Hard labels are no finer across the slices than these are thick, however close together they lie."""
-        thickness_mm = self.image.acquisition.slice_thickness_mm
+        resolution, thickness_mm = structure.resolution_mm, self.image.acquisition.slice_thickness_mm
         if structure.fractional or structure.grid is None or not thickness_mm:
-            return structure
+            return resolution
         across = int(np.argmax(np.abs(structure.grid.axes.T @ self.image.grid.axes[:, 2])))
-        resolution = structure.resolution_mm
         resolution[across] = max(resolution[across], thickness_mm)
-        x, y, z = (float(size) for size in resolution)
-        return replace(structure, working_resolution_mm=(x, y, z))
+        return resolution
 
     @cached_property
     def target_boundary(self) -> Boundary | None:
