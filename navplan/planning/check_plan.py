@@ -10,7 +10,7 @@ from navplan.model.safety import THIN, Finding, FindingKind, SafetyReport, Verdi
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import crossed_mm, occupancy_at
-from navplan.planning.circumstances import device, frames, image, presence, request
+from navplan.planning.circumstances import carried, device, frames, image, presence, request
 from navplan.planning.criteria import path_metrics, sample_paths
 from navplan.planning.entry_place import entry
 from navplan.planning.image_reading import read_image
@@ -33,6 +33,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings = [_clearance(trajectory, situation, risk, measured, n) for n, risk in enumerate(situation.risks)]
     findings += presence(situation)
     findings += frames(situation)
+    findings += carried(situation)
     findings.append(entry(trajectory, situation))
     findings += read_image(trajectory, situation)
     findings += _crossings(trajectory, situation)

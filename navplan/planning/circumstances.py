@@ -134,6 +134,27 @@ def frames(situation: Situation) -> list[Finding]:
     ]
 
 
+def carried(situation: Situation) -> list[Finding]:
+    """Structures that this image was not searched for: a registration brought them from another one. They can forbid a
+    way; that it is free of them they cannot prove, and not at all where the patient lay or breathed otherwise."""
+    findings = []
+    for structure in situation.structures.values():
+        if structure.carried_from:
+            stated = "stated to be absent" if structure.presence is Presence.ABSENT else "seen"
+            doubt = f"; {structure.carried_doubt}" if structure.carried_doubt else ""
+            findings.append(
+                Finding(
+                    FindingKind.PRESENCE,
+                    Verdict.NOT_EVALUATED if structure.carried_doubt else Verdict.WARN,
+                    f"{stated} on image {structure.carried_from}, not on this one{doubt}",
+                    structure.name,
+                    remedy=f"Segment image {situation.image_id} itself, and compare the two on the reformats",
+                    gap=f"carried over from image {structure.carried_from} by a registration{doubt}",
+                )
+            )
+    return findings
+
+
 def request(situation: Situation) -> list[Finding]:
     """Side, patient position, breath state, identity."""
     findings = []
