@@ -169,6 +169,7 @@ def do_plan(options: Namespace, output: Output) -> int:
         breath_state=options.breath,
         top=options.top,
         progress=output.progress,
+        **({"beside": _beside(options, case)} if options.beside else {}),
     )
     with ExitStack() as stack:
         if options.out:
@@ -242,6 +243,7 @@ def do_check(options: Namespace, output: Output) -> int:
         image=options.image,
         guidance=options.guidance,
         patient_position=options.position,
+        beside=_beside(options, case),
     )
     lines = [report.verdict.value, report.headline, *_open_items(report)]
     for finding in report.findings:
@@ -273,6 +275,19 @@ def _place(options: Namespace, plan: Plan | None) -> int:
         words = f"--trajectory {options.trajectory}" + (f" of plan {plan.id}" if plan is not None else "")
         raise ChoiceError(words, "1 or more" if count is None else f"1 to {count}" if count else "a plan with a way in")
     return int(options.trajectory) - 1
+
+
+def _beside(options: Namespace, case: Case) -> tuple[tuple[str, int], ...]:
+    """--beside PLAN or PLAN:N, N counted from 1, as (plan, N counted from 0)."""
+    found = []
+    for words in options.beside:
+        plan, _, number = words.rpartition(":")
+        if words in case.plans or not plan:
+            plan, number = words, "1"
+        if not number.isdecimal() or int(number) < 1:
+            raise InputError(f"--beside {words}", "PLAN, or PLAN:N with N counted from 1")
+        found.append((plan, int(number) - 1))
+    return tuple(found)
 
 
 def _chosen_plan(case: Case, plan_id: str) -> Plan | None:

@@ -59,9 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--names", default="", metavar="FILE", help="names of the labels (.csv or .json)")
     one.add_argument("--structure", default="", metavar="NAME", help="name of the one structure in --labels")
-    one.add_argument(
-        "--prefix", default="", metavar="WORD", help="put before the names"
-    )
+    one.add_argument("--prefix", default="", metavar="WORD", help="put before the names")
     one.add_argument(
         "--working-resolution",
         nargs="+",
@@ -83,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--target", required=True, metavar="NAME|X,Y,Z", help="a structure, or LPS mm (write --target=-1,2,3)"
     )
     one.add_argument("--top", type=int, default=5, metavar="N")
-    one.add_argument("--device", default="", metavar="ID")
+    one.add_argument("--device", default="", metavar="ID", help="id, FILE.toml or FILE.toml#ID (see: navplan devices)")
     one.add_argument("--breath", default="", metavar="STATE", help="breath state of the procedure")
     one.add_argument("--out", default="", metavar="FILE", help="also write the plan to a file")
     _request(one)
@@ -96,7 +94,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("plan", nargs="?", default="", help="id of a plan, plan file, or .mrk.json of a line")
     one.add_argument("--protocol", default="", metavar="ID")
     one.add_argument("--target", default="", metavar="NAME", help="target of a drawn line")
-    one.add_argument("--device", default="", metavar="ID")
+    one.add_argument("--device", default="", metavar="ID", help="id, FILE.toml or FILE.toml#ID (see: navplan devices)")
     one.add_argument(
         "--trajectory", type=int, default=1, metavar="N", help="which one, counted from 1 (default: the best)"
     )
@@ -142,6 +140,13 @@ def _request(one: argparse.ArgumentParser) -> None:
     one.add_argument("--guidance", default="", metavar="ID", help="error model of the protocol (default: its first)")
     one.add_argument(
         "--position", default="", metavar="HFS", help="patient position in the procedure (default: the image's)"
+    )
+    one.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="PLAN[:N]",
+        help="a needle that is planned or placed already, by its plan and which way (default: the best); repeatable",
     )
 
 

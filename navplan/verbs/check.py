@@ -24,6 +24,7 @@ from navplan.planning.entry_candidates import TABLE, body_structure, comes_from_
 from navplan.planning.entry_place import skin_near
 from navplan.planning.situation import Situation
 from navplan.planning.target_judgement import POINT_MET_MM
+from navplan.verbs.beside import Beside, crowded, needles_beside
 from navplan.verbs.situation import device_of, situation_of, target_of
 
 LINE_STARTS = "start on free skin, end in the named target"
@@ -41,11 +42,13 @@ def check(
     image: str = "",
     guidance: str = "",
     patient_position: str = "",
+    beside: Beside = (),
 ) -> SafetyReport:
     """Judge one trajectory anew, on the case as it is now.
 
     plan: a Plan, the id of one in the case, or a .mrk.json file with a line that somebody drew (then `protocol` and
     `target` are needed, and `device` may be chosen). trajectory: which one, counted from 0 (default: the best).
+    beside: needles planned or placed already, as ids of plans of the case or (id, which way, from 0).
 
     Raises MismatchError when the plan was made on another image, patient or frame; InputError for a drawn line that
     does not start on free skin or end in the target (it says whether reversing or flipping it would fit).
@@ -54,7 +57,7 @@ def check(
     if isinstance(plan, str | Path) and Path(plan).suffix == ".json" and Path(plan).exists():
         if Path(plan).name.endswith(".mrk.json"):
             return _check_line(
-                case, Path(plan), protocol, trajectory, device, target, side, image, guidance, patient_position
+                case, Path(plan), protocol, trajectory, device, target, side, image, guidance, patient_position, beside
             )
         from navplan.files.plan_json import read_plan
 
@@ -79,8 +82,9 @@ def check(
         guidance=guidance or same_guidance,
         patient_position=patient_position or found.patient_position, breath_state=found.breath_state,
     )  # fmt: skip
+    others = needles_beside(case, beside, situation.image_id, (found, trajectory))
     changes = [*_changed_structures(case, found), *_changed_rules(found, way, bool(protocol), from_file)]
-    return _with(judge(way, situation), *changes, *_from_below(way, situation))
+    return _judged(way, replace(situation, others=others), *changes)
 
 
 def refuse_other_image(case: Case, plan: Plan) -> None:
@@ -102,6 +106,11 @@ def refuse_other_image(case: Case, plan: Plan) -> None:
         )
     if made_on.patient_digest and case.patient_digest and made_on.patient_digest != case.patient_digest:
         raise MismatchError(f"plan {plan.id} of another patient", "a plan of the patient of this case")
+
+
+def _judged(way: Trajectory, situation: Situation, *more: Finding) -> SafetyReport:
+    report = judge(way, situation)
+    return _with(report, *more, *_from_below(way, situation), *crowded(way, situation, report))
 
 
 def _with(report: SafetyReport, *more: Finding) -> SafetyReport:
@@ -158,7 +167,7 @@ def _from_below(way: Trajectory, situation: Situation) -> list[Finding]:
 
 def _check_line(
     case: Case, path: Path, protocol: str | Path | ProcedureProtocol, number: int, device: str, target: str, side: str,
-    image: str, guidance: str, patient_position: str,
+    image: str, guidance: str, patient_position: str, beside: Beside,
 ) -> SafetyReport:  # fmt: skip
     from navplan.files.markups import read_line
 
@@ -184,7 +193,7 @@ def _check_line(
         FindingKind.IMAGE, Verdict.WARN, "image not proven: a drawn line does not say on which image it was drawn",
         remedy="Look at the line on this image",
     )  # fmt: skip
-    return _with(judge(way, situation), unproven, *_from_below(way, situation))
+    return _judged(way, replace(situation, others=needles_beside(case, beside, image_id)), unproven)
 
 
 def _refuse_unfit_line(situation: Situation, start: NDArray[np.float64], end: NDArray[np.float64]) -> None:
