@@ -19,6 +19,7 @@ from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Target, Trajectory
 from navplan.planning.boundary import occupancy_at
+from navplan.planning.carried_plan import carried_findings, with_registration_error
 from navplan.planning.check_plan import judge
 from navplan.planning.entry_candidates import TABLE, body_structure, comes_from_below, down_direction
 from navplan.planning.entry_place import skin_near
@@ -84,7 +85,9 @@ def check(
     )  # fmt: skip
     others = needles_beside(case, beside, situation.image_id, (found, trajectory))
     changes = [*_changed_structures(case, found), *_changed_rules(found, way, bool(protocol), from_file)]
-    return _judged(way, replace(situation, others=others), *changes)
+    error_model = with_registration_error(situation.error_model, found.carried)
+    situation = replace(situation, others=others, error_model=error_model)
+    return _judged(way, situation, *changes, *carried_findings(found.carried))
 
 
 def refuse_other_image(case: Case, plan: Plan) -> None:
