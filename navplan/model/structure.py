@@ -40,7 +40,8 @@ class Structure:
     None = unknown, the worst plausible is then taken. boundary_sigma_mm: error of the outline, None = unknown.
     stated_by, stated_on: who says "absent", and when (ISO 8601): required for ABSENT.
     carried_from: id of the image that it was seen on, where a registration brought it to this one; "" for a structure
-    of this image itself. carried_doubt: why it may lie elsewhere on this image beyond the error of the registration.
+    of this image itself. carried_error_mm: expected error of that registration. carried_doubt: why it may lie elsewhere
+    beyond that error.
     """
 
     name: str
@@ -57,13 +58,14 @@ class Structure:
     stated_by: str = ""
     stated_on: str = ""
     carried_from: str = ""
+    carried_error_mm: float = 0.0
     carried_doubt: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():
             raise InputError(f"structure name {self.name!r}", "letters, digits and _ - .")
-        numbers = (*(self.working_resolution_mm or ()), self.boundary_sigma_mm or 0.0)
-        if not np.isfinite(numbers).all() or min(numbers) < 0 or len(numbers) not in (1, 4):
+        numbers = (*(self.working_resolution_mm or ()), self.boundary_sigma_mm or 0.0, self.carried_error_mm)
+        if not np.isfinite(numbers).all() or min(numbers) < 0 or len(numbers) not in (2, 5):
             raise InputError(
                 f"structure {self.name} of resolution {self.working_resolution_mm} mm, outline to"
                 f" {self.boundary_sigma_mm} mm",

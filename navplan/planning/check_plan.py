@@ -10,8 +10,9 @@ from navplan.model.safety import THIN, Finding, FindingKind, SafetyReport, Verdi
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import crossed_mm, occupancy_at
+from navplan.planning.carried_plan import widened
 from navplan.planning.circumstances import carried, device, frames, image, presence, request
-from navplan.planning.criteria import path_metrics, sample_paths
+from navplan.planning.criteria import walk
 from navplan.planning.entry_place import entry
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
@@ -85,7 +86,7 @@ def _inward(radius_mm: NDArray[np.float64], depths_mm: NDArray[np.float64]) -> N
 def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measured: Margins, column: int) -> Finding:
     boundary, structure = risk.boundary, risk.boundary.structure
     radius = trajectory.device.radius_mm
-    interval = measured.interval(0, column, radius)
+    interval = widened(measured.interval(0, column, radius), structure)
     start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
     nearest = boundary.centres_mm[measured.nearest[0, column]]
     along = float(measured.along_mm[0, column])
@@ -179,10 +180,9 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
             )
     aim = np.asarray(trajectory.target_mm, dtype=np.float64)
     beyond_mm = trajectory.swept_depth_mm - trajectory.depth_mm
-    samples = sample_paths(situation.tissues, start[None], aim, beyond_mm)
-    metrics = path_metrics(situation.tissues, samples, start[None], aim, situation.target.structure, situation.host)
+    walked = walk(situation.tissues, start[None], aim, situation.target.structure, situation.host, beyond_mm)[0]
     limit = situation.protocol.pleura_punctures_max
-    count = int(metrics["pleura_punctures"][0])
+    count = int(walked[2])
     if limit is not None and not _lung_known(situation):
         findings.append(
             Finding(
@@ -198,7 +198,7 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
         findings.append(
             Finding(FindingKind.PUNCTURES, verdict, words, source=situation.protocol.pleura_punctures_source)
         )
-    if metrics["fissure_crossings"][0]:
+    if walked[5]:
         findings.append(
             Finding(
                 FindingKind.CROSSING,
