@@ -14,7 +14,7 @@ held with an instrument.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -177,9 +177,11 @@ def _beside(trajectory: Trajectory, needle: OtherNeedle, target: str) -> Finding
     stopped = _before_target(new, other) if shared else shafts
     if stopped.gap_mm[0] <= 0:
         return _touching(stopped, needle, "")
+    tight = hubs.gap_mm[0] < HAND_ROOM_MM
     if shared and shafts.gap_mm[0] <= 0:
-        return _touching(shafts, needle, target)
-    if hubs.gap_mm[0] < HAND_ROOM_MM:
+        met = _touching(shafts, needle, target)
+        return replace(met, words=f"{met.words}; hubs stand {hubs.gap_mm[0]:.0f} mm apart") if tight else met
+    if tight:
         words = (
             f"{hubs.gap_mm[0]:.0f} mm between hub and {needle.name}, {_place(hubs)}: a hand needs {HAND_ROOM_MM:.0f} mm"
         )
