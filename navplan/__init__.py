@@ -11,6 +11,7 @@ from typing import Any
 _VERBS = {
     "open_case": "case_verbs", "save_case": "case_verbs", "import_images": "import_images", "inspect": "import_images",
     "phantom": "phantom", "segment": "segment", "absent": "segment", "plan": "plan", "check": "check",
+    "transfer": "transfer", "compare": "compare",
     "fluoro": "fluoro", "scene": "scene", "report": "report", "demo": "demo", "plugins": "catalogue",
     "protocols": "catalogue", "devices": "catalogue", "phantoms": "catalogue", "segmenters": "catalogue",
 }  # fmt: skip

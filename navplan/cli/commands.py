@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from navplan.cli.output import Output, listen_to_interrupts
+from navplan.cli.two_plans import do_compare, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from navplan.model.safety import SafetyReport, Verdict
 
 DONE, FAILED, NOT_DECIDED = 0, 3, 4
+__all__ = ["do_compare", "do_transfer"]
 
 
 def do_demo(options: Namespace, output: Output) -> int:
@@ -178,14 +180,23 @@ def do_plan(options: Namespace, output: Output) -> int:
             stack.enter_context(plan_beside(options.out, made))
         _save(case.with_plan(made), options.case, "plan", plan=made.id)
     verdicts = [way.verdict for way in made.trajectories]
-    output.result(_plan_text(made), _plan_data(made))
+    output.result(_plan_text(made), plan_data(made))
     if any(verdict in (Verdict.PASS, Verdict.WARN) for verdict in verdicts):
         return DONE
     return NOT_DECIDED if Verdict.NOT_EVALUATED in verdicts else FAILED
 
 
 def _plan_text(plan: Plan) -> str:
-    lines = [f"{plan.id}: {len(plan.trajectories)} ways offered ({'; '.join(plan.notes)})"]
+    lines = [f"{plan.id}: {len(plan.trajectories)} ways offered ({'; '.join(plan.notes)})", *ways_text(plan)]
+    if plan.skin_map is not None:
+        excluded = [f"{count} {words}" for words, count in plan.skin_map.counts().items() if words != "free"]
+        lines.append("ruled out: " + ("; ".join(excluded[:8]) or "none"))
+    return "\n".join(lines)
+
+
+def ways_text(plan: Plan) -> list[str]:
+    """The ways of a plan, a line each, and what is to be done for the first."""
+    lines = []
     for number, way in enumerate(plan.trajectories, 1):
         lines.append(
             f"{number}. {way.verdict}: {way.report.headline}; depth {way.trajectory.depth_mm:.0f} mm, "
@@ -193,13 +204,11 @@ def _plan_text(plan: Plan) -> str:
         )
     if plan.trajectories:
         lines += _open_items(plan.trajectories[0].report)
-    if plan.skin_map is not None:
-        excluded = [f"{count} {words}" for words, count in plan.skin_map.counts().items() if words != "free"]
-        lines.append("ruled out: " + ("; ".join(excluded[:8]) or "none"))
-    return "\n".join(lines)
+    return lines
 
 
-def _plan_data(plan: Plan) -> dict[str, Any]:
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """A plan as one JSON document says it."""
     ways = [
         {
             "verdict": way.verdict,

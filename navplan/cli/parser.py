@@ -101,6 +101,29 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--strict", action="store_true", help="WARN is 3")
     _request(one)
 
+    one = verb(
+        "transfer",
+        "a plan carried to another image of the patient by a rigid registration, and judged anew there; exit as plan",
+    )
+    one.add_argument("case")
+    one.add_argument("--plan", default="", metavar="ID|FILE", help="the plan to carry (default: the only one)")
+    one.add_argument("--to", required=True, metavar="IMAGE", help="id of the image to carry it to")
+    one.add_argument(
+        "--from-file-transform", default="", metavar="FILE", help="a rigid transform found elsewhere (.tfm, .json)"
+    )
+    one.add_argument("--error-mm", type=float, default=None, metavar="E", help="its expected error at the target")
+    one.add_argument(
+        "--position", default="", metavar="HFS", help="patient position in the procedure (default: the plan's)"
+    )
+    one.add_argument("--out", default="", metavar="FILE", help="also write the new plan to a file")
+
+    one = verb("compare", "two plans of one image, or two ways of a plan, side by side")
+    one.add_argument("case")
+    one.add_argument("plan_a", metavar="PLAN_A", help="id of a plan, or a plan file")
+    one.add_argument("plan_b", metavar="PLAN_B")
+    one.add_argument("--trajectory-a", type=int, default=1, metavar="N", help="counted from 1 (default: the best)")
+    one.add_argument("--trajectory-b", type=int, default=1, metavar="N")
+
     one = verb("fluoro", "simulated fluoroscopy")
     one.add_argument("case")
     one.add_argument("--plan", default="", metavar="ID")

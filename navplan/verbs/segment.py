@@ -86,7 +86,7 @@ def absent(case: Case, name: str, by: str, image: str = "") -> Case:
     image_id, volume = case.image(image)
     known = canonical_name(name)
     there = case.structures_of(image_id).get(known)
-    if there is not None and there.presence is Presence.PRESENT:
+    if there is not None and there.presence is Presence.PRESENT and not there.carried_from:
         raise InputError(
             f"{known} said to be absent, but it is in the case, from {there.origin or 'an unknown source'}",
             "a structure without voxels",
