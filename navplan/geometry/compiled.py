@@ -1,17 +1,25 @@
 """The one decorator that makes a numba kernel: compiled at the first call, cached where the disk allows it.
 
-A module that holds a parallel kernel says `from navplan.geometry.compiled import compiled, prange`: a plain `range`
-until numba is loaded, so that no import pays for numba.
+Kernels let other threads run while they work: `by_rows` shares the rows of a long task among a few of them. (numba's
+own `parallel=True` takes three times as long to compile, and its threads spin between calls.) A module that still
+holds such a kernel says `from navplan.geometry.compiled import compiled, prange`: a plain `range` until numba is
+loaded, so that no import pays for numba.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 prange = range
-_ONE_AT_A_TIME = threading.RLock()  # numba's workqueue threading layer aborts on concurrent use
+THREADS = 4
+FEW_ROWS = 256  # of them one thread is as fast
+_ONE_AT_A_TIME = threading.RLock()  # compiling; and numba's workqueue threading layer aborts on concurrent use
 
 
 class CompiledKernel:
@@ -33,17 +41,39 @@ class CompiledKernel:
 
     def __call__(self, *arguments: Any) -> Any:
         if self._dispatcher is not None and self._dispatcher.signatures and not self._options.get("parallel"):
-            return self._dispatcher(*arguments)
+            return self._call(arguments)
         with _ONE_AT_A_TIME:
             if self._dispatcher is None:
                 self._dispatcher = self._compile()
-            try:
-                return self._dispatcher(*arguments)
-            except OSError:  # the cache folder vanished or is full
-                self._dispatcher = self._compile(cache=False)
-                return self._dispatcher(*arguments)
+            return self._call(arguments)
+
+    def _call(self, arguments: tuple[Any, ...]) -> Any:
+        try:
+            return self._dispatcher(*arguments)
+        except OSError:  # the cache folder vanished or is full
+            self._dispatcher = self._compile(cache=False)
+            return self._dispatcher(*arguments)
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], CompiledKernel]:
-    """Decorate a self-contained numeric function: `@compiled(parallel=True)`. Kernels do not call one another."""
-    return lambda python: CompiledKernel(python, {"fastmath": False, **options})
+    """Decorate a self-contained numeric function: `@compiled()`. Kernels do not call one another."""
+    return lambda python: CompiledKernel(python, {"fastmath": False, "nogil": True, **options})
+
+
+def by_rows(kernel: Callable[..., Any], rows: Sequence[NDArray[Any]], *shared: Any, least: int = FEW_ROWS) -> Any:
+    """kernel(*rows, *shared), the rows (arrays of one length) shared among THREADS threads in parts of at least
+    `least`; what the kernel returns, an array or a tuple of them, one row each, put together again."""
+    count = len(rows[0])
+    parts = min(4 * THREADS, count // least)
+    if parts < 2:
+        return kernel(*rows, *shared)
+    edges = [count * part // parts for part in range(parts + 1)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(
+            pool.map(
+                lambda part: kernel(*(values[edges[part] : edges[part + 1]] for values in rows), *shared), range(parts)
+            )
+        )
+    if isinstance(found[0], tuple):
+        return tuple(np.concatenate(pieces) for pieces in zip(*found, strict=True))
+    return np.concatenate(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 
 class Tissue(StrEnum):
@@ -139,6 +140,7 @@ _ROWS: tuple[tuple[str, Anatomy], ...] = (
 _UNKNOWN = Anatomy(Tissue.OTHER)
 
 
+@lru_cache(maxsize=4096)
 def anatomy_of(name: str) -> Anatomy:
     """The meaning of a canonical name; the first row that fits decides, Tissue.OTHER where none does."""
     return next((anatomy for pattern, anatomy in _ROWS if fnmatchcase(name, pattern)), _UNKNOWN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from math import inf, isfinite
 
 from navplan.errors import InputError
@@ -29,6 +30,7 @@ class Need(StrEnum):
     NOT_IMAGED = "not_imaged"
 
 
+@lru_cache(maxsize=65536)
 def fits(name: str, pattern: str, side: str = "") -> bool:
     """Whether a structure's name fits a pattern.
 

@@ -38,7 +38,7 @@ def flat_in_file_order(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
     return flat
 
 
-@compiled(nogil=True)
+@compiled()
 def _boundary_counts(
     occupancy: NDArray[np.uint8], shape: NDArray[np.int64], block: NDArray[np.int64], least: np.uint8
 ) -> NDArray[np.int64]:
@@ -81,7 +81,7 @@ def _boundary_counts(
     return counts
 
 
-@compiled(nogil=True)
+@compiled()
 def _boundary_indices(
     occupancy: NDArray[np.uint8],
     shape: NDArray[np.int64],
@@ -147,6 +147,28 @@ def _boundary_indices(
             widest = max(widest, x * x + y * y + z * z)
         spheres[b, 3] = np.sqrt(widest)
     return found, centres, spheres
+
+
+@compiled()
+def _profiles(occupancy: NDArray[np.uint8], shape: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+    sums = np.zeros(shape[axis])
+    for k in range(shape[2]):
+        for j in range(shape[1]):
+            row = occupancy[(k * shape[1] + j) * shape[0] : (k * shape[1] + j + 1) * shape[0]]
+            if axis == 0:
+                for i in range(shape[0]):
+                    sums[i] += row[i]
+            else:
+                total = 0
+                for i in range(shape[0]):
+                    total += row[i]
+                sums[j if axis == 1 else k] += total
+    return sums
+
+
+def profile_of(occupancy: NDArray[np.uint8], axis: int) -> NDArray[np.float64]:
+    """Sum of occupancy in each slice across an axis."""
+    return np.asarray(_profiles(flat_in_file_order(occupancy), np.asarray(occupancy.shape, dtype=np.int64), axis))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.geometry.compiled import compiled, prange
+from navplan.geometry.compiled import by_rows, compiled
 from navplan.planning.boundary import Boundary, occupancy_at
 
 ROUNDING_MM = 1e-3  # taken off every distance for the single precision of the voxels' coordinates
@@ -64,7 +64,7 @@ def boundary_blocks(boundaries: Sequence[Boundary]) -> BoundaryBlocks:
     )
 
 
-@compiled(parallel=True, fastmath={"nnan", "nsz", "contract"})
+@compiled(fastmath={"nnan", "nsz", "contract"})
 def _packets(
     starts: NDArray[np.float64],
     ends: NDArray[np.float64],
@@ -93,7 +93,7 @@ def _packets(
     per_group = 0
     for level in range(levels):
         per_group += sizes[0] // sizes[level]
-    for group in prange((count + sizes[0] - 1) // sizes[0]):
+    for group in range((count + sizes[0] - 1) // sizes[0]):
         node = np.empty((per_group, 4), np.int64)  # a packet: level, first and past the last axis, first node after it
         mean = np.empty((per_group, 8))  # mean start, mean end, spread at start and end
         nodes = 0
@@ -111,7 +111,7 @@ def _packets(
             node[n, 3] = after
             first, last = node[n, 1], node[n, 2]
             for c in range(3):
-                a, b = 0.0, 0.0
+                a = b = 0.0
                 for ray in range(first, last):
                     a += starts[ray, c]
                     b += ends[ray, c]
@@ -238,9 +238,9 @@ def broad_distances(
     far = np.broadcast_to(np.asarray(far_mm, dtype=np.float64), (structures,)) + ROUNDING_MM
     sizes = np.asarray([1024, 128, 16] if count >= 4096 else [128, 16], dtype=np.int64)
     found = np.empty((count, structures), dtype=np.float32)
-    found[order] = _packets(
-        starts,
-        ends,
+    found[order] = by_rows(
+        _packets,
+        [starts, ends],
         blocks.x,
         blocks.y,
         blocks.z,
@@ -249,6 +249,7 @@ def broad_distances(
         blocks.blocks_of,
         np.ascontiguousarray(far),
         sizes,
+        least=int(sizes[0]),
     )
     found -= np.float32(ROUNDING_MM)
     np.maximum(found, 0.0, out=found)

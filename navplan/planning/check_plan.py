@@ -73,9 +73,9 @@ def _outside_region(trajectory: Trajectory, situation: Situation, risk: Risk) ->
     depths = np.linspace(0.0, trajectory.swept_depth_mm, 32)
     radius = trajectory.device.radius_mm + RADIUS_95_2D * situation.error_model.sigma_mm(depths)
     points = np.asarray(trajectory.entry_mm) + depths[:, None] * trajectory.direction
-    return not all(
-        bool(region.contains(point, margin)) for point, margin in zip(points, _inward(radius, depths), strict=True)
-    )
+    index, margin = region.indices(points), _inward(radius, depths)[:, None] / region.spacing_mm
+    upper = np.asarray(region.shape) - 0.5
+    return not bool(((index >= -0.5 + margin) & (index <= upper - margin)).all())
 
 
 def _inward(radius_mm: NDArray[np.float64], depths_mm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,38 +8,32 @@ parenchyma_mm       length, before the target, in the organ that holds it
 pleural_angle_deg   angle between needle and pleura where the lung is entered first, 90 = perpendicular
 capsule_angle_deg   the same for the surface of the organ that holds the target
 pleura_punctures    how often lung is entered
+capsule_punctures   how often the organ that holds the target is entered
 fissure_crossings   how often the path goes from one lobe of a lung to another
+out_of_plane_mm, gantry_room_mm, operator_reach_mm, carm_beyond_deg: navplan.planning.reach
+rib_above_mm        clearance to the lower edge of the rib above, where the bundle runs (navplan.planning.ways)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from navplan.errors import InputError
+from navplan.geometry.compiled import by_rows, compiled
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.protocol import ProcedureProtocol, SoftCriterion
+from navplan.planning.boundary import flat_in_file_order
+from navplan.planning.surface_normals import outward_normals
 from navplan.planning.tissue_map import TissueMap
 
 METRICS = (
     "clearance_mm", "depth_mm", "tilt_deg", "aerated_lung_mm", "parenchyma_mm", "pleural_angle_deg",
-    "capsule_angle_deg",
-    "pleura_punctures", "fissure_crossings",
+    "capsule_angle_deg", "pleura_punctures", "capsule_punctures", "fissure_crossings",
+    "out_of_plane_mm", "gantry_room_mm", "operator_reach_mm", "carm_beyond_deg", "rib_above_mm",
 )  # fmt: skip
 STEP_MM = 0.5
-PLEURAL_GAP_MM = 2.0  # a gap in the lung's labels shorter than this is a vessel or a septum, not a way out and in again
-
-
-@dataclass(frozen=True, eq=False)
-class PathSamples:
-    """labels (N, T) along N axes at depths (T,) mm below the skin, up to each axis' own depth_mm (N,)."""
-
-    labels: NDArray[np.uint16]
-    depths_mm: NDArray[np.float64]
-    depth_mm: NDArray[np.float64]
+SURFACE_SIGMA_MM = 2.5  # of the smoothing that gives pleura and capsule their normals
 
 
 def check_metrics(protocol: ProcedureProtocol) -> None:
@@ -47,23 +41,6 @@ def check_metrics(protocol: ProcedureProtocol) -> None:
     unknown = [soft.metric for soft in protocol.soft if soft.metric not in METRICS]
     if unknown:
         raise InputError(f"protocol {protocol.id}: metric {', '.join(unknown)}", f"one of {', '.join(METRICS)}")
-
-
-def sample_paths(
-    tissues: TissueMap, entries_mm: NDArray[np.float64], target_mm: NDArray[np.float64], beyond_mm: float = 0.0
-) -> PathSamples:
-    """Labels every half millimetre from the skin to `beyond_mm` past the target (0 = outside beyond the end)."""
-    span = target_mm - entries_mm
-    depth = np.linalg.norm(span, axis=1)
-    count = int(np.ceil((float(depth.max(initial=0.0)) + beyond_mm) / STEP_MM))
-    steps = (np.arange(count) + 0.5) * STEP_MM
-    labels = np.zeros((len(entries_mm), len(steps)), dtype=np.uint16)
-    direction = span / depth[:, None]
-    for first in range(0, len(entries_mm), 2048):
-        part = slice(first, first + 2048)
-        labels[part] = tissues.at(entries_mm[part, None] + steps[None, :, None] * direction[part, None])
-    labels[steps[None] > depth[:, None] + beyond_mm] = 0
-    return PathSamples(labels, np.asarray(steps, dtype=np.float64), np.asarray(depth, dtype=np.float64))
 
 
 def host_of(tissues: TissueMap, target_name: str, point_mm: NDArray[np.float64], organs: list[str]) -> str:
@@ -88,100 +65,142 @@ def _lookup(tissues: TissueMap, wanted: Tissue, extra: tuple[str, ...] = ()) -> 
     return np.asarray([anatomy_of(name).tissue is wanted or name in extra for name in tissues.names])
 
 
-def punctures(inside: NDArray[np.bool_], gap_mm: float = PLEURAL_GAP_MM) -> NDArray[np.int64]:
-    """How often each row (N, T) goes in, gaps shorter than gap_mm not counted."""
-    closed = inside.copy()
-    gap = np.full(len(inside), 10**6)
-    for t in range(inside.shape[1]):
-        fill = inside[:, t] & (gap > 0) & (gap <= gap_mm / STEP_MM)
-        for n in np.flatnonzero(fill):
-            closed[n, t - gap[n] : t] = True
-        gap = np.where(inside[:, t], 0, gap + 1)
-    return np.asarray((np.diff(np.pad(closed, ((0, 0), (1, 0))).astype(np.int8), axis=1) == 1).sum(axis=1))
-
-
-def _surface_angle(
-    mask: NDArray[np.bool_],
-    tissues: TissueMap,
-    points_mm: NDArray[np.float64],
-    direction: NDArray[np.float64],
-    known: NDArray[np.bool_],
+@compiled()
+def _walk(
+    starts: NDArray[np.float64],
+    labels: NDArray[np.uint16],
+    shape: NDArray[np.int64],
+    to_index: NDArray[np.float64],
+    target: NDArray[np.float64],
+    beyond: float,
+    kinds: NDArray[np.uint8],
+    host: int,
+    step: float,
 ) -> NDArray[np.float64]:
-    """Angle in degrees between needles and the surface of a mask at points (N, 3); 90 where unknown."""
-    angle = np.full(len(points_mm), 90.0)
-    if not known.any():
-        return angle
-    grid = tissues.grid
-    index = grid.indices(points_mm[known])
-    low = np.maximum(np.floor(index.min(axis=0)).astype(int) - 8, 0)
-    high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 9, grid.shape)
-    part = mask[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-    smooth = gaussian_filter(part.astype(np.float32), 2.5 / grid.spacing_mm)
-    at = (index - low).T
-    steps = np.eye(3)[:, :, None]
-    gradient = [
-        (
-            map_coordinates(smooth, at + steps[a], order=1, mode="nearest")
-            - map_coordinates(smooth, at - steps[a], order=1, mode="nearest")
-        )
-        / (2 * grid.spacing_mm[a])
-        for a in range(3)
-    ]
-    normal = np.stack(gradient, axis=1) @ grid.axes.T
-    length = np.linalg.norm(normal, axis=1)
-    cosine = np.abs((normal * direction[known]).sum(axis=1)) / np.maximum(length, 1e-12)
-    angle[known] = np.where(length > 1e-9, np.degrees(np.arcsin(np.clip(cosine, 0.0, 1.0))), 90.0)
-    return angle
+    """(N, 8) along each way from a start to the target: length in lung, length in the host, how often pleura, host and
+    body are entered, lobes crossed, and the depth at which lung and host are entered first (-1: never).
+
+    kinds: (labels, 3) whether a label is lung, whether going into it punctures the pleura, and whether it may lie in
+    the host (a vessel, the target): no way out of it. Pleura, host and lobes count to `beyond` mm past the target, all
+    else to the target. A gap of 2 mm is none (a vessel,
+    a septum), nor one of 4 mm in the body's outline.
+    """
+    found = np.zeros((len(starts), 8))
+    for n in range(len(starts)):
+        dx, dy, dz = target[0] - starts[n, 0], target[1] - starts[n, 1], target[2] - starts[n, 2]
+        depth = np.sqrt(dx * dx + dy * dy + dz * dz)
+        dx, dy, dz = dx / depth, dy / depth, dz / depth
+        since_pleura, since_host, since_body, lobe = 1000000, 1000000, 1000000, 0
+        found[n, 6], found[n, 7] = -1.0, -1.0
+        t = 0.5 * step
+        while t <= depth + beyond:
+            x, y, z = starts[n, 0] + t * dx, starts[n, 1] + t * dy, starts[n, 2] + t * dz
+            i = int(np.rint(to_index[0, 0] * x + to_index[0, 1] * y + to_index[0, 2] * z + to_index[0, 3]))
+            j = int(np.rint(to_index[1, 0] * x + to_index[1, 1] * y + to_index[1, 2] * z + to_index[1, 3]))
+            k = int(np.rint(to_index[2, 0] * x + to_index[2, 1] * y + to_index[2, 2] * z + to_index[2, 3]))
+            label = 0
+            if 0 <= i < shape[0] and 0 <= j < shape[1] and 0 <= k < shape[2]:
+                label = labels[(k * shape[1] + j) * shape[0] + i]
+            before = t < depth
+            if kinds[label, 0]:
+                found[n, 0] += step * before
+                if before and found[n, 6] < 0:
+                    found[n, 6] = t
+                if lobe > 0 and lobe != label:
+                    found[n, 5] += 1
+                lobe = label
+            if kinds[label, 1]:
+                found[n, 2] += since_pleura * step > 2.0
+                since_pleura = 0
+            else:
+                since_pleura += 1
+            if label == host:
+                found[n, 1] += step * before
+                if before and found[n, 7] < 0:
+                    found[n, 7] = t
+                found[n, 3] += since_host * step > 2.0
+                since_host = 0
+            elif not kinds[label, 2]:
+                since_host += 1
+            if before:
+                if label > 0:
+                    found[n, 4] += since_body * step > 4.0
+                    since_body = 0
+                else:
+                    since_body += 1
+            t += step
+    return found
 
 
-def path_metrics(
+def walk(
     tissues: TissueMap,
-    samples: PathSamples,
     entries_mm: NDArray[np.float64],
     target_mm: NDArray[np.float64],
     target: str,
     host: str,
-) -> dict[str, NDArray[np.float64]]:
-    """All metrics but clearance_mm, each (N,), of the ways from entries (N, 3) to the target.
+    beyond_mm: float,
+) -> NDArray[np.float64]:
+    """(N, 8) what lies on the ways from entries (N, 3) to the target, for `path_metrics`: length in lung and in host,
+    how often pleura, host and body are entered, lobes crossed, where lung and host are entered first (mm, -1: never).
 
-    Pleural punctures and fissures are counted as far as the samples go: a throw ends beyond the target.
+    Punctures and lobes are counted to beyond_mm past the target, where a throw ends.
     """
-    direction = (target_mm - entries_mm) / samples.depth_mm[:, None]
-    before = samples.depths_mm[None] < samples.depth_mm[:, None]
-    in_lung_host = anatomy_of(host).tissue is Tissue.LUNG
-    lung_names = _lookup(tissues, Tissue.LUNG)
-    swept_lung = lung_names[samples.labels]
-    lung = swept_lung & before
-    pleura = _lookup(tissues, Tissue.LUNG, (target,) if in_lung_host else ())[samples.labels]
-    host_number = tissues.number(host) if host else -1
-    in_host = (samples.labels == host_number) & before
-    lobes = np.where(swept_lung, samples.labels, 0)
-    crossings = np.zeros(len(entries_mm))
-    last = np.zeros(len(entries_mm), dtype=np.uint16)
-    for t in range(lobes.shape[1]):
-        now = lobes[:, t]
-        crossings += (now > 0) & (last > 0) & (now != last)
-        last = np.where(now > 0, now, last)
-
-    def entered(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-        first = np.argmax(inside, axis=1)
-        return np.asarray(entries_mm + samples.depths_mm[first][:, None] * direction)
-
-    pleural = _surface_angle(
-        lung_names[tissues.labels], tissues, entered(lung), direction, np.asarray(lung.any(axis=1))
+    is_lung = _lookup(tissues, Tissue.LUNG)
+    pleura = is_lung | np.asarray([anatomy_of(host).tissue is Tissue.LUNG and n == target for n in tissues.names])
+    within = _lookup(tissues, Tissue.VESSEL, (target,)) | _lookup(tissues, Tissue.LESION)
+    return np.asarray(
+        by_rows(
+            _walk,
+            [np.ascontiguousarray(entries_mm, dtype=np.float64)],
+            flat_in_file_order(tissues.labels),
+            np.asarray(tissues.grid.shape, dtype=np.int64),
+            np.ascontiguousarray(np.linalg.inv(tissues.grid.affine)[:3]),
+            np.ascontiguousarray(target_mm, dtype=np.float64),
+            float(beyond_mm),
+            np.column_stack([is_lung, pleura, within]).astype(np.uint8),
+            tissues.number(host) if host else -1,
+            STEP_MM,
+        )
     )
-    capsule = _surface_angle(
-        np.asarray(tissues.labels == host_number), tissues, entered(in_host), direction, np.asarray(in_host.any(axis=1))
-    )
+
+
+def path_metrics(
+    tissues: TissueMap,
+    entries_mm: NDArray[np.float64],
+    target_mm: NDArray[np.float64],
+    host: str,
+    walked: NDArray[np.float64],
+) -> dict[str, NDArray[np.float64]]:
+    """The metrics that the tissue map tells, each (N,), of the ways that were walked, and skin_punctures."""
+    span = target_mm - entries_mm
+    depth = np.linalg.norm(span, axis=1)
+    direction = span / depth[:, None]
+    is_lung = _lookup(tissues, Tissue.LUNG)
+    is_host = np.asarray([bool(host) and name == host for name in tissues.names])
+
+    def angle(share: NDArray[np.bool_], at_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Between needle and surface where it is met first, 90 = perpendicular, and 90 where it is not met."""
+        found = np.full(len(at_mm), 90.0)
+        met = at_mm >= 0
+        if met.any():
+            points = entries_mm[met] + at_mm[met, None] * direction[met]
+            normal = outward_normals(tissues.labels, tissues.grid, share.astype(np.float64), points, SURFACE_SIGMA_MM)
+            cosine = np.abs((normal * direction[met]).sum(axis=1))
+            known = (normal != 0).any(axis=1)
+            found[met] = np.where(known, np.degrees(np.arcsin(np.clip(cosine, 0.0, 1.0))), 90.0)
+        return found
+
     return {
-        "depth_mm": samples.depth_mm,
+        "depth_mm": depth,
         "tilt_deg": np.degrees(np.abs(np.arcsin(np.clip(direction[:, 2], -1.0, 1.0)))),
-        "aerated_lung_mm": lung.sum(axis=1) * STEP_MM,
-        "parenchyma_mm": in_host.sum(axis=1) * STEP_MM,
-        "pleural_angle_deg": pleural,
-        "capsule_angle_deg": capsule,
-        "pleura_punctures": punctures(pleura).astype(np.float64),
-        "fissure_crossings": crossings,
+        "aerated_lung_mm": walked[:, 0],
+        "parenchyma_mm": walked[:, 1],
+        "pleural_angle_deg": angle(is_lung, walked[:, 6]),
+        "capsule_angle_deg": angle(is_host, walked[:, 7]),
+        "pleura_punctures": walked[:, 2],
+        "capsule_punctures": walked[:, 3],
+        "fissure_crossings": walked[:, 5],
+        "skin_punctures": walked[:, 4],
     }
 
 

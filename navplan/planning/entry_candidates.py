@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from navplan.errors import InputError
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
@@ -14,17 +14,16 @@ from navplan.geometry.grid import Grid
 from navplan.geometry.lines import unit
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
-from navplan.planning.boundary import MOSTLY_INSIDE, boundary_mask, occupancy_at
+from navplan.planning.boundary import MOSTLY_INSIDE, boundary_voxels
+from navplan.planning.outside_the_skin import met_outside, no_room_below
+from navplan.planning.surface_normals import outward_normals
 
 ENTRY_SPACING_MM = 3.0
 EDGE_BAND_MM = 4.0  # skin this close to what the image does not show is not known to be skin
 BELOW_HORIZONTAL_DEG = 10.0  # a needle that comes from further below the horizontal meets the couch (unsourced)
 GRAZING_DEG = 70.0  # a needle flatter to the skin than 90 - 70 degrees is ruled out (unsourced)
 HUB_MM = 30.0  # room for hub and hand beyond the needle's length (unsourced)
-SOLID_HU = -300.0  # what is denser and lies outside the body is in the way
-HAND_MM = 20.0  # room between the needle outside and what lies below it, for hub and fingers (unsourced)
-RIM_MM = 3.0  # voxels of the skin, filled in part, lie this close to the body
-COUCH_HU = -600.0  # a couch's thin shell and its cushion, in voxels that they fill in part, are denser (unsourced)
+NORMAL_SIGMA_MM = 3.0  # of the smoothing that gives the skin its normal
 NOT_SKIN = "edge of the field of view, not skin"
 END_SLICE = "end of the image, the skin goes on unseen"
 TABLE = "from the side of the table"
@@ -75,20 +74,27 @@ def _unseen(image: Volume) -> NDArray[np.bool_] | None:
     return None if padding is None else np.asarray(image.voxels <= padding + 0.5)
 
 
-def _normals(body: Structure, indices: NDArray[np.int64], grid: Grid) -> NDArray[np.float64]:
-    assert body.occupancy is not None
-    smooth = gaussian_filter(np.pad(body.occupancy, 2).astype(np.float32), 3.0 / grid.spacing_mm)
-    at = (indices + 2).T.astype(float)
-    gradient = []
-    for axis in range(3):
-        step = np.zeros((3, 1))
-        step[axis] = 1.0
-        ahead = map_coordinates(smooth, at + step, order=1, mode="nearest")
-        behind = map_coordinates(smooth, at - step, order=1, mode="nearest")
-        gradient.append((ahead - behind) / (2 * grid.spacing_mm[axis]))
-    outward = -np.stack(gradient, axis=1) @ grid.axes.T
-    length = np.linalg.norm(outward, axis=1, keepdims=True)
-    return np.asarray(np.where(length > 1e-9, outward / np.maximum(length, 1e-12), (0.0, 0.0, 1.0)))
+_SURFACES: WeakKeyDictionary[Structure, NDArray[np.float64]] = WeakKeyDictionary()
+_SKINS: WeakKeyDictionary[Structure, tuple[Volume, SkinPoints]] = WeakKeyDictionary()
+
+
+def body_surface(body: Structure) -> NDArray[np.float64]:
+    """(M, 3) LPS centres of the outermost voxels of the body, kept as long as the structure is."""
+    if body not in _SURFACES:
+        assert body.grid is not None and body.occupancy is not None
+        _SURFACES[body] = boundary_voxels(body.occupancy, body.grid, MOSTLY_INSIDE).centres_mm
+    return _SURFACES[body]
+
+
+def skin_in_reach(body: Structure, image: Volume, centre_mm: NDArray[np.float64], reach_mm: float) -> SkinPoints:
+    """The skin's points, one for each cell of ENTRY_SPACING_MM, within reach of a target. The whole skin is kept with
+    the body: the next target asks for it again."""
+    kept = _SKINS.get(body)
+    if kept is None or kept[0] is not image:
+        kept = _SKINS[body] = image, skin_points(body, image, centre_mm, np.inf)
+    skin = kept[1]
+    near = np.linalg.norm(skin.points_mm - centre_mm, axis=1) <= reach_mm
+    return SkinPoints(skin.points_mm[near], skin.outward[near], skin.reason[near], skin.reasons)
 
 
 def skin_points(
@@ -103,18 +109,18 @@ def skin_points(
     The surface of a body that the image cuts is no skin: the outermost voxels of the image, and all within
     EDGE_BAND_MM of padding or of the circle that fits into the axial field of view, are marked with their reason.
     """
-    assert body.grid is not None and body.occupancy is not None
-    grid = body.grid
-    mask = body.occupancy >= 128
-    indices = np.argwhere(boundary_mask(mask))
-    points = grid.points_mm(indices)
-    near = np.linalg.norm(points - centre_mm, axis=1) <= reach_mm
-    indices, points = indices[near], points[near]
+    points = body_surface(body)
+    if np.isfinite(reach_mm):
+        points = points[np.linalg.norm(points - centre_mm, axis=1) <= reach_mm]
     if len(points):
-        cell = np.floor(points / spacing_mm).astype(np.int64)
-        _, first = np.unique(cell, axis=0, return_index=True)
-        indices, points = indices[np.sort(first)], points[np.sort(first)]
-    outward = _normals(body, indices, grid) if len(points) else np.zeros((0, 3))
+        cell = np.floor((points - points.min(axis=0)) / spacing_mm).astype(np.int64)
+        sizes = cell.max(axis=0) + 1
+        _, first = np.unique((cell[:, 0] * sizes[1] + cell[:, 1]) * sizes[2] + cell[:, 2], return_index=True)
+        points = points[np.sort(first)]
+    assert body.occupancy is not None and body.grid is not None
+    share = np.arange(256) / 255.0
+    outward = outward_normals(body.occupancy, body.grid, share, points, NORMAL_SIGMA_MM) if len(points) else points
+    outward = np.where((outward == 0).all(axis=1, keepdims=True), (0.0, 0.0, 1.0), outward)
     reason = np.full(len(points), -1, dtype=np.int16)
     not_skin = np.zeros(len(points), dtype=bool)
     unseen = _unseen(image)
@@ -168,13 +174,8 @@ def rule_out_by_access(
     reason[(reason == -1) & table] = names.index(TABLE)
     grazing = (outward * skin.outward).sum(axis=1) < np.cos(np.radians(GRAZING_DEG))
     reason[(reason == -1) & grazing] = names.index(GRAZING)
-    depth = np.linalg.norm(skin.points_mm - target_mm, axis=1)
-    outside_mm = np.maximum(needle_mm - depth, 0.0) + HUB_MM
-    blocked = np.zeros(len(reason), dtype=bool)
-    for step_mm in np.arange(6.0, needle_mm + HUB_MM, 2.0):
-        points = skin.points_mm + step_mm * outward
-        solid = _denser(image, points, SOLID_HU) if lies_as_imaged else occupancy_at(body, points) >= MOSTLY_INSIDE
-        blocked |= solid & (step_mm <= outside_mm)
+    outside_mm = np.maximum(needle_mm - np.linalg.norm(skin.points_mm - target_mm, axis=1), 0.0) + HUB_MM
+    blocked = met_outside(skin.points_mm, outward, outside_mm, image if lies_as_imaged else body)
     reason[(reason == -1) & blocked] = names.index(BLOCKED_OUTSIDE)
     return SkinPoints(skin.points_mm, skin.outward, reason, tuple(names))
 
@@ -190,36 +191,15 @@ def rule_out_by_room(
     """Mark ways whose needle, outside, has the couch or its cushion so close below that no hand holds the hub."""
     names = (*skin.reasons, NO_ROOM)
     reason, still = skin.reason.copy(), np.flatnonzero(skin.reason == -1)
-    start = skin.points_mm[still]
-    outward, depth = unit(start - target_mm), np.linalg.norm(start - target_mm, axis=1)
-    tight = np.zeros(len(still), dtype=bool)
-    for step_mm in np.arange(10.0, needle_mm + HUB_MM, 4.0) if len(still) else ():
-        outside = step_mm <= np.maximum(needle_mm - depth, 0.0) + HUB_MM
-        for below_mm in np.arange(0.0, min(HAND_MM, step_mm - 10.0) + 0.1, 2.0):  # the hand is at the hub, not the skin
-            points = start + step_mm * outward + below_mm * down
-            tight |= outside & _denser(image, points, COUCH_HU) & ~_at_body(body, points, outward, down)
-    reason[still[tight]] = len(names) - 1
+    if len(still):
+        start = skin.points_mm[still]
+        outside_mm = np.maximum(needle_mm - np.linalg.norm(start - target_mm, axis=1), 0.0) + HUB_MM
+        tight = no_room_below(start, unit(start - target_mm), outside_mm, down, image, body)
+        reason[still[tight]] = len(names) - 1
     return SkinPoints(skin.points_mm, skin.outward, reason, names)
-
-
-def _at_body(
-    body: Structure, points_mm: NDArray[np.float64], outward: NDArray[np.float64], down: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Whether points (N, 3) lie in the body or on its rim, whose voxels are denser than air."""
-    rims = (0.0 * outward, RIM_MM * down, -RIM_MM * outward)
-    return np.asarray(np.any([occupancy_at(body, points_mm + rim) > 0 for rim in rims], axis=0))
 
 
 def lies_as_imaged(image: Volume, patient_position: str) -> bool:
     """Whether the couch of the image is below the patient in the procedure too; taken so where the image is silent."""
     imaged = DOWN_BY_PATIENT_POSITION.get(image.acquisition.patient_position)
     return imaged is None or imaged == DOWN_BY_PATIENT_POSITION.get(patient_position, imaged)
-
-
-def _denser(image: Volume, points_mm: NDArray[np.float64], than_hu: float) -> NDArray[np.bool_]:
-    """Whether the image is denser than a value at LPS points (N, 3); False outside it."""
-    index = np.rint(image.grid.indices(points_mm)).astype(int)
-    inside = ((index >= 0) & (index < image.grid.shape)).all(axis=1)
-    found = np.zeros(len(points_mm), dtype=bool)
-    found[inside] = image.voxels[tuple(index[inside].T)] > than_hu
-    return found

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import GeometryError
-from navplan.geometry.compiled import compiled, prange
+from navplan.geometry.compiled import by_rows, compiled
 from navplan.model.safety import Interval
 from navplan.planning.boundary import Boundary, occupancy_at
 
@@ -46,7 +46,7 @@ class Margins:
         return Interval(low, distance + boundary.above_mm - radius_mm)
 
 
-@compiled(parallel=True)
+@compiled()
 def _segments_to_voxels(
     starts: NDArray[np.float64],
     directions: NDArray[np.float64],
@@ -64,7 +64,7 @@ def _segments_to_voxels(
     widest = 0
     for s in range(structures):
         widest = max(widest, blocks_of[s + 1] - blocks_of[s])
-    for n in prange(count):
+    for n in range(count):
         bounds = np.empty(widest)
         for s in range(structures):
             first, last = blocks_of[s], blocks_of[s + 1]
@@ -121,14 +121,14 @@ def margins(boundaries: Sequence[Boundary], starts_mm: ArrayLike, ends_mm: Array
     blocks = np.cumsum([0] + [len(b.voxels.block_mm) for b in boundaries])
     first_voxel = np.cumsum([0] + [len(b.centres_mm) for b in boundaries])
     block_start = [b.voxels.block_start[:-1] + offset for b, offset in zip(boundaries, first_voxel[:-1], strict=True)]
-    distance, nearest, along = _segments_to_voxels(
-        starts,
-        (ends - starts) / lengths[:, None],
-        lengths,
+    distance, nearest, along = by_rows(
+        _segments_to_voxels,
+        [starts, (ends - starts) / lengths[:, None], lengths],
         np.concatenate([b.centres_mm for b in boundaries]),
         np.concatenate([*block_start, first_voxel[-1:]]).astype(np.int64),
         np.concatenate([b.voxels.block_mm for b in boundaries]),
         blocks.astype(np.int64),
+        least=16,
     )
     for s, boundary in enumerate(boundaries):  # an axis that starts deep inside may have no boundary voxel on its way
         grid = boundary.structure.grid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
 from navplan.model.volume import Volume
 from navplan.planning.boundary import Boundary, boundaries_of, boundary_of
+from navplan.planning.broad_phase import BoundaryBlocks, boundary_blocks
 from navplan.planning.criteria import host_of
 from navplan.planning.other_needles import OtherNeedle
 from navplan.planning.tissue_map import TissueMap, tissue_map
@@ -111,8 +112,7 @@ class Situation:
             found.append((structure, required, source or UNSOURCED))
         boundaries = boundaries_of([(structure, self._resolution_mm(structure)) for structure, _, _ in found])
         return tuple(
-            Risk(boundary, required, source)
-            for boundary, (_, required, source) in zip(boundaries, found, strict=True)
+            Risk(boundary, required, source) for boundary, (_, required, source) in zip(boundaries, found, strict=True)
         )
 
     def _resolution_mm(self, structure: Structure) -> NDArray[np.float64]:
@@ -134,6 +134,24 @@ class Situation:
     def boundaries(self) -> tuple[Boundary, ...]:
         """The risks' boundaries, in their order."""
         return tuple(risk.boundary for risk in self.risks)
+
+    @cached_property
+    def blocks(self) -> BoundaryBlocks:
+        """The risks' boundaries, gathered for the broad phase."""
+        return boundary_blocks(self.boundaries)
+
+    def aimed_at(self, target: Target) -> Situation:
+        """The same situation with another target; what does not depend on the target is not computed again."""
+        kept = ("tissues", "risks", "crossable", "boundaries", "blocks", "required_mm", "target_boundary")
+        return self._keeping(replace(self, target=target), kept if target.structure == self.target.structure else ())
+
+    def on_side(self, side: str) -> Situation:
+        """The same situation with the side of the procedure found out."""
+        return self._keeping(replace(self, side=side), ("tissues", "host", "target_boundary"))
+
+    def _keeping(self, other: Situation, names: tuple[str, ...]) -> Situation:
+        other.__dict__.update({name: self.__dict__[name] for name in names if name in self.__dict__})
+        return other
 
     @cached_property
     def required_mm(self) -> NDArray[np.float64]:

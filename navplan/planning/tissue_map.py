@@ -6,17 +6,20 @@ For naming what a path goes through and for soft criteria; never for clearances.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.geometry.compiled import compiled
 from navplan.geometry.grid import Grid
 from navplan.model.anatomy import Tissue
 from navplan.model.safety import PathSection
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
+from navplan.planning.boundary import MOSTLY_INSIDE, WORKERS, flat_in_file_order
 
 SHORTEST_STRETCH_MM = 1.0
 OUTSIDE, UNLABELLED = "outside", "unlabelled"
@@ -47,7 +50,8 @@ class TissueMap:
 def tissue_map(image: Volume, structures: Iterable[Structure], topmost: str = "") -> TissueMap:
     """Paint present structures, largest first, so that the more specific one shows; `topmost` (the target) last."""
     present = [s for s in structures if s.presence is Presence.PRESENT and s.anatomy.tissue is not Tissue.OUTSIDE]
-    volume_mm3 = {s.name: _volume_mm3(s) for s in present}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        volume_mm3 = dict(zip((s.name for s in present), pool.map(_volume_mm3, present), strict=True))
     labels = np.zeros(image.grid.shape, dtype=np.uint16, order="F")
     names = [OUTSIDE, UNLABELLED]
     for structure in sorted(present, key=lambda s: (s.name == topmost, -volume_mm3[s.name])):
@@ -62,29 +66,63 @@ def tissue_map(image: Volume, structures: Iterable[Structure], topmost: str = ""
 
 def _volume_mm3(structure: Structure) -> float:
     assert structure.grid is not None and structure.occupancy is not None
-    return float(np.count_nonzero(structure.occupancy) * np.prod(structure.grid.spacing_mm))
+    return float(_filled(flat_in_file_order(structure.occupancy)) * np.prod(structure.grid.spacing_mm))
+
+
+@compiled()
+def _filled(occupancy: NDArray[np.uint8]) -> int:
+    count = 0
+    for n in range(len(occupancy)):
+        count += occupancy[n] > 0
+    return count
+
+
+@compiled()
+def _paint_aligned(
+    labels: NDArray[np.uint16],
+    shape: NDArray[np.int64],
+    occupancy: NDArray[np.uint8],
+    size: NDArray[np.int64],
+    start: NDArray[np.int64],
+    number: int,
+) -> None:
+    """Give `number` to the voxels that are mostly a structure's, whose first voxel lies at `start` of the map."""
+    first, last = max(0, -start[0]), min(size[0], shape[0] - start[0])
+    for k in range(size[2]):
+        if not 0 <= k + start[2] < shape[2]:
+            continue
+        for j in range(size[1]):
+            if not 0 <= j + start[1] < shape[1]:
+                continue
+            here = occupancy[(k * size[1] + j) * size[0] :]
+            goal = ((k + start[2]) * shape[1] + j + start[1]) * shape[0] + start[0]
+            for i in range(first, last):
+                if here[i] >= 128:
+                    labels[goal + i] = number
 
 
 def _paint(labels: NDArray[np.uint16], grid: Grid, structure: Structure, number: int) -> None:
     assert structure.grid is not None and structure.occupancy is not None
-    mask = structure.occupancy >= 128
     corner = grid.indices(structure.grid.origin_mm)
     aligned = np.allclose(structure.grid.affine[:3, :3], grid.affine[:3, :3], atol=1e-4) and np.allclose(
         corner, np.rint(corner), atol=1e-2
     )
     if aligned:
-        start = np.rint(corner).astype(int)
-        low, high = np.maximum(start, 0), np.minimum(start + mask.shape, grid.shape)
-        if (high > low).all():
-            part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-            source = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
-            labels[part][mask[source]] = number
+        _paint_aligned(
+            labels.ravel(order="K"),
+            np.asarray(grid.shape, dtype=np.int64),
+            flat_in_file_order(structure.occupancy),
+            np.asarray(structure.occupancy.shape, dtype=np.int64),
+            np.rint(corner).astype(np.int64),
+            number,
+        )
         return
     corners = grid.indices(structure.grid.corners_mm())
     low = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
     high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, grid.shape)
     if (high <= low).any():
         return
+    mask = structure.occupancy >= MOSTLY_INSIDE
     for k in range(int(low[2]), int(high[2])):
         plane = np.stack(
             np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]), [k], indexing="ij"), axis=-1

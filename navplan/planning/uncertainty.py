@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import ncx2
 
+from navplan.geometry.compiled import compiled
 from navplan.geometry.lines import perpendicular_axes
 from navplan.model.error_model import ErrorModel
 from navplan.planning.boundary import Boundary
@@ -56,47 +57,58 @@ def breach_probability(
     """
     length = float(np.linalg.norm(end_mm - start_mm))
     direction = (end_mm - start_mm) / length
-    offset = boundary.centres_mm - start_mm
-    depth = offset @ direction
-    reach = radius_mm + boundary.below_mm
-    keep = (depth > -reach) & (depth < length + reach)
-    if not keep.any():
-        return 0.0
-    sigma = np.hypot(error.sigma_mm(np.clip(depth[keep], 0.0, length)), boundary.structure.boundary_sigma_mm or 0.0)
     first, second = perpendicular_axes(direction)
-    across = np.stack([offset[keep] @ first, offset[keep] @ second], axis=1) / sigma[:, None]
-    distance, size = np.linalg.norm(across, axis=1), reach / sigma
-    if (distance <= size).any():
-        return 1.0
-    near = distance - size < 8.0
-    angle = np.arctan2(across[near, 1], across[near, 0])
-    half = np.arcsin(np.minimum(size[near] / distance[near], 1.0))
-    return _swept_fraction(angle, half, (distance - size)[near], distance[near], size[near])
-
-
-def _swept_fraction(
-    angle: NDArray[np.float64],
-    half_width: NDArray[np.float64],
-    nearest: NDArray[np.float64],
-    distance: NDArray[np.float64],
-    size: NDArray[np.float64],
-) -> float:
-    """Mean over directions of exp(-zeta^2/2), zeta the distance along that direction to the first disc."""
-    width = 2 * np.pi / _SECTORS
-    zeta = np.full(_SECTORS, np.inf)
-    order = np.argsort(nearest)
-    angle, half_width, distance, size = angle[order], half_width[order], distance[order], size[order]
-    low = np.floor((angle - half_width) / width).astype(int)
-    high = np.floor((angle + half_width) / width).astype(int)
-    for step in range(int((high - low).max(initial=0)) + 1):
-        sector = low + step
-        on = sector <= high
-        middle = (sector[on] + 0.5) * width
-        turn = np.clip(
-            np.abs(middle - angle[on]) - width / 2, 0.0, half_width[on]
-        )  # the sector's edge nearest the disc's middle
-        along = distance[on] * np.cos(turn) - np.sqrt(
-            np.maximum(size[on] ** 2 - (distance[on] * np.sin(turn)) ** 2, 0.0)
-        )
-        np.minimum.at(zeta, sector[on] % _SECTORS, along)
+    zeta = _nearest_in_sectors(
+        boundary.centres_mm,
+        np.ascontiguousarray(start_mm, dtype=np.float64),
+        np.stack([first, second, direction]),
+        length,
+        radius_mm + boundary.below_mm,
+        np.asarray(
+            [error.entry_sigma_mm, np.radians(error.angle_sigma_deg), boundary.structure.boundary_sigma_mm or 0.0]
+        ),
+        _SECTORS,
+    )
     return float(np.exp(-(zeta**2) / 2).mean())
+
+
+@compiled()
+def _nearest_in_sectors(
+    centres: NDArray[np.float64],
+    start: NDArray[np.float64],
+    axes: NDArray[np.float64],
+    length: float,
+    reach: float,
+    sigmas: NDArray[np.float64],
+    sectors: int,
+) -> NDArray[np.float64]:
+    """Number of sigmas to the first disc in each of the directions of error; 0 where a disc covers the axis. Discs
+    farther than 8 sigma count as never."""
+    zeta = np.full(sectors, np.inf)
+    width = 2 * np.pi / sectors
+    for v in range(len(centres)):
+        x, y, z = centres[v, 0] - start[0], centres[v, 1] - start[1], centres[v, 2] - start[2]
+        depth = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]
+        if not -reach < depth < length + reach:
+            continue
+        at = min(max(depth, 0.0), length)
+        sigma = np.sqrt(sigmas[0] ** 2 + (at * sigmas[1]) ** 2 + sigmas[2] ** 2)
+        a = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) / sigma
+        b = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) / sigma
+        distance, size = np.sqrt(a * a + b * b), reach / sigma
+        if distance <= size:
+            zeta[:] = 0.0
+            return zeta
+        if distance - size >= 8.0:
+            continue
+        angle, half = np.arctan2(b, a), np.arcsin(size / distance)
+        low, high = int(np.floor((angle - half) / width)), int(np.floor((angle + half) / width))
+        for sector in range(low, high + 1):
+            here = sector % sectors
+            if zeta[here] <= distance - size:
+                continue
+            # the sector's edge nearest the disc's middle
+            turn = min(max(abs((sector + 0.5) * width - angle) - width / 2, 0.0), half)
+            across = distance * np.sin(turn)
+            zeta[here] = min(zeta[here], distance * np.cos(turn) - np.sqrt(max(size * size - across * across, 0.0)))
+    return zeta

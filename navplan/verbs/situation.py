@@ -15,6 +15,7 @@ from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
+from navplan.planning.boundary import profile_of
 from navplan.planning.situation import Situation
 
 NEAR_MIDDLE_MM, FAR_FROM_MIDDLE_MM = 10.0, 25.0  # from the body's middle: no side is told; it contradicts a name
@@ -78,9 +79,8 @@ def inner_point(structure: Structure) -> tuple[float, float, float]:
     from scipy.ndimage import distance_transform_edt
 
     assert structure.grid is not None and structure.occupancy is not None
-    weights = structure.occupancy.astype(np.float64)
-    index = np.stack(np.nonzero(structure.occupancy), axis=1)
-    centre = (index * weights[tuple(index.T)][:, None]).sum(axis=0) / weights.sum()
+    sums = [profile_of(structure.occupancy, axis) for axis in range(3)]
+    centre = np.asarray([profile @ np.arange(len(profile)) / profile.sum() for profile in sums])
     if structure.occupancy[tuple(np.rint(centre).astype(int))] < 128:
         depth = distance_transform_edt(np.pad(structure.occupancy >= 128, 1), sampling=structure.grid.spacing_mm)
         centre = np.asarray(np.unravel_index(int(np.argmax(depth)), depth.shape), dtype=np.float64) - 1
@@ -135,9 +135,7 @@ def situation_of(
     )
     if not protocol.sided:
         return situation
-    from dataclasses import replace
-
-    return replace(situation, side=_side(situation))
+    return situation.on_side(_side(situation))
 
 
 def _side(situation: Situation) -> str:

@@ -9,12 +9,14 @@ import pytest
 
 import navplan as nv
 from navplan.errors import InputError
+from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.plan import Plan
 from navplan.model.safety import Verdict
 from navplan.model.structure import Presence, Structure
-from navplan.planning.criteria import desirability, punctures
+from navplan.planning.criteria import desirability, walk
 from navplan.planning.entry_candidates import BLOCKED_OUTSIDE, END_SLICE, NO_ROOM, NOT_SKIN, TABLE, skin_points
+from navplan.planning.tissue_map import TissueMap
 from navplan_phantoms.primitives import Sphere
 from tests.planning.scenes import SOLIDS, case_of, grid_of, protocol_of
 
@@ -150,10 +152,14 @@ def test_rigid_turn_about_the_body_axis_keeps_the_best_clearance(case: Case, pla
 
 
 def test_punctures_ignore_short_gaps() -> None:
-    row = np.zeros((3, 40), dtype=bool)
-    row[0, 5:10] = row[0, 12:20] = True  # 1 mm gap
-    row[1, 5:10] = row[1, 20:30] = True  # 5 mm gap
-    assert punctures(row).tolist() == [1, 2, 0]
+    labels = np.ones((40, 3, 3), dtype=np.uint16, order="F")
+    labels[3:10, :, 1] = labels[11:20, :, 1] = 2  # a gap of 1 mm
+    labels[3:10, :, 0] = labels[15:20, :, 0] = 2  # a gap of 5 mm
+    tissues = TissueMap(labels, ("outside", "unlabelled", "lung_left"), Grid(np.eye(4), (40, 3, 3)))
+    entries = np.array([[0.0, 1.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 2.0]])
+    walked = [walk(tissues, entry[None], entry + np.array([39.0, 0.0, 0.0]), "", "", 0.0)[0] for entry in entries]
+    assert [way[2] for way in walked] == [1, 2, 0]
+    assert walked[0][0] == pytest.approx(16.0, abs=1.0)
 
 
 def test_desirability_runs_both_ways() -> None:

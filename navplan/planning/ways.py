@@ -1,0 +1,194 @@
+"""Very many ways in to one target, judged by the broad phase: what is ruled out and why, what the rest is worth.
+
+The search calls it with the whole skin, the refinement with a few points beside the best, the app with the one point
+under the cursor: what is ruled out is ruled out by the same lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.model.device import Device
+from navplan.planning.boundary import Boundary
+from navplan.planning.broad_phase import broad_distances
+from navplan.planning.criteria import desirability, path_metrics, walk
+from navplan.planning.device_choice import reach_mm
+from navplan.planning.entry_candidates import (
+    RE_ENTRY,
+    SkinPoints,
+    body_structure,
+    down_direction,
+    lies_as_imaged,
+    rule_out_by_access,
+    rule_out_by_room,
+)
+from navplan.planning.margins import margins
+from navplan.planning.other_needles import too_close
+from navplan.planning.reach import reach_metrics
+from navplan.planning.situation import Situation
+from navplan.planning.skin_not_free import rule_out_by_cover
+
+TOO_SHORT = "the needle is too short"
+MEETS_NEEDLE = "another needle is in the way"
+FISSURE = "a fissure is crossed"
+RIB_FAR_MM = 30.0  # beyond it a rib above says nothing of its lower edge
+
+
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """N ways from skin points to a target.
+
+    skin: the points, each with the reason that rules it out (-1: free); shortfall_mm (N,): by how much the limit that
+    is missed worst is missed, NaN where that is no length. open_rows (K,): the ways whose clearances were measured;
+    low_mm (K, S): lower ends of them, a lower bound of them where they are large. free_rows (F,): the free ways;
+    metrics: by name, (F,); scores (F, C): desirability by criterion; value (F,): their weighted mean.
+    """
+
+    skin: SkinPoints
+    shortfall_mm: NDArray[np.float32]
+    open_rows: NDArray[np.int64]
+    low_mm: NDArray[np.float32]
+    free_rows: NDArray[np.int64]
+    metrics: dict[str, NDArray[np.float64]]
+    scores: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+def swept_ends_mm(
+    entries_mm: NDArray[np.float64], target_mm: NDArray[np.float64], device: Device
+) -> NDArray[np.float64]:
+    """(N, 3) the farthest points that the tip reaches: a needle that fires stands short of the target by half its
+    throw, if the way is that long (navplan.planning.entry_search.trajectory_to)."""
+    span = target_mm - entries_mm
+    depth = np.maximum(np.linalg.norm(span, axis=1), 1e-9)
+    short = np.minimum(device.throw_mm / 2, np.maximum(depth - 1.0, 0.0))
+    return np.asarray(entries_mm + ((depth - short + device.throw_mm) / depth)[:, None] * span)
+
+
+def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
+    """Judge each skin point as an entry to the situation's target."""
+    target = situation.target_mm
+    skin = rule_out_outside(situation, device, skin)
+    open_rows = np.flatnonzero(skin.reason == -1)
+    entries = skin.points_mm[open_rows]
+    low = clearances_low_mm(situation, device, entries)
+    reason, names, shortfall = _rule_out_by_clearance(situation, low)
+    walked = walk(situation.tissues, entries, target, situation.target.structure, situation.host, device.throw_mm / 2)
+    for words, bad in rules_of_the_path(situation, walked):
+        names.append(words)
+        reason[(reason == -1) & bad] = len(names) - 1
+    merged, all_shortfall = skin.reason.copy(), np.full(len(skin.points_mm), np.nan, dtype=np.float32)
+    ruled_out = reason >= 0
+    merged[open_rows[ruled_out]] = (reason[ruled_out] + len(skin.reasons)).astype(np.int16)
+    all_shortfall[open_rows] = shortfall
+    free = np.flatnonzero(reason == -1)
+    metrics = path_metrics(situation.tissues, entries[free], target, situation.host, walked[free])
+    metrics |= reach_metrics(entries[free], target, device.length_mm, situation.image.grid, situation.patient_position)
+    metrics["clearance_mm"] = low[free].min(axis=1) if low.shape[1] else np.full(len(free), np.inf)
+    if any(soft.metric == "rib_above_mm" for soft in situation.protocol.soft):
+        metrics["rib_above_mm"] = rib_above_mm(situation, device, entries[free])
+    soft = situation.protocol.soft
+    scores = np.stack([desirability(s, metrics[s.metric]) for s in soft], axis=1) if soft else np.zeros((len(free), 0))
+    weights = np.asarray([s.weight for s in soft])
+    return Ways(
+        SkinPoints(skin.points_mm, skin.outward, merged, (*skin.reasons, *names)),
+        all_shortfall,
+        open_rows,
+        low,
+        open_rows[free],
+        metrics,
+        scores,
+        scores @ weights / max(float(weights.sum()), 1e-12),
+    )
+
+
+def rule_out_outside(situation: Situation, device: Device, skin: SkinPoints) -> SkinPoints:
+    """Mark what is ruled out before a needle is in: table, room, what lies on the skin, other needles, its length."""
+    body, target = body_structure(situation.structures), situation.target_mm
+    down = down_direction(situation.patient_position)
+    as_imaged = lies_as_imaged(situation.image, situation.patient_position)
+    skin = rule_out_by_access(skin, situation.image, body, target, down, device.length_mm, as_imaged)
+    if as_imaged:
+        skin = rule_out_by_room(skin, situation.image, body, target, down, device.length_mm)
+    skin = rule_out_by_cover(skin, situation, target, device.length_mm)
+    reason, names = skin.reason.copy(), skin.reasons
+    if situation.others:
+        met = too_close(skin.points_mm, target, device, situation.others, situation.target.structure)
+        reason[(reason == -1) & met] = len(names)
+        names = (*names, MEETS_NEEDLE)
+    beyond = np.linalg.norm(skin.points_mm - target, axis=1) > reach_mm(device)
+    reason[(reason == -1) & beyond] = len(names)
+    return SkinPoints(skin.points_mm, skin.outward, reason, (*names, TOO_SHORT))
+
+
+def clearances_low_mm(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(N, S) lower ends of the clearances of the whole swept shaft; where one is so large that neither limit nor wish
+    asks for it, a lower bound of it."""
+    below = np.asarray([boundary.below_mm for boundary in situation.boundaries])
+    wishes = [max(s.ideal, s.limit) for s in situation.protocol.soft if s.metric == "clearance_mm"]
+    asked = np.maximum(situation.required_mm, max(wishes, default=0.0)) if len(below) else below
+    ends = swept_ends_mm(entries_mm, situation.target_mm, device)
+    distance = broad_distances(situation.blocks, entries_mm, ends, asked + below + device.radius_mm + 1.0)
+    distance -= below.astype(np.float32) + np.float32(1e-4)  # the rounding of below itself
+    np.maximum(distance, 0.0, out=distance)
+    distance -= np.float32(device.radius_mm) + np.float32(1e-6)
+    return distance
+
+
+def _rule_out_by_clearance(
+    situation: Situation, low: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], list[str], NDArray[np.float32]]:
+    """For each way the limit that is missed worst: reason (-1: none), its words, and by how much. A limit counts as
+    kept only at the interval's lower end."""
+    count = len(low)
+    reason, names = np.full(count, -1), [limit_words(situation, n) for n in range(low.shape[1])]
+    shortfall = np.full(count, np.nan, dtype=np.float32)
+    if low.shape[1] and count:
+        missing = situation.required_mm.astype(np.float32) - low
+        worst = np.argmax(missing, axis=1)
+        by = missing[np.arange(count), worst]
+        blocked = by > 0
+        reason[blocked], shortfall[blocked] = worst[blocked], by[blocked]
+    return reason, names, shortfall
+
+
+def limit_words(situation: Situation, column: int) -> str:
+    """How a limit that is missed is called."""
+    risk = situation.risks[column]
+    return f"{risk.name}: less than {risk.required_mm:g} mm" if risk.required_mm else f"{risk.name}: in the way"
+
+
+def rules_of_the_path(situation: Situation, walked: NDArray[np.float64]) -> list[tuple[str, NDArray[np.bool_]]]:
+    """What else rules ways out, in words, and which of them (navplan.planning.criteria.walk)."""
+    limit = situation.protocol.pleura_punctures_max
+    most = np.inf if limit is None else limit
+    return [
+        (RE_ENTRY, walked[:, 4] > 1),
+        (f"more than {limit} pleural puncture{'' if limit == 1 else 's'}", walked[:, 2] > most),
+        (FISSURE, walked[:, 5] > 0),
+    ]
+
+
+def rib_above_mm(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) clearance to the nearest rib that lies on the head's side of the needle, at most RIB_FAR_MM: the bundle runs
+    under its lower edge."""
+    found = np.full(len(entries_mm), RIB_FAR_MM)
+    ribs = [b for b in situation.boundaries if b.structure.name.startswith("rib")]
+    if not ribs or not len(entries_mm):
+        return found
+    ends = swept_ends_mm(entries_mm, situation.target_mm, device)
+    measured = margins(ribs, entries_mm, ends)
+    direction = (ends - entries_mm) / np.linalg.norm(ends - entries_mm, axis=1, keepdims=True)
+    for column, rib in enumerate(ribs):
+        height = _height_of_nearest(rib, measured.nearest[:, column])
+        above = height > entries_mm[:, 2] + measured.along_mm[:, column] * direction[:, 2]
+        low = np.maximum(measured.centre_mm[:, column] - rib.below_mm, 0.0) - device.radius_mm
+        found = np.where(above, np.minimum(found, low), found)
+    return found
+
+
+def _height_of_nearest(boundary: Boundary, nearest: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(boundary.centres_mm[nearest, 2])
