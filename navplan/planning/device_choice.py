@@ -30,17 +30,23 @@ def shortest_that_reaches(devices: Sequence[Device], depth_mm: float) -> Device 
     return next(iter(devices_that_reach(devices, depth_mm)), None)
 
 
-def default_device(devices: Sequence[Device], depth_mm: float) -> Device | None:
-    """The shortest that reaches and is else like the first one given (gauge, diameter, throw, tip), the protocol's
-    choice; where none of that kind reaches, the shortest of all that do; None if none does.
+def alike(devices: Sequence[Device]) -> tuple[Device, ...]:
+    """Those that differ from the first one given, the protocol's choice, in length alone; shortest first.
 
-    A shorter needle alone is no reason to take a thicker one, or another throw.
+    A shorter needle is no reason to take a thicker one, or another throw.
     """
-    if not devices:
-        return None
-    kind = _kind(devices[0])
-    alike = shortest_that_reaches([device for device in devices if _kind(device) == kind], depth_mm)
-    return alike or shortest_that_reaches(devices, depth_mm)
+    same = (device for device in devices if _kind(device) == _kind(devices[0]))
+    return tuple(sorted(same, key=lambda device: device.length_mm))
+
+
+def default_device(devices: Sequence[Device], depth_mm: float) -> Device | None:
+    """The shortest of those `alike` that reaches; where none of them does, the shortest of all that do; None if none
+    does.
+
+    depth_mm: of an entry that is free. The nearest skin that a hand gets to is no measure: bone may lie below it, and a
+    needle that reaches from there alone finds no way at all.
+    """
+    return shortest_that_reaches(alike(devices), depth_mm) or shortest_that_reaches(devices, depth_mm)
 
 
 def _kind(device: Device) -> tuple[int, float, float, str]:

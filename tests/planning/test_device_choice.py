@@ -11,6 +11,7 @@ from navplan.model.safety import FindingKind, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.planning.device_choice import (
     LENGTH_RESERVE_MM,
+    alike,
     default_device,
     devices_that_reach,
     length_finding,
@@ -50,6 +51,11 @@ def test_the_default_keeps_the_kind_of_the_first_as_long_as_one_of_it_reaches() 
     other_kind = (needle("first", 100), needle("thick", 150, 14))
     assert default_device(other_kind, 120) is other_kind[1]
     assert default_device(LISTED, 250) is None and default_device((), 10) is None
+
+
+def test_those_alike_differ_in_length_alone() -> None:
+    assert [device.id for device in alike(LISTED)] == ["short", "middle", "long"]
+    assert [device.id for device in alike(LISTED[::-1])] == ["thick"] and alike(()) == ()
 
 
 @given(st.floats(10.0, 300.0), st.floats(2.0, 280.0), st.floats(0.0, 40.0))
