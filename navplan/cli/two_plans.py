@@ -73,23 +73,23 @@ def do_compare(options: Namespace, output: Output) -> int:
 
 def comparison_text(found: Comparison) -> str:
     """The comparison as an aligned table for a person."""
-    from navplan.verbs.compare import PARTS
+    from navplan.verbs.compare import FAR_MM, PARTS
 
     width = min(max(len(row.what) for row in found.rows), WIDEST)
     column = min(max(max(len(row.a), len(row.b)) for row in found.rows), WIDEST)
-    lines = [f"A  {found.a}", f"B  {found.b}", f"on image {found.image}, both judged anew"]
+    lines = [f"A  {found.a}", f"B  {found.b}", f"on image {found.image}, both judged anew; {found.apart}"]
     for part, heading in PARTS.items():
         rows = found.part(part)
         lines += ["", f"{heading:{width}}  {'A':{column}}  {'B':{column}}  better" if rows else heading]
         lines += _table(rows, width, column)
         if part == "clearances":
-            lines.append(f"  {found.unchanged} other structures: no difference")
-    for heading, items in (
-        ("To do for A only", found.open_a),
-        ("To do for B only", found.open_b),
-        ("To do for both", found.open_both),
-    ):
+            lines.append(f"  {len(found.far)} more that differ, farther than {FAR_MM:g} mm on both ways")
+            lines.append(f"  {found.unchanged} structures: no difference")
+    for heading, items in (("To do for A only", found.open_a), ("To do for B only", found.open_b)):
         lines += ["", heading, *(f"  {words}" for words in items or ("nothing",))]
+    lines += ["", "To do for both"]
+    for a, b in found.open_both or (("nothing", "nothing"),):
+        lines += [f"  {a}"] if a == b else [f"  A {a}", f"  B {b}"]
     return "\n".join(lines)
 
 

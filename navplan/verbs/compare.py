@@ -12,11 +12,12 @@ import numpy as np
 from navplan.errors import ChoiceError, MismatchError
 from navplan.model.case import Case
 from navplan.model.plan import Plan
-from navplan.model.safety import Finding, FindingKind, Interval, SafetyReport, Verdict
+from navplan.model.safety import Finding, FindingKind, Interval, OpenItem, SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.planning.way_metrics import metrics_of
 from navplan.verbs.check import check
 
+FAR_MM = 30.0  # on both ways: no reason to choose between them
 DIFFERS_MM, DIFFERS = 0.5, 0.005  # below that two distances, and two probabilities, are called the same
 ALIKE = "="
 
@@ -45,8 +46,10 @@ class ComparisonRow:
 class Comparison:
     """Two ways, judged anew by one piece of code on the case as it is now.
 
-    a, b: "PLAN, way N"; verdicts; rows in the order in which they matter; open_a, open_b: what is to be done for one
-    way only, open_both for both; unchanged: how many clearances do not differ.
+    a, b: "PLAN, way N"; verdicts; apart: how far entries, targets and axes are from each other, for a person; rows in
+    the order in which they matter; far: clearances that differ and are large on both ways; unchanged: how many
+    clearances do not differ; open_a, open_b: what is to be done for one way only; open_both: for both, with the words
+    of either where they differ.
     """
 
     a: str
@@ -54,10 +57,12 @@ class Comparison:
     image: str
     verdict_a: Verdict
     verdict_b: Verdict
+    apart: str
     rows: tuple[ComparisonRow, ...]
+    far: tuple[ComparisonRow, ...]
     open_a: tuple[str, ...]
     open_b: tuple[str, ...]
-    open_both: tuple[str, ...]
+    open_both: tuple[tuple[str, str], ...]
     unchanged: int
 
     def part(self, name: str) -> tuple[ComparisonRow, ...]:
@@ -102,20 +107,46 @@ def compare(
     reports = (check(case, plans[0], trajectory=trajectory_a), check(case, plans[1], trajectory=trajectory_b))
     ways = (plans[0].trajectories[trajectory_a].trajectory, plans[1].trajectories[trajectory_b].trajectory)
     rows = [*_way_rows(plans, ways), *_metric_rows(plans, (trajectory_a, trajectory_b), ways, reports)]
-    clearances, unchanged = _clearance_rows(reports)
-    todo = [[f"{item.verdict}: {item.words}" for item in report.open_items] for report in reports]
+    near, far, unchanged = _clearance_rows(reports)
+    todo = [_steps(report) for report in reports]
     return Comparison(
         a=f"{plans[0].id}, way {trajectory_a + 1}",
         b=f"{plans[1].id}, way {trajectory_b + 1}",
         image=made_on[0].image_id,
         verdict_a=reports[0].verdict,
         verdict_b=reports[1].verdict,
-        rows=(_verdict_row(reports), *rows, *clearances),
-        open_a=tuple(words for words in todo[0] if words not in todo[1]),
-        open_b=tuple(words for words in todo[1] if words not in todo[0]),
-        open_both=tuple(words for words in todo[0] if words in todo[1]),
+        apart=_apart_words(ways),
+        rows=(_verdict_row(reports), *rows, *near),
+        far=far,
+        open_a=tuple(words for step, words in todo[0].items() if step not in todo[1]),
+        open_b=tuple(words for step, words in todo[1].items() if step not in todo[0]),
+        open_both=tuple((words, todo[1][step]) for step, words in todo[0].items() if step in todo[1]),
         unchanged=unchanged,
     )
+
+
+def _steps(report: SafetyReport) -> dict[tuple[str, ...], str]:
+    """The words of every open item, by what makes it the same thing to do on another way; none is lost."""
+    steps: dict[tuple[str, ...], str] = {}
+    for item in report.open_items:
+        step = _same_step(item)
+        steps[(*step, item.words) if step in steps else step] = f"{item.verdict}: {item.words}"
+    return steps
+
+
+def _same_step(item: OpenItem) -> tuple[str, ...]:
+    """What makes two open items the same thing to do, whatever their numbers."""
+    first = item.findings[0] if item.findings else None
+    if first is None or (not first.gap and not first.structure and first.kind is not FindingKind.IMAGE_READING):
+        return item.words, "", ""
+    return first.kind.value, first.gap, "" if first.gap else first.structure
+
+
+def _apart_words(ways: tuple[Trajectory, Trajectory]) -> str:
+    entries = float(np.linalg.norm(np.subtract(ways[0].entry_mm, ways[1].entry_mm)))
+    targets = float(np.linalg.norm(np.subtract(ways[0].target_mm, ways[1].target_mm)))
+    turn = float(np.degrees(np.arccos(np.clip(ways[0].direction @ ways[1].direction, -1.0, 1.0))))
+    return f"entries {entries:.0f} mm apart, target points {targets:.0f} mm, axes {turn:.0f} deg"
 
 
 def _plan(case: Case, plan: Plan | str | Path) -> Plan:
@@ -150,10 +181,6 @@ def _way_rows(plans: tuple[Plan, Plan], ways: tuple[Trajectory, Trajectory]) -> 
     rows.append(_row(WAY, "target", [plan.target.structure or "a point" for plan in plans]))
     rows.append(_row(WAY, "carried from", [_origin(plan) for plan in plans]))
     rows.append(_row(WAY, "entry (LPS mm)", [_point(way.entry_mm) for way in ways]))
-    apart = float(np.linalg.norm(np.subtract(ways[0].entry_mm, ways[1].entry_mm)))
-    aimed = float(np.linalg.norm(np.subtract(ways[0].target_mm, ways[1].target_mm)))
-    turn = float(np.degrees(np.arccos(np.clip(ways[0].direction @ ways[1].direction, -1.0, 1.0))))
-    rows.append(ComparisonRow(WAY, "B against A", "", f"entry {apart:.0f} mm, target {aimed:.0f} mm, {turn:.0f} deg"))
     return [row for row in rows if row.a or row.b]
 
 
@@ -192,10 +219,11 @@ def _metric_rows(
     if None not in hits:
         words = [_percent(hit) for hit in hits]
         rows.append(_row(METRICS, "hits the target, first pass", words, _better(hits[0], hits[1], False, DIFFERS)))
-    breaches = [max((f.breach_probability or 0.0 for f in report.findings), default=0.0) for report in reports]
+    likeliest = [max(report.findings, key=lambda f: f.breach_probability or 0.0) for report in reports]
+    breaches = [finding.breach_probability or 0.0 for finding in likeliest]
     rows.append(
         _row(
-            METRICS, "touches something, at most", [_percent(breach) for breach in breaches],
+            METRICS, "touches something, at most", [_named(finding) for finding in likeliest],
             _better(breaches[0], breaches[1], True, DIFFERS),
         )
     )  # fmt: skip
@@ -208,6 +236,11 @@ def _metric_rows(
         + _wished_rows(plans, told)
         + [_row(METRICS, "needle left outside", [f"{_spare(way):.0f} mm" for way in ways])]
     )
+
+
+def _named(finding: Finding) -> str:
+    breach = finding.breach_probability or 0.0
+    return f"{_percent(breach)}{f' {finding.structure}' if breach >= 0.01 else ''}"
 
 
 def _wished_rows(plans: tuple[Plan, Plan], told: list[dict[str, float]]) -> list[ComparisonRow]:
@@ -243,13 +276,16 @@ def _percent(share: float | None) -> str:
     return "unknown" if share is None else "< 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
-def _clearance_rows(reports: tuple[SafetyReport, SafetyReport]) -> tuple[list[ComparisonRow], int]:
-    """One row a structure whose clearance, probability or verdict differs, the nearest first; how many do not."""
+def _clearance_rows(
+    reports: tuple[SafetyReport, SafetyReport],
+) -> tuple[tuple[ComparisonRow, ...], tuple[ComparisonRow, ...], int]:
+    """One row a structure whose clearance, probability or verdict differs, the nearest first: those that matter, those
+    that are far from both ways; how many do not differ."""
     found = [
         {f.structure: f for f in report.findings if f.kind is FindingKind.CLEARANCE and f.distance is not None}
         for report in reports
     ]
-    rows: list[tuple[float, ComparisonRow]] = []
+    rows: list[tuple[float, bool, ComparisonRow]] = []
     unchanged = 0
     for name in dict.fromkeys([*found[0], *found[1]]):
         a, b = found[0].get(name), found[1].get(name)
@@ -258,9 +294,11 @@ def _clearance_rows(reports: tuple[SafetyReport, SafetyReport]) -> tuple[list[Co
             continue
         nearest = min(f.distance.low_mm for f in (a, b) if f is not None and f.distance is not None)
         better = "" if a is None or b is None else _nearer_is_worse(a, b)
-        rows.append((nearest, ComparisonRow(CLEARANCES, name, _clearance(a), _clearance(b), better)))
+        far = a is not None and b is not None and a.verdict is b.verdict and nearest > FAR_MM
+        rows.append((nearest, far, ComparisonRow(CLEARANCES, name, _clearance(a), _clearance(b), better)))
     rows.sort(key=lambda row: row[0])
-    return [row for _, row in rows], unchanged
+    near_rows, far_rows = ([row for _, is_far, row in rows if is_far is far] for far in (False, True))
+    return tuple(near_rows), tuple(far_rows), unchanged
 
 
 def _differ(a: Finding, b: Finding) -> bool:
