@@ -34,11 +34,12 @@ ANOTHER_WAY = "Choose another way in, or place this needle before the other one"
 @dataclass(frozen=True)
 class OtherNeedle:
     """A needle that is there already. name: how the findings call it; target: the structure that it is aimed at, ""
-    where that is not told."""
+    where that is not told; place_error_mm: how far from there it may be, of one that a registration brought."""
 
     trajectory: Trajectory
     name: str
     target: str = ""
+    place_error_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +163,8 @@ def crowding(trajectory: Trajectory, others: Sequence[OtherNeedle], target: str 
     """What the needles that are there already mean for a new one; None where there are none.
 
     target: the structure that the new one is aimed at. FAIL: the shafts would touch (but at a target that both are
-    told to share: WARN). WARN: hub and hand have no room. PASS: the nearest shaft and where.
+    told to share: WARN). WARN: hub and hand have no room, or the other one's place is not known well enough. PASS: the
+    nearest shaft and where.
     """
     findings = [_beside(trajectory, needle, target) for needle in others]
     gaps = [finding.distance.low_mm if finding.distance else np.inf for finding in findings]
@@ -187,6 +189,12 @@ def _beside(trajectory: Trajectory, needle: OtherNeedle, target: str) -> Finding
         )
         remedy = "Choose an entry farther away, or hold this needle with an instrument"
         return _finding(Verdict.WARN, words, hubs, remedy, HAND_ROOM_MM)
+    if shafts.gap_mm[0] <= needle.place_error_mm:
+        words = (
+            f"{needle.name} passes at {shafts.gap_mm[0]:.1f} mm, {_place(shafts)}, and its place is known to "
+            f"{needle.place_error_mm:.1f} mm: they may touch"
+        )
+        return _finding(Verdict.WARN, words, shafts, "Look at both on one image, or choose an entry farther away")
     return _finding(Verdict.PASS, f"{needle.name} passes at {shafts.gap_mm[0]:.1f} mm, {_place(shafts)}", shafts, "")
 
 

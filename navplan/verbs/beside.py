@@ -36,7 +36,9 @@ def needles_beside(
         way = plan.trajectories[number].trajectory
         if not_itself is not None and (not_itself[0].id, not_itself[1]) == (plan_id, number):
             raise InputError(f"way {number + 1} of plan {plan_id} beside itself", "another way, or another plan")
-        found[plan_id, number] = OtherNeedle(way, f"way {number + 1} of plan {plan_id}", plan.target.structure)
+        error_mm = plan.carried.expected_error_mm if plan.carried is not None else 0.0
+        name = f"way {number + 1} of plan {plan_id}"
+        found[plan_id, number] = OtherNeedle(way, name, plan.target.structure, error_mm)
     return tuple(found.values())
 
 

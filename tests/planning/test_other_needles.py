@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -105,6 +107,14 @@ def test_only_where_both_are_at_the_target_they_may_meet() -> None:
     deep = other((0.0, 0.0, 0.0), (0.0, 0.0, -120.0), aims_at="lesion")
     found = crowding(way((60.0, 0.0, 0.0), (0.0, 0.0, -80.0)), (deep,), "lesion")
     assert found is not None and found.verdict is Verdict.FAIL
+
+
+def test_a_place_that_a_registration_tells_is_no_pass_within_its_error() -> None:
+    leaning = way((60.0, 0.0, 0.0), (4.0, 0.0, -80.0))
+    for error_mm, verdict in ((0.0, Verdict.PASS), (2.0, Verdict.PASS), (5.0, Verdict.WARN)):
+        found = crowding(leaning, (replace(DOWN, place_error_mm=error_mm),))
+        assert found is not None and found.verdict is verdict
+    assert "known to 5.0 mm" in found.words
 
 
 def test_the_worst_of_several_is_told() -> None:
