@@ -34,7 +34,7 @@ from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
 SEARCH_MM, COARSE_MM, FINE_MM = 8.0, 5.0, 3.0  # voxels of the search of starts and of the two levels
-SAMPLES = 40_000  # of the fixed image, a level
+SAMPLES = 20_000  # of the fixed image, a level
 TURNS_DEG = ((0.0, 0.0), (0.0, 20.0), (0.0, -20.0), (15.0, 0.0), (-15.0, 0.0), (0.0, 180.0))  # about x (L), z (S)
 SHIFTS_MM = tuple(float(mm) for mm in range(-192, 193, 32))  # along the patient: images seldom show the same part
 STARTS = 3  # optimised, of those that the search finds best, beside the moments' and the images' own coordinates
@@ -278,7 +278,6 @@ def _optimised(pair: Pair, start: Matrix, first_step: float) -> Matrix:
     centre = fixed.centre_mm
     transform.SetTranslation((start[:3, :3] @ centre + start[:3, 3] - centre).tolist())
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.REGULAR)
     count = int(np.prod(fixed.grid.shape))
@@ -288,10 +287,14 @@ def _optimised(pair: Pair, start: Matrix, first_step: float) -> Matrix:
     method.SetOptimizerAsRegularStepGradientDescent(first_step, 0.005, 120, 0.6)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
+    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums of several threads differ from run to run
     try:
         method.Execute(fixed.as_sitk(), moving.as_sitk())
     except RuntimeError:  # too few points in both images: no way on from here
         return start
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     turn = np.array(transform.GetMatrix()).reshape(3, 3)
     matrix = np.eye(4)
     matrix[:3, :3] = turn

@@ -96,7 +96,8 @@ def entry_on_skin(
     depth_mm = float(np.linalg.norm(entry_mm - target_mm))
     along = np.arange(0.0, depth_mm + FARTHEST_SKIN_MM + STEP_MM, STEP_MM)
     points = target_mm + along[:, None] * (entry_mm - target_mm) / depth_mm
-    filled = map_coordinates(body.occupancy, body.grid.indices(points).T, output=np.float32, order=1, cval=0.0) / 255
+    at = body.grid.indices(points).T
+    filled = map_coordinates(body.occupancy, at, output=np.float32, order=1, mode="grid-constant", cval=0.0) / 255
     leaves = np.flatnonzero((filled[:-1] >= 0.5) & (filled[1:] < 0.5))
     if filled[0] < 0.5 or not len(leaves):
         return None

@@ -168,7 +168,7 @@ def _row(part: str, what: str, sides: list[str], better: str = "") -> Comparison
 def _verdict_row(reports: tuple[SafetyReport, SafetyReport]) -> ComparisonRow:
     ranks = [report.verdict.rank for report in reports]
     return ComparisonRow(
-        METRICS, "verdict", reports[0].verdict.value, reports[1].verdict.value, _better(ranks[0], ranks[1], True, 0.0)
+        METRICS, "verdict", reports[0].verdict.value, reports[1].verdict.value, _better(ranks[0], ranks[1], False, 0.0)
     )
 
 
