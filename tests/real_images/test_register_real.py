@@ -16,6 +16,7 @@ from navplan.imaging.registration_images import block_means
 from navplan.model.volume import Volume
 from navplan.verbs.import_images import import_images
 
+SHIFT_MM = np.array([12.0, -18.0, 22.0])
 PLACE_FROM_MIDDLE = np.array([70.0, 10.0, 20.0])
 
 
@@ -38,7 +39,7 @@ def middle_of(volume: Volume) -> np.ndarray:
 def motion_about(middle: np.ndarray) -> np.ndarray:
     motion = np.eye(4)
     motion[:3, :3] = Rotation.from_euler("xyz", (5.0, -4.0, 10.0), degrees=True).as_matrix()
-    motion[:3, 3] = middle - motion[:3, :3] @ middle + (12.0, -18.0, 22.0)
+    motion[:3, 3] = middle - motion[:3, :3] @ middle + SHIFT_MM
     return motion
 
 
@@ -51,7 +52,7 @@ def seen_again(volume: Volume, motion: np.ndarray, middle: np.ndarray, size_mm: 
     grid = Grid(affine, (i, j, k))
     back = np.linalg.inv(motion)
     points = grid.points_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) @ back[:3, :3].T + back[:3, 3]
-    inside = np.linalg.norm((points - middle_of(volume) - (0, 0, -60)) / (110, 75, 90), axis=-1)
+    inside = np.linalg.norm((points - middle_of(volume) + (0, 0, 60)) / (110, 75, 90), axis=-1)
     points[..., 2] -= breath_mm * np.clip((1.2 - inside) / 0.8, 0.0, 1.0)
     at = np.moveaxis(volume.grid.indices(points), -1, 0)
     voxels = ndimage.map_coordinates(volume.voxels.astype(np.float32), at, order=1, cval=-1000.0)
@@ -64,7 +65,7 @@ def test_a_known_motion_is_found_within_the_stated_error(chest: Volume, size_mm:
     place = middle_of(chest) + PLACE_FROM_MIDDLE
     motion = motion_about(middle_of(chest))
     truth = (motion @ np.append(place, 1.0))[:3]
-    box = truth if size_mm[2] < 200 else middle_of(chest) + (12.0, -18.0, 22.0)
+    box = truth if size_mm[2] < 200 else middle_of(chest) + SHIFT_MM
     found = register_rigid(seen_again(chest, motion, box, np.array(size_mm), 0.0), chest, place)
     error_mm = float(np.linalg.norm(found.transform.apply(place) - truth))
     assert error_mm <= (found.transform.expected_error_mm or 0.0)
@@ -73,13 +74,13 @@ def test_a_known_motion_is_found_within_the_stated_error(chest: Volume, size_mm:
 
 def test_breath_at_the_target_is_seen_in_its_expected_error(chest: Volume) -> None:
     middle = middle_of(chest)
-    place = middle + (50.0, 0.0, -60.0)
+    place = middle + np.array([50.0, 0.0, -60.0])
     image = seen_again(chest, np.eye(4), middle, np.array([340.0, 340.0, 300.0]), 8.0)
     try:
         found = register_rigid(image, chest, place)
     except InputError:
         return  # refused: as good an answer
-    true_mm = float(np.linalg.norm(found.transform.apply(place) - (place + (0.0, 0.0, 8.0))))
+    true_mm = float(np.linalg.norm(found.transform.apply(place) - (place + np.array([0.0, 0.0, 8.0]))))
     assert true_mm > 4.0
     assert (found.transform.expected_error_mm or 0.0) > 0.8 * true_mm
 
