@@ -36,7 +36,7 @@ def plan_of(case: Case, id: str, *ways: tuple[tuple[float, float, float], Device
 
 @pytest.fixture(scope="module")
 def case() -> Case:
-    scene = case_of(grid_of((3.0, 3.0, 3.0)))
+    scene = case_of(grid_of((4.0, 4.0, 4.0)))
     scene = scene.with_plan(plan_of(scene, "a", (CLEAR, LONG), (AORTA, LONG)))
     return scene.with_plan(plan_of(scene, "b", (CLEAR, SHORT)))
 

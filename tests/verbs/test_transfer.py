@@ -33,7 +33,7 @@ RULES = protocol_of(max_breach_probability=Quantity(0.5, "probability", "test"))
 MOTION = np.eye(4)
 MOTION[:3, :3] = Rotation.from_euler("z", 6.0, degrees=True).as_matrix()
 MOTION[:3, 3] = (8.0, -5.0, 4.0)
-GRID = grid_of((3.0, 3.0, 3.0))
+GRID = grid_of((4.0, 4.0, 4.0))
 TO_TODAY = Transform(MOTION, "today", "ct", expected_error_mm=1.5)
 
 
@@ -48,7 +48,7 @@ def with_plan(case: Case) -> Case:
 
 def today_of(**acquisition: object) -> Case:
     """The same patient on the table, moved, with structures of that image."""
-    case = case_of(grid_of((3.0, 3.0, 3.0), motion=MOTION), motion=MOTION, **acquisition)
+    case = case_of(grid_of((4.0, 4.0, 4.0), motion=MOTION), motion=MOTION, **acquisition)
     own = [replace(structure, image_id="today") for structure in case.structures.values()]
     return Case("scene", {"today": case.volumes["ct"]}, patient_digest="p").with_structures(*own)
 
@@ -199,7 +199,7 @@ def test_a_carried_structure_keeps_its_voxels_and_the_region_it_was_looked_for_i
 def test_no_skin_near_the_entry_gives_none() -> None:
     body: Structure = case_of(GRID).structures["body"]
     target = np.array(TARGET)
-    assert entry_on_skin(body, target, np.array([-60.0, 0.0, 0.0])) is not None
+    assert entry_on_skin(body, target, np.array([-65.0, 0.0, 0.0])) is not None
     assert entry_on_skin(body, target, np.array([-45.0, 0.0, 0.0])) is None
     assert entry_on_skin(body, np.array([-99.0, 0.0, 0.0]), np.array([-105.0, 0.0, 0.0])) is None
 
