@@ -339,7 +339,8 @@ def boundary_of(structure: Structure, resolution_mm: NDArray[np.float64] | None 
     below, above = (
         (diagonal / 2, diagonal / 2) if structure.fractional else (diagonal, diagonal / 2 if coarser else 0.0)
     )
-    return Boundary(structure, voxels, cut, diagonal, below, above)
+    carried = structure.carried_error_mm  # where a registration brought it: it may lie that far aside
+    return Boundary(structure, voxels, cut, diagonal, below + carried, above + carried)
 
 
 def boundaries_of(structures: Sequence[tuple[Structure, NDArray[np.float64] | None]]) -> tuple[Boundary, ...]:

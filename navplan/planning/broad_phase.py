@@ -87,8 +87,8 @@ def _packets(
     for s in range(structures):
         widest = max(widest, blocks_of[s + 1] - blocks_of[s])
     fullest = 0
-    for b in range(len(block_start) - 1):
-        fullest = max(fullest, block_start[b + 1] - block_start[b])
+    for block in range(len(block_start) - 1):
+        fullest = max(fullest, block_start[block + 1] - block_start[block])
     levels = len(sizes)
     per_group = 0
     for level in range(levels):
@@ -111,7 +111,7 @@ def _packets(
             node[n, 3] = after
             first, last = node[n, 1], node[n, 2]
             for c in range(3):
-                a = b = 0.0
+                a, b = 0.0, 0.0
                 for ray in range(first, last):
                     a += starts[ray, c]
                     b += ends[ray, c]

@@ -12,7 +12,7 @@ from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.model.error_model import ErrorModel
 from navplan.model.plan import CarriedOver
-from navplan.model.safety import Finding, FindingKind, Interval, Verdict
+from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Structure
 
 STEP_MM = 0.25  # along the axis, where the skin is looked for
@@ -34,12 +34,6 @@ def with_registration_error(model: ErrorModel, carried: CarriedOver | None) -> E
         entry_sigma_mm=float(np.hypot(model.entry_sigma_mm, error_mm)),
         source=f"{model.source}; and {error_mm:.1f} mm in quadrature: {carried.how}",
     )
-
-
-def widened(interval: Interval, structure: Structure) -> Interval:
-    """A clearance as far as it is known where the structure came by a registration: wider by its expected error."""
-    error_mm = structure.carried_error_mm
-    return Interval(interval.low_mm - error_mm, interval.high_mm + error_mm) if error_mm else interval
 
 
 def carried_findings(carried: CarriedOver | None) -> list[Finding]:

@@ -6,17 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.model.anatomy import Tissue
-from navplan.model.safety import THIN, Finding, FindingKind, SafetyReport, Verdict
+from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import crossed_mm, occupancy_at
-from navplan.planning.carried_plan import widened
 from navplan.planning.circumstances import carried, device, frames, image, presence, request
 from navplan.planning.criteria import walk
 from navplan.planning.entry_place import entry
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
+from navplan.planning.other_needles import crowding
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Risk, Situation
+from navplan.planning.sub_voxel import surface_distance
 from navplan.planning.target_judgement import target
 from navplan.planning.tissue_map import path_sections
 from navplan.planning.uncertainty import RADIUS_95_2D, breach_probability, hit_probability
@@ -41,7 +42,9 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += target(trajectory, situation)
     findings += request(situation)
     findings += image(situation)
-    findings.append(device(trajectory))
+    findings.append(device(trajectory, situation.devices))
+    beside = crowding(trajectory, situation.others, situation.target.structure)
+    findings += [] if beside is None else [beside]
     findings.append(
         Finding(
             FindingKind.ERROR_MODEL,
@@ -86,10 +89,9 @@ def _inward(radius_mm: NDArray[np.float64], depths_mm: NDArray[np.float64]) -> N
 def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measured: Margins, column: int) -> Finding:
     boundary, structure = risk.boundary, risk.boundary.structure
     radius = trajectory.device.radius_mm
-    interval = widened(measured.interval(0, column, radius), structure)
     start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
-    nearest = boundary.centres_mm[measured.nearest[0, column]]
-    along = float(measured.along_mm[0, column])
+    voxel = boundary.centres_mm[measured.nearest[0, column]]
+    interval, nearest, along = _narrowed(measured, column, start, end, radius)
     crossed = crossed_mm(structure, start, end) if interval.low_mm <= 0 else 0.0
     breach = breach_probability(boundary, start, end, radius, situation.error_model)
     allowed = situation.protocol.max_breach_probability.value
@@ -113,7 +115,7 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
             f"cut by the edge of the image within {risk.required_mm:g} mm of the shaft",
         )
         remedy = "Take an image that shows it whole"
-    elif not boundary.locally_thick(nearest):
+    elif not boundary.locally_thick(voxel):
         verdict, words = (
             Verdict.WARN,
             f"{THIN} ({boundary.diagonal_mm:.1f} mm) at its nearest point; {interval} is not proven",
@@ -147,6 +149,22 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
         remedy=remedy,
         gap=gap,
     )
+
+
+def _narrowed(
+    measured: Margins, column: int, start: NDArray[np.float64], end: NDArray[np.float64], radius_mm: float
+) -> tuple[Interval, NDArray[np.float64], float]:
+    """The clearance, the structure's nearest point, and how deep the needle is nearest to it: from the surface inside
+    the voxels where the labels tell it, else from the voxels."""
+    boundary = measured.boundaries[column]
+    interval = measured.interval(0, column, radius_mm)
+    nearest, along = boundary.centres_mm[measured.nearest[0, column]], float(measured.along_mm[0, column])
+    surface = surface_distance(boundary, start, end)
+    if surface is None:
+        return interval, nearest, along
+    low = max(interval.low_mm, surface.low_mm - radius_mm)
+    high = min(interval.high_mm, surface.high_mm - radius_mm)
+    return Interval(min(low, high), high), np.asarray(surface.nearest_mm), surface.along_mm
 
 
 def _triple(point: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -13,6 +13,7 @@ from navplan.model.plan import Plan, Provenance
 from navplan.model.protocol import ProcedureProtocol
 from navplan.planning.entry_search import search
 from navplan.planning.other_position import other_position_words
+from navplan.verbs.beside import Beside, needles_beside
 from navplan.verbs.situation import device_of, now, situation_of, target_of
 
 Progress = Callable[[str, float], None]
@@ -30,12 +31,14 @@ def plan(
     patient_position: str = "",
     breath_state: str = "",
     top: int = 5,
+    beside: Beside = (),
     progress: Progress = lambda words, share: None,
 ) -> Plan:
     """Search every way in from the skin to a target; the Pareto front, ranked, `plan.best` first.
 
     protocol: id of an installed protocol, path of a TOML file, or the protocol itself; target: name of a structure or
     LPS mm; side: L or R, as requested; guidance: id of one of the protocol's error models (default: its first).
+    beside: needles planned or placed already, as ids of plans of the case or (id, which way, from 0).
     A plan without trajectories is no error: plan.skin_map.counts() says what is in the way.
 
     Raises ChoiceError (no such image, target, device), InputError (no body outline, unknown protocol or position).
@@ -54,12 +57,14 @@ def plan(
         guidance=guidance,
         patient_position=patient_position,
         breath_state=breath_state,
+        others=needles_beside(case, beside, image_id),
     )
     found = search(situation, device_of(rules, device), top, progress)
     free = found.skin_map.counts()["free"]
     notes = (
         f"{len(found.skin_map.points_mm)} entries tried, {free} free, {found.front_size} on the front",
-        *other_position_words(found),
+        *(f"beside {needle.name}" for needle in situation.others),
+        *other_position_words(found, rules.patient_positions, situation.patient_position),
     )
     return Plan(
         id=_free_id(case, f"{rules.id}-{aim.structure or 'point'}"),

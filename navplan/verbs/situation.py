@@ -16,6 +16,7 @@ from navplan.model.protocol import ProcedureProtocol
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
 from navplan.planning.boundary import profile_of
+from navplan.planning.other_needles import OtherNeedle
 from navplan.planning.situation import Situation
 
 NEAR_MIDDLE_MM, FAR_FROM_MIDDLE_MM = 10.0, 25.0  # from the body's middle: no side is told; it contradicts a name
@@ -36,6 +37,12 @@ def device_of(protocol: ProcedureProtocol, device: str = "") -> Device:
     """The device of that id, or the protocol's first one."""
     wanted = device or (protocol.devices[0] if protocol.devices else "")
     return registry.device(wanted)
+
+
+def devices_of(protocol: ProcedureProtocol) -> tuple[Device, ...]:
+    """The protocol's devices that are installed, in its order."""
+    installed = registry.devices()
+    return tuple(installed[id] for id in protocol.devices if id in installed)
 
 
 def target_of(structures: dict[str, Structure], target: str | tuple[float, float, float]) -> Target:
@@ -98,6 +105,7 @@ def situation_of(
     guidance: str = "",
     patient_position: str = "",
     breath_state: str = "",
+    others: tuple[OtherNeedle, ...] = (),
 ) -> Situation:
     """Gather what a way is judged against. Raises InputError for a target outside the image, an unknown side or
     position."""
@@ -132,6 +140,8 @@ def situation_of(
         error_model=protocol.error_model(guidance),
         patient_known=bool(volume.acquisition.patient_digest),
         today=now(),
+        others=others,
+        devices=devices_of(protocol),
     )
     if not protocol.sided:
         return situation
