@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -154,49 +155,54 @@ def _on_field_of_view_circle(position: NDArray[np.float64], grid: Grid, sides: l
     return np.asarray(np.abs(radius - extent.min() / 2) < EDGE_BAND_MM / 2)
 
 
-def rule_out_by_access(
-    skin: SkinPoints,
+Rule = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
+
+
+def access_rules(
     image: Volume,
     body: Structure,
     target_mm: NDArray[np.float64],
     down: NDArray[np.float64],
     needle_mm: float,
     lies_as_imaged: bool = True,
-) -> SkinPoints:
-    """Mark what a needle could not be brought to: from the table's side, too flat, or with something in the way
-    outside. Of a patient who will lie otherwise only the body itself is in the way: the couch moves."""
-    reason = skin.reason.copy()
-    names = [*skin.reasons, TABLE, GRAZING, BLOCKED_OUTSIDE]
-    if not len(reason):
-        return SkinPoints(skin.points_mm, skin.outward, reason, tuple(names))
-    outward = unit(skin.points_mm - target_mm)
-    table = comes_from_below(-outward, down)
-    reason[(reason == -1) & table] = names.index(TABLE)
-    grazing = (outward * skin.outward).sum(axis=1) < np.cos(np.radians(GRAZING_DEG))
-    reason[(reason == -1) & grazing] = names.index(GRAZING)
-    outside_mm = np.maximum(needle_mm - np.linalg.norm(skin.points_mm - target_mm, axis=1), 0.0) + HUB_MM
-    blocked = met_outside(skin.points_mm, outward, outside_mm, image if lies_as_imaged else body)
-    reason[(reason == -1) & blocked] = names.index(BLOCKED_OUTSIDE)
+) -> list[tuple[str, Rule]]:
+    """What a needle cannot be brought to, in words, and which entries that is: rule(points (N, 3), normals (N, 3)).
+
+    From the table's side, too flat, something in the way outside, no room for the hand. Of a patient who will lie
+    otherwise only the body itself is in the way: the couch moves.
+    """
+
+    def outward(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return unit(points - target_mm) if len(points) else points
+
+    def outside_mm(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.maximum(needle_mm - np.linalg.norm(points - target_mm, axis=1), 0.0) + HUB_MM)
+
+    def from_below(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return comes_from_below(-outward(points), down)
+
+    def grazing(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.asarray((outward(points) * normals).sum(axis=1) < np.cos(np.radians(GRAZING_DEG)))
+
+    def blocked(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return met_outside(points, outward(points), outside_mm(points), image if lies_as_imaged else body)
+
+    def tight(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return no_room_below(points, outward(points), outside_mm(points), down, image, body)
+
+    rules: list[tuple[str, Rule]] = [(TABLE, from_below), (GRAZING, grazing), (BLOCKED_OUTSIDE, blocked)]
+    return [*rules, (NO_ROOM, tight)] if lies_as_imaged and down.any() else rules
+
+
+def rule_out(skin: SkinPoints, rules: Sequence[tuple[str, Rule]]) -> SkinPoints:
+    """Mark what the rules rule out, each of what is still open."""
+    reason, names = skin.reason.copy(), list(skin.reasons)
+    for words, rule in rules:
+        still = np.flatnonzero(reason == -1)
+        if len(still):
+            reason[still[rule(skin.points_mm[still], skin.outward[still])]] = len(names)
+        names.append(words)
     return SkinPoints(skin.points_mm, skin.outward, reason, tuple(names))
-
-
-def rule_out_by_room(
-    skin: SkinPoints,
-    image: Volume,
-    body: Structure,
-    target_mm: NDArray[np.float64],
-    down: NDArray[np.float64],
-    needle_mm: float,
-) -> SkinPoints:
-    """Mark ways whose needle, outside, has the couch or its cushion so close below that no hand holds the hub."""
-    names = (*skin.reasons, NO_ROOM)
-    reason, still = skin.reason.copy(), np.flatnonzero(skin.reason == -1)
-    if len(still):
-        start = skin.points_mm[still]
-        outside_mm = np.maximum(needle_mm - np.linalg.norm(start - target_mm, axis=1), 0.0) + HUB_MM
-        tight = no_room_below(start, unit(start - target_mm), outside_mm, down, image, body)
-        reason[still[tight]] = len(names) - 1
-    return SkinPoints(skin.points_mm, skin.outward, reason, names)
 
 
 def lies_as_imaged(image: Volume, patient_position: str) -> bool:

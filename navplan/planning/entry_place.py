@@ -18,11 +18,12 @@ from navplan.planning.boundary import occupancy_at
 from navplan.planning.entry_candidates import (
     GRAZING,
     NO_ROOM,
+    TABLE,
     SkinPoints,
+    access_rules,
     down_direction,
     lies_as_imaged,
-    rule_out_by_access,
-    rule_out_by_room,
+    rule_out,
     skin_points,
 )
 from navplan.planning.situation import Situation
@@ -86,10 +87,10 @@ def entry(trajectory: Trajectory, situation: Situation) -> Finding:
     one = SkinPoints(skin.points_mm[nearest][None], skin.outward[nearest][None], np.full(1, -1, dtype=np.int16), ())
     as_imaged = lies_as_imaged(situation.image, situation.patient_position)
     needle_mm = trajectory.device.length_mm
-    access = rule_out_by_access(one, situation.image, body, aim, np.zeros(3), needle_mm, as_imaged)
-    if access.reason[0] < 0 and as_imaged and situation.patient_position in DOWN_BY_PATIENT_POSITION:
-        down = down_direction(situation.patient_position)
-        access = rule_out_by_room(one, situation.image, body, aim, down, needle_mm)
+    known = situation.patient_position in DOWN_BY_PATIENT_POSITION
+    down = down_direction(situation.patient_position) if known else np.zeros(3)
+    rules = access_rules(situation.image, body, aim, down, needle_mm, as_imaged)
+    access = rule_out(one, [(words, rule) for words, rule in rules if words != TABLE])
     if access.reason[0] >= 0:
         words = access.reasons[access.reason[0]]
         return _skin(Verdict.WARN if words in (GRAZING, NO_ROOM) else Verdict.FAIL, words, "Choose another way in")

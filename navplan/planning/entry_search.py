@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from navplan.model.device import Device
 from navplan.model.plan import RankedTrajectory, SkinMap
 from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
+from navplan.planning.blockers import Blocker, blockers
 from navplan.planning.check_plan import judge
 from navplan.planning.criteria import check_metrics
 from navplan.planning.device_choice import reach_mm
@@ -33,13 +34,14 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """The offered ways, best first, the skin map of all candidates, how many ways are on the front, and the point aimed
-    at."""
+    """The offered ways, best first, the skin map of all candidates, how many ways are on the front, the point aimed at,
+    and, where no way is offered, what would open the most."""
 
     trajectories: tuple[RankedTrajectory, ...]
     skin_map: SkinMap
     front_size: int
     target_mm: NDArray[np.float64]
+    blockers: tuple[Blocker, ...] = ()
 
 
 def trajectory_to(entry_mm: NDArray[np.float64], target_mm: NDArray[np.float64], device: Device) -> Trajectory:
@@ -56,7 +58,8 @@ def search(
 ) -> SearchResult:
     """Judge every allowed skin point as an entry to the target.
 
-    Raises InputError without a body outline. An empty result is no error: the skin map says what is in the way.
+    Raises InputError without a body outline. An empty result is no error: the skin map and the blockers say what is in
+    the way.
     """
     check_metrics(situation.protocol)
     body = body_structure(situation.structures)
@@ -82,12 +85,37 @@ def search(
         trajectory = trajectory_to(entries[candidate], target, device)
         values = {name: float(numbers[candidate]) for name, numbers in metrics.items()}
         ranked.append(RankedTrajectory(trajectory, values, float(value[candidate]), judge(trajectory, situation)))
-    ranked.sort(key=lambda way: (-way.verdict.rank, open_clearances(way.report), -way.desirability))
+    ranked.sort(key=_rank)
+    ranked = [way for way in ranked if way.verdict is not Verdict.FAIL] or ranked
+    in_the_way = () if ranked else blockers(situation, device, skin)
     progress("done", 1.0)
     desirable = np.zeros(len(ways.skin.points_mm), dtype=np.float32)
     desirable[ways.free_rows] = ways.value
     skin_map = SkinMap(ways.skin.points_mm, ways.skin.reason, ways.skin.reasons, desirable, ways.shortfall_mm)
-    return SearchResult(tuple(ranked[:top]), skin_map, len(front), target)
+    return SearchResult(tuple(ranked[:top]), skin_map, len(front), target, in_the_way)
+
+
+def search_with(
+    situation: Situation, devices: Sequence[Device], top: int, progress: Progress = lambda words, share: None
+) -> SearchResult:
+    """The same for needles of several lengths, shortest first: longer ones are tried until `top` ways are found. Each
+    way has the shortest needle that it was found with; the skin map is that of the best way's needle."""
+    found: list[SearchResult] = []
+    for device in devices:
+        found.append(search(situation, device, top, progress))
+        if len(found[-1].trajectories) == top:
+            break
+    ways = [(way, result) for result in found for way in result.trajectories]
+    ways.sort(key=lambda pair: _rank(pair[0]))
+    if not ways:
+        return found[-1]
+    entries = np.asarray([way.trajectory.entry_mm for way, _ in ways])
+    chosen = [ways[n] for n in _apart(entries, np.arange(len(ways)), top)]
+    return replace(chosen[0][1], trajectories=tuple(way for way, _ in chosen))
+
+
+def _rank(way: RankedTrajectory) -> tuple[int, int, float]:
+    return -way.verdict.rank, open_clearances(way.report), -way.desirability
 
 
 def doubtful(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.int64]:

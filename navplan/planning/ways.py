@@ -18,12 +18,13 @@ from navplan.planning.criteria import desirability, path_metrics, walk
 from navplan.planning.device_choice import reach_mm
 from navplan.planning.entry_candidates import (
     RE_ENTRY,
+    Rule,
     SkinPoints,
+    access_rules,
     body_structure,
     down_direction,
     lies_as_imaged,
-    rule_out_by_access,
-    rule_out_by_room,
+    rule_out,
 )
 from navplan.planning.margins import margins
 from navplan.planning.other_needles import too_close
@@ -105,23 +106,36 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
     )
 
 
+def access_rules_of(situation: Situation, needle_mm: float) -> list[tuple[str, Rule]]:
+    """What a needle of this length cannot be brought to (navplan.planning.entry_candidates.access_rules)."""
+    return access_rules(
+        situation.image,
+        body_structure(situation.structures),
+        situation.target_mm,
+        down_direction(situation.patient_position),
+        needle_mm,
+        lies_as_imaged(situation.image, situation.patient_position),
+    )
+
+
 def rule_out_outside(situation: Situation, device: Device, skin: SkinPoints) -> SkinPoints:
     """Mark what is ruled out before a needle is in: table, room, what lies on the skin, other needles, its length."""
-    body, target = body_structure(situation.structures), situation.target_mm
-    down = down_direction(situation.patient_position)
-    as_imaged = lies_as_imaged(situation.image, situation.patient_position)
-    skin = rule_out_by_access(skin, situation.image, body, target, down, device.length_mm, as_imaged)
-    if as_imaged:
-        skin = rule_out_by_room(skin, situation.image, body, target, down, device.length_mm)
-    skin = rule_out_by_cover(skin, situation, target, device.length_mm)
-    reason, names = skin.reason.copy(), skin.reasons
+    skin = rule_out(skin, access_rules_of(situation, device.length_mm))
+    skin = rule_out_by_cover(skin, situation, situation.target_mm, device.length_mm)
+    rules: list[tuple[str, Rule]] = [(TOO_SHORT, lambda points, normals: too_short(situation, device, points))]
     if situation.others:
-        met = too_close(skin.points_mm, target, device, situation.others, situation.target.structure)
-        reason[(reason == -1) & met] = len(names)
-        names = (*names, MEETS_NEEDLE)
-    beyond = np.linalg.norm(skin.points_mm - target, axis=1) > reach_mm(device)
-    reason[(reason == -1) & beyond] = len(names)
-    return SkinPoints(skin.points_mm, skin.outward, reason, (*names, TOO_SHORT))
+        rules.insert(0, (MEETS_NEEDLE, lambda points, normals: would_meet(situation, device, points)))
+    return rule_out(skin, rules)
+
+
+def would_meet(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) whether another needle is in the way."""
+    return too_close(entries_mm, situation.target_mm, device, situation.others, situation.target.structure)
+
+
+def too_short(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) whether the needle does not reach, with the reserve left outside."""
+    return np.asarray(np.linalg.norm(entries_mm - situation.target_mm, axis=1) > reach_mm(device))
 
 
 def clearances_low_mm(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -11,7 +11,8 @@ from navplan.extend import registry
 from navplan.model.case import Case
 from navplan.model.plan import Plan, Provenance
 from navplan.model.protocol import ProcedureProtocol
-from navplan.planning.entry_search import search
+from navplan.planning.device_choice import alike
+from navplan.planning.entry_search import search_with
 from navplan.planning.other_position import other_position_words
 from navplan.verbs.beside import Beside, needles_beside
 from navplan.verbs.situation import device_of, now, situation_of, target_of
@@ -37,7 +38,8 @@ def plan(
     """Search every way in from the skin to a target; the Pareto front, ranked, `plan.best` first.
 
     protocol: id of an installed protocol, path of a TOML file, or the protocol itself; target: name of a structure or
-    LPS mm; side: L or R, as requested; guidance: id of one of the protocol's error models (default: its first).
+    LPS mm; side: L or R, as requested; device: id of a needle (default: the shortest, of the kind that the protocol
+    names first, that finds a way); guidance: id of one of the protocol's error models (default: its first).
     beside: needles planned or placed already, as ids of plans of the case or (id, which way, from 0).
     A plan without trajectories is no error: plan.skin_map.counts() says what is in the way.
 
@@ -59,11 +61,13 @@ def plan(
         breath_state=breath_state,
         others=needles_beside(case, beside, image_id),
     )
-    found = search(situation, device_of(rules, device), top, progress)
+    choice = (device_of(rules, device),) if device or not situation.devices else alike(situation.devices)
+    found = search_with(situation, choice, top, progress)
     free = found.skin_map.counts()["free"]
     notes = (
         f"{len(found.skin_map.points_mm)} entries tried, {free} free, {found.front_size} on the front",
         *(f"beside {needle.name}" for needle in situation.others),
+        *(f"No way in, because of {blocker}" for blocker in found.blockers),
         *other_position_words(found, rules.patient_positions, situation.patient_position),
     )
     return Plan(
