@@ -6,7 +6,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint types contracts docs pytest pictures constraints clean tools-packages packages test-packages
+.PHONY: help demo test check lint types contracts docs pytest pictures omissions constraints clean tools-packages packages test-packages
 
 help:  ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,9 @@ pytest: test-packages $(READY)  ## The tests alone
 
 pictures: packages $(READY)  ## The pictures of README and docs
 	$(BIN)/python docs/make_pictures.py
+
+omissions: packages $(READY)  ## Planted omissions: does any way PASS that should not? REAL=CASE adds the real chest
+	$(BIN)/python -m benchmarks.planted_omissions $(if $(REAL),--real $(REAL)) --out docs/planted-omissions.md
 
 constraints: $(READY)  ## Resolves constraints.txt anew, to the newest versions that pyproject.toml allows
 	scripts/resolve-constraints

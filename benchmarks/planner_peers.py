@@ -36,7 +36,8 @@ from benchmarks.brute_force import (
 )
 from navplan.geometry.grid import Grid
 
-Labelled = tuple[str, NDArray[np.generic], Grid]
+Label = NDArray[np.bool_] | NDArray[np.uint8]
+Labelled = tuple[str, Label, Grid]
 RADIUS_MM = 0.635  # 18 G
 SAMPLE_MM = 1.0
 COMPARED = 200  # pairs of needle and structure that brute force looks at
@@ -131,7 +132,7 @@ class PeerAnswer:
         )
 
 
-def isosurface(occupancy: NDArray[np.generic], grid: Grid) -> Mesh:
+def isosurface(occupancy: Label, grid: Grid) -> Mesh:
     """The .5 isosurface of a label, unsmoothed, in LPS mm, by vtkFlyingEdges3D; closed where the array ends."""
     from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
     from vtkmodules.vtkCommonDataModel import vtkImageData
@@ -155,9 +156,9 @@ def isosurface(occupancy: NDArray[np.generic], grid: Grid) -> Mesh:
     return Mesh(grid.points_mm(indices), triangles)
 
 
-def mask_of(occupancy: NDArray[np.generic]) -> NDArray[np.bool_]:
+def mask_of(occupancy: Label) -> NDArray[np.bool_]:
     """[i, j, k] voxels of a label: all of a mask, the half full ones of uint8 occupancy."""
-    return occupancy if occupancy.dtype == np.bool_ else np.asarray(occupancy >= HALF_FULL)
+    return np.asarray(occupancy if occupancy.dtype == np.bool_ else occupancy >= HALF_FULL, dtype=np.bool_)
 
 
 def obb_tree(question: Question, every: int = OBB_EVERY) -> PeerAnswer:
