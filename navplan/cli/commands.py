@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from navplan.cli.moved_way import against_data, against_lines, point_of
 from navplan.cli.output import Output, listen_to_interrupts
 from navplan.cli.two_plans import do_compare, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
@@ -253,14 +254,19 @@ def do_check(options: Namespace, output: Output) -> int:
         guidance=options.guidance,
         patient_position=options.position,
         beside=_beside(options, case),
+        entry=point_of(options.entry, "--entry"),
+        aim=point_of(options.aim, "--aim"),
     )
-    lines = [report.verdict.value, report.headline, *_open_items(report)]
+    moved = bool(options.entry or options.aim)
+    lines = [report.verdict.value, *(against_lines(report) if moved else ()), report.headline, *_open_items(report)]
     for finding in report.findings:
         name = f"{finding.structure}: " if finding.structure else ""
         breach = f" (breach up to {finding.breach_probability:.1%})" if finding.breach_probability is not None else ""
         lines.append(f"{finding.verdict:13} {finding.kind}: {name}{finding.words}{breach}")
     lines.append(f"error model: {report.error_model} ({report.error_model_source})")
-    output.result("\n".join(lines), {"verdict": report.verdict, "headline": report.headline, **_report_data(report)})
+    told = {"verdict": report.verdict, "headline": report.headline, **_report_data(report)}
+    told |= against_data(report) if moved else {}
+    output.result("\n".join(lines), told)
     return _exit_code(report.verdict, options.strict, Verdict)
 
 

@@ -99,6 +99,15 @@ def make_parser() -> argparse.ArgumentParser:
         "--trajectory", type=int, default=1, metavar="N", help="which one, counted from 1 (default: the best)"
     )
     one.add_argument("--strict", action="store_true", help="WARN is 3")
+    one.add_argument(
+        "--entry",
+        default="",
+        metavar="X,Y,Z",
+        help="why not here? with the entry moved there, LPS mm (write --entry=-1,2,3)",
+    )
+    one.add_argument(
+        "--aim", default="", metavar="X,Y,Z", help="with the point aimed at moved there, inside the target"
+    )
     _request(one)
 
     one = verb(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from navplan.planning.carried_plan import carried_findings, with_registration_er
 from navplan.planning.check_plan import judge
 from navplan.planning.entry_candidates import TABLE, body_structure, comes_from_below, down_direction
 from navplan.planning.entry_place import skin_near
+from navplan.planning.moved_way import moved_way
 from navplan.planning.situation import Situation
 from navplan.planning.target_judgement import POINT_MET_MM
+from navplan.planning.why_not import map_finding, of_the_search
 from navplan.verbs.beside import Beside, crowded, needles_beside
 from navplan.verbs.situation import device_of, situation_of, target_of
 
@@ -44,19 +47,26 @@ def check(
     guidance: str = "",
     patient_position: str = "",
     beside: Beside = (),
+    entry: Sequence[float] | None = None,
+    aim: Sequence[float] | None = None,
 ) -> SafetyReport:
     """Judge one trajectory anew, on the case as it is now.
 
     plan: a Plan, the id of one in the case, or a .mrk.json file with a line that somebody drew (then `protocol` and
     `target` are needed, and `device` may be chosen). trajectory: which one, counted from 0 (default: the best).
     beside: needles planned or placed already, as ids of plans of the case or (id, which way, from 0).
+    entry, aim: LPS mm; the way is judged as if it went in there, or aimed there. An entry near the skin is put on it,
+    and the report says how; what else the search would not offer it for is a WARN. The plan stays as it is.
 
     Raises MismatchError when the plan was made on another image, patient or frame; InputError for a drawn line that
-    does not start on free skin or end in the target (it says whether reversing or flipping it would fit).
+    does not start on free skin or end in the target (it says whether reversing or flipping it would fit), an entry far
+    from the skin, or an aim outside the target; GeometryError for points that are not finite or outside the image.
     """
     from_file = False
     if isinstance(plan, str | Path) and Path(plan).suffix == ".json" and Path(plan).exists():
         if Path(plan).name.endswith(".mrk.json"):
+            if entry is not None or aim is not None:
+                raise InputError("another entry or aim of a drawn line", "a plan", "Move the line's points themselves")
             return _check_line(
                 case, Path(plan), protocol, trajectory, device, target, side, image, guidance, patient_position, beside
             )
@@ -87,7 +97,16 @@ def check(
     changes = [*_changed_structures(case, found), *_changed_rules(found, way, bool(protocol), from_file)]
     error_model = with_registration_error(situation.error_model, found.carried)
     situation = replace(situation, others=others, error_model=error_model)
-    return _judged(way, situation, *changes, *carried_findings(found.carried))
+    changes += carried_findings(found.carried)
+    if entry is None and aim is None:
+        return _judged(way, situation, *changes)
+    moved = moved_way(way, situation, entry, aim)
+    report = _judged(moved.trajectory, moved.situation, *changes, *moved.told)
+    start = np.asarray(moved.trajectory.entry_mm)
+    report = _with(report, *of_the_search(moved.situation, way.device, start, report.findings))
+    if found.skin_map is None or aim is not None or way.device != found.trajectories[0].trajectory.device:
+        return report
+    return _with(report, map_finding(found.skin_map, start))
 
 
 def refuse_other_image(case: Case, plan: Plan) -> None:
