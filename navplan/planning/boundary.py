@@ -27,6 +27,7 @@ from navplan.model.structure import Structure
 
 WORKERS = 4  # threads; the kernels let others run meanwhile
 BLOCK_MM = 8.0  # edge of the blocks that boundary voxels are gathered in
+FEW_CHANGES = 4  # of a label from slice to slice, that show the grid it was made on
 MOSTLY_INSIDE = 128  # occupancy from which a voxel counts as crossed
 
 
@@ -313,6 +314,38 @@ def _voxels_meeting_ball(spacing_mm: NDArray[np.float64], radius_mm: float) -> N
     return np.asarray(np.linalg.norm(gap_mm, axis=-1) < radius_mm)
 
 
+@compiled()
+def _changes(occupancy: NDArray[np.uint8], shape: NDArray[np.int64], axis: int) -> NDArray[np.bool_]:
+    """(n,) whether slice s across an axis differs anywhere from slice s - 1 in what is labelled (0: False)."""
+    step = 1 if axis == 0 else (shape[0] if axis == 1 else shape[0] * shape[1])
+    changed = np.zeros(shape[axis], np.bool_)
+    for k in range(1 if axis == 2 else 0, shape[2]):
+        for j in range(1 if axis == 1 else 0, shape[1]):
+            if axis > 0 and changed[j if axis == 1 else k]:
+                continue
+            at = (k * shape[1] + j) * shape[0]
+            for i in range(1 if axis == 0 else 0, shape[0]):
+                if (occupancy[at + i] > 0) != (occupancy[at + i - step] > 0):
+                    changed[i if axis == 0 else (j if axis == 1 else k)] = True
+    return changed
+
+
+def blocky_mm(structure: Structure) -> NDArray[np.float64]:
+    """(3,) how coarse hard labels look: where they change in every n-th slice only, n spacings, else one.
+
+    Labels that were made on a coarse grid and copied to a fine one do so. Fewer than FEW_CHANGES changes along an axis
+    prove nothing (a box has two).
+    """
+    assert structure.grid is not None and structure.occupancy is not None
+    flat, shape = flat_in_file_order(structure.occupancy), np.asarray(structure.occupancy.shape, dtype=np.int64)
+    sizes = np.ones(3)
+    for axis in range(3):
+        where = np.flatnonzero(_changes(flat, shape, axis))
+        if len(where) >= FEW_CHANGES and np.diff(where).min() >= 2:
+            sizes[axis] = np.ceil(np.diff(where).mean())
+    return np.asarray(sizes * structure.grid.spacing_mm)
+
+
 _FOUND: WeakKeyDictionary[Structure, tuple[BoundaryVoxels, NDArray[np.bool_]]] = WeakKeyDictionary()
 
 
@@ -334,7 +367,10 @@ def boundary_of(structure: Structure, resolution_mm: NDArray[np.float64] | None 
     says."""
     assert structure.grid is not None
     voxels, cut = _found_in(structure)
-    diagonal = float(np.linalg.norm(structure.resolution_mm if resolution_mm is None else resolution_mm))
+    resolution = structure.resolution_mm if resolution_mm is None else resolution_mm
+    if structure.working_resolution_mm is None and not structure.fractional:
+        resolution = np.maximum(resolution, blocky_mm(structure))
+    diagonal = float(np.linalg.norm(resolution))
     coarser = diagonal > structure.grid.diagonal_mm * 1.001
     below, above = (
         (diagonal / 2, diagonal / 2) if structure.fractional else (diagonal, diagonal / 2 if coarser else 0.0)

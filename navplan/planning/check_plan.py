@@ -70,11 +70,14 @@ def _worst_and_nearest_first(finding: Finding) -> tuple[int, float]:
 
 
 def _outside_region(trajectory: Trajectory, situation: Situation, risk: Risk) -> bool:
-    """Whether shaft, throw or 95 % error cone leave the region in which the structure was looked for."""
+    """Whether shaft, throw, 95 % error cone or required clearance leave the region in which a structure was looked
+    for."""
     region = risk.boundary.structure.evaluated_in
     assert region is not None
     depths = np.linspace(0.0, trajectory.swept_depth_mm, 32)
-    radius = trajectory.device.radius_mm + RADIUS_95_2D * situation.error_model.sigma_mm(depths)
+    needle = trajectory.device.radius_mm
+    cone = RADIUS_95_2D * situation.error_model.sigma_mm(depths)
+    radius = needle + np.maximum(cone, risk.required_mm)  # nearer than required it would be unseen beyond the region
     points = np.asarray(trajectory.entry_mm) + depths[:, None] * trajectory.direction
     index, margin = region.indices(points), _inward(radius, depths)[:, None] / region.spacing_mm
     upper = np.asarray(region.shape) - 0.5

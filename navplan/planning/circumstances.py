@@ -24,6 +24,7 @@ TOLD_ELSEWHERE = (
     "patient_position_unknown",
     "cut_at_edge",
 )  # by findings of their own, or the skin map
+NOT_LOOKED_FOR = "that the protocol keeps clear of, not looked for or not found"
 THICKNESS_UNKNOWN = "slice_thickness_unknown"
 
 
@@ -76,17 +77,29 @@ def presence(situation: Situation) -> list[Finding]:
                     remedy=f"Segment it, or state that it is absent: navplan segment CASE --absent {name} --by WHO",
                 )
             )
-        elif missing:
-            required = limit.needs is Need.REQUIRED
+        elif missing and limit.needs is Need.REQUIRED:
             findings.append(
                 Finding(
                     FindingKind.PRESENCE,
-                    Verdict.WARN if required else Verdict.PASS,
-                    f"unknown{'' if required else ', not required by the protocol'}: {', '.join(missing)}",
+                    Verdict.WARN,
+                    f"unknown: {', '.join(missing)}",
                     shown,
                     source=limit.source,
-                    remedy="Segment them, or state that they are absent" if required else "",
-                    gap="listed without a voxel" if required else "",
+                    remedy="Segment them, or state that they are absent",
+                    gap="listed without a voxel",
+                )
+            )
+        elif missing or not known:
+            findings.append(
+                Finding(
+                    FindingKind.PRESENCE,
+                    Verdict.WARN,
+                    f"not looked for, or not found: {', '.join(missing) or generic}; the protocol keeps clear of it",
+                    missing[0] if len(missing) == 1 else generic,
+                    required_mm=limit.min_clearance_mm,
+                    source=limit.source,
+                    remedy="Look for them along the way in the image; segment what is near, state the rest absent",
+                    gap=NOT_LOOKED_FOR,
                 )
             )
         for structure in known:

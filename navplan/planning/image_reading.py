@@ -24,7 +24,7 @@ from navplan.planning.uncertainty import RADIUS_95_2D
 GAS_HU, DENSE_HU, BONE_HU, METAL_HU = -300.0, 130.0, 300.0, 2000.0
 FAT_HU = -20.0
 EMPTY_LUNG_HU, EMPTY_LUNG_MM = -965.0, 4.0
-SKIN_MM, UNLABELLED_MM = 3.0, 3.0
+SKIN_MM, UNLABELLED_MM = 3.0, 1.0
 MISFIT_MARGIN_HU = 40.0
 ANY_TISSUE_HU = (GAS_HU, BONE_HU)  # under a label whose tissue is not known; no label hides gas, bone or metal
 ANGLES = 12
@@ -169,15 +169,10 @@ def _misfits(samples: _Samples, situation: Situation) -> list[tuple[float, str]]
 
 
 def _unlabelled(samples: _Samples) -> list[tuple[float, str]]:
-    """Soft tissue on the axis that no label explains. Fat is known by its values; the first millimetres are skin."""
-    labels, values = samples.labels[:, 0, 0], samples.values_hu[:, 0, 0]
-    soft = (
-        (labels == 1)
-        & (values > FAT_HU)
-        & (values <= DENSE_HU)
-        & samples.alone[:, 0, 0]
-        & (samples.depths_mm > SKIN_MM)
-    )
+    """Soft tissue that the shaft meets and no label explains. Fat is known by its values; the first millimetres are skin."""
+    labels, values = samples.labels[:, :2], samples.values_hu[:, :2]
+    unexplained = (labels == 1) & (values > FAT_HU) & (values <= DENSE_HU) & samples.alone[:, :2]
+    soft = unexplained.any(axis=(1, 2)) & (samples.depths_mm > SKIN_MM)
     if soft.sum() < UNLABELLED_MM:
         return []
     depths = samples.depths_mm[soft]
