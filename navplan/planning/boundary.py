@@ -21,11 +21,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.geometry.compiled import compiled
+from navplan.geometry.compiled import THREADS, compiled
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Structure
 
-WORKERS = 4  # threads; the kernels let others run meanwhile
 BLOCK_MM = 8.0  # edge of the blocks that boundary voxels are gathered in
 FEW_CHANGES = 4  # of a label from slice to slice, that show the grid it was made on
 MOSTLY_INSIDE = 128  # occupancy from which a voxel counts as crossed
@@ -40,68 +39,26 @@ def flat_in_file_order(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 @compiled()
-def _boundary_counts(
-    occupancy: NDArray[np.uint8], shape: NDArray[np.int64], block: NDArray[np.int64], least: np.uint8
-) -> NDArray[np.int64]:
-    """Boundary voxels in each block of a grid: at least `least`, with one of six neighbours less or off the grid."""
-    ni, nj, nk = shape[0], shape[1], shape[2]
-    bi, bj, bk = (ni + block[0] - 1) // block[0], (nj + block[1] - 1) // block[1], (nk + block[2] - 1) // block[2]
-    edge = np.empty(ni, np.uint8)
-    counts = np.zeros(bi * bj * bk, np.int64)
-    for row in range(bj * bk):
-        j0, k0 = (row % bj) * block[1], (row // bj) * block[2]
-        for k in range(k0, min(k0 + block[2], nk)):
-            for j in range(j0, min(j0 + block[1], nj)):
-                at = (k * nj + j) * ni
-                here = occupancy[at : at + ni]
-                if j == 0 or j == nj - 1 or k == 0 or k == nk - 1:
-                    for i in range(ni):
-                        edge[i] = here[i] >= least
-                else:
-                    left, right = occupancy[at - 1 :], occupancy[at + 1 :]
-                    before, after = occupancy[at - ni :], occupancy[at + ni :]
-                    below, above = occupancy[at - ni * nj :], occupancy[at + ni * nj :]
-                    for i in range(ni):
-                        edge[i] = (here[i] >= least) & (
-                            (left[i] < least)
-                            | (right[i] < least)
-                            | (before[i] < least)
-                            | (after[i] < least)
-                            | (below[i] < least)
-                            | (above[i] < least)
-                        )
-                    edge[0], edge[ni - 1] = here[0] >= least, here[ni - 1] >= least
-                some = 0
-                for i in range(ni):
-                    some += edge[i]
-                if some == 0:
-                    continue
-                for i in range(ni):
-                    if edge[i]:
-                        counts[row * bi + i // block[0]] += 1
-    return counts
-
-
-@compiled()
-def _boundary_indices(
+def _boundary(
     occupancy: NDArray[np.uint8],
     shape: NDArray[np.int64],
     block: NDArray[np.int64],
     least: np.uint8,
-    first: NDArray[np.int64],
     affine: NDArray[np.float64],
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
-    """(M, 3) indices of the voxels that `_boundary_counts` counted, block by block, their centres (M, 3), and the
-    spheres around them (B, 4) of all blocks; first: where each block begins."""
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Boundary voxels of a grid: at least `least`, with one of six neighbours less or off the grid. Indices (M, 3) and
+    centres (M, 3), block by block; where each block that holds any begins (B + 1,), and the spheres around them (B, 4).
+    """
     ni, nj, nk = shape[0], shape[1], shape[2]
     bi, bj, bk = (ni + block[0] - 1) // block[0], (nj + block[1] - 1) // block[1], (nk + block[2] - 1) // block[2]
     edge = np.empty(ni, np.uint8)
-    found = np.empty((first[-1], 3), np.int32)
-    goal = first[:-1].copy()
+    strip = np.empty((block[1] * block[2] * ni, 3), np.int32)
+    found, count = np.empty((4096, 3), np.int32), 0
+    first, blocks = np.zeros(1024, np.int64), 0
     for row in range(bj * bk):
-        if first[row * bi] == first[(row + 1) * bi]:
-            continue
         j0, k0 = (row % bj) * block[1], (row // bj) * block[2]
+        gathered = 0
+        sizes = np.zeros(bi, np.int64)
         for k in range(k0, min(k0 + block[2], nk)):
             for j in range(j0, min(j0 + block[1], nj)):
                 at = (k * nj + j) * ni
@@ -130,12 +87,34 @@ def _boundary_indices(
                     continue
                 for i in range(ni):
                     if edge[i]:
-                        b = row * bi + i // block[0]
-                        found[goal[b], 0], found[goal[b], 1], found[goal[b], 2] = i, j, k
-                        goal[b] += 1
-    centres = np.empty((first[-1], 3))
-    spheres = np.zeros((len(first) - 1, 4))
-    for b in range(len(first) - 1):
+                        strip[gathered, 0], strip[gathered, 1], strip[gathered, 2] = i, j, k
+                        gathered += 1
+                        sizes[i // block[0]] += 1
+        if gathered == 0:
+            continue
+        if count + gathered > len(found):
+            longer = np.empty((2 * (count + gathered), 3), np.int32)
+            longer[:count] = found[:count]
+            found = longer
+        if blocks + bi + 1 > len(first):
+            more = np.zeros(2 * (blocks + bi + 1), np.int64)
+            more[:blocks] = first[:blocks]
+            first = more
+        goal = np.empty(bi, np.int64)
+        for b in range(bi):
+            goal[b] = count
+            if sizes[b] > 0:
+                first[blocks] = count
+                blocks += 1
+                count += sizes[b]
+        for n in range(gathered):
+            b = strip[n, 0] // block[0]
+            found[goal[b], 0], found[goal[b], 1], found[goal[b], 2] = strip[n, 0], strip[n, 1], strip[n, 2]
+            goal[b] += 1
+    first[blocks] = count
+    centres = np.empty((count, 3))
+    spheres = np.zeros((blocks, 4))
+    for b in range(blocks):
         for v in range(first[b], first[b + 1]):
             for c in range(3):
                 centres[v, c] = (
@@ -147,7 +126,7 @@ def _boundary_indices(
             x, y, z = centres[v, 0] - spheres[b, 0], centres[v, 1] - spheres[b, 1], centres[v, 2] - spheres[b, 2]
             widest = max(widest, x * x + y * y + z * z)
         spheres[b, 3] = np.sqrt(widest)
-    return found, centres, spheres
+    return found[:count].copy(), centres, first[: blocks + 1].copy(), spheres
 
 
 @compiled()
@@ -186,14 +165,12 @@ class BoundaryVoxels:
 def boundary_voxels(occupancy: NDArray[np.uint8], grid: Grid, least: int = 1) -> BoundaryVoxels:
     """The voxels at least `least` full with a six-neighbour that is not (outside the array counts as not), gathered in
     blocks of about BLOCK_MM."""
-    flat, threshold = flat_in_file_order(occupancy), np.uint8(least)
-    shape = np.asarray(occupancy.shape, dtype=np.int64)
     block = np.maximum(np.rint(BLOCK_MM / grid.spacing_mm), 1).astype(np.int64)
-    counts = _boundary_counts(flat, shape, block, threshold)
-    first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    indices, centres, spheres = _boundary_indices(flat, shape, block, threshold, first, np.asarray(grid.affine))
-    filled = counts > 0
-    return BoundaryVoxels(indices, centres, np.concatenate([first[:-1][filled], first[-1:]]), spheres[filled])
+    shape = np.asarray(occupancy.shape, dtype=np.int64)
+    indices, centres, start, spheres = _boundary(
+        flat_in_file_order(occupancy), shape, block, np.uint8(least), np.asarray(grid.affine)
+    )
+    return BoundaryVoxels(indices, centres, start, spheres)
 
 
 def cut_by_edge(indices: NDArray[np.int32], grid: Grid, region: Grid) -> NDArray[np.bool_]:
@@ -247,7 +224,11 @@ class Boundary:
         return self.voxels.centres_mm
 
     def locally_thick(self, centre_mm: NDArray[np.float64]) -> bool:
-        """Whether the labels around a boundary voxel prove the structure thicker than |s|.
+        """Whether the labels around a boundary voxel (3,) prove the structure thicker than |s| (`thick_at`)."""
+        return bool(self.thick_at(np.atleast_2d(centre_mm))[0])
+
+    def thick_at(self, centres_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N,) whether the labels around boundary voxels (N, 3) prove the structure thicker than |s|.
 
         A voxel is a core if every voxel that meets the ball of diameter |s| about it is labelled; the boundary voxel is
         thick if a core lies within 1.5 |s| of it (|s| for the ball, half of it for the sampling). True for fractional
@@ -255,18 +236,17 @@ class Boundary:
         """
         structure = self.structure
         if structure.fractional:
-            return True
+            return np.ones(len(centres_mm), dtype=bool)
         assert structure.grid is not None and structure.occupancy is not None
         spacing = structure.grid.spacing_mm
         ball = _voxels_meeting_ball(spacing, self.diagonal_mm / 2)
-        reach = np.floor(1.5 * self.diagonal_mm / spacing).astype(np.int64)
-        return bool(
-            _has_core(
+        return np.asarray(
+            _have_core(
+                np.rint(structure.grid.indices(centres_mm)).astype(np.int64),
                 flat_in_file_order(structure.occupancy),
                 np.asarray(structure.occupancy.shape, dtype=np.int64),
-                np.rint(structure.grid.indices(centre_mm)).astype(np.int64),
                 np.argwhere(ball) - np.asarray(ball.shape) // 2,
-                reach,
+                np.floor(1.5 * self.diagonal_mm / spacing).astype(np.int64),
                 spacing,
                 1.5 * self.diagonal_mm,
             )
@@ -274,36 +254,37 @@ class Boundary:
 
 
 @compiled()
-def _has_core(
+def _have_core(
+    middles: NDArray[np.int64],
     occupancy: NDArray[np.uint8],
     shape: NDArray[np.int64],
-    middle: NDArray[np.int64],
     ball: NDArray[np.int64],
     reach: NDArray[np.int64],
     spacing: NDArray[np.float64],
     within_mm: float,
-) -> bool:
-    """Whether a voxel within a distance of `middle` has all voxels of the ball (B, 3) about it labelled."""
-    for dk in range(-reach[2], reach[2] + 1):
-        for dj in range(-reach[1], reach[1] + 1):
-            for di in range(-reach[0], reach[0] + 1):
-                x, y, z = di * spacing[0], dj * spacing[1], dk * spacing[2]
-                if x * x + y * y + z * z > within_mm * within_mm:
-                    continue
-                core = True
-                for b in range(len(ball)):
-                    i = middle[0] + di + ball[b, 0]
-                    j = middle[1] + dj + ball[b, 1]
-                    k = middle[2] + dk + ball[b, 2]
-                    if i < 0 or j < 0 or k < 0 or i >= shape[0] or j >= shape[1] or k >= shape[2]:
-                        core = False
-                        break
-                    if occupancy[(k * shape[1] + j) * shape[0] + i] == 0:
-                        core = False
-                        break
-                if core:
-                    return True
-    return False
+) -> NDArray[np.bool_]:
+    """(N,) whether a voxel within a distance of each of `middles` (N, 3) has all voxels of the ball (B, 3) labelled."""
+    found = np.zeros(len(middles), np.bool_)
+    for n in range(len(middles)):
+        for dk in range(-reach[2], reach[2] + 1):
+            for dj in range(-reach[1], reach[1] + 1):
+                for di in range(-reach[0], reach[0] + 1):
+                    x, y, z = di * spacing[0], dj * spacing[1], dk * spacing[2]
+                    if found[n] or x * x + y * y + z * z > within_mm * within_mm:
+                        continue
+                    core = True
+                    for b in range(len(ball)):
+                        i = middles[n, 0] + di + ball[b, 0]
+                        j = middles[n, 1] + dj + ball[b, 1]
+                        k = middles[n, 2] + dk + ball[b, 2]
+                        if i < 0 or j < 0 or k < 0 or i >= shape[0] or j >= shape[1] or k >= shape[2]:
+                            core = False
+                            break
+                        if occupancy[(k * shape[1] + j) * shape[0] + i] == 0:
+                            core = False
+                            break
+                    found[n] |= core
+    return found
 
 
 def _voxels_meeting_ball(spacing_mm: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
@@ -349,6 +330,11 @@ def blocky_mm(structure: Structure) -> NDArray[np.float64]:
 _FOUND: WeakKeyDictionary[Structure, tuple[BoundaryVoxels, NDArray[np.bool_]]] = WeakKeyDictionary()
 
 
+def forget() -> None:
+    """Let go of all boundaries that are kept."""
+    _FOUND.clear()
+
+
 def _found_in(structure: Structure) -> tuple[BoundaryVoxels, NDArray[np.bool_]]:
     """Boundary voxels of a structure, and which of them the edge cuts; kept as long as the structure is."""
     if structure not in _FOUND:
@@ -381,5 +367,5 @@ def boundary_of(structure: Structure, resolution_mm: NDArray[np.float64] | None 
 
 def boundaries_of(structures: Sequence[tuple[Structure, NDArray[np.float64] | None]]) -> tuple[Boundary, ...]:
     """The boundaries of many structures with their resolutions, found side by side."""
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         return tuple(pool.map(lambda pair: boundary_of(*pair), structures))

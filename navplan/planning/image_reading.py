@@ -169,7 +169,7 @@ def _misfits(samples: _Samples, situation: Situation) -> list[tuple[float, str]]
 
 
 def _unlabelled(samples: _Samples) -> list[tuple[float, str]]:
-    """Soft tissue that the shaft meets and no label explains. Fat is known by its values; the first millimetres are skin."""
+    """Soft tissue that the shaft meets and no label explains. Fat is known by its values; the first mm are skin."""
     labels, values = samples.labels[:, :2], samples.values_hu[:, :2]
     unexplained = (labels == 1) & (values > FAT_HU) & (values <= DENSE_HU) & samples.alone[:, :2]
     soft = unexplained.any(axis=(1, 2)) & (samples.depths_mm > SKIN_MM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -105,6 +106,22 @@ def _segments_to_voxels(
     return distance, nearest, along
 
 
+@lru_cache(maxsize=1)  # the same structures are asked for again and again
+def _gathered(
+    boundaries: tuple[Boundary, ...],
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Voxels, where blocks begin, spheres around blocks, and the first block of each structure."""
+    blocks = np.cumsum([0] + [len(b.voxels.block_mm) for b in boundaries])
+    first_voxel = np.cumsum([0] + [len(b.centres_mm) for b in boundaries])
+    block_start = [b.voxels.block_start[:-1] + offset for b, offset in zip(boundaries, first_voxel[:-1], strict=True)]
+    return (
+        np.concatenate([b.centres_mm for b in boundaries]),
+        np.concatenate([*block_start, first_voxel[-1:]]).astype(np.int64),
+        np.concatenate([b.voxels.block_mm for b in boundaries]),
+        blocks.astype(np.int64),
+    )
+
+
 def margins(boundaries: Sequence[Boundary], starts_mm: ArrayLike, ends_mm: ArrayLike) -> Margins:
     """Distance of N needle axes, from skin to the farthest point that the tip reaches, to every structure.
 
@@ -118,16 +135,10 @@ def margins(boundaries: Sequence[Boundary], starts_mm: ArrayLike, ends_mm: Array
     if not boundaries:
         empty = np.zeros((len(starts), 0))
         return Margins((), empty, empty.astype(np.int64), empty)
-    blocks = np.cumsum([0] + [len(b.voxels.block_mm) for b in boundaries])
-    first_voxel = np.cumsum([0] + [len(b.centres_mm) for b in boundaries])
-    block_start = [b.voxels.block_start[:-1] + offset for b, offset in zip(boundaries, first_voxel[:-1], strict=True)]
     distance, nearest, along = by_rows(
         _segments_to_voxels,
         [starts, (ends - starts) / lengths[:, None], lengths],
-        np.concatenate([b.centres_mm for b in boundaries]),
-        np.concatenate([*block_start, first_voxel[-1:]]).astype(np.int64),
-        np.concatenate([b.voxels.block_mm for b in boundaries]),
-        blocks.astype(np.int64),
+        *_gathered(tuple(boundaries)),
         least=16,
     )
     for s, boundary in enumerate(boundaries):  # an axis that starts deep inside may have no boundary voxel on its way

@@ -13,13 +13,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.geometry.compiled import compiled
+from navplan.geometry.compiled import THREADS, compiled
 from navplan.geometry.grid import Grid
 from navplan.model.anatomy import Tissue
 from navplan.model.safety import PathSection
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
-from navplan.planning.boundary import MOSTLY_INSIDE, WORKERS, flat_in_file_order
+from navplan.planning.boundary import MOSTLY_INSIDE, flat_in_file_order
 
 SHORTEST_STRETCH_MM = 1.0
 OUTSIDE, UNLABELLED = "outside", "unlabelled"
@@ -50,17 +50,24 @@ class TissueMap:
 def tissue_map(image: Volume, structures: Iterable[Structure], topmost: str = "") -> TissueMap:
     """Paint present structures, largest first, so that the more specific one shows; `topmost` (the target) last."""
     present = [s for s in structures if s.presence is Presence.PRESENT and s.anatomy.tissue is not Tissue.OUTSIDE]
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         volume_mm3 = dict(zip((s.name for s in present), pool.map(_volume_mm3, present), strict=True))
     labels = np.zeros(image.grid.shape, dtype=np.uint16, order="F")
-    names = [OUTSIDE, UNLABELLED]
+    names, painted = [OUTSIDE, UNLABELLED], []
     for structure in sorted(present, key=lambda s: (s.name == topmost, -volume_mm3[s.name])):
-        if structure.anatomy.tissue is Tissue.SKIN:
-            number = 1
-        else:
+        number = 1
+        if structure.anatomy.tissue is not Tissue.SKIN:
             names.append(structure.name)
             number = len(names) - 1
-        _paint(labels, image.grid, structure, number)
+        painted.append((structure, number))
+    slabs = np.linspace(0, image.grid.shape[2], THREADS + 1).astype(int)
+
+    def paint(low: int, high: int) -> None:
+        for structure, number in painted:
+            _paint(labels, image.grid, structure, number, low, high)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(paint, slabs[:-1], slabs[1:]))
     return TissueMap(labels, tuple(names), image.grid)
 
 
@@ -84,24 +91,24 @@ def _paint_aligned(
     occupancy: NDArray[np.uint8],
     size: NDArray[np.int64],
     start: NDArray[np.int64],
-    number: int,
+    number: np.uint16,
+    low: int,
+    high: int,
 ) -> None:
-    """Give `number` to the voxels that are mostly a structure's, whose first voxel lies at `start` of the map."""
+    """Give `number`, in the slices low..high of the map, to the voxels that are mostly a structure's, whose first voxel lies at `start` of the map."""
     first, last = max(0, -start[0]), min(size[0], shape[0] - start[0])
-    for k in range(size[2]):
-        if not 0 <= k + start[2] < shape[2]:
-            continue
+    for k in range(max(0, low - start[2]), min(size[2], high - start[2])):
         for j in range(size[1]):
             if not 0 <= j + start[1] < shape[1]:
                 continue
             here = occupancy[(k * size[1] + j) * size[0] :]
             goal = ((k + start[2]) * shape[1] + j + start[1]) * shape[0] + start[0]
-            for i in range(first, last):
-                if here[i] >= 128:
-                    labels[goal + i] = number
+            there = labels[goal + first : goal + last]
+            for i in range(last - first):  # always stored: the compiler makes vectors of it
+                there[i] = number if here[first + i] >= 128 else there[i]
 
 
-def _paint(labels: NDArray[np.uint16], grid: Grid, structure: Structure, number: int) -> None:
+def _paint(labels: NDArray[np.uint16], grid: Grid, structure: Structure, number: int, first: int, last: int) -> None:
     assert structure.grid is not None and structure.occupancy is not None
     corner = grid.indices(structure.grid.origin_mm)
     aligned = np.allclose(structure.grid.affine[:3, :3], grid.affine[:3, :3], atol=1e-4) and np.allclose(
@@ -114,7 +121,9 @@ def _paint(labels: NDArray[np.uint16], grid: Grid, structure: Structure, number:
             flat_in_file_order(structure.occupancy),
             np.asarray(structure.occupancy.shape, dtype=np.int64),
             np.rint(corner).astype(np.int64),
-            number,
+            np.uint16(number),
+            first,
+            last,
         )
         return
     corners = grid.indices(structure.grid.corners_mm())
@@ -123,7 +132,7 @@ def _paint(labels: NDArray[np.uint16], grid: Grid, structure: Structure, number:
     if (high <= low).any():
         return
     mask = structure.occupancy >= MOSTLY_INSIDE
-    for k in range(int(low[2]), int(high[2])):
+    for k in range(max(int(low[2]), first), min(int(high[2]), last)):
         plane = np.stack(
             np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]), [k], indexing="ij"), axis=-1
         )
