@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.errors import InputError
 from navplan.geometry.compiled import compiled
 
 
@@ -38,10 +39,12 @@ def pareto_front(costs: NDArray[np.float64]) -> NDArray[np.int64]:
     stay).
 
     Sort-filter-skyline: sorted by the sum of costs, a row can be dominated only by rows before it, and it is enough
-    to compare with those already on the front.
+    to compare with those already on the front. Raises InputError for costs that are not finite: NaN is never beaten.
     """
     if not len(costs):
         return np.zeros(0, dtype=np.int64)
     finite = np.ascontiguousarray(costs, dtype=np.float64)
+    if not np.isfinite(finite).all():
+        raise InputError(f"{int((~np.isfinite(finite)).any(axis=1).sum())} ways of unknown worth", "finite costs")
     order = np.lexsort((*finite.T[::-1], finite.sum(axis=1)))
     return np.sort(order[_skyline(np.ascontiguousarray(finite[order]))])
