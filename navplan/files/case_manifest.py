@@ -88,6 +88,9 @@ else:
     TransformEntry = document_of(Transform, "TransformEntry", without=("matrix",), matrix=tuple[Row, Row, Row, Row])
 
 
+ADDED_TO_STRUCTURES = {"carried_from": "", "carried_error_mm": 0.0, "carried_doubt": ""}
+
+
 class CaseManifest(StrictDocument):
     """The whole of case.json."""
 
@@ -106,8 +109,16 @@ class CaseManifest(StrictDocument):
     audit: AuditMark = AuditMark()
 
     def state(self) -> str:
-        """SHA-256 of all but the part about the audit log: the log's last line vouches for it."""
-        return hashlib.sha256(canonical(self.model_dump(mode="json", exclude={"audit"}))).hexdigest()
+        """SHA-256 of all but the part about the audit log: the log's last line vouches for it.
+
+        Members that came later count only where they say something: older folders stay proven.
+        """
+        told = self.model_dump(mode="json", exclude={"audit"})
+        for entry in told["structures"].values():
+            for name, silent in ADDED_TO_STRUCTURES.items():
+                if entry[name] == silent:
+                    del entry[name]
+        return hashlib.sha256(canonical(told)).hexdigest()
 
 
 def _rows(matrix: Any) -> tuple[Row, Row, Row, Row]:

@@ -95,7 +95,9 @@ def _paint_aligned(
     low: int,
     high: int,
 ) -> None:
-    """Give `number`, in the slices low..high of the map, to the voxels that are mostly a structure's, whose first voxel lies at `start` of the map."""
+    """Give `number`, in the slices low..high of the map, to the voxels that are mostly a structure's.
+
+    start: where in the map the structure's first voxel lies."""
     first, last = max(0, -start[0]), min(size[0], shape[0] - start[0])
     for k in range(max(0, low - start[2]), min(size[2], high - start[2])):
         for j in range(size[1]):

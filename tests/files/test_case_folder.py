@@ -485,3 +485,13 @@ def test_a_reader_survives_a_writer(case: Case, monkeypatch: pytest.MonkeyPatch)
 def test_the_verbs_are_the_folder_functions(case: Case, tmp_path: Path) -> None:
     again = save_case_folder(case, action="again")
     assert_same(open_case_folder(case.folder), again)
+
+
+def test_a_case_folder_of_an_earlier_navplan_opens(tmp_path: Path) -> None:
+    """Written before structures could be carried from another image: the audit log still vouches for it."""
+    folder = tmp_path / "case"
+    shutil.copytree(Path(__file__).parent / "case_of_0_1_0", folder)
+    case = open_case_folder(folder)
+    assert case.structures["liver"].presence is Presence.PRESENT and case.structures["liver"].carried_from == ""
+    assert case.structures["aorta"].presence is Presence.UNKNOWN
+    assert case.audit[-1].action == "made"
