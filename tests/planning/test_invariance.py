@@ -119,7 +119,8 @@ def test_moved_as_a_whole_no_clearance_and_no_verdict_changes(scene: tuple, seed
 def test_moved_as_a_whole_what_is_thin_stays_thin() -> None:
     here = situated(chest(True), chest_rules())
     there = situated(moved_case(chest(True), rigid(Rotation.random(random_state=0), (1.0, 2.0, 3.0))), chest_rules())
-    for first, second in zip(here.boundaries, there.boundaries, strict=True):
+    ribs = [risk.name.startswith("rib") for risk in here.risks]
+    for first, second in np.array([here.boundaries, there.boundaries]).T[ribs]:
         rows = range(0, len(first.centres_mm), 5)
         thick = [first.locally_thick(first.centres_mm[row]) for row in rows]
         assert thick == [second.locally_thick(second.centres_mm[row]) for row in rows], first.structure.name
