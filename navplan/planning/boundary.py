@@ -176,9 +176,17 @@ def boundary_voxels(occupancy: NDArray[np.uint8], grid: Grid, least: int = 1) ->
 def cut_by_edge(indices: NDArray[np.int32], grid: Grid, region: Grid) -> NDArray[np.bool_]:
     """Which voxels (N, 3) of a grid lie in the outermost layer of the region that was looked at: cut, they may go on
     beyond."""
-    position = region.indices(grid.points_mm(indices))
     reach = grid.spacing_mm / region.spacing_mm
     upper = np.asarray(region.shape) - 1.0
+    turn = np.linalg.inv(region.affine[:3, :3]) @ grid.affine[:3, :3]
+    corner = region.indices(grid.origin_mm)
+    cut = np.zeros(len(indices), dtype=bool)
+    if np.abs(turn - np.diag(np.diag(turn))).max() < 1e-9:  # axes along each other: one comparison a side
+        for axis in range(3):
+            position = indices[:, axis] * turn[axis, axis] + corner[axis]
+            cut |= (position - reach[axis] < -0.5) | (position + reach[axis] > upper[axis] + 0.5)
+        return cut
+    position = indices @ turn.T + corner
     return np.asarray(((position - reach < -0.5) | (position + reach > upper + 0.5)).any(axis=1))
 
 
