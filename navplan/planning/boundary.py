@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -247,13 +248,13 @@ class Boundary:
             return np.ones(len(centres_mm), dtype=bool)
         assert structure.grid is not None and structure.occupancy is not None
         spacing = structure.grid.spacing_mm
-        ball = _voxels_meeting_ball(spacing, self.diagonal_mm / 2)
+        ball = _voxels_meeting_ball(tuple(spacing.tolist()), self.diagonal_mm / 2)
         return np.asarray(
             _have_core(
                 np.rint(structure.grid.indices(centres_mm)).astype(np.int64),
                 flat_in_file_order(structure.occupancy),
                 np.asarray(structure.occupancy.shape, dtype=np.int64),
-                np.argwhere(ball) - np.asarray(ball.shape) // 2,
+                ball,
                 np.floor(1.5 * self.diagonal_mm / spacing).astype(np.int64),
                 spacing,
                 1.5 * self.diagonal_mm,
@@ -295,12 +296,14 @@ def _have_core(
     return found
 
 
-def _voxels_meeting_ball(spacing_mm: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
-    """Which voxels around a voxel's centre a ball about that centre reaches into."""
-    half = np.ceil(radius_mm / spacing_mm + 0.5).astype(int)
-    offsets = np.stack(np.meshgrid(*(np.arange(-h, h + 1) for h in half), indexing="ij"), axis=-1)
-    gap_mm = np.maximum(np.abs(offsets) - 0.5, 0.0) * spacing_mm
-    return np.asarray(np.linalg.norm(gap_mm, axis=-1) < radius_mm)
+@lru_cache(maxsize=64)
+def _voxels_meeting_ball(spacing_mm: tuple[float, ...], radius_mm: float) -> NDArray[np.int64]:
+    """(B, 3) offsets of the voxels around a voxel's centre that a ball about that centre reaches into."""
+    spacing = np.asarray(spacing_mm)
+    half = np.ceil(radius_mm / spacing + 0.5).astype(int)
+    offsets = np.stack(np.meshgrid(*(np.arange(-h, h + 1) for h in half), indexing="ij"), axis=-1).reshape(-1, 3)
+    gap_mm = np.maximum(np.abs(offsets) - 0.5, 0.0) * spacing
+    return np.ascontiguousarray(offsets[np.linalg.norm(gap_mm, axis=1) < radius_mm])
 
 
 @compiled()

@@ -6,6 +6,8 @@ standard deviation along each lateral axis at depth s (navplan.model.error_model
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -57,11 +59,10 @@ def breach_probability(
     """
     length = float(np.linalg.norm(end_mm - start_mm))
     direction = (end_mm - start_mm) / length
-    first, second = perpendicular_axes(direction)
     zeta = _nearest_in_sectors(
         boundary.centres_mm,
         np.ascontiguousarray(start_mm, dtype=np.float64),
-        np.stack([first, second, direction]),
+        _axes(*direction.tolist()),
         length,
         radius_mm + boundary.below_mm,
         np.asarray(
@@ -70,6 +71,13 @@ def breach_probability(
         _SECTORS,
     )
     return float(np.exp(-(zeta**2) / 2).mean())
+
+
+@lru_cache(maxsize=8)  # one needle is asked about many structures
+def _axes(x: float, y: float, z: float) -> NDArray[np.float64]:
+    """(3, 3) two axes across a unit direction, and the direction, in rows."""
+    direction = np.asarray([x, y, z])
+    return np.stack([*perpendicular_axes(direction), direction])
 
 
 @compiled()
