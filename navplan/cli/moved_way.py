@@ -23,10 +23,11 @@ def point_of(words: str, option: str) -> tuple[float, float, float] | None:
 
 
 def against_lines(report: SafetyReport) -> list[str]:
-    """What rules a way out, worst first, a line each: the limit's structure, what is required, the interval, where."""
-    from navplan.planning.why_not import against, limit_line
+    """What rules a way out, a line each: limits first, with the structure, what is required, the interval and where;
+    then what holds for every way of this case."""
+    from navplan.planning.why_not import against, limit_line, missed_mm
 
-    found = against(report)
+    found = sorted(against(report), key=lambda finding: not missed_mm(finding))
     if not found:
         return ["no limit stands against it"]
     return ["against it:", *(f"   {finding.verdict}: {limit_line(finding)}" for finding in found)]

@@ -76,7 +76,7 @@ def limit_line(finding: Finding) -> str:
     line = f"{name}{crossed}{finding.required_mm:g} mm required, {finding.distance}"
     line += "" if finding.at_depth_mm is None else f", nearest {finding.at_depth_mm:.0f} mm deep"
     told = crossed or finding.words.startswith(f"{finding.distance}")
-    return line if told else f"{line}; {finding.words}"
+    return line if told else f"{line}; {finding.gap or finding.words}"
 
 
 def reason_of_search(situation: Situation, device: Device, entry_mm: NDArray[np.float64]) -> Reason:
@@ -102,7 +102,7 @@ def reason_on_map(skin_map: SkinMap, entry_mm: ArrayLike) -> Reason:
 def map_finding(skin_map: SkinMap, entry_mm: ArrayLike) -> Finding:
     """What a plan's skin map says near an entry, to set beside the judgement of the very way. No verdict of its own."""
     reason = reason_on_map(skin_map, entry_mm)
-    words = f"the plan's skin map says of its nearest candidate, {reason.apart_mm:.1f} mm from here: {reason}"
+    words = f"the plan's skin map, {reason.apart_mm:.1f} mm from the point asked for: {reason}"
     return Finding(FindingKind.RULES, Verdict.PASS, words)
 
 

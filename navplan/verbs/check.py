@@ -104,9 +104,15 @@ def check(
     report = _judged(moved.trajectory, moved.situation, *changes, *moved.told)
     start = np.asarray(moved.trajectory.entry_mm)
     report = _with(report, *of_the_search(moved.situation, way.device, start, report.findings))
-    if found.skin_map is None or aim is not None or way.device != found.trajectories[0].trajectory.device:
+    asked_alike = way.device == found.trajectories[0].trajectory.device and rules is found.protocol and aim is None
+    if (
+        found.skin_map is None
+        or entry is None
+        or not asked_alike
+        or situation.patient_position != found.patient_position
+    ):
         return report
-    return _with(report, map_finding(found.skin_map, start))
+    return _with(report, map_finding(found.skin_map, entry))
 
 
 def refuse_other_image(case: Case, plan: Plan) -> None:

@@ -105,7 +105,7 @@ def above_mm(case: Case, heights_mm: list[float]) -> np.ndarray:
 
 @pytest.mark.parametrize("hard", [False, True])
 def test_over_the_lower_rib_is_far_from_the_bundle_and_under_the_upper_one_is_near(hard: bool) -> None:
-    grid = grid_of((1.5, 1.5, 1.5))
+    grid = grid_of((2.0, 2.0, 2.0))
     case = case_of(grid, hard=hard, solids=RIBS)
     over = LOWER_MM + RIB_MM + NEEDLE.radius_mm + 2.0  # 2 mm above the upper edge of the lower rib
     under = UPPER_MM - RIB_MM - NEEDLE.radius_mm - 2.0  # 2 mm below the lower edge of the upper rib
