@@ -10,8 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
-from scipy.stats import ncx2
+from scipy.special import chndtr, ndtr
 
 from navplan.geometry.compiled import compiled
 from navplan.geometry.lines import perpendicular_axes
@@ -34,7 +33,7 @@ def breach_crossing_tube(distance_mm: float, rho_mm: float, sigma_mm: float) -> 
 
 def breach_parallel_tube(distance_mm: float, rho_mm: float, sigma_mm: float) -> float:
     """P(breach) of a sphere, or of a tube parallel to the needle: a non-central chi-squared of 2 degrees of freedom."""
-    return float(ncx2.cdf(rho_mm**2 / sigma_mm**2, 2, distance_mm**2 / sigma_mm**2))
+    return float(chndtr(rho_mm**2 / sigma_mm**2, 2, distance_mm**2 / sigma_mm**2))
 
 
 def hit_probability(radius_mm: float, sigma_mm: float) -> float:
