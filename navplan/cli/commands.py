@@ -188,7 +188,8 @@ def do_plan(options: Namespace, output: Output) -> int:
 
 
 def _plan_text(plan: Plan) -> str:
-    lines = [f"{plan.id}: {len(plan.trajectories)} ways offered ({'; '.join(plan.notes)})", *ways_text(plan)]
+    tried = f" ({plan.notes[0]})" if plan.notes else ""
+    lines = [f"{plan.id}: {len(plan.trajectories)} ways offered{tried}", *ways_text(plan), *plan.notes[1:]]
     if plan.skin_map is not None:
         excluded = [f"{count} {words}" for words, count in plan.skin_map.counts().items() if words != "free"]
         lines.append("ruled out: " + ("; ".join(excluded[:8]) or "none"))
@@ -201,7 +202,8 @@ def ways_text(plan: Plan) -> list[str]:
     for number, way in enumerate(plan.trajectories, 1):
         lines.append(
             f"{number}. {way.verdict}: {way.report.headline}; depth {way.trajectory.depth_mm:.0f} mm, "
-            f"entry ({', '.join(f'{x:.1f}' for x in way.trajectory.entry_mm)}) LPS, score {way.desirability:.2f}"
+            f"entry ({', '.join(f'{x:.1f}' for x in way.trajectory.entry_mm)}) LPS, score {way.desirability:.2f}, "
+            f"needle {way.trajectory.device.id}"
         )
     if plan.trajectories:
         lines += _open_items(plan.trajectories[0].report)

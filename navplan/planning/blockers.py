@@ -103,7 +103,7 @@ def blockers(situation: Situation, device: Device, skin: SkinPoints) -> tuple[Bl
         for first, second in combinations(involved, 2):
             both = shut[:, first] & shut[:, second] & (count == 2)
             if both.any():
-                remedy = f"{remedies[first]}; and {remedies[second]}"
+                remedy = " and ".join(dict.fromkeys((remedies[first], remedies[second])))
                 found.append(_blocker((names[first], names[second]), both, depth_mm, remedy))
     return tuple(sorted(found, key=lambda blocker: (-blocker.entries, blocker.names))[:MOST])
 
