@@ -4,6 +4,7 @@ against every axis, no kernel, no boundary, no blocks. For tests of the search's
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,10 +73,18 @@ def outermost(occupancy: NDArray[np.uint8]) -> NDArray[np.int64]:
     other, the neighbour towards the line lies nearer."""
     full = np.pad(occupancy > 0, 1)
     inner = full[1:-1, 1:-1, 1:-1].copy()
-    for axis in range(3):
-        for step in (-1, 1):
-            inner &= np.roll(full, step, axis)[1:-1, 1:-1, 1:-1]
+    inner &= full[2:, 1:-1, 1:-1] & full[:-2, 1:-1, 1:-1]
+    inner &= full[1:-1, 2:, 1:-1] & full[1:-1, :-2, 1:-1]
+    inner &= full[1:-1, 1:-1, 2:] & full[1:-1, 1:-1, :-2]
     return np.argwhere((occupancy > 0) & ~inner)
+
+
+@lru_cache(maxsize=256)
+def voxel_centres_mm(structure: Structure, all_voxels: bool) -> Points:
+    """(M, 3) centres of all labelled voxels, or of the outermost."""
+    assert structure.grid is not None and structure.occupancy is not None
+    occupancy = structure.occupancy
+    return structure.grid.points_mm(np.argwhere(occupancy > 0) if all_voxels else outermost(occupancy))
 
 
 def meets(structure: Structure, starts: Points, ends: Points) -> NDArray[np.bool_]:
@@ -104,8 +113,7 @@ def missing_mm(situation: Situation, device: Device, entries: Points, all_voxels
         near = axis_distances_mm(centre[None], entries, ends) - reach - below - device.radius_mm < required
         found[name] = np.full(len(entries), -np.inf)
         if near.any():
-            indices = np.argwhere(structure.occupancy > 0) if all_voxels else outermost(structure.occupancy)
-            distance = axis_distances_mm(structure.grid.points_mm(indices), entries[near], ends[near])
+            distance = axis_distances_mm(voxel_centres_mm(structure, all_voxels), entries[near], ends[near])
             if not all_voxels:
                 distance = np.where(meets(structure, entries[near], ends[near]), 0.0, distance)
             found[name][near] = required - (np.maximum(distance - below, 0.0) - device.radius_mm)
@@ -126,8 +134,8 @@ def painted(situation: Situation) -> tuple[NDArray[np.int32], list[str]]:
         skin = anatomy_of(structure.name).tissue is Tissue.SKIN
         names += [] if skin else [structure.name]
         low = np.rint(grid.indices(structure.grid.origin_mm)).astype(int)
-        inside = np.argwhere(structure.occupancy >= 128) + low
-        labels[tuple(inside.T)] = 1 if skin else len(names) - 1
+        box = tuple(slice(a, a + n) for a, n in zip(low, structure.occupancy.shape, strict=True))
+        labels[box][structure.occupancy >= 128] = 1 if skin else len(names) - 1
     return labels, names
 
 
