@@ -36,6 +36,7 @@ CHEST = {
     "aorta": (Capsule((8.0, 35.0, -60.0), (8.0, 35.0, 60.0), 9.0), 200.0),
     "rib_right_6": (Capsule((-60.0, -58.0, -40.0), (30.0, -58.0, -25.0), 4.0), 500.0),
     "rib_right_7": (Capsule((-74.0, -40.0, -25.0), (-74.0, 50.0, -45.0), 4.0), 500.0),
+    "pulmonary_vein": (Capsule((-46.0, 8.0, -20.0), (-38.0, 8.0, -20.0), 3.0), 60.0),  # where a throw may end
     "heart": (Sphere((5.0, -20.0, -10.0), 16.0), 60.0),
 }  # fmt: skip
 
@@ -46,6 +47,7 @@ def chest_rules(**changes: object) -> ProcedureProtocol:
             HardLimit("aorta", 10.0, "test", Need.REQUIRED),
             HardLimit("heart", 5.0, "test", Need.REQUIRED),
             HardLimit("rib_*", 2.0, "test", Need.REQUIRED),
+            HardLimit("pulmonary_vein", 4.0, "test", Need.REQUIRED),
         ),
         pass_through=(PassThrough("body", "test"), PassThrough("lung_*", "test")),
         pleura_punctures_max=1,
@@ -123,7 +125,8 @@ def test_the_reasons_on_a_small_chest_are_true(hard: bool) -> None:
         verify_free(plan, situation, true)
     assert met >= {
         "aorta: less than 10 mm", "heart: less than 5 mm", "rib_right_6: less than 2 mm", "rib_right_7: less than 2 mm",
-        "from the side of the table", "the needle is too short", "more than 1 pleural puncture", "a fissure is crossed",
+        "from the side of the table", "the needle is too short", "pulmonary_vein: less than 4 mm",
+        "more than 1 pleural puncture", "a fissure is crossed",
         "no room for a hand above the table", "edge of the field of view, not skin", "too flat to the skin",
         "end of the image, the skin goes on unseen", "leaves the body and enters it again",
         "needle or hub would meet the table, an arm or another part of the body",
