@@ -112,7 +112,8 @@ def situation_for(options: argparse.Namespace) -> tuple[Situation, Device, Struc
     structures = case.structures_of(image_id)
     aim = target_of(structures, options.target)
     situation = situation_of(case, protocol, aim, side=options.side, patient_position=options.position)
-    names = {risk.name for risk in situation.risks[: options.structures]}
+    risks = [risk.name for risk in situation.risks if risk.name not in options.without]
+    names = set(risks[: options.structures])
     kept = {
         name: structure
         for name, structure in situation.structures.items()
@@ -136,6 +137,7 @@ def table(options: argparse.Namespace) -> list[str]:
     entries = skin_entries_mm(body, situation.target_mm, 200.0, options.entries)
     cold(situation, device, entries)
     situation = fresh(situation)
+    answer(situation, device, entries)
     lines = [
         f"{len(entries)} entries, {len(situation.risks)} structures, image {situation.image.grid!r}, "
         f"{sum(len(b.centres_mm) for b in situation.boundaries)} boundary voxels. Best of 3, s.",
@@ -216,6 +218,7 @@ def new_process(options: argparse.Namespace) -> float:
     command = [sys.executable, "-m", "benchmarks.planner", options.case, "--target", options.target, "--once"]
     command += ["--side", options.side, "--protocol", options.protocol, "--entries", str(options.entries)]
     command += ["--structures", str(options.structures), "--position", options.position, "--device", options.device]
+    command += ["--without", *options.without]
     best = np.inf
     for _ in range(2):
         start = time.perf_counter()
@@ -248,6 +251,9 @@ def main() -> None:
     parser.add_argument("--device", default="")
     parser.add_argument("--entries", type=int, default=20_000)
     parser.add_argument("--structures", type=int, default=80)
+    parser.add_argument(
+        "--without", nargs="*", default=["bone"], help="risks left out (bone: computed, all bones again)"
+    )
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path)

@@ -35,6 +35,7 @@ from navplan.planning.skin_not_free import rule_out_by_cover
 TOO_SHORT = "the needle is too short"
 MEETS_NEEDLE = "another needle is in the way"
 FISSURE = "a fissure is crossed"
+AT_ONCE = 65536  # ways whose clearances are in memory together
 RIB_FAR_MM = 30.0  # beyond it a rib above says nothing of its lower edge
 
 
@@ -44,14 +45,13 @@ class Ways:
 
     skin: the points, each with the reason that rules it out (-1: free); shortfall_mm (N,): by how much the limit that
     is missed worst is missed, NaN where that is no length. open_rows (K,): the ways whose clearances were measured;
-    low_mm (K, S): lower ends of them, a lower bound of them where they are large. free_rows (F,): the free ways;
+    free_rows (F,): the free ways;
     metrics: by name, (F,); scores (F, C): desirability by criterion; value (F,): their weighted mean.
     """
 
     skin: SkinPoints
     shortfall_mm: NDArray[np.float32]
     open_rows: NDArray[np.int64]
-    low_mm: NDArray[np.float32]
     free_rows: NDArray[np.int64]
     metrics: dict[str, NDArray[np.float64]]
     scores: NDArray[np.float64]
@@ -75,8 +75,8 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
     skin = rule_out_outside(situation, device, skin)
     open_rows = np.flatnonzero(skin.reason == -1)
     entries = skin.points_mm[open_rows]
-    low = clearances_low_mm(situation, device, entries)
-    reason, names, shortfall = _rule_out_by_clearance(situation, low)
+    reason, shortfall, least = _worst_limits(situation, device, entries)
+    names = [limit_words(situation, column) for column in range(len(situation.risks))]
     walked = walk(situation.tissues, entries, target, situation.target.structure, situation.host, device.throw_mm / 2)
     for words, bad in rules_of_the_path(situation, walked):
         names.append(words)
@@ -88,7 +88,7 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
     free = np.flatnonzero(reason == -1)
     metrics = path_metrics(situation.tissues, entries[free], target, situation.host, walked[free])
     metrics |= reach_metrics(entries[free], target, device.length_mm, situation.image.grid, situation.patient_position)
-    metrics["clearance_mm"] = low[free].min(axis=1) if low.shape[1] else np.full(len(free), np.inf)
+    metrics["clearance_mm"] = least[free]
     if any(soft.metric == "rib_above_mm" for soft in situation.protocol.soft):
         metrics["rib_above_mm"] = rib_above_mm(situation, device, entries[free])
     soft = situation.protocol.soft
@@ -98,7 +98,6 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
         SkinPoints(skin.points_mm, skin.outward, merged, (*skin.reasons, *names)),
         all_shortfall,
         open_rows,
-        low,
         open_rows[free],
         metrics,
         scores,
@@ -152,21 +151,25 @@ def clearances_low_mm(situation: Situation, device: Device, entries_mm: NDArray[
     return distance
 
 
-def _rule_out_by_clearance(
-    situation: Situation, low: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], list[str], NDArray[np.float32]]:
-    """For each way the limit that is missed worst: reason (-1: none), its words, and by how much. A limit counts as
-    kept only at the interval's lower end."""
-    count = len(low)
-    reason, names = np.full(count, -1), [limit_words(situation, n) for n in range(low.shape[1])]
-    shortfall = np.full(count, np.nan, dtype=np.float32)
-    if low.shape[1] and count:
-        missing = situation.required_mm.astype(np.float32) - low
-        worst = np.argmax(missing, axis=1)
-        by = missing[np.arange(count), worst]
-        blocked = by > 0
-        reason[blocked], shortfall[blocked] = worst[blocked], by[blocked]
-    return reason, names, shortfall
+def _worst_limits(
+    situation: Situation, device: Device, entries_mm: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
+    """For each way (N,) the structure whose limit is missed worst (-1: none), by how much (NaN: none), and the smallest
+    clearance. A limit counts as kept only at the interval's lower end. In parts: millions of ways fit into memory."""
+    count = len(entries_mm)
+    reason, shortfall = np.full(count, -1), np.full(count, np.nan, dtype=np.float32)
+    least = np.full(count, np.inf)
+    required = situation.required_mm.astype(np.float32)
+    for first in range(0, count if len(required) else 0, AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        low = clearances_low_mm(situation, device, entries_mm[part])
+        least[part] = low.min(axis=1)
+        np.subtract(required, low, out=low)
+        worst = np.argmax(low, axis=1)
+        by = low[np.arange(len(low)), worst]
+        reason[part] = np.where(by > 0, worst, -1)
+        shortfall[part] = np.where(by > 0, by, np.nan)
+    return reason, shortfall, least
 
 
 def limit_words(situation: Situation, column: int) -> str:
