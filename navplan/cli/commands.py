@@ -360,7 +360,10 @@ def do_report(options: Namespace, output: Output) -> int:
         raise ChoiceError(
             "a case without a plan", "a plan to report on", "Run: navplan plan CASE --protocol ID --target NAME"
         )
-    made = report(case, chosen, options.out, trajectory=_place(options, chosen), progress=output.progress)
+    made = report(
+        case, chosen, options.out, trajectory=_place(options, chosen), card_only=options.card_only,
+        progress=output.progress,
+    )  # fmt: skip
     for words in made.notes:
         output.message(words)
     output.result("\n".join(str(path) for path in made.paths), {"paths": made.paths, "notes": made.notes})

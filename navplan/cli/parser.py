@@ -154,6 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("case")
     one.add_argument("--plan", default="", metavar="ID")
     one.add_argument("--trajectory", type=int, default=1, metavar="N")
+    one.add_argument("--card-only", action="store_true", help="the freehand card alone, in a fraction of the time")
     one.add_argument("--out", required=True, metavar="DIR")
 
     for name, words in (

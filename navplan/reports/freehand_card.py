@@ -158,7 +158,7 @@ def _judged_for(plan: Plan, model: ErrorModel | None, report: SafetyReport, dept
     unsourced = ", its numbers in part unsourced" if is_unsourced(model.source) else ""
     words = f"Judged for {model.name}: sigma {float(model.sigma_mm(depth_mm)):.1f} mm at the target{unsourced}."
     if report.hit_probability is not None:
-        words += f" It hits the target with {percent(report.hit_probability)}."
+        words += f" It hits the target with at least {percent(report.hit_probability)}."
     if plan.error_model.id != model.id:
         words += (
             f" The plan was made for {plan.error_model.name}; this card was judged again, uncorrected by control scans."

@@ -136,7 +136,7 @@ def report_content(
     limit = plan.protocol.max_breach_probability
     angles = table_angles(ranked.trajectory.entry_mm, ranked.trajectory.target_mm, plan.patient_position)
     hit = ranked.report.hit_probability
-    hit_told = f"{percent(hit)}, {plan.error_model.name}" if hit is not None else "not computed"
+    hit_told = f"at least {percent(hit)}, {plan.error_model.name}" if hit is not None else "not computed"
     error_facts, request_facts = _error_facts(plan, ranked, sources), _request_facts(plan, ranked, sources)
     bleeding = _bleeding(plan, sources)
     return ReportContent(
@@ -181,7 +181,7 @@ def _plan_facts(plan: Plan, ranked: RankedTrajectory) -> tuple[Fact, ...]:
         ("Tip before firing", f"{way.tip_depth_mm:.1f} mm below the skin"),
         ("Tip after firing", f"{way.swept_depth_mm:.1f} mm below the skin"),
         ("Needle left outside", f"{way.device.length_mm - way.tip_depth_mm:.1f} mm"),
-        (f"Hit probability, {plan.error_model.name}", percent(ranked.report.hit_probability)),
+        (f"Hit probability at least, {plan.error_model.name}", percent(ranked.report.hit_probability)),
     )  # fmt: skip
 
 
@@ -203,7 +203,8 @@ def _hit_words(plan: Plan, ranked: RankedTrajectory) -> str:
         return "Hit probability: not computed, since the target is a bare point."
     return (
         f"Hit probability: that the lateral error at the target's depth under “{plan.error_model.name}”, uncorrected, "
-        "stays within the largest ball about the target point that fits into the target. Depth is not in it."
+        "stays within the largest ball about the target point that fits into the target: a lower bound, far "
+        "below the true one where the target is long or its labels coarse. Depth is not in it."
     )
 
 

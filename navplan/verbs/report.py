@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -37,13 +37,15 @@ def report(
     out: str | Path = "",
     *,
     trajectory: int = 0,
+    card_only: bool = False,
     progress: Progress = lambda words, share: None,
 ) -> ReportFiles:
     """Judge a trajectory anew, draw it, and write report.html, report.pdf, freehand-card.html, .pdf and shots/*.png.
 
     plan: a Plan, the id of one in the case, a plan's file, or None for the only one; trajectory: counted from 0; out: a
-    folder, made if need be. All files are written, or none: they take their names together at the end. Without
-    WeasyPrint there is no PDF, and a note says how to get it.
+    folder, made if need be. card_only: the freehand card alone, without the pictures and the other ways that only the
+    report shows. All files are written, or none: they take their names together at the end. Without WeasyPrint there is
+    no PDF, and a note says how to get it.
 
     Raises InputError for a folder that can't be written to, MismatchError for a plan made on another image,
     ChoiceError.
@@ -55,14 +57,16 @@ def report(
     folder = Path(out)
     with ExitStack() as stack:
         try:
-            stack.enter_context(folder_made(folder / "shots"))
+            stack.enter_context(folder_made(folder if card_only else folder / "shots"))
         except OSError as error:
             raise InputError(
                 f"folder {folder}: {error.strerror or error}",
                 "a folder that can be written to",
                 "Choose another with --out",
             ) from error
-        _try_to_write(folder)
+        _try_to_write(folder, ("",) if card_only else ("", "shots/"))
+        if card_only:
+            return _card_alone(case, plan, folder, trajectory, progress)
         return _written(case, plan, folder, trajectory, progress)
 
 
@@ -89,12 +93,40 @@ def _written(
     return ReportFiles(paths, notes)
 
 
-def _try_to_write(folder: Path) -> None:
+def _card_alone(
+    case: Case, plan: Plan | str | Path | None, folder: Path, trajectory: int, progress: Progress
+) -> ReportFiles:
+    """The freehand card of one way, judged anew. A report that lies there already stays, and a note says so."""
+    from navplan.files.files_together import write_together
+    from navplan.reports.pictures import main_window, plane_pictures
+    from navplan.verbs.check import check
+
+    found = _plan_of(case, plan)
+    progress("judging", 0.0)
+    named = plan if isinstance(plan, str | Path) else found
+    fresh = check(case, named, trajectory=trajectory)
+    ways = tuple(
+        replace(ranked, report=fresh) if place == trajectory else ranked
+        for place, ranked in enumerate(found.trajectories)
+    )
+    now = replace(found, trajectories=ways)
+    by_hand = _freehand_report(case, now, named, trajectory)
+    progress("drawing", 0.4)
+    planes = plane_pictures(case, now, ways[trajectory], main_window(ways[trajectory]))
+    progress("pages", 0.6)
+    files, notes = _as_files({"freehand-card": _card_html(case, now, trajectory, by_hand, planes)})
+    paths = write_together(folder, _in_order(files))
+    if (folder / "report.html").is_file():
+        notes = (*notes, f"{folder / 'report.html'} is of an earlier time: this card is not part of it")
+    progress("done", 1.0)
+    return ReportFiles(paths, (*notes, *_without_stale(folder, files, ("freehand-card.pdf",))))
+
+
+def _try_to_write(folder: Path, below: Sequence[str]) -> None:
     """Before any work is done."""
     from navplan.files.files_together import write_together
 
-    trial = ".navplan-trial"
-    for path in write_together(folder, {trial: b"", f"shots/{trial}": b""}):
+    for path in write_together(folder, {f"{place}.navplan-trial": b"" for place in below}):
         path.unlink(missing_ok=True)
 
 
@@ -171,19 +203,36 @@ def _pages(
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """Names and bytes of the pages, and notes."""
     from navplan.reports.freehand_card import card_content, card_html
-    from navplan.reports.pdf import pdf_bytes
     from navplan.reports.report_page import report_content, report_html
 
-    made_by = f"navplan {version('navplan')}"
-    card = card_content(case, plan, number, by_hand, drawn.planes[0], made_by)
-    content = report_content(case, plan, number, plan.trajectories, drawn, made_by)
-    pages = {"report": report_html(content, card), "freehand-card": card_html(card)}
+    card = card_content(case, plan, number, by_hand, drawn.planes[0], _made_by())
+    content = report_content(case, plan, number, plan.trajectories, drawn, _made_by())
+    return _as_files({"report": report_html(content, card), "freehand-card": card_html(card)})
+
+
+def _card_html(
+    case: Case, plan: Plan, number: int, by_hand: SafetyReport, planes: tuple[Picture, Picture, Picture]
+) -> str:
+    from navplan.reports.freehand_card import card_content, card_html
+
+    return card_html(card_content(case, plan, number, by_hand, planes, _made_by()))
+
+
+def _made_by() -> str:
+    return f"navplan {version('navplan')}"
+
+
+def _as_files(pages: dict[str, str]) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """HTML pages as .html and .pdf, and notes."""
+    from navplan.reports.pdf import pdf_bytes
+
     files: dict[str, bytes] = {}
     notes: tuple[str, ...] = ()
     try:
         files |= {f"{name}.pdf": pdf_bytes(html) for name, html in pages.items()}
     except MissingComponentError as error:
-        notes = (f"report.pdf and freehand-card.pdf were not written: {error}",)
+        words = " and ".join(f"{name}.pdf" for name in pages)
+        notes = (f"{words} {'were' if len(pages) > 1 else 'was'} not written: {error}",)
     files |= {f"{name}.html": html.encode("utf-8") for name, html in pages.items()}
     return files, notes
 
@@ -193,10 +242,12 @@ def _in_order(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: files[name] for name in [*(name for name in order if name in files), *files]}
 
 
-def _without_stale(folder: Path, files: dict[str, bytes]) -> tuple[str, ...]:
+def _without_stale(
+    folder: Path, files: dict[str, bytes], names: Sequence[str] = ("report.pdf", "freehand-card.pdf")
+) -> tuple[str, ...]:
     """Take away PDFs of an earlier report that this one did not replace: they would show another verdict."""
     notes = []
-    for name in ("report.pdf", "freehand-card.pdf"):
+    for name in names:
         path = folder / name
         if name not in files and path.is_file():
             path.unlink()

@@ -120,6 +120,13 @@ def _fluoroscopy_panel(
     return np.asarray(panel)
 
 
+def _hit_words(ranked: RankedTrajectory) -> str:
+    """The chance of a hit is a lower bound: of the largest ball about the point aimed at that fits into the target."""
+    if ranked.report.hit_probability is None:
+        return "hits: not computed"
+    return f"hits, {ranked.report.error_model or 'guidance not known'}"
+
+
 def _headline(
     draw: ImageDraw.ImageDraw, size: tuple[int, int], tall: int, plan: Plan, ranked: RankedTrajectory
 ) -> None:
@@ -136,7 +143,7 @@ def _headline(
     in_plane, cranio_caudal = angle_words(way, plan.patient_position)
     facts = [
         (f"{way.depth_mm:.0f} mm", "skin to target"),
-        ("-" if hit is None else f"{100 * hit:.0f} %", f"hits, {ranked.report.error_model or 'guidance not known'}"),
+        ("?" if hit is None else f"≥ {100 * hit:.0f} %", _hit_words(ranked)),
     ]
     right = float(width - 0.25 * tall)
     for value, words in reversed(facts):

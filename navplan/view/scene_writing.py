@@ -93,7 +93,7 @@ def trajectory_words(ranked: RankedTrajectory, patient_position: str) -> str:
     in_plane, tilt = angle_words(ranked.trajectory, patient_position)
     hit = ranked.report.hit_probability
     hit_words = (
-        "chance of a hit not computed" if hit is None else f"hits {100 * hit:.0f} %, {ranked.report.error_model}"
+        "chance of a hit not computed" if hit is None else f"hits in ≥ {100 * hit:.0f} %, {ranked.report.error_model}"
     )
     return f"{in_plane}  ·  {tilt}  ·  skin to target {ranked.trajectory.depth_mm:.0f} mm  ·  {hit_words}"
 
@@ -237,7 +237,7 @@ def _labels(
         x, y = view.camera.project(np.asarray(point), size)[0]
         return float(np.clip(x, 8, width - 8)), float(np.clip(y, 8, height - 8))
 
-    name = spoken(plan.target.structure) if plan.target.structure else "target"
+    name = spoken(plan.target.structure) if plan.target.structure else "a bare point"
     structure = view.structures.get(plan.target.structure)
     aimed_at, below = np.asarray(way.target_mm), f"{way.depth_mm:.0f} mm below the skin"
     if structure is not None and structure.occupancy is not None and not _holds(structure, aimed_at):

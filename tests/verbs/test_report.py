@@ -92,6 +92,28 @@ def test_report_card_and_other_ways_are_all_judged_by_check(on, tmp_path, flat, 
     assert sorted(asked) == [(0, ""), (0, "freehand"), (1, "")]
 
 
+def test_the_card_alone_is_the_card_of_the_report(on, tmp_path, flat, monkeypatch):
+    """Judged anew like the whole report, no scene, no shots; what lies there already stays and is told of."""
+    pytest.importorskip("weasyprint")
+    asked = plan(on, (LATERAL, THROUGH_AORTA))
+    made = report(on, asked, tmp_path / "card", trajectory=1, card_only=True)
+    assert set(files(tmp_path / "card")) == {"freehand-card.html", "freehand-card.pdf"} and made.notes == ()
+    html = (tmp_path / "card" / "freehand-card.html").read_text(encoding="utf-8")
+    assert "✕ FAIL" in html and "a stored verdict" not in html
+    report(on, asked, tmp_path / "all", trajectory=1)
+    whole = (tmp_path / "all" / "freehand-card.html").read_text(encoding="utf-8")
+    assert without_time(html) == without_time(whole)
+    before = files(tmp_path / "all")
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    again = report(on, asked, tmp_path / "all", trajectory=1, card_only=True)
+    assert {name for name in before if name not in files(tmp_path / "all")} == {"freehand-card.pdf"}
+    assert any("report.html" in note and "earlier" in note for note in again.notes)
+
+
+def without_time(html: str) -> str:
+    return re.sub(r"judged \d{4}-\d\d-\d\d \d\d:\d\d", "judged", html)
+
+
 def test_without_weasyprint_html_is_written_and_older_pdfs_go(on, tmp_path, flat, monkeypatch):
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     for name in PDFS:

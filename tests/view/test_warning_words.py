@@ -57,7 +57,7 @@ def test_a_warning_is_parted_at_its_colon() -> None:
 def test_the_chance_of_a_hit_names_its_guidance() -> None:
     way = Trajectory((80.0, 0.0, 0.0), (0.0, 0.0, 0.0), NEEDLE)
     ranked = RankedTrajectory(way, {}, 0.5, SafetyReport((), hit_probability=0.92, error_model="navigated"))
-    assert "hits 92 %, navigated" in trajectory_words(ranked, "HFS")
+    assert "hits in ≥ 92 %, navigated" in trajectory_words(ranked, "HFS")
 
 
 def test_bone_that_is_named_elsewhere_decides_no_picture(case) -> None:
