@@ -27,6 +27,7 @@ from navplan.geometry.grid import Grid
 from navplan.model.structure import Structure
 
 BLOCK_MM = 8.0  # edge of the blocks that boundary voxels are gathered in
+ROUNDING_MM = 1e-6  # a ball that only touches a voxel's corner does not reach into it, however the grid is turned
 FEW_CHANGES = 4  # of a label from slice to slice, that show the grid it was made on
 MOSTLY_INSIDE = 128  # occupancy from which a voxel counts as crossed
 
@@ -303,7 +304,7 @@ def _voxels_meeting_ball(spacing_mm: tuple[float, ...], radius_mm: float) -> NDA
     half = np.ceil(radius_mm / spacing + 0.5).astype(int)
     offsets = np.stack(np.meshgrid(*(np.arange(-h, h + 1) for h in half), indexing="ij"), axis=-1).reshape(-1, 3)
     gap_mm = np.maximum(np.abs(offsets) - 0.5, 0.0) * spacing
-    return np.ascontiguousarray(offsets[np.linalg.norm(gap_mm, axis=1) < radius_mm])
+    return np.ascontiguousarray(offsets[np.linalg.norm(gap_mm, axis=1) < radius_mm - ROUNDING_MM])
 
 
 @compiled()

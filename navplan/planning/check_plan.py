@@ -12,6 +12,7 @@ from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import crossed_mm, occupancy_at
 from navplan.planning.circumstances import carried, device, frames, image, presence, request
 from navplan.planning.criteria import walk
+from navplan.planning.entry_candidates import RE_ENTRY
 from navplan.planning.entry_place import entry
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
@@ -219,6 +220,12 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
         findings.append(
             Finding(FindingKind.PUNCTURES, verdict, words, source=situation.protocol.pleura_punctures_source)
         )
+    if walked[4] > 1:
+        words, remedy = (
+            f"the way {RE_ENTRY}: through an arm or a fold of skin",
+            "Move it aside, or choose another way in",
+        )
+        findings.append(Finding(FindingKind.CROSSING, Verdict.FAIL, words, remedy=remedy))
     if walked[5]:
         findings.append(
             Finding(

@@ -185,7 +185,8 @@ def access_rules(
         return np.asarray((outward(points) * normals).sum(axis=1) < np.cos(np.radians(GRAZING_DEG)))
 
     def blocked(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
-        return met_outside(points, outward(points), outside_mm(points), image if lies_as_imaged else body)
+        whole = np.full(len(points), needle_mm + HUB_MM)  # before it goes in all of the needle is outside
+        return met_outside(points, outward(points), whole, image if lies_as_imaged else body)
 
     def tight(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
         return no_room_below(points, outward(points), outside_mm(points), down, image, body)

@@ -76,7 +76,7 @@ def search(
     progress("refining", 0.65)
     entries, metrics, value = refined(situation, device, ways, best, ways.skin.points_mm[ways.free_rows[best]])
     progress("exact clearances", 0.7)
-    doubt = doubtful(situation, device, entries)
+    doubt, metrics["clearance_mm"] = exact_clearances(situation, device, entries)
     order = np.lexsort((-value, doubt))
     ranked = []
     chosen = _apart(entries, order, top * SHORTLIST)
@@ -118,15 +118,18 @@ def _rank(way: RankedTrajectory) -> tuple[int, int, float]:
     return -way.verdict.rank, open_clearances(way.report), -way.desirability
 
 
-def doubtful(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(N,) how many structures a straying needle would touch with more than the allowed probability, each taken as a
-    wall, by the exact clearances."""
+def exact_clearances(
+    situation: Situation, device: Device, entries_mm: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """By exact clearances: (N,) how many structures a straying needle would touch with more than the allowed
+    probability, each taken as a wall; and (N,) the smallest lower end."""
     if not len(situation.boundaries) or not len(entries_mm):
-        return np.zeros(len(entries_mm), dtype=np.int64)
+        return np.zeros(len(entries_mm), dtype=np.int64), np.full(len(entries_mm), np.inf)
     measured = margins(situation.boundaries, entries_mm, swept_ends_mm(entries_mm, situation.target_mm, device))
+    low = measured.low_mm(device.radius_mm)
     sigma = situation.error_model.sigma_mm(measured.along_mm)
     allowed = situation.protocol.max_breach_probability.value
-    return np.asarray((ndtr(-measured.low_mm(device.radius_mm) / sigma) > allowed).sum(axis=1))
+    return np.asarray((ndtr(-low / sigma) > allowed).sum(axis=1)), low.min(axis=1)
 
 
 def open_clearances(report: SafetyReport) -> int:

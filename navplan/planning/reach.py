@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from navplan.geometry.carm import POSITIONS_WITH_A_DIAL, CArm
 from navplan.geometry.grid import Grid
+from navplan.model.device import Device
 from navplan.planning.entry_candidates import HUB_MM
 
 GANTRY_BORE_MM = 700.0  # diameter (unsourced)
 TABLE_WIDTH_MM = 430.0  # (unsourced)
-NO_DIAL_DEG = 0.0  # of a patient on the side, for whom dial angles are not told
+NO_DIAL_DEG = 180.0  # of a patient on the side, for whom dial angles are not told: no view is known to be in reach
 
 
 def reach_metrics(
     entries_mm: NDArray[np.float64],
     target_mm: NDArray[np.float64],
-    needle_mm: float,
+    device: Device,
     grid: Grid,
     patient_position: str,
     carm: CArm | None = None,
@@ -33,7 +34,8 @@ def reach_metrics(
     outward = entries_mm - target_mm
     depth = np.linalg.norm(outward, axis=1)
     outward = outward / depth[:, None]
-    hub = entries_mm + (np.maximum(needle_mm - depth, 0.0) + HUB_MM)[:, None] * outward
+    outside = np.maximum(device.length_mm + device.throw_mm / 2 - depth, 0.0)  # it stands short by half its throw
+    hub = entries_mm + (outside + HUB_MM)[:, None] * outward
     middle = grid.points_mm((np.asarray(grid.shape) - 1) / 2)
     sideways = 0 if patient_position[2:] in ("S", "P") or len(patient_position) < 3 else 1
     aside = np.abs(hub[:, sideways] - middle[sideways])

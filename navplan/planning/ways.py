@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.model.device import Device
-from navplan.planning.boundary import Boundary
+from navplan.planning.boundary import Boundary, occupancy_at
 from navplan.planning.broad_phase import broad_distances
 from navplan.planning.criteria import desirability, path_metrics, walk
 from navplan.planning.device_choice import reach_mm
@@ -87,7 +87,7 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
     all_shortfall[open_rows] = shortfall
     free = np.flatnonzero(reason == -1)
     metrics = path_metrics(situation.tissues, entries[free], target, situation.host, walked[free])
-    metrics |= reach_metrics(entries[free], target, device.length_mm, situation.image.grid, situation.patient_position)
+    metrics |= reach_metrics(entries[free], target, device, situation.image.grid, situation.patient_position)
     metrics["clearance_mm"] = least[free]
     if any(soft.metric == "rib_above_mm" for soft in situation.protocol.soft):
         metrics["rib_above_mm"] = rib_above_mm(situation, device, entries[free])
@@ -201,8 +201,10 @@ def rib_above_mm(situation: Situation, device: Device, entries_mm: NDArray[np.fl
     direction = (ends - entries_mm) / np.linalg.norm(ends - entries_mm, axis=1, keepdims=True)
     for column, rib in enumerate(ribs):
         height = _height_of_nearest(rib, measured.nearest[:, column])
-        above = height > entries_mm[:, 2] + measured.along_mm[:, column] * direction[:, 2]
         low = np.maximum(measured.centre_mm[:, column] - rib.below_mm, 0.0) - device.radius_mm
+        nearest = entries_mm + measured.along_mm[:, column, None] * direction
+        above = height > nearest[:, 2]
+        above |= occupancy_at(rib.structure, nearest) > 0  # a rib that is met keeps nothing
         found = np.where(above, np.minimum(found, low), found)
     return found
 

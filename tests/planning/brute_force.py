@@ -217,7 +217,7 @@ def true_reasons(situation: Situation, device: Device) -> dict[str, Callable[[Po
         return bool(angle > 70.0 - 5.0)  # two ways to smooth a surface differ by degrees
 
     def blocked(entry: Points) -> bool:
-        along = np.arange(6.0, outside_mm(entry) + 0.01, 0.25)
+        along = np.arange(6.0, device.length_mm + 30.0 + 0.01, 0.25)  # all of it, before it goes in
         points = entry + along[:, None] * outward(entry)
         return bool((voxels_at(points) > -300.0).any() if as_imaged else body_at(points, 128).any())
 

@@ -1,6 +1,6 @@
 """A small part of `make omissions`: no way that should be stopped may PASS, whatever is missing from the case.
 
-The whole campaign, on the phantom and on the real chest, is benchmarks/planted_omissions.py. """
+The whole campaign, on the phantom and on the real chest, is benchmarks/planted_omissions.py."""
 
 from __future__ import annotations
 
