@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
+
 from navplan.model.acquisition import Severity
 from navplan.model.device import Device
 from navplan.model.protocol import Need, fits
@@ -25,6 +27,7 @@ TOLD_ELSEWHERE = (
     "cut_at_edge",
 )  # by findings of their own, or the skin map
 NOT_LOOKED_FOR = "that the protocol keeps clear of, not looked for or not found"
+NEAR_MIDDLE_MM = 25.0  # of the body: what lies nearer is on neither side for sure
 THICKNESS_UNKNOWN = "slice_thickness_unknown"
 
 
@@ -168,6 +171,31 @@ def carried(situation: Situation) -> list[Finding]:
     return findings
 
 
+def _side_of_the_body(situation: Situation) -> Finding:
+    """A side that was asked for where the organ is not paired: compared with where the target lies in the body."""
+    asked, body = situation.requested_side, situation.structures.get("body")
+    across = None
+    if body is not None and body.occupancy is not None and body.grid is not None:
+        index = np.rint(body.grid.indices(situation.target_mm)).astype(int)
+        inside = (index >= 0).all() and (index < body.occupancy.shape).all()
+        slab = np.argwhere(body.occupancy[:, :, index[2]] >= 128) if inside else np.empty((0, 2))
+        if len(slab):
+            ends = body.grid.points_mm(np.column_stack([slab, np.full(len(slab), index[2])]))[:, 0]
+            across = float(situation.target_mm[0] - (ends.min() + ends.max()) / 2)
+    if across is None:
+        words = f"requested {asked}; no body to compare it with"
+        return Finding(FindingKind.SIDE, Verdict.NOT_EVALUATED, words, remedy="Segment the body: --segmenter ct-basic")
+    lies = "left" if across > 0 else "right"
+    told = f"the target lies {abs(across):.0f} mm {lies} of the body's middle"
+    if abs(across) <= NEAR_MIDDLE_MM:
+        words = f"requested {asked}; {told}: too near it to tell"
+        return Finding(FindingKind.SIDE, Verdict.WARN, words, remedy="Check the request and the target")
+    if lies != asked:
+        remedy = "Check the request, the target and the image's orientation; a lobe is no side: then leave --side out"
+        return Finding(FindingKind.SIDE, Verdict.FAIL, f"requested {asked}, {told}", remedy=remedy)
+    return Finding(FindingKind.SIDE, Verdict.PASS, f"{asked}, as requested: {told}")
+
+
 def request(situation: Situation) -> list[Finding]:
     """Side, patient position, breath state, identity."""
     findings = []
@@ -202,6 +230,8 @@ def request(situation: Situation) -> list[Finding]:
             )
         else:
             findings.append(Finding(FindingKind.SIDE, Verdict.PASS, f"{situation.side}, as requested"))
+    elif situation.requested_side:
+        findings.append(_side_of_the_body(situation))
     imaged = situation.image.acquisition.patient_position
     if not imaged:
         findings.append(

@@ -18,6 +18,7 @@ from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyRep
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.check_plan import judge
+from navplan.planning.circumstances import request
 from navplan.planning.entry_search import open_clearances
 from navplan.verbs.situation import situation_of, target_of
 from navplan_phantoms.primitives import Capsule
@@ -197,6 +198,26 @@ def test_identity_age_position_and_breath(facts: dict, request_: dict, expected:
 def test_the_side(case: Case, asked: str, expected: Verdict) -> None:
     report = judged(case, protocol=protocol_of(sided=True), side=asked)
     assert next(f.verdict for f in report.findings if f.kind is FindingKind.SIDE) is expected
+
+
+@pytest.mark.parametrize(
+    ("across_mm", "asked", "verdict"),
+    [(40.0, "L", Verdict.PASS), (40.0, "R", Verdict.FAIL), (-40.0, "L", Verdict.FAIL), (10.0, "L", Verdict.WARN)],
+)
+def test_a_side_asked_for_where_the_organ_is_not_paired_is_compared_with_the_body(
+    across_mm: float, asked: str, verdict: Verdict
+) -> None:
+    case = case_of(grid_of())
+    middle = case.structures["body"].voxel_centres_mm()[:, 0].mean()
+    aim = target_of(dict(case.structures), (middle + across_mm, 0.0, 0.0))
+    found = [f for f in request(situation_of(case, protocol_of(), aim, side=asked)) if f.kind is FindingKind.SIDE]
+    assert [f.verdict for f in found] == [verdict]
+    without = replace(case, structures={name: s for name, s in case.structures.items() if name != "body"})
+    (unknown,) = [
+        f for f in request(situation_of(without, protocol_of(), aim, side=asked)) if f.kind is FindingKind.SIDE
+    ]
+    assert unknown.verdict is Verdict.NOT_EVALUATED
+    assert not [f for f in request(situation_of(case, protocol_of(), aim)) if f.kind is FindingKind.SIDE]
 
 
 def test_a_needle_too_short_fails_and_one_that_strays_warns(case: Case) -> None:
