@@ -6,7 +6,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint types contracts docs pytest pictures omissions constraints clean tools-packages packages test-packages
+.PHONY: help demo test check lint types contracts docs pytest pictures omissions sub-voxel constraints clean tools-packages packages test-packages
 
 help:  ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -38,6 +38,9 @@ pictures: packages $(READY)  ## The pictures of README and docs
 
 omissions: packages $(READY)  ## Planted omissions: does any way PASS that should not? REAL=CASE adds the real chest
 	$(BIN)/python -m benchmarks.planted_omissions $(if $(REAL),--real $(REAL)) --out docs/planted-omissions.md
+
+sub-voxel: packages $(READY)  ## Clearances inside the voxels against solids whose distance is known (about 10 min)
+	$(BIN)/python -m benchmarks.sub_voxel --out docs/sub-voxel.md
 
 constraints: $(READY)  ## Resolves constraints.txt anew, to the newest versions that pyproject.toml allows
 	scripts/resolve-constraints
