@@ -34,7 +34,8 @@ class Structure:
 
     name: canonical lower-case words joined by "_" (rib_left_6).
     occupancy: uint8 [i, j, k] on its OWN cropped grid; 0 outside, 255 full. Hard labels hold 0 and 255 only.
-    fractional: True only if every voxel that the structure touches has occupancy > 0.
+    fractional: True only if every voxel that the structure touches has occupancy > 0, and occupancy is the share of the
+    voxel's volume that it fills: never a probability.
     evaluated_in: the region in which it was looked for (all voxels of this grid), not the box of its mask.
     working_resolution_mm: (3,) per grid axis, the coarsest of spacing, slice thickness and the segmenter's own grid;
     None = unknown, the worst plausible is then taken. boundary_sigma_mm: error of the outline, None = unknown.

@@ -167,7 +167,7 @@ def _narrowed(
     if surface is None:
         return interval, nearest, along
     low = max(interval.low_mm, surface.low_mm - radius_mm)
-    high = min(interval.high_mm, surface.high_mm - radius_mm)
+    high = max(min(interval.high_mm, surface.high_mm - radius_mm), interval.low_mm)
     return Interval(min(low, high), high), np.asarray(surface.nearest_mm), surface.along_mm
 
 
