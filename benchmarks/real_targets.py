@@ -24,6 +24,8 @@ CHEST_IMAGE = "cxr_int16.nii.gz"
 ABDOMEN_IMAGE = "example_ct.nii.gz"
 BALL_CENTRE_MM = (-80.0, -165.0, 397.0)  # LPS
 BALL_DIAMETER_MM = 18.0
+# On crlm1004_abdomen_ct, LPS: 8 mm wide, darker than the liver about it, on two slices. One reader's eye, no label.
+METASTASIS_MM = (-108.5, 35.5, -269.0)
 
 
 def ball_mask(grid: Grid) -> NDArray[np.bool_]:

@@ -1,7 +1,9 @@
 """The pictures of README and docs, made by the commands that a person would use. `make pictures` calls this.
 
 Always: the demo on the phantom. With NAVPLAN_REAL_IMAGES, or ../shared/data beside the checkout: the lung biopsy on the
-real chest CT (docs/data-credits.md). Each hero still also comes in grey and as a deuteranope sees it.
+real chest CT, and the three cases of docs/real-cases.md by commands alone (docs/data-credits.md). Each hero still of
+phantom and chest also comes in grey and as a deuteranope sees it. `--real-cases` makes only those
+of docs/real-cases.md.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.image import imread, imsave
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -41,8 +44,10 @@ def gallery(source: Path, name: str) -> None:
 
 
 def navplan(*words: str) -> None:
-    """Run the command line."""
-    subprocess.run([sys.executable, "-m", "navplan", *words, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    """Run the command line; stop where it could not."""
+    done = subprocess.run([sys.executable, "-m", "navplan", *words, "--quiet"], stdout=subprocess.DEVNULL)
+    if done.returncode not in (0, 3, 4):  # 3 and 4: FAIL and NOT_EVALUATED, which are worth a picture
+        raise SystemExit(f"navplan {' '.join(words)} ended with {done.returncode}")
 
 
 def from_phantom(work: Path) -> None:
@@ -69,16 +74,74 @@ def from_chest(work: Path, images: Path) -> None:
     gallery(work / "chest.png", "lung-chest-ct")
 
 
+def small(source: Path, name: str, width: int = 960) -> None:
+    """A picture for a page: `width` wide, 64 steps of each colour, which halves the file and keeps every colour."""
+    picture = Image.open(source).convert("RGB")
+    height = round(picture.height * width / picture.width)
+    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    picture.point(lambda value: value & 0xFC).save(PICTURES / f"{name}.png", optimize=True)
+
+
+def real_case(case: Path, name: str) -> None:
+    """The hero still of a case's plan, and its freehand card."""
+    navplan("scene", str(case), "--hero", "--out", str(case / "hero.png"))
+    small(case / "hero.png", f"real-{name}")
+    navplan("report", str(case), "--card-only", "--out", str(case / "card"))
+    card = case / "card" / "freehand-card.pdf"
+    if card.exists() and shutil.which("pdftoppm"):
+        page = case / "card" / "page"
+        subprocess.run(["pdftoppm", "-r", "120", "-png", "-singlefile", str(card), str(page)], check=True)
+        small(page.with_suffix(".png"), f"real-{name}-card", 827)
+
+
+def real_cases(work: Path, images: Path) -> None:
+    """Lung biopsy on a labelled chest; liver biopsy on a labelled abdomen, and on one without labels."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.real_targets import ABDOMEN_IMAGE, CHEST_IMAGE, METASTASIS_MM, write_target
+
+    chest, abdomen, bare = (
+        images / name for name in ("lidc0001_chest_ct", "ts_abdomen_pelvis_ct", "crlm1004_abdomen_ct")
+    )
+    mass, ball = work / "mass.nii.gz", work / "lesion.nii.gz"
+    write_target("mass", chest, mass)
+    write_target("ball", abdomen, ball)
+    for folder, name, words in (
+        (chest / CHEST_IMAGE, "lung-mass", ("--patient-position", "HFS")),
+        (abdomen / ABDOMEN_IMAGE, "liver-invented-lesion", ("--patient-position", "HFS")),
+        (bare, "liver-no-labels", ()),
+    ):
+        navplan("import", str(folder), "--case", str(work / name), "--as", "ct", *words)
+        navplan("segment", str(work / name), "--segmenter", "ct-basic")
+    case = str(work / "lung-mass")
+    labels = ("--labels", str(chest / "mask.nii.gz"), "--names", str(chest / "structures.csv"))
+    navplan("segment", case, *labels, "--working-resolution", "1.5")
+    navplan("segment", case, "--labels", str(mass), "--structure", "mass")
+    navplan("segment", case, "--absent", "bulla", "--absent", "fissure", "--by", "whoever made the pictures")
+    navplan("plan", case, "--protocol", "lung-biopsy", "--target", "mass", "--side", "L")
+    case = str(work / "liver-invented-lesion")
+    labels = ("--labels", str(abdomen / "example_seg_fast_force_split.nii.gz"), "--names", str(abdomen / "labels.json"))
+    navplan("segment", case, *labels, "--working-resolution", "3")
+    navplan("segment", case, "--labels", str(ball), "--structure", "lesion")
+    navplan("plan", case, "--protocol", "liver-biopsy", "--target", "lesion", "--side", "R")
+    point = ",".join(f"{mm:g}" for mm in METASTASIS_MM)
+    navplan("plan", str(work / "liver-no-labels"), "--protocol", "liver-biopsy", f"--target={point}", "--side", "R")
+    for name in ("lung-mass", "liver-invented-lesion", "liver-no-labels"):
+        real_case(work / name, name)
+
+
 def main() -> None:
     """Make all that can be made here; say what could not."""
     PICTURES.mkdir(exist_ok=True)
     images = Path(os.environ.get("NAVPLAN_REAL_IMAGES", ROOT.parent / "shared" / "data"))
     with tempfile.TemporaryDirectory() as work:
-        from_phantom(Path(work))
+        if "--real-cases" not in sys.argv[1:]:
+            from_phantom(Path(work))
         if (images / "lidc0001_chest_ct").is_dir():
-            from_chest(Path(work), images)
+            real_cases(Path(work), images)
+            if "--real-cases" not in sys.argv[1:]:
+                from_chest(Path(work), images)
         else:
-            print("no real images: set NAVPLAN_REAL_IMAGES for the chest's picture", file=sys.stderr)
+            print("no real images: set NAVPLAN_REAL_IMAGES for pictures of patients", file=sys.stderr)
     print(*sorted(str(path.relative_to(ROOT)) for path in PICTURES.glob("*.png")), sep="\n")
 
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import navplan as nv
-from benchmarks.real_targets import ball_mask
+from benchmarks.real_targets import METASTASIS_MM, ball_mask
 from navplan.imaging.label_map import structure_from_mask
 from navplan.model.case import Case
 from navplan.model.plan import Plan
@@ -24,7 +24,6 @@ from navplan.verbs.segment import segment
 
 pytestmark = pytest.mark.xdist_group("liver")
 LABELLED, UNLABELLED = "ts_abdomen_pelvis_ct", "crlm1004_abdomen_ct"
-METASTASIS_MM = (-108.5, 35.5, -269.0)  # as one reader saw it: 8 mm, darker than the liver, on two slices
 REQUIRED = {"gallbladder", "colon*", "kidney_right", "inferior_vena_cava", "portal_vein*", "aorta*"}
 STEP_MM = 0.25
 
