@@ -28,7 +28,7 @@ from navplan.geometry.grid import Grid
 from navplan.imaging.label_map import structure_from_mask
 from navplan.model.case import Case
 from navplan.model.device import Device
-from navplan.model.protocol import Need, ProcedureProtocol
+from navplan.model.protocol import HardLimit, Need, ProcedureProtocol, fits
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
 from navplan.planning.situation import Situation
@@ -70,11 +70,18 @@ class World:
         return target_of(dict(self.case.structures), self.target)
 
 
-def open_rules(protocol_id: str) -> ProcedureProtocol:
-    """The shipped protocol without what keeps every way from PASS, and without the limit on punctures."""
+def open_rules(protocol_id: str, case: Case, side: str) -> ProcedureProtocol:
+    """The shipped protocol without what keeps every way from PASS: what no image shows, optional structures that the
+    case does not know (a person who looked would state them absent), and the limit on punctures."""
     rules = registry.protocol(protocol_id)
-    imaged = tuple(limit for limit in rules.hard if limit.needs is not Need.NOT_IMAGED)
-    return replace(rules, hard=imaged, pleura_punctures_max=None)
+    known = [name for name, structure in case.structures.items() if structure.presence is not Presence.UNKNOWN]
+    side = {"L": "left", "R": "right"}.get(side, side)
+
+    def open_to_pass(limit: HardLimit) -> bool:
+        answered = any(fits(name, limit.structure, side) for name in known)
+        return limit.needs is Need.REQUIRED or (limit.needs is Need.OPTIONAL and answered)
+
+    return replace(rules, hard=tuple(filter(open_to_pass, rules.hard)), pleura_punctures_max=None)
 
 
 def phantom_world(spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.5)) -> World:
@@ -92,9 +99,14 @@ def phantom_world(spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.5)) -> W
         return max(segment_distance_bounds_mm(anatomy.solid(name), start, end, 0.05, 0.004)[1], 0.0)
 
     return World(
-        "abdomen phantom", case, open_rules("liver-biopsy"), registry.device("liver-coaxial-18g-150"), "lesion", "",
+        "abdomen phantom",
+        case,
+        open_rules("liver-biopsy", case, ""),
+        registry.device("liver-coaxial-18g-150"),
+        "lesion",
+        "",
         distance_mm,
-    )  # fmt: skip
+    )
 
 
 def real_world(
@@ -136,7 +148,7 @@ def real_world(
         assert structure.occupancy is not None and structure.grid is not None
         return segment_to_voxels_mm(start, end, structure.occupancy > 0, structure.grid, 15.0)
 
-    rules = open_rules("lung-biopsy")
+    rules = open_rules("lung-biopsy", made, side)
     name = "real chest" if paint_mm is None else "real chest, painted nodule"
     return World(name, made, rules, registry.device(rules.devices[0]), target, side, distance_mm)
 

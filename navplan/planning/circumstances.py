@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from navplan.model.acquisition import Severity
+from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import Device
 from navplan.model.protocol import Need, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
@@ -26,6 +27,7 @@ TOLD_ELSEWHERE = (
     "patient_position_unknown",
     "cut_at_edge",
 )  # by findings of their own, or the skin map
+NEVER_ABSENT = (Tissue.VESSEL, Tissue.HEART, Tissue.AIRWAY, Tissue.NERVE, Tissue.BONE)  # of those that are required
 NOT_LOOKED_FOR = "that the protocol keeps clear of, not looked for or not found"
 NEAR_MIDDLE_MM = 25.0  # of the body: what lies nearer is on neither side for sure
 THICKNESS_UNKNOWN = "slice_thickness_unknown"
@@ -77,7 +79,7 @@ def presence(situation: Situation) -> list[Finding]:
                     shown,
                     required_mm=limit.min_clearance_mm,
                     source=limit.source,
-                    remedy=f"Segment it, or state that it is absent: navplan segment CASE --absent {name} --by WHO",
+                    remedy=_remedy(name),
                 )
             )
         elif missing and limit.needs is Need.REQUIRED:
@@ -119,6 +121,13 @@ def presence(situation: Situation) -> list[Finding]:
             )
         )
     return findings
+
+
+def _remedy(name: str) -> str:
+    """What closes the gap of a required structure that is unknown."""
+    if anatomy_of(name).tissue in NEVER_ABSENT:
+        return "Segment it"
+    return f"Segment it, or state that it is absent: navplan segment CASE --absent {name} --by WHO"
 
 
 def _covers(known: list[Structure], pattern: str, generic: str) -> bool:

@@ -76,8 +76,8 @@ def search(
     progress("refining", 0.65)
     entries, metrics, value = refined(situation, device, ways, best, ways.skin.points_mm[ways.free_rows[best]])
     progress("exact clearances", 0.7)
-    doubt, metrics["clearance_mm"] = exact_clearances(situation, device, entries)
-    order = np.lexsort((-value, doubt))
+    touched, metrics["clearance_mm"] = exact_clearances(situation, device, entries)
+    order = np.argsort(-value * (1.0 - touched), kind="stable")
     ranked = []
     chosen = _apart(entries, order, top * SHORTLIST)
     for n, candidate in enumerate(chosen):
@@ -115,35 +115,38 @@ def search_with(
 
 
 def _rank(way: RankedTrajectory) -> tuple[int, int, float]:
-    return -way.verdict.rank, open_clearances(way.report), -way.desirability
+    """Best first: the verdict, then what is not proven, then what the way is worth if it is not lost to a touch."""
+    kept = 1.0 - likeliest_touch(way.report)
+    return -way.verdict.rank, unproven_clearances(way.report), -way.desirability * kept
 
 
 def exact_clearances(
     situation: Situation, device: Device, entries_mm: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """By exact clearances: (N,) how many structures a straying needle would touch with more than the allowed
-    probability, each taken as a wall; and (N,) the smallest lower end."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By exact clearances: (N,) the largest probability of touching a structure by a needle that strays, each taken as
+    a wall; and (N,) the smallest lower end."""
     if not len(situation.boundaries) or not len(entries_mm):
-        return np.zeros(len(entries_mm), dtype=np.int64), np.full(len(entries_mm), np.inf)
+        return np.zeros(len(entries_mm)), np.full(len(entries_mm), np.inf)
     measured = margins(situation.boundaries, entries_mm, swept_ends_mm(entries_mm, situation.target_mm, device))
     low = measured.low_mm(device.radius_mm)
     sigma = situation.error_model.sigma_mm(measured.along_mm)
-    allowed = situation.protocol.max_breach_probability.value
-    return np.asarray((ndtr(-low / sigma) > allowed).sum(axis=1)), low.min(axis=1)
+    return np.asarray(ndtr(-low / sigma).max(axis=1)), low.min(axis=1)
 
 
-def open_clearances(report: SafetyReport) -> int:
-    """How many clearances of a way are in doubt where the needle goes: the required distance is not proven, or a needle
-    that strays touches it more often than allowed. Labels too thin for a proof, far from the needle, do not rank a way.
-    """
-    allowed = report.max_breach_probability or 0.0
+def unproven_clearances(report: SafetyReport) -> int:
+    """How many clearances of a way are not proven to keep their limit, or not evaluated. Labels too thin for a proof,
+    far from the needle, do not rank a way."""
     return sum(
         finding.verdict.rank < Verdict.WARN.rank
         or finding.distance is None
         or finding.distance.low_mm < (finding.required_mm or 0.0)
-        or (finding.breach_probability or 0.0) > allowed
         for finding in report.clearances
     )
+
+
+def likeliest_touch(report: SafetyReport) -> float:
+    """The largest breach probability of all clearances; not their sum: a rib and the bone it is part of are one."""
+    return max((finding.breach_probability or 0.0 for finding in report.clearances), default=0.0)
 
 
 def _apart(points_mm: NDArray[np.float64], order: NDArray[np.int64], count: int) -> list[int]:

@@ -19,7 +19,7 @@ from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.check_plan import judge
 from navplan.planning.circumstances import request
-from navplan.planning.entry_search import open_clearances
+from navplan.planning.entry_search import likeliest_touch, unproven_clearances
 from navplan.verbs.situation import situation_of, target_of
 from navplan_phantoms.primitives import Capsule
 from tests.planning.scenes import SOLIDS, case_of, grid_of, protocol_of
@@ -321,5 +321,6 @@ def test_an_open_item_of_many_names_the_likeliest_touch() -> None:
 def test_far_thin_labels_do_not_rank_a_way() -> None:
     near = SafetyReport((_thin("rib_left_7", 0.3, 0.27),), error_model="robot", max_breach_probability=0.05)
     far = tuple(_thin(f"rib_left_{n}", 50.0 + n, 0.0) for n in range(5))
-    assert open_clearances(near) == 1
-    assert open_clearances(SafetyReport(far, error_model="robot", max_breach_probability=0.05)) == 0
+    none = SafetyReport(far, error_model="robot", max_breach_probability=0.05)
+    assert unproven_clearances(none) == 0 and likeliest_touch(none) == 0.0
+    assert likeliest_touch(near) == 0.27
