@@ -8,7 +8,7 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.omission_worlds import World
+from benchmarks.omission_worlds import World, only_answered
 from benchmarks.skin_entries import skin_entries_mm
 from navplan.model.protocol import Need, fits
 from navplan.model.safety import SafetyReport, Verdict
@@ -89,7 +89,8 @@ def candidates(world: World, entries: int = ENTRIES) -> Candidates:
         for name, s in world.case.structures.items()
         if name not in far or any(fits(name, pattern, world.side) for pattern in needed)
     }
-    smaller = replace(world, case=replace(world.case, structures=kept))
+    case = replace(world.case, structures=kept)
+    smaller = replace(world, case=case, protocol=only_answered(world.protocol, case, world.side))
     again = smaller.situation()
     columns = [[risk.name for risk in situation.risks].index(risk.name) for risk in again.risks]
     return Candidates(smaller, again, ways, low[:, columns])

@@ -73,7 +73,12 @@ class World:
 def open_rules(protocol_id: str, case: Case, side: str) -> ProcedureProtocol:
     """The shipped protocol without what keeps every way from PASS: what no image shows, optional structures that the
     case does not know (a person who looked would state them absent), and the limit on punctures."""
-    rules = registry.protocol(protocol_id)
+    rules = replace(registry.protocol(protocol_id), pleura_punctures_max=None)
+    return only_answered(rules, case, side)
+
+
+def only_answered(rules: ProcedureProtocol, case: Case, side: str) -> ProcedureProtocol:
+    """The rules without what no image shows, and without optional limits that no structure of the case answers for."""
     known = [name for name, structure in case.structures.items() if structure.presence is not Presence.UNKNOWN]
     side = {"L": "left", "R": "right"}.get(side, side)
 
@@ -81,7 +86,7 @@ def open_rules(protocol_id: str, case: Case, side: str) -> ProcedureProtocol:
         answered = any(fits(name, limit.structure, side) for name in known)
         return limit.needs is Need.REQUIRED or (limit.needs is Need.OPTIONAL and answered)
 
-    return replace(rules, hard=tuple(filter(open_to_pass, rules.hard)), pleura_punctures_max=None)
+    return replace(rules, hard=tuple(filter(open_to_pass, rules.hard)))
 
 
 def phantom_world(spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.5)) -> World:
