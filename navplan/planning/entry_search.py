@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import Device
 from navplan.model.plan import RankedTrajectory, SkinMap
 from navplan.model.safety import SafetyReport, Verdict
@@ -26,6 +27,7 @@ from navplan.planning.ways import swept_ends_mm, try_ways
 
 APART_MM = 12.0  # two offered entries lie at least this far apart
 SHORTLIST = 2  # judged in full: this many times what is offered
+HARD_SHARE = 0.25  # of the probability of touching bone or cartilage: it stops a needle and seldom bleeds (unsourced)
 NARROWED = 200  # ways of the front whose clearances are measured exactly
 BEYOND_REACH_MM = 50.0  # skin this much farther than the needle reaches is shown, as out of its reach
 
@@ -124,13 +126,14 @@ def exact_clearances(
     situation: Situation, device: Device, entries_mm: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By exact clearances: (N,) the largest probability of touching a structure by a needle that strays, each taken as
-    a wall; and (N,) the smallest lower end."""
+    a wall (of bone HARD_SHARE of it); and (N,) the smallest lower end."""
     if not len(situation.boundaries) or not len(entries_mm):
         return np.zeros(len(entries_mm)), np.full(len(entries_mm), np.inf)
     measured = margins(situation.boundaries, entries_mm, swept_ends_mm(entries_mm, situation.target_mm, device))
     low = measured.low_mm(device.radius_mm)
     sigma = situation.error_model.sigma_mm(measured.along_mm)
-    return np.asarray(ndtr(-low / sigma).max(axis=1)), low.min(axis=1)
+    severity = np.asarray([_severity(boundary.structure.name) for boundary in situation.boundaries])
+    return np.asarray((ndtr(-low / sigma) * severity).max(axis=1)), low.min(axis=1)
 
 
 def unproven_clearances(report: SafetyReport) -> int:
@@ -145,8 +148,14 @@ def unproven_clearances(report: SafetyReport) -> int:
 
 
 def likeliest_touch(report: SafetyReport) -> float:
-    """The largest breach probability of all clearances; not their sum: a rib and the bone it is part of are one."""
-    return max((finding.breach_probability or 0.0 for finding in report.clearances), default=0.0)
+    """The largest breach probability of all clearances; not their sum: a rib and the bone it is part of are one. What
+    only stops a needle counts HARD_SHARE of it."""
+    touches = ((finding.breach_probability or 0.0) * _severity(finding.structure) for finding in report.clearances)
+    return max(touches, default=0.0)
+
+
+def _severity(name: str) -> float:
+    return HARD_SHARE if anatomy_of(name).tissue in (Tissue.BONE, Tissue.CARTILAGE) else 1.0
 
 
 def _apart(points_mm: NDArray[np.float64], order: NDArray[np.int64], count: int) -> list[int]:

@@ -25,6 +25,7 @@ GAS_HU, DENSE_HU, BONE_HU, METAL_HU = -300.0, 130.0, 300.0, 2000.0
 FAT_HU = -20.0
 EMPTY_LUNG_HU, EMPTY_LUNG_MM = -965.0, 4.0
 SKIN_MM, UNLABELLED_MM = 3.0, 1.0
+SLIVER_HU = 180.0  # more than soft tissue with or without contrast in a vein: a voxel that bone fills in part
 MISFIT_MARGIN_HU = 40.0
 ANY_TISSUE_HU = (GAS_HU, BONE_HU)  # under a label whose tissue is not known; no label hides gas, bone or metal
 ANGLES = 12
@@ -122,7 +123,7 @@ def read_image(trajectory: Trajectory, situation: Situation) -> tuple[Finding, .
             )
         )
         return tuple(findings)
-    odd = [*_misfits(samples, situation), *_unlabelled(samples), *_empty_lung(samples, situation)]
+    odd = [*_misfits(samples, situation), *_unlabelled(samples), *_dense(samples), *_empty_lung(samples, situation)]
     if odd:
         words = "; ".join(text for _, text in sorted(odd)[:4])
         findings.append(
@@ -182,6 +183,16 @@ def _unlabelled(samples: _Samples) -> list[tuple[float, str]]:
             f"{soft.sum()} mm of soft tissue without a label (muscle?) on the shaft, at {_span(depths)}",
         )
     ]
+
+
+def _dense(samples: _Samples) -> list[tuple[float, str]]:
+    """Bone that the shaft meets and no label explains, be it a sliver in voxels beside a label."""
+    labels, values = samples.labels[:, :2], samples.values_hu[:, :2]
+    dense = ((labels == 1) & (values > SLIVER_HU)).any(axis=(1, 2)) & (samples.depths_mm > SKIN_MM)
+    if not dense.any():
+        return []
+    depths = samples.depths_mm[dense]
+    return [(float(depths.min()), f"dense tissue without a label (bone?) on the shaft at {_span(depths)}")]
 
 
 def _empty_lung(samples: _Samples, situation: Situation) -> list[tuple[float, str]]:
