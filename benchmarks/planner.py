@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.planner_peers import HEADER, Question, ask_peers
 from benchmarks.skin_entries import skin_entries_mm
 from navplan.extend import registry
 from navplan.geometry.grid import Grid
@@ -168,6 +167,8 @@ def table(options: argparse.Namespace) -> list[str]:
         row(f"{count}", timed(lambda many=many: cold(situation, device, many), 1))  # type: ignore[misc]
     lines += ["", f"512 x 512 x 500: {large(situation, device, entries)}"]
     if options.peers:
+        from benchmarks.planner_peers import HEADER, Question, ask_peers
+
         labelled = [
             (risk.name, risk.boundary.structure.occupancy, risk.boundary.structure.grid) for risk in situation.risks
         ]
