@@ -176,7 +176,7 @@ def access_rules(
         return unit(points - target_mm) if len(points) else points
 
     def outside_mm(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.maximum(needle_mm - np.linalg.norm(points - target_mm, axis=1), 0.0) + HUB_MM)
+        return np.full(len(points), needle_mm + HUB_MM)  # before it goes in all of the needle is outside
 
     def from_below(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
         return comes_from_below(-outward(points), down)
@@ -185,8 +185,7 @@ def access_rules(
         return np.asarray((outward(points) * normals).sum(axis=1) < np.cos(np.radians(GRAZING_DEG)))
 
     def blocked(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
-        whole = np.full(len(points), needle_mm + HUB_MM)  # before it goes in all of the needle is outside
-        return met_outside(points, outward(points), whole, image if lies_as_imaged else body)
+        return met_outside(points, outward(points), outside_mm(points), image if lies_as_imaged else body)
 
     def tight(points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.bool_]:
         return no_room_below(points, outward(points), outside_mm(points), down, image, body)

@@ -27,7 +27,7 @@ from navplan.planning.ways import swept_ends_mm, try_ways
 
 APART_MM = 12.0  # two offered entries lie at least this far apart
 SHORTLIST = 2  # judged in full: this many times what is offered
-HARD_SHARE = 0.25  # of the probability of touching bone or cartilage: it stops a needle and seldom bleeds (unsourced)
+HARD_SHARE = 0.5  # of the probability of touching bone or cartilage: it stops a needle and seldom bleeds (unsourced)
 NARROWED = 200  # ways of the front whose clearances are measured exactly
 BEYOND_REACH_MM = 50.0  # skin this much farther than the needle reaches is shown, as out of its reach
 

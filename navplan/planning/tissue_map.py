@@ -179,4 +179,6 @@ def _without_flicker(labels: NDArray[np.uint16], shortest: int) -> NDArray[np.ui
     for first, last in pairwise(edges[1:]):
         if last - first < shortest:
             steady[first:last] = steady[first - 1]
+    if len(edges) > 2 and steady[0] == 0 and edges[1] < shortest:  # an entry on the surface, between voxels
+        steady[: edges[1]] = steady[edges[1]]
     return steady

@@ -194,7 +194,7 @@ def true_reasons(situation: Situation, device: Device) -> dict[str, Callable[[Po
         return (entry - target) / np.linalg.norm(entry - target)
 
     def outside_mm(entry: Points) -> float:
-        return max(device.length_mm - float(np.linalg.norm(entry - target)), 0.0) + 30.0
+        return device.length_mm + 30.0  # all of it, before it goes in
 
     def voxels_at(points: Points) -> NDArray[np.float64]:
         index = np.rint(grid.indices(points)).astype(int)
@@ -217,7 +217,7 @@ def true_reasons(situation: Situation, device: Device) -> dict[str, Callable[[Po
         return bool(angle > 70.0 - 5.0)  # two ways to smooth a surface differ by degrees
 
     def blocked(entry: Points) -> bool:
-        along = np.arange(6.0, device.length_mm + 30.0 + 0.01, 0.25)  # all of it, before it goes in
+        along = np.arange(6.0, outside_mm(entry) + 0.01, 0.25)
         points = entry + along[:, None] * outward(entry)
         return bool((voxels_at(points) > -300.0).any() if as_imaged else body_at(points, 128).any())
 

@@ -29,7 +29,8 @@ RISKS = {
 }
 METRICS = {
     "clearance_mm": "larger", "depth_mm": "smaller", "tilt_deg": "smaller", "aerated_lung_mm": "smaller",
-    "parenchyma_mm": "larger", "pleural_angle_deg": "larger", "capsule_angle_deg": "larger",
+    "parenchyma_mm": "larger", "pleural_angle_deg": "larger", "capsule_angle_deg": "larger", "rib_above_mm": "larger",
+    "capsule_punctures": "smaller",
 }  # fmt: skip
 
 
