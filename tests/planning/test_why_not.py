@@ -115,11 +115,11 @@ def test_where_the_line_grazes_the_skin_the_nearest_is_taken(situation: Situatio
 
 
 def test_the_aim_moves_inside_the_target_only(plan: Plan, situation: Situation) -> None:
-    way = plan.best.trajectory
+    way, risks = plan.best.trajectory, situation.risks
     moved = moved_way(way, situation, aim_mm=(-42.0, 3.0, 2.0))
     assert moved.trajectory.entry_mm == way.entry_mm and moved.trajectory.target_mm == (-42.0, 3.0, 2.0)
     assert moved.situation.target.point_mm == (-42.0, 3.0, 2.0) and moved.situation.target.structure == "lesion"
-    assert moved.situation.risks is situation.risks  # nothing is computed twice
+    assert moved.situation.risks is risks  # nothing is computed twice
     assert moved.trajectory.tip_short_of_target_mm == way.tip_short_of_target_mm
     with pytest.raises(InputError, match="outside lesion"):
         moved_way(way, situation, aim_mm=(-20.0, 0.0, 0.0))
