@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from datetime import datetime
+from re import fullmatch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.trajectory import Target, Trajectory
 
 Row = tuple[float, float, float, float]
+SHORTEST_REASON = 10  # letters: what an approval of anything but PASS has to say at least
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,101 @@ class CarriedOver:
             )
 
 
+@dataclass(frozen=True)
+class JudgedOn:
+    """All that a way was judged on, as SHA-256 digests: what differs later makes an approval void.
+
+    image: voxels, geometry and how it was taken; structures: all of that image; way: entry, target, where the tip
+    stands; needle: the device; rules: protocol and error model, with what is installed otherwise under their names;
+    request: target, side, patient position, breath state, and the registration of a plan that was carried over.
+
+    Raises InputError for what is no SHA-256.
+    """
+
+    image: str
+    structures: str
+    way: str
+    needle: str
+    rules: str
+    request: str
+
+    def __post_init__(self) -> None:
+        bad = [digest for digest in astuple(self) if not fullmatch(r"[0-9a-f]{64}", digest)]
+        if bad:
+            raise InputError(f"the digest {bad[0]!r:.80} in an approval", "64 hexadecimal digits: a SHA-256")
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """Who took an approval back, when (ISO 8601, UTC), and why. Raises InputError where one of them is missing."""
+
+    who: str
+    when: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        _refuse_unsigned("a withdrawal", self.who, self.when)
+        if not self.reason.strip():
+            raise InputError("a withdrawal without a reason", "why the approval no longer holds")
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's word for one way of a plan, exactly as it was judged then; never of another plan, image or way.
+
+    when: ISO 8601, UTC. trajectory: which way, counted from 0. verdict, headline: as judged then. acknowledged: what no
+    image shows and what was not evaluated, as the person named it. Whether it still stands is told by
+    navplan.verbs.approve.standing, never by its being here.
+
+    Raises InputError for an approval by nobody, at no time, of a FAIL, or of anything but PASS with a reason shorter
+    than SHORTEST_REASON.
+    """
+
+    who: str
+    when: str
+    reason: str
+    trajectory: int
+    verdict: Verdict
+    headline: str
+    judged_on: JudgedOn
+    acknowledged: tuple[str, ...] = ()
+    withdrawn: Withdrawal | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_unsigned("an approval", self.who, self.when)
+        if self.trajectory < 0 or not self.headline:
+            raise InputError(
+                f"an approval of way {self.trajectory}, judged {self.headline!r}",
+                "which way, counted from 0, and the headline of its report",
+            )
+        if self.verdict is Verdict.FAIL:
+            raise InputError("an approval of a way that is FAIL", "a way that breaks no limit", "Choose another way in")
+        if self.verdict is not Verdict.PASS and len(self.reason.strip()) < SHORTEST_REASON:
+            raise InputError(
+                f"an approval of a way that is {self.verdict}, for the reason {self.reason!r}",
+                f"why it is approved nevertheless, in at least {SHORTEST_REASON} letters",
+            )
+        if not all(name.strip() for name in self.acknowledged):
+            raise InputError("an approval that acknowledges something without a name", "names")
+
+
+def _refuse_unsigned(what: str, who: str, when: str) -> None:
+    """Raises InputError unless somebody said it, at a time with its zone."""
+    try:
+        known = datetime.fromisoformat(when).tzinfo is not None
+    except ValueError:
+        known = False
+    if not who.strip() or not known:
+        raise InputError(f"{what} by {who!r} at {when!r}", "who says so, and when (ISO 8601, with the time zone)")
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Ranked trajectories (best first) with the rules, the request and the provenance.
 
     side: as requested, "" where nobody stated it, even if the target tells it. skin_map is None for a line drawn by
-    hand and for a plan that was carried from another image (`carried`).
+    hand and for a plan that was carried from another image (`carried`). notes: the program's; remarks: a person's own.
+    approvals: in the order in which they were given, void and withdrawn ones too.
     """
 
     id: str
@@ -122,6 +214,8 @@ class Plan:
     skin_map: SkinMap | None = None
     notes: tuple[str, ...] = field(default=())
     carried: CarriedOver | None = None
+    approvals: tuple[Approval, ...] = ()
+    remarks: str = ""
 
     @property
     def best(self) -> RankedTrajectory:

@@ -11,7 +11,16 @@ from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 from navplan.model.case import AuditEntry, Case
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
-from navplan.model.plan import CarriedOver, Plan, Provenance, RankedTrajectory, SkinMap
+from navplan.model.plan import (
+    Approval,
+    CarriedOver,
+    JudgedOn,
+    Plan,
+    Provenance,
+    RankedTrajectory,
+    SkinMap,
+    Withdrawal,
+)
 from navplan.model.protocol import (
     BleedingRisk,
     HardLimit,
@@ -127,8 +136,19 @@ def make_plan(rng: np.random.Generator, plan_id: str = "plan-1", candidates: int
     carried = CarriedOver("p0", "mr", "d" * 64, rows, 2.5, "by hand", "other breath", True) if note else None
     return Plan(
         plan_id, protocol, Target((1.0, 2.0, 3.0), "lesion"), "left", "HFS", "expiration", protocol.error_models[0],
-        tuple(ways), provenance, skin_map, (note,) if note else (), carried,
+        tuple(ways), provenance, skin_map, (note,) if note else (), carried, make_approvals(),
+        "Ask for the clotting.\nSeen with Dr Ü.",
     )  # fmt: skip
+
+
+def make_approvals() -> tuple[Approval, ...]:
+    """One that was withdrawn, and one of another way."""
+    judged_on = JudgedOn(*(str(number) * 64 for number in range(6)))
+    first = Approval(
+        "Dr Ä", "2024-01-02T03:04:05+00:00", "the lesion is next to it", 0, Verdict.WARN, "Clear >= 2.2 mm", judged_on,
+        ("nerve_root", "colon: unknown"), Withdrawal("Dr B", "2024-01-03T00:00:00+00:00", "another scan"),
+    )  # fmt: skip
+    return first, replace(first, trajectory=1, verdict=Verdict.PASS, reason="", acknowledged=(), withdrawn=None)
 
 
 def make_case(rng: np.random.Generator) -> Case:

@@ -1,6 +1,7 @@
 """A plan reads back as it was written, or is refused with the key that is wrong."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def test_nan_in_an_optional_number_does_not_become_unknown(plan: Plan, tmp_path:
         (("trajectories", 0, "trajectory", "device", "length_mm"), 9999.0, "length"),
         (("protocol", "max_breach_probability", "value"), 7.0, "breach probability"),
         (("protocol", "unknown"), 1, r"protocol\.unknown"),
+        (("approvals", 0, "verdict"), "FAIL", "approval of a way that is FAIL"),
+        (("approvals", 0, "who"), " ", "who says so"),
+        (("approvals", 0, "when"), "2024-01-02T03:04:05", "time zone"),
+        (("approvals", 0, "judged_on", "needle"), "abc", "SHA-256"),
+        (("approvals", 0, "withdrawn", "reason"), "", "without a reason"),
+        (("approvals", 0, "certain"), True, r"approvals\[0\]\.certain"),
+        (("remarks",), None, "remarks"),
         (("side",), 1, "side"),
         (("target",), None, "target"),
         (("id",), "../plan", "the id"),
@@ -100,7 +108,7 @@ def test_bad_plans_are_refused_by_key(plan: Plan, tmp_path: Path, path: tuple[An
 def test_every_key_that_has_no_default_is_needed(plan: Plan, tmp_path: Path) -> None:
     file = write_plan(tmp_path / "a.json", plan)[0]
     document = json.loads(file.read_text(encoding="utf-8"))
-    for key in document.keys() - {"notes", "carried"}:
+    for key in document.keys() - {"notes", "carried", "approvals", "remarks"}:
         file.write_text(json.dumps({name: value for name, value in document.items() if name != key}))
         with pytest.raises(FileFormatError):
             read_plan(file)
@@ -151,3 +159,14 @@ def test_names_and_folders_that_cannot_be_written(plan: Plan, tmp_path: Path) ->
     with pytest.raises(InputError, match="the id"):
         write_plan(tmp_path / "plan.json", replace(plan, id="a/b"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_of_an_earlier_navplan_opens_and_nobody_has_approved_it(tmp_path: Path) -> None:
+    """Written before plans held approvals and remarks."""
+    for file in Path(__file__).parent.glob("plan_of_0_1_0*"):
+        shutil.copy(file, tmp_path)
+    old = read_plan(tmp_path / "plan_of_0_1_0.json")
+    assert old.approvals == () and old.remarks == ""
+    assert_same(old.trajectories, make_plan(np.random.default_rng(3), "biopsy", 5, "a note").trajectories)
+    write_plan(tmp_path / "again.json", old)
+    assert_same(old, read_plan(tmp_path / "again.json"))
