@@ -12,6 +12,8 @@ from navplan.geometry.lines import perpendicular_axes, unit
 from navplan.imaging.surfaces import Surface
 from navplan.view.colours import Colour
 
+_AT_ONCE = 4096  # points whose distances to all sight lines stay in the processor's cache
+
 
 @dataclass(frozen=True, eq=False)
 class PaintedMesh:
@@ -121,14 +123,21 @@ def cutaway(
 
     It rises to 1 over the next 3 mm. What lies less than behind_mm in front of a point, or behind it, is left alone.
     """
+    if len(seen_mm) == 0:
+        return np.ones(len(points_mm))
     eye = np.asarray(camera_mm, dtype=np.float64)
-    nearest = np.full(len(points_mm), np.inf)
-    for point in seen_mm:
-        length = float(np.linalg.norm(point - eye))
-        sight = (point - eye) / length
-        offset = points_mm - eye
-        along = offset @ sight
-        across2 = np.einsum("ij,ij->i", offset, offset) - along**2
-        nearest = np.minimum(nearest, np.where(along < length - behind_mm, across2, np.inf))
-    distance = np.sqrt(np.maximum(nearest, 0))
+    sights = np.asarray(seen_mm) - eye
+    lengths = np.linalg.norm(sights, axis=1)
+    directions = (sights / lengths[:, None]).T.astype(np.float32)
+    until = (lengths - behind_mm).astype(np.float32)
+    nearest = np.empty(len(points_mm), dtype=np.float32)  # squared distance to the sight lines
+    for first in range(0, len(points_mm), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        offset = (points_mm[part] - eye).astype(np.float32)
+        along = offset @ directions
+        farther = along >= until
+        np.square(along, out=along)
+        along[farther] = -np.inf
+        nearest[part] = np.einsum("ij,ij->i", offset, offset) - along.max(axis=1)
+    distance = np.sqrt(np.maximum(nearest, 0)).astype(np.float64)
     return faded + (1 - faded) * np.clip((distance - reach_mm) / 3.0, 0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ _GHOSTS = (Tissue.LUNG, Tissue.ORGAN)
 _BONES = (Tissue.BONE, Tissue.CARTILAGE)
 _UNNAMED_BONE, _SAME_PLACE_MM = "bone", 10.0
 _ENOUGH_NAMED_BONES = 3
+_coarse_points: WeakKeyDictionary[Structure, NDArray[np.float64]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,11 @@ def choose_structures(
 ) -> ShownStructures:
     """What to draw for one trajectory (None: all that is worth seeing), from the structures that are present."""
     present = {name: structure for name, structure in structures.items() if structure.occupancy is not None}
-    deciding = _deciding(report, present, target)
+    deciding = deciding_structures(report, present, target)
     distances = {
         name: shaft_distance_mm(structure, trajectory) if trajectory is not None else 0.0
         for name, structure in present.items()
+        if may_be_solid(structure)
     }
     bones = {
         name: distance
@@ -88,25 +91,36 @@ def choose_structures(
     others = [
         name
         for name in sorted(distances, key=lambda name: distances[name])
-        if present[name].anatomy.tissue not in (*_BONES, *_NEVER_SOLID)
+        if present[name].anatomy.tissue not in _BONES
         and distances[name] < _ORGAN_REACH_MM
         and name not in (*deciding, target, ghost)
     ]
     return ShownStructures(target, deciding, tuple(others[:_MOST_ORGANS]), bones, ghost)
 
 
+def may_be_solid(structure: Structure) -> bool:
+    """Whether a structure is worth drawing as an opaque body, so far as no verdict hangs on it."""
+    return structure.anatomy.tissue not in _NEVER_SOLID
+
+
 def shaft_distance_mm(structure: Structure, trajectory: Trajectory) -> float:
     """Rough distance from shaft to structure, for choosing what to draw only: a voxel in every 3 mm is looked at."""
     if structure.occupancy is None or structure.grid is None:
         return float("inf")
-    step = np.maximum(1, np.floor(3.0 / structure.grid.spacing_mm)).astype(int)
-    found = np.argwhere(structure.occupancy[:: step[0], :: step[1], :: step[2]] > 0) * step
-    points: NDArray[np.float64] = structure.grid.points_mm(found) if len(found) else structure.voxel_centres_mm()
+    points = _coarse_points.get(structure)
+    if points is None:
+        step = np.maximum(1, np.floor(3.0 / structure.grid.spacing_mm)).astype(int)
+        found = np.argwhere(structure.occupancy[:: step[0], :: step[1], :: step[2]] > 0) * step
+        points = structure.grid.points_mm(found) if len(found) else structure.voxel_centres_mm()
+        _coarse_points[structure] = points
     distance, _ = distance_points_to_segment(points, trajectory.entry_mm, trajectory.swept_end_mm)
     return float(distance.min())
 
 
-def _deciding(report: SafetyReport | None, present: Mapping[str, Structure], target: str) -> tuple[str, ...]:
+def deciding_structures(
+    report: SafetyReport | None, present: Mapping[str, Structure], target: str
+) -> tuple[str, ...]:
+    """What a report's verdict hangs on, of the structures that are present: the nearest ones and the worst judged."""
     if report is None:
         return ()
     names = [finding.structure for finding in nearest_findings(report)]

@@ -1,4 +1,4 @@
-"""Off-screen rendering with PyVista, imported here only when a picture is asked for.
+"""Off-screen rendering with VTK, imported here only when a picture is asked for.
 
 Depth peeling and multi-sampling exclude each other: with the default multi-samples translucent surfaces vanish without
 a word. So multi-samples are 0 and a picture is rendered larger and averaged down.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,24 @@ from navplan.view.colours import GROUND_HIGH, GROUND_LOW, Colour
 from navplan.view.light import fix_lights_to_camera
 from navplan.view.meshes import PaintedMesh
 
-_PEELS = 4  # a chest with 100,000 translucent triangles: 6 differ nowhere from 8, 4 by at most 5 of 255
+PEELS = 4  # a chest with 100,000 translucent triangles: 6 differ nowhere from 8, 4 by at most 5 of 255
+
+
+class Look(Enum):
+    """How a mesh is drawn.
+
+    SOLID: opaque anatomy; CLEAR: translucent, by its alpha; SHINY: opaque with strong highlights; HALO: opaque without
+    light, turned inside out, so that only its far side is seen; THROUGH: drawn last, over everything, without light.
+    """
+
+    SOLID = "solid"
+    CLEAR = "clear"
+    SHINY = "shiny"
+    HALO = "halo"
+    THROUGH = "through"
+
+
+_SPECULAR = {Look.SOLID: 0.14, Look.CLEAR: 0.05, Look.SHINY: 0.9, Look.HALO: 0.0, Look.THROUGH: 0.0}
 
 
 def render(
@@ -33,93 +51,189 @@ def render(
     ground: tuple[Colour, Colour] = (GROUND_LOW, GROUND_HIGH),
     oversampling: float = 1.5,
 ) -> NDArray[np.uint8]:
-    """A picture (height, width, 3) uint8 of size (width, height).
-
-    solid: opaque anatomy; clear: translucent, by its alpha; shiny: opaque with strong highlights; halos: opaque without
-    light, turned inside out, so that only their far side is seen; through: drawn last, over everything, without light.
-    """
+    """A picture (height, width, 3) uint8 of size (width, height) of meshes, each drawn as its Look says."""
     import pyvista
-    from vtkmodules.vtkRenderingCore import vtkRenderer
 
     with _quiet_window_choice():
-        window_size = [round(size[0] * oversampling), round(size[1] * oversampling)]
-        plotter = pyvista.Plotter(off_screen=True, window_size=window_size, lighting="none")
-        base, window = plotter.renderer, plotter.render_window
-        window.SetMultiSamples(0)
-        window.SetAlphaBitPlanes(1)
-        window.SetNumberOfLayers(2)
+        plotter = pyvista.Plotter(off_screen=True, lighting="none")
+    window = SceneWindow(ground, plotter.render_window, plotter.renderer)
+    looks = {Look.SOLID: solid, Look.SHINY: shiny, Look.HALO: halos, Look.CLEAR: clear, Look.THROUGH: through}
+    for look, meshes in looks.items():
+        for mesh in meshes:
+            window.add(look).set_mesh(mesh)
+    picture = window.draw(camera, size, oversampling=oversampling)
+    plotter.close()
+    return picture
+
+
+class SceneWindow:
+    """An off-screen window that keeps what it draws, so that a moved camera costs a rendering and nothing else.
+
+    window, renderer: of VTK, made here by default.
+    """
+
+    def __init__(
+        self, ground: tuple[Colour, Colour] = (GROUND_LOW, GROUND_HIGH), window: Any = None, renderer: Any = None
+    ) -> None:
+        import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  its classes take the place of the abstract ones
+        from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow
+
+        with _quiet_window_choice():
+            self._window = window or vtkRenderWindow()
+        self._base, self._front = renderer or vtkRenderer(), vtkRenderer()
+        self._window.SetOffScreenRendering(True)
+        self._window.SetMultiSamples(0)
+        self._window.SetAlphaBitPlanes(1)
+        self._window.SetNumberOfLayers(2)
+        if not self._window.HasRenderer(self._base):
+            self._window.AddRenderer(self._base)
+        self._front.SetLayer(1)  # painted last, over all else, in its own order
+        self._front.SetUseOIT(False)
+        self._window.AddRenderer(self._front)
+        self._front.SetActiveCamera(self._base.GetActiveCamera())
         low, high = ([value / 255 for value in colour] for colour in ground)
-        plotter.set_background(low, top=high)
-        front = vtkRenderer()  # a layer that is painted last, over all else, in its own order
-        front.SetLayer(1)
-        front.SetUseOIT(False)
-        window.AddRenderer(front)
-        _aim(base, camera)
-        front.SetActiveCamera(base.GetActiveCamera())
-        plotter.enable_depth_peeling(_PEELS, 0.0)
-        for renderer in (base, front):
-            fix_lights_to_camera(renderer)
-        for mesh in solid:
-            _add(base, mesh, specular=0.14)
-        for mesh in shiny:
-            _add(base, mesh, specular=0.9)
-        for mesh in halos:
-            _add(base, mesh, unlit=True, cull="back")
-        for mesh in clear:
-            _add(base, mesh, specular=0.05, translucent=True)
-        for mesh in through:
-            _add(front, mesh, unlit=True, translucent=True, cull="back")
-        base.ResetCameraClippingRange()
-        window.Render()
-        picture = _grabbed(window)
-        plotter.close()
-    if picture.shape[:2] == (size[1], size[0]):
-        return picture
-    from PIL import Image
+        self._base.SetBackground(low)
+        self._base.SetBackground2(high)
+        self._base.GradientBackgroundOn()
+        for part in (self._base, self._front):
+            fix_lights_to_camera(part)
 
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+    def add(self, look: Look) -> DrawnMesh:
+        """An empty mesh that is drawn from now on."""
+        mesh = DrawnMesh(look)
+        (self._front if look is Look.THROUGH else self._base).AddActor(mesh.actor)
+        return mesh
+
+    def remove(self, mesh: DrawnMesh) -> None:
+        """Draw it no longer."""
+        (self._front if mesh.look is Look.THROUGH else self._base).RemoveActor(mesh.actor)
+
+    def draw(
+        self,
+        camera: Camera,
+        size: tuple[int, int],
+        *,
+        peels: int = PEELS,
+        oversampling: float = 1.0,
+        smooth_edges: bool = False,
+    ) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8 of size (width, height).
+
+        peels: layers of translucent surfaces in their right order; 0: blended in no order, which is quicker and differs
+        by 1 of 255 in the mean. oversampling: rendered so much larger and averaged down; smooth_edges: cheaper than
+        that (FXAA).
+        """
+        active = self._base.GetActiveCamera()
+        active.SetPosition(*camera.position_mm)
+        active.SetFocalPoint(*camera.focal_mm)
+        active.SetViewUp(*camera.up)
+        active.SetViewAngle(camera.view_angle_deg)
+        self._base.SetUseDepthPeeling(peels > 0)
+        self._base.SetMaximumNumberOfPeels(max(peels, 1))
+        self._base.SetOcclusionRatio(0.0)
+        self._front.SetUseFXAA(smooth_edges)  # the last layer's pass smooths the whole picture
+        self._window.SetSize(round(size[0] * oversampling), round(size[1] * oversampling))
+        self._base.ResetCameraClippingRange()
+        with _quiet_window_choice():
+            self._window.Render()
+        picture = _grabbed(self._window)
+        if picture.shape[:2] == (size[1], size[0]):
+            return picture
+        from PIL import Image
+
+        return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+    def close(self) -> None:
+        """Give back the window's memory."""
+        self._window.Finalize()
 
 
-def _aim(renderer: Any, camera: Camera) -> None:
-    active = renderer.GetActiveCamera()
-    active.SetPosition(*camera.position_mm)
-    active.SetFocalPoint(*camera.focal_mm)
-    active.SetViewUp(*camera.up)
-    active.SetViewAngle(camera.view_angle_deg)
+class DrawnMesh:
+    """A mesh in a SceneWindow. It can be given other points, triangles or colours, be hidden, and be drawn again."""
 
+    def __init__(self, look: Look) -> None:
+        from vtkmodules.vtkCommonCore import vtkPoints
+        from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+        from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
 
-def _add(
-    renderer: Any,
-    mesh: PaintedMesh,
-    specular: float = 0.0,
-    unlit: bool = False,
-    translucent: bool = False,
-    cull: str = "",
-) -> None:
-    if len(mesh.triangles) == 0:
-        return
-    import pyvista
+        self.look = look
+        self._data, self._mapper, self.actor = vtkPolyData(), vtkPolyDataMapper(), vtkActor()
+        self._data.SetPoints(vtkPoints())
+        self._data.SetPolys(vtkCellArray())
+        self._mapper.SetInputData(self._data)
+        self._mapper.SetColorModeToDirectScalars()
+        self._mapper.SetScalarModeToUsePointFieldData()
+        self._mapper.SelectColorArray("colour")
+        self.actor.SetMapper(self._mapper)
+        unlit, shiny = look in (Look.HALO, Look.THROUGH), look is Look.SHINY
+        surface = self.actor.GetProperty()
+        surface.SetInterpolationToPhong()
+        surface.SetAmbient(1.0 if unlit else 0.5 if shiny else 0.09)
+        surface.SetDiffuse(0.0 if unlit else 0.6 if shiny else 0.95)
+        surface.SetSpecular(_SPECULAR[look])
+        surface.SetSpecularPower(60 if shiny else 22)
+        surface.SetBackfaceCulling(unlit)
+        if self._translucent:
+            self.actor.ForceTranslucentOn()
+        self._shown, self._filled = True, False
+        self._show()
 
-    data = pyvista.PolyData.from_regular_faces(mesh.points_mm.astype(np.float32), mesh.triangles)
-    data.GetPointData().SetNormals(pyvista.convert_array(np.ascontiguousarray(mesh.normals, dtype=np.float32)))
-    channels = [mesh.rgb, 255 * mesh.alpha[:, None]] if translucent else [mesh.rgb]
-    data.point_data["colour"] = np.clip(np.round(np.concatenate(channels, axis=1)), 0, 255).astype(np.uint8)
-    mapper = pyvista.DataSetMapper(data)
-    mapper.SetColorModeToDirectScalars()
-    mapper.SetScalarModeToUsePointFieldData()
-    mapper.SelectColorArray("colour")
-    actor = pyvista.Actor(mapper)
-    look = actor.GetProperty()
-    look.SetInterpolationToPhong()
-    look.SetAmbient(1.0 if unlit else 0.5 if specular > 0.5 else 0.09)
-    look.SetDiffuse(0.0 if unlit else 0.6 if specular > 0.5 else 0.95)
-    look.SetSpecular(0.0 if unlit else specular)
-    look.SetSpecularPower(60 if specular > 0.5 else 22)
-    look.SetFrontfaceCulling(cull == "front")
-    look.SetBackfaceCulling(cull == "back")
-    if translucent:
-        actor.ForceTranslucentOn()
-    renderer.AddActor(actor)
+    @property
+    def data(self) -> Any:
+        """The mesh as a vtkPolyData, in LPS mm."""
+        return self._data
+
+    def set_mesh(self, mesh: PaintedMesh) -> None:
+        """Take the place of what was drawn."""
+        from vtkmodules.util.numpy_support import numpy_to_vtk
+        from vtkmodules.vtkCommonCore import vtkPoints
+
+        points = vtkPoints()
+        points.SetData(numpy_to_vtk(np.ascontiguousarray(mesh.points_mm, dtype=np.float32)))
+        self._data.SetPoints(points)
+        normals = numpy_to_vtk(np.ascontiguousarray(mesh.normals, dtype=np.float32))
+        self._data.GetPointData().SetNormals(normals)
+        self.set_colours(mesh.rgb, mesh.alpha)
+        self.set_triangles(mesh.triangles)
+
+    def set_triangles(self, triangles: NDArray[np.int64]) -> None:
+        """Draw these triangles (M, 3) of the same points."""
+        from vtkmodules.util.numpy_support import numpy_to_vtk
+        from vtkmodules.vtkCommonCore import VTK_ID_TYPE
+        from vtkmodules.vtkCommonDataModel import vtkCellArray
+
+        corners = np.ascontiguousarray(triangles, dtype=np.int64).ravel()
+        cells = vtkCellArray()
+        cells.SetData(3, numpy_to_vtk(corners, array_type=VTK_ID_TYPE))
+        self._data.SetPolys(cells)
+        self._filled = len(triangles) > 0
+        self._show()
+
+    def set_colours(self, rgb: NDArray[np.floating], alpha: NDArray[np.floating]) -> None:
+        """Paint the same points: rgb (N, 3) 0..255, alpha (N,) 0..1, which only translucent looks heed."""
+        from vtkmodules.util.numpy_support import numpy_to_vtk
+
+        channels = [rgb, 255 * alpha[:, None]] if self._translucent else [rgb]
+        colour = numpy_to_vtk(np.clip(np.round(np.concatenate(channels, axis=1)), 0, 255).astype(np.uint8))
+        colour.SetName("colour")
+        self._data.GetPointData().AddArray(colour)
+
+    def clear(self) -> None:
+        """Draw nothing."""
+        self._filled = False
+        self._show()
+
+    def show(self, shown: bool) -> None:
+        """Hide it, or show it again."""
+        self._shown = shown
+        self._show()
+
+    @property
+    def _translucent(self) -> bool:
+        return self.look in (Look.CLEAR, Look.THROUGH)
+
+    def _show(self) -> None:
+        self.actor.SetVisibility(self._shown and self._filled)
 
 
 def _grabbed(window: Any) -> NDArray[np.uint8]:
