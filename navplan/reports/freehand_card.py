@@ -15,6 +15,7 @@ from navplan.model.error_model import ErrorModel
 from navplan.model.plan import Plan
 from navplan.model.protocol import is_unsourced
 from navplan.model.safety import FindingKind, SafetyReport, Verdict
+from navplan.reports.approval_rows import ApprovalLine, approval_line, approval_rows
 from navplan.reports.entry_position import EntryPosition
 from navplan.reports.needle_setting import AHEAD_MM, NeedleSetting, needle_setting
 from navplan.reports.pictures import Picture
@@ -27,6 +28,7 @@ from navplan.view.colours import spoken_words
 FREEHAND = "freehand"
 ITEMS_SHOWN = 4
 NAMES_SHOWN = 6
+LONGEST_APPROVAL = 85  # letters of each part of it
 LONGEST_ITEM = 120  # letters: what is longer is told in full in the report
 
 
@@ -56,6 +58,7 @@ class CardContent:
     badge: Badge
     headline: str
     judged_for: str
+    approval: ApprovalLine
     items: tuple[ItemRow, ...]
     more_items: int
     not_imaged: str
@@ -89,7 +92,8 @@ def card_content(
 ) -> CardContent:
     """The card of trajectory `number` (from 0).
 
-    report: newly made, with the protocol's freehand error model where it has one (see `freehand_model`).
+    report: newly made, with the protocol's freehand error model where it has one (see `freehand_model`). The report
+    that the plan itself holds of that trajectory has to be made now, too: approvals are held against it.
     """
     trajectory = plan.trajectories[number].trajectory
     setting = needle_setting(case, plan, trajectory, report)
@@ -100,6 +104,8 @@ def card_content(
     not_imaged = [
         named(f.structure.replace("*", "").strip("_")) for f in report.findings if f.kind is FindingKind.NOT_IMAGED
     ]
+    approvals = approval_rows(case, plan, number)
+    shown = ITEMS_SHOWN - bool(approvals)  # who approved the way takes the room of an item
     sources = Sources()
     return CardContent(
         case_id=case.id,
@@ -115,8 +121,9 @@ def card_content(
         badge=badge(report.verdict if judged else Verdict.NOT_EVALUATED),
         headline=_headline(report, judged),
         judged_for=_judged_for(plan, model, report, trajectory.depth_mm),
-        items=tuple(items[:ITEMS_SHOWN]),
-        more_items=max(0, len(items) - ITEMS_SHOWN),
+        approval=approval_line(approvals, _approved_for(plan, report, judged), LONGEST_APPROVAL),
+        items=tuple(items[:shown]),
+        more_items=max(0, len(items) - shown),
         not_imaged=_listed(list(dict.fromkeys(not_imaged))),
         entry_rows=_entry_rows(setting),
         cautions=_cautions(setting),
@@ -164,6 +171,12 @@ def _judged_for(plan: Plan, model: ErrorModel | None, report: SafetyReport, dept
             f" The plan was made for {plan.error_model.name}; this card was judged again, uncorrected by control scans."
         )
     return words
+
+
+def _approved_for(plan: Plan, report: SafetyReport, judged: bool) -> str:
+    """An approval is of the way as it was planned: where that is not by hand, it is not of what the card is for."""
+    by_hand = judged and report.error_model == plan.error_model.id
+    return "" if by_hand else f"for {plan.error_model.name}, NOT for a needle held by hand"
 
 
 def _shortened(row: ItemRow) -> ItemRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from navplan.fluoroscopy.shot import FluoroShot
@@ -10,6 +10,7 @@ from navplan.geometry.table_angles import POSITION_WORDS, table_angles
 from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.volume import Volume
+from navplan.reports.approval_rows import ApprovalLine, ApprovalRow, approval_line, approval_rows
 from navplan.reports.freehand_card import CardContent
 from navplan.reports.pictures import Picture
 from navplan.reports.safety_table import FAR_MM, SafetyTable, safety_table
@@ -97,6 +98,8 @@ class ReportContent:
     badge: Badge
     headline: str
     plan_words: str
+    approval: ApprovalLine
+    approvals: tuple[ApprovalRow, ...]
     table: SafetyTable
     far_mm: str
     never: str
@@ -121,6 +124,7 @@ class ReportContent:
     checklist: tuple[str, ...]
     bleeding: tuple[str, ...]
     notes: tuple[str, ...]
+    remarks: str
     provenance: tuple[Fact, ...]
     sources: tuple[str, ...]
 
@@ -137,6 +141,7 @@ def report_content(
     angles = table_angles(ranked.trajectory.entry_mm, ranked.trajectory.target_mm, plan.patient_position)
     hit = ranked.report.hit_probability
     hit_told = f"at least {percent(hit)}, {plan.error_model.name}" if hit is not None else "not computed"
+    approvals = approval_rows(case, replace(plan, trajectories=judged), number)
     error_facts, request_facts = _error_facts(plan, ranked, sources), _request_facts(plan, ranked, sources)
     bleeding = _bleeding(plan, sources)
     return ReportContent(
@@ -144,7 +149,7 @@ def report_content(
         badge=badge(ranked.verdict), headline=headline_words(ranked),
         plan_words=f"In plane: {angles.in_plane_words}. Tilt: {angles.tilt_words}. Skin to target "
         f"{ranked.trajectory.depth_mm:.0f} mm. Hit probability {hit_told}.",
-        advice=plan.notes[1:],
+        approval=approval_line(approvals), approvals=approvals, advice=plan.notes[1:], remarks=plan.remarks.strip(),
         table=table, far_mm=f"{FAR_MM:.0f}", never=NEVER, plan_facts=_plan_facts(plan, ranked),
         hit_words=_hit_words(plan, ranked), diameter=f"{ranked.trajectory.device.diameter_mm:g} mm",
         max_breach=f"{percent(limit.value)} ({sources.mark(limit.source)})", path_rows=_path_rows(ranked),

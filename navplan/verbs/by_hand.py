@@ -144,14 +144,14 @@ def _same_needle(found: Plan, way: Trajectory) -> bool:
 def _notes(
     found: Plan, trajectory: int, old: Trajectory, way: Trajectory, moved: list[str], report: SafetyReport
 ) -> tuple[str, ...]:
-    notes = [f"way {trajectory + 1} of plan {found.id}, moved by hand", *moved]
+    notes = [f"way {trajectory + 1} of plan {found.id}, moved by hand; {NOT_TAKEN_OVER}"]
+    if moved:
+        turned = float(np.degrees(np.arccos(np.clip(way.direction @ old.direction, -1.0, 1.0))))
+        deep = f"{way.depth_mm:.1f} mm deep instead of {old.depth_mm:.1f} mm"
+        notes += [*moved[:-1], f"{moved[-1]}; turned by {turned:.1f} deg, {deep}"]
     if way.device != old.device:
         notes.append(f"needle {way.device.id} instead of {old.device.id}")
-    turned = float(np.degrees(np.arccos(np.clip(way.direction @ old.direction, -1.0, 1.0))))
-    if moved:
-        notes.append(f"turned by {turned:.1f} deg, {way.depth_mm:.1f} mm deep instead of {old.depth_mm:.1f} mm")
-    notes += [finding.words for finding in report.findings if finding.words.startswith(OFFERS_NONE)]
-    return (*notes, NOT_TAKEN_OVER)
+    return (*notes, *(finding.words for finding in report.findings if finding.words.startswith(OFFERS_NONE)))
 
 
 def _new_id(case: Case, found: Plan, wanted: str) -> str:

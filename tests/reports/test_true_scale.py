@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_opening, label
 
+from navplan.model.plan import Approval, JudgedOn
 from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
 from navplan.reports.freehand_card import FREEHAND, card_content, card_html
 from navplan.reports.pdf import pdf_bytes
@@ -38,8 +39,8 @@ def pages(pdf: bytes, folder, dpi: int = DPI) -> list[np.ndarray]:
     return [np.asarray(Image.open(path)) < 110 for path in sorted(folder.glob("page*.pgm"))]
 
 
-def printed_card(on, folder, in_plane, tilt, position="HFS", **changes):
-    made = plan(on, (entry_set_at(in_plane, tilt, position),), position=position)
+def printed_card(on, folder, in_plane, tilt, position="HFS", approvals=(), **changes):
+    made = plan(on, (entry_set_at(in_plane, tilt, position),), position=position, approvals=approvals)
     report = replace(check(on, made, guidance=FREEHAND), **changes)
     content = card_content(on, made, 0, report, grey_pictures(), "navplan test")
     return content, pages(pdf_bytes(card_html(content)), folder)
@@ -106,7 +107,8 @@ def test_the_drawn_angles_and_lengths_are_the_planned_ones(on, tmp_path, in_plan
     assert content.in_plane_big == f"{abs(in_plane):.0f}° from vertical"
 
 
-def test_a_crowded_card_is_still_one_page(on, tmp_path):
+@pytest.mark.parametrize(("count", "stands"), [(0, True), (2, True), (2, False)])
+def test_a_crowded_card_is_still_one_page(on, tmp_path, monkeypatch, count, stands):
     """Many long open items, all wrapping: what does not fit is counted, never lost on a second page."""
     words = "a long finding that says in many words what was found where and why it is not enough to go on with " * 3
     crowd = tuple(
@@ -118,7 +120,14 @@ def test_a_crowded_card_is_still_one_page(on, tmp_path):
         for number in range(9)
     )
     report: SafetyReport = check(on, plan(on), guidance=FREEHAND)
-    content, sheets = printed_card(on, tmp_path, -110.0, 50.0, findings=(*report.findings, *crowd, *hidden))
+    monkeypatch.setattr("navplan.reports.approval_rows.void_because", lambda *a: "" if stands else words)
+    judged_on = JudgedOn(*["ab" * 32] * 6)
+    given = Approval(
+        words, "2026-11-24T10:00:00+00:00", words, 0, Verdict.NOT_EVALUATED, "a headline", judged_on, (words, "recess")
+    )
+    crowded = {"findings": (*report.findings, *crowd, *hidden)}
+    content, sheets = printed_card(on, tmp_path, -110.0, 50.0, approvals=(given,) * count, **crowded)
+    assert content.approval.words.startswith("by a long" if stands else "it was given by") == bool(count)
     assert len(sheets) == 1
     assert content.more_items >= 7 and content.badge.word == "NOT EVALUATED"
     bottom = np.flatnonzero(sheets[0].any(axis=1)).max() / MM
