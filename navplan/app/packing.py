@@ -1,0 +1,61 @@
+"""Slices and planes as bytes for the page: a header in JSON, then outlines (float32), then values (int16)."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.fluoroscopy.overlay import Place
+from navplan.fluoroscopy.shot import FluoroShot
+from navplan.geometry.carm import dial_words
+from navplan.geometry.conventions import orientation_letters
+from navplan.view.plane_values import NOTHING, PlaneValues
+
+
+def packed(found: PlaneValues, outlines: Mapping[str, NDArray[np.float32]], **more: Any) -> bytes:
+    """u32 length of the header (little endian; with its padding a multiple of 4), header, pieces (K, 4), values (H, W).
+
+    In the header: plane (LPS mm, unit vectors), pixel_mm, letters at left, right, top and bottom, and for each outline
+    its name and number of pieces.
+    """
+    plane, right, down = found.plane, np.asarray(found.plane.right), np.asarray(found.plane.down)
+    names = list(outlines)
+    height, width = found.values.shape
+    header = {
+        "title": plane.title, "width": width, "height": height, "centre_mm": list(plane.centre_mm),
+        "right": list(plane.right), "down": list(plane.down), "into": plane.into.tolist(),
+        "pixel_mm": list(found.pixel_mm), "thick_mm": found.thick_mm, "number": found.number, "count": found.count,
+        "nothing": int(NOTHING),
+        "letters": [orientation_letters(-right), orientation_letters(right), orientation_letters(-down),
+                    orientation_letters(down)],
+        "outlines": [[name, len(outlines[name])] for name in names], **more,
+    }  # fmt: skip
+    pieces = [np.ascontiguousarray(outlines[name], dtype="<f4").tobytes() for name in names]
+    values = np.ascontiguousarray(found.values, dtype="<i2").tobytes()
+    return b"".join([_head(header), *pieces, values])
+
+
+def packed_shot(shot: FluoroShot) -> bytes:
+    """Header as above, then pixels (rows, cols) uint8. In the header: words, angles, marks in pixels, side letters."""
+    overlay, detector, dial = shot.overlay, shot.image.detector, shot.dial
+    header = {
+        "width": detector.cols, "height": detector.rows, "words": shot.words,
+        "primary_deg": shot.angles.primary_deg, "secondary_deg": shot.angles.secondary_deg,
+        "dial": dial_words(dial) if dial is not None else "", "reachable": shot.reachable,
+        "position": shot.patient_position,
+        "marks": [{"role": mark.role.value, "points": mark.points} for mark in overlay.marks],
+        "letters": [overlay.sides[place] for place in (Place.LEFT, Place.RIGHT, Place.TOP, Place.BOTTOM)],
+        "scale_words": overlay.scale_words, "lines": overlay.lines, "warnings": overlay.warnings,
+    }  # fmt: skip
+    return b"".join([_head(header), np.ascontiguousarray(shot.pixels, dtype=np.uint8).tobytes()])
+
+
+def _head(header: Mapping[str, Any]) -> bytes:
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    return struct.pack("<I", len(text)) + text

@@ -1,0 +1,396 @@
+// A slice or a plane of the needle: drawn here from its values, so that window, zoom and measures wait for nobody.
+
+import { Latest, get, unpacked } from "./api.js";
+import { add, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
+
+const NATIVE = ["axial", "coronal", "sagittal"];
+const REACH_PX = 14;
+const colour = (rgb, alpha = 1) => `rgba(${rgb[0]},${rgb[1]},${rgb[2]},${alpha})`;
+const VERDICTS = { PASS: "#2BB88A", WARN: "#E69F00", FAIL: "#FF6B4A", NOT_EVALUATED: "#9AA5B1" };
+
+export default {
+  props: { kind: String },
+  inject: ["nav"],
+  template: `
+    <section class="np-view" :class="{ 'np-big': nav.ui.big === kind }" :data-view="kind">
+      <canvas ref="canvas" tabindex="0" role="img" :aria-label="label" @pointerdown="down" @pointermove="move"
+        @pointerup="up" @pointercancel="up" @wheel.prevent="wheel" @contextmenu.prevent @dblclick="nav.enlarge(kind)"
+        @keydown="key"></canvas>
+      <p v-if="refusal" class="np-view-words">{{ refusal }}</p>
+    </section>`,
+  data: () => ({ refusal: "", shownNumber: 0, shownCount: 0 }),
+  computed: {
+    label() {
+      const t = this.nav.t;
+      const name = t.views[this.kind];
+      return this.shownCount ? `${name}, ${t.slice} ${this.shownNumber + 1} / ${this.shownCount}` : name;
+    },
+    native() { return NATIVE.includes(this.kind); },
+  },
+  created() {
+    this.picture = null;
+    this.zoom = 1;
+    this.pan = [0, 0];
+    this.marks = [];
+    this.request = new Latest((what) => this.fetch(what), (picture, what) => this.got(picture, what), (error) => this.failed(error));
+  },
+  mounted() {
+    this.context = this.$refs.canvas.getContext("2d");
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.$refs.canvas);
+    const nav = this.nav;
+    this.stops = [
+      Vue.watch(() => [nav.ui.cursor, nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth], () => this.ask()),
+      Vue.watch(() => nav.way, () => (this.native ? this.redraw() : this.ask())),
+      Vue.watch(() => [nav.ui.window, nav.ui.hidden, nav.ui.measures, nav.ui.tool, nav.ui.outlines], () => this.redraw(), { deep: true }),
+      Vue.watch(() => nav.ui.reset, () => { this.zoom = 1; this.pan = [0, 0]; this.redraw(); }),
+    ];
+    this.ask();
+  },
+  unmounted() {
+    this.observer.disconnect();
+    this.stops.forEach((stop) => stop());
+  },
+  methods: {
+    ask() {
+      const { nav } = this;
+      if (!nav.doc.case.image) return;
+      if (this.native) {
+        this.request.ask({ path: "slice", args: { cut: this.kind, at: nav.ui.cursor.join(","), slab: nav.ui.slab }, asked: performance.now() });
+      } else if (nav.way) {
+        const args = { kind: this.kind, rev: nav.wayKey };
+        if (this.kind === "across" && nav.ui.depth !== null) args.depth = nav.ui.depth;
+        if (nav.drag) Object.assign(args, { entry: nav.way.entry_mm.join(","), aim: nav.way.target_mm.join(",") });
+        this.request.ask({ path: "plane", args, asked: performance.now() });
+      } else {
+        this.picture = null;
+        this.refusal = this.nav.t.no_way_to_show;
+        this.redraw();
+      }
+    },
+    async fetch(what) {
+      return unpacked(await get(what.path, what.args));
+    },
+    got(picture, what) {
+      const first = !this.picture;
+      this.picture = picture;
+      this.refusal = "";
+      this.shownNumber = picture.number;
+      this.shownCount = picture.count;
+      this.image = null;
+      this.paths = picture.outlines.map(({ name, pieces }) => ({ name, path: pathOf(pieces, picture) }));
+      if (first && !this.native) this.pan = [0, 0];
+      this.draw();
+      this.nav.timed("slice", performance.now() - what.asked);
+      this.$refs.canvas.dataset.number = picture.number;
+      this.$refs.canvas.dataset.drawn = (Number(this.$refs.canvas.dataset.drawn) || 0) + 1;
+    },
+    failed(error) {
+      this.refusal = error.message;
+      this.picture = null;
+      this.redraw();
+    },
+    resize() {
+      const canvas = this.$refs.canvas, scale = window.devicePixelRatio || 1;
+      canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
+      canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
+      this.draw();
+    },
+    redraw() {
+      if (this.waiting) return;
+      this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.draw(); });
+    },
+    // px of the canvas a mm
+    scale() {
+      const canvas = this.$refs.canvas, p = this.picture;
+      const fit = Math.min(canvas.width / (p.width * p.pixel_mm[0]), canvas.height / (p.height * p.pixel_mm[1]));
+      return fit * this.zoom;
+    },
+    toCanvas(point) {
+      const [u, v, w] = onPlane(this.picture, point), canvas = this.$refs.canvas, s = this.scale();
+      return [canvas.width / 2 + (u - this.pan[0]) * s, canvas.height / 2 + (v - this.pan[1]) * s, w];
+    },
+    toPoint(event, w = 0) {
+      const canvas = this.$refs.canvas, box = canvas.getBoundingClientRect(), dpr = canvas.width / box.width, s = this.scale();
+      const u = ((event.clientX - box.left) * dpr - canvas.width / 2) / s + this.pan[0];
+      const v = ((event.clientY - box.top) * dpr - canvas.height / 2) / s + this.pan[1];
+      return fromPlane(this.picture, u, v, w);
+    },
+    draw() {
+      const canvas = this.$refs.canvas, c = this.context;
+      if (!canvas) return;
+      c.setTransform(1, 0, 0, 1, 0, 0);
+      c.fillStyle = "#000";
+      c.fillRect(0, 0, canvas.width, canvas.height);
+      const p = this.picture;
+      if (!p) return;
+      const s = this.scale(), ui = this.nav.ui, dpr = window.devicePixelRatio || 1;
+      const key = `${ui.window[0]}/${ui.window[1]}`;
+      if (!this.image || this.imageKey !== key) {
+        this.image = painted(p, ui.window, this.image);
+        this.imageKey = key;
+      }
+      const wide = p.width * p.pixel_mm[0], tall = p.height * p.pixel_mm[1];
+      c.imageSmoothingQuality = "high";
+      c.drawImage(this.image, canvas.width / 2 + (-wide / 2 - this.pan[0]) * s, canvas.height / 2 + (-tall / 2 - this.pan[1]) * s, wide * s, tall * s);
+      if (ui.outlines) this.drawOutlines(c, canvas, s, dpr);
+      if (this.native) this.drawCross(c, canvas, dpr);
+      if (this.nav.way) this.drawNeedle(c, s, dpr);
+      this.drawMeasures(c, dpr);
+      this.drawWords(c, canvas, s, dpr);
+    },
+    drawOutlines(c, canvas, s, dpr) {
+      const colours = this.nav.colours, hidden = this.nav.ui.hidden;
+      c.setTransform(s, 0, 0, s, canvas.width / 2 - this.pan[0] * s, canvas.height / 2 - this.pan[1] * s);
+      c.lineWidth = (1.5 * dpr) / s;
+      c.lineCap = "round";
+      for (const { name, path } of this.paths) {
+        if (hidden.includes(name)) continue;
+        c.strokeStyle = colour(colours[name] || [154, 165, 177], 0.95);
+        c.stroke(path);
+      }
+      c.setTransform(1, 0, 0, 1, 0, 0);
+    },
+    drawCross(c, canvas, dpr) {
+      const [x, y] = this.toCanvas(this.nav.ui.cursor), gap = 9 * dpr;
+      c.strokeStyle = "rgba(143,190,255,.55)";
+      c.lineWidth = dpr;
+      line(c, 0, y, x - gap, y); line(c, x + gap, y, canvas.width, y);
+      line(c, x, 0, x, y - gap); line(c, x, y + gap, x, canvas.height);
+    },
+    drawNeedle(c, s, dpr) {
+      const way = this.nav.way, p = this.picture, half = Math.max(p.thick_mm, way.diameter_mm) / 2;
+      const at = (point) => this.toCanvas(point);
+      const hub = at(way.hub_mm), tip = at(way.tip_mm), end = at(way.swept_end_mm), entry = at(way.entry_mm), target = at(way.target_mm);
+      const wide = Math.max(3 * dpr, way.diameter_mm * s);
+      c.lineCap = "butt";
+      const shaft = (from, to, tint, share) => {
+        c.setLineDash([7 * dpr, 6 * dpr]);
+        stroke(c, [from, to], "rgba(0,0,0,.75)", share * wide + 2.4 * dpr);
+        stroke(c, [from, to], tint, share * wide * 0.75);
+        c.setLineDash([]);
+        const solid = inPlane(from, to, half);
+        if (!solid) return;
+        stroke(c, solid, "rgba(0,0,0,.8)", share * wide + 2.4 * dpr);
+        stroke(c, solid, tint, share * wide);
+      };
+      if (Math.hypot(hub[0] - end[0], hub[1] - end[1]) < 2 * wide) {
+        disc(c, tip, Math.max(2.5 * dpr, wide / 2) + 1.5 * dpr, "#000");
+        disc(c, tip, Math.max(2.5 * dpr, wide / 2), "#F4F8FF");
+      } else {
+        shaft(hub, tip, "#F4F8FF", 1);
+        shaft(tip, end, "#ffbeec", 0.6);
+      }
+      for (const near of way.nearest || []) this.drawNear(c, near, way, s, dpr, half);
+      ring(c, target, 5.5 * dpr, "#E66BD3", 2 * dpr, Math.abs(target[2]) > half + 1);
+      ring(c, entry, 6.5 * dpr, "#8FBEFF", 2 * dpr, Math.abs(entry[2]) > half + 1);
+    },
+    drawNear(c, near, way, s, dpr, half) {
+      if (near.nearest_mm.length !== 3) return;
+      const axis = this.toCanvas(near.needle_mm), place = this.toCanvas(near.nearest_mm), reach = Math.max(half, 2);
+      if (Math.abs(axis[2]) > reach || near.low_mm === null) return;
+      const tint = VERDICTS[near.verdict];
+      ring(c, axis, Math.max(0, near.low_mm + way.diameter_mm / 2) * s, tint, 1.6 * dpr, false);
+      if (Math.abs(place[2]) > reach) return;
+      stroke(c, [axis, place], tint, 1.6 * dpr);
+      disc(c, place, 3 * dpr, tint);
+    },
+    drawMeasures(c, dpr) {
+      c.font = `${13 * dpr}px var(--np-font, sans-serif)`;
+      for (const measure of this.nav.ui.measures.filter((one) => one.view === this.kind)) {
+        const seen = measure.points.map((point) => this.toCanvas(point));
+        if (Math.abs(seen[0][2]) > Math.max(this.picture.thick_mm, 1)) continue;
+        stroke(c, seen, "#ffe08a", 1.6 * dpr);
+        seen.forEach((one) => disc(c, one, 3 * dpr, "#ffe08a"));
+        plate(c, measure.words, seen[seen.length - 1][0] + 8 * dpr, seen[seen.length - 1][1], dpr, "#ffe08a");
+      }
+    },
+    drawWords(c, canvas, s, dpr) {
+      const p = this.picture, t = this.nav.t, [left, right, top, bottom] = p.letters, ui = this.nav.ui;
+      const size = 12 * dpr * ui.text;
+      c.font = `700 ${size * 1.15}px sans-serif`;
+      const letters = [[left, 10 * dpr, canvas.height / 2, "left"], [right, canvas.width - 10 * dpr, canvas.height / 2, "right"],
+        [top, canvas.width / 2, 12 * dpr, "center"], [bottom, canvas.width / 2, canvas.height - 12 * dpr, "center"]];
+      for (const [words, x, y, align] of letters) outlined(c, words, x, y, align, "#E8EDF2");
+      c.font = `${size}px sans-serif`;
+      const lines = [t.views[this.kind] + (p.count ? `  ${p.number + 1} / ${p.count}` : this.kind === "across" && ui.depth !== null ? `  ${Math.round(ui.depth)} mm` : "")];
+      if (ui.slab > 0 && p.count) lines.push(`MIP ${p.thick_mm.toFixed(1)} mm`);
+      lines.forEach((words, n) => outlined(c, words, 10 * dpr, (14 + 17 * n * ui.text) * dpr, "left", "#E8EDF2"));
+      if (this.native) {
+        const [u, v] = onPlane(p, ui.cursor), value = valueAt(p, u, v);
+        outlined(c, value === null ? t.outside_image : `${value} ${this.nav.doc.case.quantity}`, canvas.width - 10 * dpr, 14 * dpr, "right", "#8FBEFF");
+      }
+      const bar = [100, 50, 20, 10, 5].find((mm) => mm * s < canvas.width * 0.32) || 2;
+      const y = canvas.height - 12 * dpr;
+      stroke(c, [[10 * dpr, y], [10 * dpr + bar * s, y]], "#000", 5 * dpr);
+      stroke(c, [[10 * dpr, y], [10 * dpr + bar * s, y]], "#E8EDF2", 2 * dpr);
+      outlined(c, `${bar} mm`, 10 * dpr, y - 11 * dpr, "left", "#E8EDF2");
+      outlined(c, `C ${ui.window[0]}  W ${ui.window[1]}`, canvas.width - 10 * dpr, y, "right", "#9AA5B1");
+    },
+
+    down(event) {
+      if (!this.picture) return;
+      this.$refs.canvas.focus();
+      this.$refs.canvas.setPointerCapture(event.pointerId);
+      this.touches = { ...(this.touches || {}), [event.pointerId]: event };
+      const ui = this.nav.ui, point = this.toPoint(event);
+      this.start = { x: event.clientX, y: event.clientY, pan: this.pan, window: ui.window, moved: false };
+      if (event.button === 2) this.mode = "window";
+      else if (event.button === 1 || event.shiftKey) this.mode = "pan";
+      else if (ui.tool === "distance" || ui.tool === "angle") { this.mode = ""; this.measure(point); }
+      else if (ui.tool === "target") { this.mode = ""; this.nav.aimAt(point); }
+      else if (ui.tool === "entry") { this.mode = ""; this.nav.enterAt(point); }
+      else {
+        this.mode = this.handleAt(event) || "cursor";
+        if (this.mode === "cursor" && this.native) this.nav.setCursor(point);
+        else if (this.mode !== "cursor") this.nav.grab(this.mode);
+      }
+    },
+    handleAt(event) {
+      const way = this.nav.way;
+      if (!way) return "";
+      const canvas = this.$refs.canvas, box = canvas.getBoundingClientRect(), dpr = canvas.width / box.width;
+      const x = (event.clientX - box.left) * dpr, y = (event.clientY - box.top) * dpr;
+      for (const [name, point] of [["target", way.target_mm], ["entry", way.entry_mm]]) {
+        const seen = this.toCanvas(point);
+        if (Math.hypot(seen[0] - x, seen[1] - y) < REACH_PX * dpr && Math.abs(seen[2]) < 20) { this.depth = seen[2]; return name; }
+      }
+      return "";
+    },
+    move(event) {
+      if (!this.picture) return;
+      if (!this.mode) { this.$refs.canvas.style.cursor = this.nav.ui.tool !== "navigate" ? "crosshair" : this.handleAt(event) ? "grab" : "default"; return; }
+      const dx = event.clientX - this.start.x, dy = event.clientY - this.start.y, dpr = window.devicePixelRatio || 1;
+      this.start.moved ||= Math.hypot(dx, dy) > 2;
+      if (this.mode === "window") {
+        const [level, width] = this.start.window;
+        this.nav.ui.window = [Math.round(level + dy * 2), Math.max(1, Math.round(width + dx * 4))];
+      } else if (this.mode === "pan") {
+        const s = this.scale();
+        this.pan = [this.start.pan[0] - (dx * dpr) / s, this.start.pan[1] - (dy * dpr) / s];
+        this.redraw();
+      } else if (this.mode === "cursor") {
+        if (this.native) this.nav.setCursor(this.toPoint(event));
+      } else {
+        this.nav.dragTo(this.mode, this.toPoint(event, this.depth));
+      }
+    },
+    up(event) {
+      if (["entry", "target"].includes(this.mode)) this.nav.release(this.mode, this.start.moved);
+      this.mode = "";
+      delete (this.touches || {})[event.pointerId];
+    },
+    wheel(event) {
+      if (!this.picture) return;
+      if (event.ctrlKey || !this.native) this.zoomBy(event.deltaY < 0 ? 1.15 : 1 / 1.15, event);
+      else this.step(event.deltaY > 0 ? 1 : -1);
+    },
+    zoomBy(factor, event) {
+      const before = event ? this.toPoint(event) : null;
+      this.zoom = Math.min(Math.max(this.zoom * factor, 0.5), 20);
+      if (before) {
+        const after = this.toPoint(event), by = onPlane(this.picture, add(this.picture.centre_mm, sub(before, after)));
+        this.pan = [this.pan[0] + by[0], this.pan[1] + by[1]];
+      }
+      this.redraw();
+    },
+    step(count) {
+      const p = this.picture;
+      if (!p || !this.native) return;
+      const single = p.thick_mm / Math.max(1, Math.round(p.thick_mm / this.nav.spacing(this.kind)));
+      const w = onPlane(p, this.nav.ui.cursor)[2];
+      const next = Math.min(Math.max(p.number + count * this.nav.direction(p), 0), p.count - 1);
+      if (next === p.number) return;
+      this.nav.setCursor(add(this.nav.ui.cursor, p.into, (next - p.number) * this.nav.direction(p) * single - w));
+    },
+    key(event) {
+      const steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 };
+      if (event.key in steps && !event.ctrlKey) { this.step(steps[event.key]); event.preventDefault(); event.stopPropagation(); }
+      else if (event.key === "+" || event.key === "=") this.zoomBy(1.2);
+      else if (event.key === "-") this.zoomBy(1 / 1.2);
+      else if (event.key === "Enter") this.nav.enlarge(this.kind);
+    },
+    measure(point) {
+      const ui = this.nav.ui, need = ui.tool === "angle" ? 3 : 2;
+      this.marks = [...this.marks, point];
+      if (this.marks.length < need) return;
+      const [a, b, d] = this.marks;
+      this.marks = [];
+      let words = `${length(sub(b, a)).toFixed(1)} mm`;
+      if (need === 3) {
+        const p = sub(a, b), q = sub(d, b);
+        const cosine = (p[0] * q[0] + p[1] * q[1] + p[2] * q[2]) / (length(p) * length(q) || 1);
+        words = `${((Math.acos(Math.min(1, Math.max(-1, cosine))) * 180) / Math.PI).toFixed(1)}°`;
+      }
+      ui.measures = [...ui.measures, { view: this.kind, points: need === 3 ? [a, b, d] : [a, b], words }];
+    },
+  },
+};
+
+function pathOf(pieces, p) {
+  const path = new Path2D(), [sx, sy] = p.pixel_mm, x0 = (p.width - 1) / 2, y0 = (p.height - 1) / 2;
+  for (let n = 0; n < pieces.length; n += 4) {
+    path.moveTo((pieces[n] - x0) * sx, (pieces[n + 1] - y0) * sy);
+    path.lineTo((pieces[n + 2] - x0) * sx, (pieces[n + 3] - y0) * sy);
+  }
+  return path;
+}
+
+// The values in a window of grey; what is not known is black.
+function painted(p, [level, width], kept) {
+  const canvas = kept || new OffscreenCanvas(p.width, p.height), c = canvas.getContext("2d");
+  const data = c.createImageData(p.width, p.height), rgba = new Uint32Array(data.data.buffer), values = p.values;
+  const low = level - width / 2, gain = 255 / width;
+  for (let n = 0; n < values.length; n++) {
+    const grey = values[n] === p.nothing ? 0 : Math.min(255, Math.max(0, Math.round((values[n] - low) * gain)));
+    rgba[n] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+  }
+  c.putImageData(data, 0, 0);
+  return canvas;
+}
+
+function line(c, x0, y0, x1, y1) { c.beginPath(); c.moveTo(x0, y0); c.lineTo(x1, y1); c.stroke(); }
+
+function stroke(c, points, tint, wide) {
+  c.strokeStyle = tint;
+  c.lineWidth = wide;
+  c.beginPath();
+  points.forEach((point, n) => (n ? c.lineTo(point[0], point[1]) : c.moveTo(point[0], point[1])));
+  c.stroke();
+}
+
+function disc(c, [x, y], radius, tint) { c.fillStyle = tint; c.beginPath(); c.arc(x, y, radius, 0, 2 * Math.PI); c.fill(); }
+
+function ring(c, [x, y], radius, tint, wide, dashed) {
+  c.setLineDash(dashed ? [3 * wide, 2 * wide] : []);
+  for (const [t, w] of [["rgba(0,0,0,.7)", 2 * wide], [tint, wide]]) {
+    c.strokeStyle = t; c.lineWidth = w; c.beginPath(); c.arc(x, y, radius, 0, 2 * Math.PI); c.stroke();
+  }
+  c.setLineDash([]);
+}
+
+function inPlane(from, to, half) {
+  const w0 = from[2], w1 = to[2];
+  let t0 = 0, t1 = 1;
+  if (Math.abs(w1 - w0) < 1e-9) { if (Math.abs(w0) > half) return null; }
+  else {
+    const a = (-half - w0) / (w1 - w0), b = (half - w0) / (w1 - w0);
+    t0 = Math.max(0, Math.min(a, b)); t1 = Math.min(1, Math.max(a, b));
+    if (t0 >= t1) return null;
+  }
+  const at = (t) => [from[0] + t * (to[0] - from[0]), from[1] + t * (to[1] - from[1])];
+  return [at(t0), at(t1)];
+}
+
+export function outlined(c, words, x, y, align, tint) {
+  c.textAlign = align; c.textBaseline = "middle"; c.lineJoin = "round";
+  c.strokeStyle = "rgba(0,0,0,.85)"; c.lineWidth = 3.5; c.strokeText(words, x, y);
+  c.fillStyle = tint; c.fillText(words, x, y);
+}
+
+export function plate(c, words, x, y, dpr, tint) {
+  const wide = c.measureText(words).width;
+  c.fillStyle = "rgba(24,32,42,.88)";
+  c.fillRect(x - 4 * dpr, y - 10 * dpr, wide + 8 * dpr, 20 * dpr);
+  c.fillStyle = tint; c.textAlign = "left"; c.textBaseline = "middle"; c.fillText(words, x, y);
+}

@@ -1,0 +1,175 @@
+"""What the page draws, one picture a request: slices, planes of the needle, the scene, fluoroscopy.
+
+The page holds cursor, zoom, window and camera; the server keeps none of it. Each handler answers with the picture or
+with the words of the error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from aiohttp import web
+
+from navplan.app.packing import packed, packed_shot
+from navplan.errors import InputError, NavplanError
+from navplan.model.draft import Point
+from navplan.session.session import Session
+from navplan.session.shown import Shown
+from navplan.view.plane_values import Cut, PlaneValues, native_slice, plane_outlines, plane_values, slice_through
+from navplan.view.slices import SlicePlane, needle_planes
+
+PLANES = ("along", "square", "across", "strip")
+_PLANE_PX, _STRIP_HALF_MM, _STRIP_PX_MM = 360, 14.0, 0.5
+
+
+def numbers(text: str, count: int) -> tuple[float, ...]:
+    """So many finite numbers, divided by commas. Raises InputError."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != count or not all(math.isfinite(value) for value in found):
+        raise InputError(f"{text[:80]!r}", f"{count} finite numbers divided by commas")
+    return found
+
+
+def point(text: str) -> Point:
+    """LPS mm "x,y,z"."""
+    x, y, z = numbers(text, 3)
+    return x, y, z
+
+
+class Pictures:
+    """Handlers of the pictures of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where they are asked for."""
+        return [
+            web.get("/api/slice", answered(self.slice)), web.get("/api/plane", answered(self.plane)),
+            web.get("/api/fluoro", answered(self.fluoro)),
+        ]  # fmt: skip
+
+    async def slice(self, request: web.Request) -> web.Response:
+        """A slice as it was taken, through a point: cut, at=x,y,z, slab (mm)."""
+        query = request.query
+        names = {cut.name.lower(): cut for cut in Cut}
+        if query.get("cut") not in names:
+            raise InputError(f"cut {query.get('cut')!r}", ", ".join(names))
+        cut, at, slab = names[query["cut"]], point(query.get("at", "")), numbers(query.get("slab", "0"), 1)[0]
+        session = self.session
+        image_id, volume = session.image()
+        number = slice_through(volume.grid, cut, at)
+        found = native_slice(volume, cut, number, slab)
+        outlines = plane_outlines(found, session.case.structures_of(image_id))
+        return _binary(packed(found, outlines, revision=session.case.revision))
+
+    async def plane(self, request: web.Request) -> web.Response:
+        """A plane of the needle: kind, depth (mm, for `across`), width (mm); the way as it is dragged: entry, aim."""
+        query = request.query
+        kind = query.get("kind", "")
+        if kind not in PLANES:
+            raise InputError(f"plane {kind!r}", ", ".join(PLANES))
+        depth = numbers(query["depth"], 1)[0] if "depth" in query else None
+        width_mm = numbers(query.get("width", "0"), 1)[0]
+        return await asyncio.to_thread(self._plane, kind, depth, width_mm)
+
+    def _plane(self, kind: str, depth_mm: float | None, width_mm: float) -> web.Response:
+        with self.session.lock:
+            shown = self.session.shown()
+        if shown is None:
+            raise InputError("a plane of a needle", "a plan with a way in", "Search the ways in first")
+        image = shown.situation.image
+        if kind == "strip":
+            return _binary(packed(_strip(shown), {}))
+        plane = needle_planes(shown.way, depth_mm)[PLANES.index(kind)]
+        wide = width_mm or (80.0 if kind == "across" else max(130.0, 1.7 * shown.way.depth_mm))
+        if not 10.0 <= wide <= 1000.0:
+            raise InputError(f"a plane {wide} mm wide", "10 to 1000 mm")
+        found = plane_values(image, plane, (_PLANE_PX, _PLANE_PX), wide / _PLANE_PX)
+        return _binary(packed(found, plane_outlines(found, shown.situation.structures)))
+
+    async def fluoro(self, request: web.Request) -> web.Response:
+        """A simulated shot: view (words, "LAO 30 CRA 15"), size (px)."""
+        view = request.query.get("view", "bullseye")[:40]
+        size = int(numbers(request.query.get("size", "384"), 1)[0])
+        if not 64 <= size <= 1024:
+            raise InputError(f"a shot of {size} px", "64 to 1024 px")
+        return await asyncio.to_thread(self._shot, view, size)
+
+    def _shot(self, view: str, size: int) -> web.Response:
+        from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, take_shots
+        from navplan.geometry.carm import Detector
+
+        session = self.session
+        with session.lock:
+            shown = session.shown()
+            image_id, volume = session.image()
+        if shown is None and view.lower() == "bullseye":
+            view = "AP"
+        position = shown.plan.patient_position if shown is not None else session.draft.patient_position
+        shot = take_shots(
+            volume, (view,), None, shown.way if shown is not None else None,
+            position or volume.acquisition.patient_position, Detector(size, size, DETECTOR_SIDE_MM / size),
+            image_name=image_id,
+        )[0]  # fmt: skip
+        session.looked_at.add("fluoroscopy")
+        return _binary(packed_shot(shot))
+
+
+def _strip(shown: Shown) -> PlaneValues:
+    """The image along the needle, skin at the left, as the straightened path shows it."""
+    from navplan.view.straightened_path import BEFORE_MM, BEYOND_MM
+
+    way = shown.way
+    long = BEFORE_MM + max(way.swept_depth_mm, way.depth_mm) + BEYOND_MM
+    size = (max(16, round(long / _STRIP_PX_MM)), round(2 * _STRIP_HALF_MM / _STRIP_PX_MM))
+    first = needle_planes(way)[0]
+    down = np.cross(first.into, way.direction)
+    middle = way.point_at_mm(long / 2 - BEFORE_MM)
+    plane = SlicePlane(_triple(middle), _triple(way.direction), _triple(down), "strip")
+    return plane_values(shown.situation.image, plane, size, _STRIP_PX_MM)
+
+
+def answered(handler: Any) -> Any:
+    """With navplan's own refusals as an answer 400 in words, and what else goes wrong as 500 without its innards."""
+
+    async def wrapped(request: web.Request) -> web.StreamResponse:
+        try:
+            found: web.StreamResponse = await handler(request)
+            return found
+        except NavplanError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        except (web.HTTPException, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            import logging
+
+            logging.getLogger("navplan.app").exception("%s", request.path)
+            words = f"a fault of navplan ({type(error).__name__}); the log says more"
+            return web.json_response({"error": words}, status=500)
+
+    return wrapped
+
+
+def as_jpeg(picture: Any, quality: int) -> bytes:
+    """(H, W, 3) uint8 as JPEG."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _binary(data: bytes) -> web.Response:
+    return web.Response(body=data, content_type="application/octet-stream")
+
+
+def _triple(values: Any) -> Point:
+    return float(values[0]), float(values[1]), float(values[2])

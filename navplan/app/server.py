@@ -1,0 +1,133 @@
+"""The page's server: trame carries the document to every open page, aiohttp the pictures and actions.
+
+The page itself is one Vue component in navplan/app/page; nothing is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from navplan.app.actions import Actions
+from navplan.app.guard import Guard, guarded
+from navplan.app.pictures import Pictures
+from navplan.app.scene_views import SceneViews
+from navplan.session.document import document
+from navplan.session.session import Session
+
+PAGE = Path(__file__).with_name("page")
+SCRIPTS = ("api", "geometry", "slice_view", "scene_view", "strip_view", "fluoro_view", "page")
+
+
+class App:
+    """One session on one port. token: "" for this machine alone. ready: called with the port that was taken."""
+
+    def __init__(
+        self, session: Session, host: str = "127.0.0.1", port: int = 0, token: str = "",
+        ready: Callable[[int], None] = lambda port: None,
+    ) -> None:  # fmt: skip
+        self.session, self.host, self.port, self.token, self._ready = session, host, port, token, ready
+        self.guard = Guard(token)
+        self.actions = Actions(session, self._push)
+        self.pictures = Pictures(session)
+        self.scene = SceneViews(session)
+        self.actions.after.append(self.scene.show)
+        self._server: Any = None
+
+    def run(self) -> None:
+        """Serve until interrupted."""
+        asyncio.run(self.serve())
+
+    async def serve(self) -> None:
+        """Serve until cancelled; the scene's process ends with it."""
+        os.environ["TRAME_ARGS"] = "--server"  # trame would read the arguments of navplan's own command line
+        os.environ["WSLINK_READY_MSG"] = ""
+        from trame.app import get_server
+
+        server = self._server = get_server(f"navplan-{id(self)}", client_type="vue3")
+        from trame_client import module
+        from trame_client.module import vue3
+
+        server.enable_module(module)
+        server.enable_module(
+            {
+                "serve": {"__navplan": str(PAGE)},
+                "module_scripts": ["__navplan/page.js"],
+                "styles": ["__navplan/style.css"],
+                "vue_use": ["navplanPage"],
+            }
+        )
+        state = server.state
+        state.trame__title = "navplan"
+        state.trame__favicon = "__navplan/icon.svg"
+        page = '<navplan-page :doc="doc" :progress="progress"></navplan-page>'
+        state.trame__template_main = page
+        state.trame__template_error = page  # what was seen stays when the connection goes; the page says that it went
+        state.trame__template_error_reconnect = page
+        state.doc = await asyncio.to_thread(document, self.session)
+        state.progress = {}
+        server.controller.on_server_bind.add(self._bound)
+        server.controller.on_server_ready.add(lambda **_: self._ready(server.port))
+        self._index = index_page(Path(vue3.www))
+        started = server.start(
+            port=self.port, host=self.host, exec_mode="coroutine", open_browser=False, show_connection_info=False,
+            disable_logging=True, timeout=0,
+        )  # fmt: skip
+        told = asyncio.create_task(self._tell_progress())
+        try:
+            await started
+        finally:
+            told.cancel()
+            await self.scene.close()
+
+    def _bound(self, wslink_server: Any) -> None:
+        application: web.Application = wslink_server.app
+        application.middlewares.append(guarded(self.guard))
+        application.add_routes([web.get("/", self._page), web.get("/index.html", self._page), web.get("/alive", alive)])
+        application.add_routes([*self.pictures.routes(), *self.actions.routes(), *self.scene.routes()])
+        asyncio.get_running_loop().call_soon(self.scene.start)
+
+    async def _page(self, request: web.Request) -> web.Response:
+        return web.Response(text=self._index, content_type="text/html")
+
+    def _push(self, changes: dict[str, Any]) -> None:
+        with self._server.state as state:
+            for key, value in changes.items():
+                state[key] = value
+
+    async def _tell_progress(self) -> None:
+        """Long work tells how far it is, four times a second."""
+        told: dict[str, Any] = {}
+        while True:
+            await asyncio.sleep(0.25)
+            if self.actions.progress != told:
+                told = dict(self.actions.progress)
+                self._push({"progress": told})
+
+
+async def alive(request: web.Request) -> web.Response:
+    """That the server lives."""
+    return web.json_response({"alive": True})
+
+
+def index_page(www: Path) -> str:
+    """trame's first page with navplan's own head and first sight; its assets are named after their content."""
+    assets = re.findall(r'(?:src|href)="\./(assets/[\w.-]+)"', (www / "index.html").read_text(encoding="utf-8"))
+    scripts = "".join(f'<script type="module" src="./{name}"></script>' for name in assets if name.endswith(".js"))
+    styles = "".join(f'<link rel="stylesheet" href="./{name}">' for name in assets if name.endswith(".css"))
+    words = json.loads((PAGE / "words.json").read_text(encoding="utf-8"))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><base href=".">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="__navplan/icon.svg"><title>navplan</title>'
+        f'<script src="vue.global.js"></script>{scripts}{styles}'
+        '<link rel="stylesheet" href="__navplan/style.css"></head>'
+        f'<body><div id="app"><main class="np-first"><h1>navplan</h1><p>{words["loading"]}</p></main></div></body></html>'
+    )

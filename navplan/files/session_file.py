@@ -1,0 +1,46 @@
+"""session.json beside case.json: what a person was doing, so that a closed tab or a killed server loses nothing.
+
+It is no part of a case: case.json does not list it, and a case without it, or with one that cannot be read, opens all
+the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from navplan.files.durable import write_whole
+from navplan.files.strict_json import StrictDocument, document_of, members_of, parsed, written
+from navplan.model.draft import Draft
+
+NAME = "session.json"
+LARGEST_BYTES = 4_000_000
+
+_DraftDocument = document_of(Draft, "DraftDocument")
+
+
+class _SessionDocument(StrictDocument):
+    format: Literal["navplan session"]
+    schema_version: Literal[1]
+    drafts: tuple[_DraftDocument, ...]  # type: ignore[valid-type]
+    at: int
+
+
+def write_session(folder: Path, drafts: tuple[Draft, ...], at: int) -> None:
+    """Keep the drafts of an undo history and which of them is in force. Raises OSError; the old file then stays."""
+    kept = tuple(_DraftDocument.model_construct(None, **members_of(draft, _DraftDocument)) for draft in drafts)
+    document = _SessionDocument.model_construct(
+        None, format="navplan session", schema_version=1, drafts=kept, at=at
+    )
+    write_whole(folder / NAME, written(document, NAME))
+
+
+def read_session(folder: Path) -> tuple[tuple[Draft, ...], int]:
+    """The drafts, and which of them is in force; ((), 0) where there is no file. Raises FileFormatError."""
+    path = folder / NAME
+    if not path.is_file():
+        return (), 0
+    data = path.read_bytes()[: LARGEST_BYTES + 1]
+    document = parsed(_SessionDocument, data, NAME)
+    drafts = tuple(Draft(**{name: getattr(one, name) for name in _DraftDocument.model_fields}) for one in document.drafts)
+    return drafts, min(max(document.at, 0), max(len(drafts) - 1, 0))

@@ -1,0 +1,88 @@
+"""The way that is looked at, judged now: where the search put it, or where a person moved it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from navplan.errors import InputError
+from navplan.model.case import Case
+from navplan.model.draft import Draft, Point
+from navplan.model.plan import Plan, RankedTrajectory
+from navplan.model.trajectory import Trajectory
+from navplan.planning.moved_way import moved_way
+from navplan.planning.situation import Situation
+from navplan.planning.way_metrics import desirability_of, metrics_of
+from navplan.verbs.check import check
+from navplan.verbs.situation import situation_of
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """plan: as stored; number: which of its ways; ranked: that way as it stands now, with a report made now;
+    situation: what it was judged against; provisional: while a person drags, the report lacks what only the whole check
+    knows (what changed since the plan, other needles)."""
+
+    plan: Plan
+    number: int
+    ranked: RankedTrajectory
+    situation: Situation
+    moved: bool = False
+    provisional: bool = False
+
+    @property
+    def way(self) -> Trajectory:
+        """The needle's way."""
+        return self.ranked.trajectory
+
+
+def situation_for(case: Case, plan: Plan) -> Situation:
+    """What ways of a plan are judged against, on the case as it is now."""
+    known = {model.id for model in plan.protocol.error_models}
+    return situation_of(
+        case, plan.protocol, plan.target, side=plan.side, image=plan.provenance.image_id,
+        guidance=plan.error_model.id if plan.error_model.id in known else "",
+        patient_position=plan.patient_position, breath_state=plan.breath_state,
+    )  # fmt: skip
+
+
+def judged(case: Case, draft: Draft, situation: Situation) -> Shown:
+    """The way of a draft, by the verb `check`. Raises InputError where the plan has no such way, and what check
+    raises."""
+    plan = case.plan(draft.plan_id)
+    way = way_of(plan, draft.way)
+    report = check(case, plan, trajectory=draft.way, entry=draft.entry_mm, aim=draft.moved_aim_mm)
+    here = situation
+    if draft.moved:
+        moved = moved_way(way, situation, draft.entry_mm, draft.moved_aim_mm)
+        way, here = moved.trajectory, moved.situation
+    metrics = metrics_of(way, report, here.host)
+    if not draft.moved:  # the search knows more of them
+        metrics = {**plan.trajectories[draft.way].metrics, **metrics}
+    ranked = RankedTrajectory(way, metrics, desirability_of(plan.protocol, metrics), report)
+    return Shown(plan, draft.way, ranked, here, draft.moved)
+
+
+def live(shown: Shown, entry_mm: Point | None, aim_mm: Point | None) -> Shown:
+    """The way while its entry or aim is dragged: the same margins, by the same function, nothing stored.
+
+    Raises GeometryError and InputError as planning.moved_way does.
+    """
+    from navplan.planning.check_plan import judge
+
+    start = way_of(shown.plan, shown.number)
+    kept_entry = entry_mm or (shown.way.entry_mm if shown.moved else None)
+    kept_aim = aim_mm or (shown.way.target_mm if shown.moved else None)
+    moved = moved_way(start, shown.situation, kept_entry, kept_aim)
+    report = judge(moved.trajectory, moved.situation)
+    report = replace(report, findings=(*report.findings, *moved.told))
+    metrics = metrics_of(moved.trajectory, report, moved.situation.host)
+    ranked = RankedTrajectory(moved.trajectory, metrics, desirability_of(shown.plan.protocol, metrics), report)
+    return replace(shown, ranked=ranked, situation=moved.situation, moved=True, provisional=True)
+
+
+def way_of(plan: Plan, number: int) -> Trajectory:
+    """A way of a plan. Raises InputError where there is none of that number."""
+    if not 0 <= number < len(plan.trajectories):
+        have = f"1 to {len(plan.trajectories)}" if plan.trajectories else "a plan with a way in"
+        raise InputError(f"way {number + 1} of plan {plan.id}", have)
+    return plan.trajectories[number].trajectory
