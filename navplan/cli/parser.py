@@ -111,6 +111,33 @@ def make_parser() -> argparse.ArgumentParser:
     _request(one)
 
     one = verb(
+        "adjust",
+        "a way with another entry, aim or needle, saved as a plan of its own; 0 PASS or WARN, 3 FAIL, 4 NOT_EVALUATED",
+    )
+    one.add_argument("case")
+    one.add_argument("plan", help="id of a plan")
+    one.add_argument("--trajectory", type=int, default=1, metavar="N", help="which way of it (default: the best)")
+    one.add_argument("--entry", default="", metavar="X,Y,Z", help="LPS mm, put on the skin (write --entry=-1,2,3)")
+    one.add_argument("--aim", default="", metavar="X,Y,Z", help="LPS mm, inside the target")
+    one.add_argument("--device", default="", metavar="ID", help="id, FILE.toml or FILE.toml#ID (see: navplan devices)")
+    one.add_argument("--id", default="", metavar="ID", help="of the new plan (default: PLAN-by-hand)")
+
+    one = verb("approve", "a person's word for one way of a plan, exactly as it is judged now; any change voids it")
+    one.add_argument("case")
+    one.add_argument("plan", help="id of a plan")
+    one.add_argument("--who", required=True, metavar="NAME", help="who approves it")
+    one.add_argument("--reason", default="", metavar="TEXT", help="why; needed for anything but PASS")
+    one.add_argument("--trajectory", type=int, default=1, metavar="N", help="which way of it (default: the best)")
+    one.add_argument(
+        "--acknowledge",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a structure that no image shows, or what was not evaluated, by its name or the item's words; repeatable",
+    )
+    one.add_argument("--withdraw", action="store_true", help="take back every approval of the plan instead")
+
+    one = verb(
         "transfer",
         "a plan carried to another image of the patient by a rigid registration, and judged anew there; exit as plan",
     )

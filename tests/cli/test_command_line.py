@@ -26,6 +26,8 @@ VERBS = (
     "segment",
     "plan",
     "check",
+    "adjust",
+    "approve",
     "fluoro",
     "scene",
     "report",
