@@ -13,7 +13,6 @@ from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding, SafetyReport
 from navplan.model.trajectory import Target, Trajectory
-from navplan.planning.carried_plan import with_registration_error
 from navplan.planning.criteria import desirability, path_metrics, walk
 from navplan.planning.entry_search import exact_clearances
 from navplan.planning.moved_way import moved_way
@@ -96,18 +95,16 @@ def _draft(case: Case, found: Plan, id: str, aim: Sequence[float] | None) -> Pla
 def _moved(
     case: Case, draft: Plan, trajectory: int, entry: Sequence[float] | None, aim: Sequence[float] | None, device: str
 ) -> tuple[Trajectory, Situation, tuple[Finding, ...]]:
-    """The very way that `check` judges for these words, what it is judged against, and what is told of the move."""
+    """The very way that `check` judges for these words, where it aims, and what is told of the move. Nothing that is
+    kept of the situation hangs on the guidance."""
     rules, way = draft.protocol, draft.trajectories[trajectory].trajectory
     if device:
         needle = device_of(rules, device)
         way = replace(way, device=needle, tip_short_of_target_mm=min(needle.throw_mm / 2, max(way.depth_mm - 1.0, 0.0)))
-    known = {model.id for model in rules.error_models}
     situation = situation_of(
         case, rules, draft.target, side=draft.side, image=draft.provenance.image_id,
-        guidance=draft.error_model.id if draft.error_model.id in known else "",
         patient_position=draft.patient_position, breath_state=draft.breath_state,
     )  # fmt: skip
-    situation = replace(situation, error_model=with_registration_error(situation.error_model, draft.carried))
     if entry is None and aim is None:
         return way, situation, ()
     moved = moved_way(way, situation, entry, aim)
