@@ -15,8 +15,10 @@ from aiohttp import web
 from navplan.app.pictures import answered
 from navplan.errors import Cancelled, InputError
 from navplan.model.draft import Point
+from navplan.model.plan import SkinMap
 from navplan.session.document import document, way_document
 from navplan.session.session import Session
+from navplan.session.shown import Shown
 from navplan.verbs.situation import now
 
 PAGES = ("report.html", "report.pdf", "freehand-card.html", "freehand-card.pdf")
@@ -31,6 +33,7 @@ class Actions:
         self.progress: dict[str, Any] = {}
         self._pages = tempfile.TemporaryDirectory(prefix="navplan-")
         self.after: list[Callable[[], None]] = []
+        self.while_dragged: list[Callable[[Shown, SkinMap | None], None]] = []
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are asked for."""
@@ -46,7 +49,7 @@ class Actions:
 
     async def act(self, request: web.Request) -> web.Response:
         """One action by its name, with its arguments as JSON; the answer says what else a page should know."""
-        arguments = await _arguments(request)
+        arguments = await arguments_of(request)
         name = request.match_info["name"]
         if name == "cancel":
             self._cancel.set()
@@ -55,7 +58,7 @@ class Actions:
             "choose": self.session.choose, "aim_at": self._aim_at, "plan": self._plan, "take_way": self.session.take_way,
             "move": self._move, "put_back": self.session.put_back, "keep_moved": self._keep_moved,
             "approve": self.session.approve, "withdraw": self.session.withdraw, "remark": self.session.remark,
-            "state_absent": self.session.state_absent, "undo": self.session.undo, "redo": self.session.redo,
+            "state_absent": self.session.state_absent, "looks": self.session.look, "undo": self.session.undo, "redo": self.session.redo,
             "reload": self.session.reload, "report": self._report, "card": self._card,
         }  # fmt: skip
         if name not in known:
@@ -72,26 +75,31 @@ class Actions:
         """Give every page the document as it is now."""
         made = await asyncio.to_thread(document, self.session)
         for call in self.after:
-            call()
+            await asyncio.to_thread(call)
         self._push({"doc": made, "progress": self.progress})
 
     async def live(self, request: web.Request) -> web.Response:
         """The way while its entry or aim is dragged; nothing is changed."""
-        arguments = await _arguments(request)
-        entry, aim = (_point(arguments.get(key)) for key in ("entry", "aim"))
-        found = await asyncio.to_thread(self.session.live, entry, aim)
-        return web.json_response(await asyncio.to_thread(way_document, found))
+        arguments = await arguments_of(request)
+        entry, aim = (point_of(arguments.get(key)) for key in ("entry", "aim"))
+        return web.json_response(await asyncio.to_thread(self._live, entry, aim))
+
+    def _live(self, entry: Point | None, aim: Point | None) -> dict[str, Any]:
+        found = self.session.live(entry, aim)
+        for call in self.while_dragged:
+            call(found, self.session.provisional_map(found) if aim is not None else None)
+        return way_document(found)
 
     async def why(self, request: web.Request) -> web.Response:
         """What stands against an entry on the skin."""
-        entry = _point((await _arguments(request)).get("entry"))
+        entry = point_of((await arguments_of(request)).get("entry"))
         if entry is None:
             raise InputError("no entry", "LPS mm of a point on the skin")
         return web.json_response(await asyncio.to_thread(self.session.why_not, entry))
 
     async def compare(self, request: web.Request) -> web.Response:
         """Two ways side by side."""
-        arguments = await _arguments(request)
+        arguments = await arguments_of(request)
         return web.json_response(await asyncio.to_thread(self.session.compare, arguments.get("a"), arguments.get("b")))
 
     async def page(self, request: web.Request) -> web.StreamResponse:
@@ -112,13 +120,13 @@ class Actions:
         self.session.plan(self._told)
 
     def _aim_at(self, point: Any) -> None:
-        found = _point(point)
+        found = point_of(point)
         if found is None:
             raise InputError("no point to aim at", "LPS mm")
         self.session.aim_at(found)
 
     def _move(self, entry: Any = None, aim: Any = None) -> None:
-        self.session.move(_point(entry), _point(aim))
+        self.session.move(point_of(entry), point_of(aim))
 
     def _keep_moved(self) -> dict[str, str]:
         return {"plan": self.session.keep_moved().id}
@@ -149,7 +157,8 @@ def _called(action: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         raise InputError(f"arguments {sorted(arguments)}", "those of the action") from error
 
 
-async def _arguments(request: web.Request) -> dict[str, Any]:
+async def arguments_of(request: web.Request) -> dict[str, Any]:
+    """The JSON object of a request. Raises InputError for anything else."""
     body = await request.content.read(1_000_001)
     try:
         found = json.loads(body or b"{}")
@@ -160,7 +169,7 @@ async def _arguments(request: web.Request) -> dict[str, Any]:
     return found
 
 
-def _point(value: Any) -> Point | None:
+def point_of(value: Any) -> Point | None:
     """Three numbers, or None where nothing was given. Raises InputError for anything else."""
     if value is None:
         return None

@@ -54,7 +54,7 @@ class Guard:
         origin = request.headers.get("Origin", "")
         if origin and urlsplit(origin).netloc != request.host:
             return _refused(403, "A page of another site may not use this one.")
-        if request.method == "POST" and request.headers.get("X-Navplan") != "1":
+        if request.method == "POST" and request.path.startswith("/api/") and request.headers.get("X-Navplan") != "1":
             return _refused(403, "An action must come from the page itself.")
         if (request.content_length or 0) > LARGEST_BODY_BYTES:
             return _refused(413, f"More than {LARGEST_BODY_BYTES} bytes at once.")

@@ -1,21 +1,173 @@
-"""Placeholder until the scene's process is here."""
+"""The 3-D scene of a session for its pages: what is told to the scene's process, and what a page asks of it."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 from aiohttp import web
 
+from navplan.app.actions import arguments_of, point_of
+from navplan.app.pictures import answered, numbers
+from navplan.app.scene_process import SceneProcess, Superseded
+from navplan.errors import InputError
+from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
+from navplan.model.plan import SkinMap
 from navplan.session.session import Session
+from navplan.session.shown import Shown
+from navplan.view.camera import Camera
+from navplan.view.colours import spoken, spoken_words
+
+_DETECTOR = Detector(3, 3, 100.0)  # a panel 300 mm wide
 
 
 class SceneViews:
+    """Handlers of the scene. Nothing is drawn of a case or a way that the session no longer has."""
+
     def __init__(self, session: Session) -> None:
         self.session = session
+        self._process: SceneProcess | None = None
+        self._told: dict[str, Any] = {}
 
     def routes(self) -> list[web.RouteDef]:
-        return []
+        """Where they are asked for."""
+        return [
+            web.get("/api/scene", answered(self.picture)), web.post("/api/pick", answered(self.pick)),
+            web.post("/api/carm", answered(self.carm)), web.post("/api/cursor", answered(self.cursor)),
+        ]  # fmt: skip
 
-    def show(self) -> None: ...
+    def start(self) -> None:
+        """Start the process, and have it open the case."""
+        self._process = SceneProcess()
+        asyncio.get_running_loop().run_in_executor(None, self.show)
 
-    def start(self) -> None: ...
+    async def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            await asyncio.to_thread(self._process.close)
 
-    async def close(self) -> None: ...
+    def show(self) -> None:
+        """Have the scene show what the session shows now."""
+        session, process = self.session, self._process
+        if process is None:
+            return
+        with session.lock:
+            if not session.case.volumes:
+                return
+            image_id, volume = session.image()
+            digests = tuple(sorted((name, s.digest) for name, s in session.case.structures_of(image_id).items()))
+            try:
+                shown = session.shown()
+            except InputError:
+                shown = None
+            looks = (tuple(session.hidden), tuple(sorted(session.colours.items())))
+        if self._is_new("case", (volume.digest, digests)):
+            self._told = {"case": self._told["case"]}
+            process.tell("open_case", str(session.folder), image_id)
+        if self._is_new("looks", looks):
+            process.tell("set_hidden", list(looks[0]))
+            process.tell("set_colours", dict(looks[1]))
+        if self._is_new("way", shown):
+            if shown is None:
+                process.tell("show_way", None)
+            else:
+                process.tell("show_way", shown.plan, shown.ranked)
+
+    def follow(self, shown: Shown, skin_map: SkinMap | None = None) -> None:
+        """While a person drags: the way as it would be, and the skin as it may be judged then."""
+        if self._process is not None:
+            self._told.pop("way", None)
+            self._process.tell("show_way", replace(shown.plan, skin_map=None), shown.ranked, True)
+            if skin_map is not None:
+                self._process.tell("paint_skin_map", skin_map)
+
+    def _is_new(self, what: str, value: Any) -> bool:
+        new = what not in self._told or self._told[what] != value
+        self._told[what] = value
+        return new
+
+    def _running(self) -> SceneProcess:
+        if self._process is None:
+            raise InputError("a scene before its process runs", "a moment's patience")
+        return self._process
+
+    async def picture(self, request: web.Request) -> web.Response:
+        """The scene as JPEG: width, height (px), moving (0 or 1), camera (JSON; the scene's own without), tab."""
+        query, process = request.query, self._running()
+        size = (int(numbers(query.get("width", ""), 1)[0]), int(numbers(query.get("height", ""), 1)[0]))
+        camera = _camera(query["camera"]) if "camera" in query else await process.ask("default_camera", size)
+        try:
+            jpeg = await process.draw(camera, size, query.get("moving") == "1", query.get("tab", "")[:40])
+        except Superseded:
+            return web.Response(status=204)
+        faded = [spoken(name) for name in await process.ask("faded")]
+        headers = {"X-Camera": json.dumps(_as_plain(camera)), "X-Told": json.dumps(faded)}
+        return web.Response(body=jpeg, content_type="image/jpeg", headers=headers)
+
+    async def pick(self, request: web.Request) -> web.Response:
+        """What lies under a pixel: its point (LPS mm), name, and words; of the skin, what the search says there."""
+        asked = await arguments_of(request)
+        camera = _camera(json.dumps(asked.get("camera")))
+        numbers_of = [asked.get(key) for key in ("width", "height", "x", "y")]
+        if not all(isinstance(value, int | float) and abs(value) < 1e5 for value in numbers_of):
+            raise InputError(f"a pixel {str(numbers_of)[:80]}", "width, height, x and y in px")
+        width, height, x, y = (float(value) for value in numbers_of if value is not None)
+        skin = bool(asked.get("skin"))
+        found = await self._running().pick(camera, (int(width), int(height)), x, y, skin)
+        if found is None:
+            return web.json_response({"point": None})
+        place, name = found
+        return web.json_response({"point": list(place), "name": name, "words": self._words(name, place)})
+
+    def _words(self, name: str, place: Any) -> str:
+        plan = self.session.plan_now()
+        if name != "skin" or plan is None or plan.skin_map is None:
+            return spoken(name)
+        from navplan.planning.why_not import reason_on_map
+
+        reason = reason_on_map(plan.skin_map, place)
+        return spoken_words(str(reason)) if reason.apart_mm < 8.0 else spoken(name)
+
+    async def carm(self, request: web.Request) -> web.Response:
+        """Draw the C-arm at these patient angles about the target, or none."""
+        asked = await arguments_of(request)
+        primary, secondary = asked.get("primary"), asked.get("secondary")
+        process = self._running()
+        if not isinstance(primary, int | float) or not isinstance(secondary, int | float):
+            process.tell("show_carm", None)
+            return web.json_response({})
+        shown = await asyncio.to_thread(self.session.shown)
+        _, volume = self.session.image()
+        middle = shown.way.target_mm if shown is not None else volume.grid.corners_mm().mean(axis=0)
+        beam = Beam.of(ViewAngles(float(primary), float(secondary)), middle, CArm())
+        corners = beam.pixels_mm(np.array([-0.5, 2.5, 2.5, -0.5]), np.array([-0.5, -0.5, 2.5, 2.5]), _DETECTOR)
+        process.tell("show_carm", beam.source_mm, corners, np.asarray(middle, dtype=np.float64))
+        return web.json_response({})
+
+    async def cursor(self, request: web.Request) -> web.Response:
+        """Mark a point, or none."""
+        self._running().tell("show_cursor", point_of((await arguments_of(request)).get("point")))
+        return web.json_response({})
+
+
+def _camera(text: str) -> Camera:
+    """A camera from the page's JSON: position, focal (LPS mm), up, angle (degrees)."""
+    try:
+        found = json.loads(text)
+        parts = [tuple(float(value) for value in found[key]) for key in ("position", "focal", "up")]
+        angle = float(found["angle"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"a camera {text[:80]!r}", "position, focal, up and angle") from error
+    if any(len(part) != 3 for part in parts) or not 1.0 <= angle <= 120.0:
+        raise InputError(f"a camera {text[:80]!r}", "three points of three numbers, an angle of 1 to 120 degrees")
+    return Camera(parts[0], parts[1], parts[2], angle)  # type: ignore[arg-type]
+
+
+def _as_plain(camera: Camera) -> dict[str, Any]:
+    return {
+        "position": list(camera.position_mm), "focal": list(camera.focal_mm), "up": list(camera.up),
+        "angle": camera.view_angle_deg,
+    }  # fmt: skip

@@ -39,6 +39,7 @@ class App:
         self.pictures = Pictures(session)
         self.scene = SceneViews(session)
         self.actions.after.append(self.scene.show)
+        self.actions.while_dragged.append(self.scene.follow)
         self._server: Any = None
 
     def run(self) -> None:
@@ -91,11 +92,17 @@ class App:
         application: web.Application = wslink_server.app
         application.middlewares.append(guarded(self.guard))
         application.add_routes([web.get("/", self._page), web.get("/index.html", self._page), web.get("/alive", alive)])
+        application.add_routes([web.post("/paraview/", self._where)])
         application.add_routes([*self.pictures.routes(), *self.actions.routes(), *self.scene.routes()])
-        asyncio.get_running_loop().call_soon(self.scene.start)
+        self.scene.start()
 
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=self._index, content_type="text/html")
+
+    async def _where(self, request: web.Request) -> web.Response:
+        """Where trame's socket is: what its client asks first."""
+        scheme = "wss" if request.secure else "ws"
+        return web.json_response({"sessionURL": f"{scheme}://{request.host}/ws", "id": "navplan"})
 
     def _push(self, changes: dict[str, Any]) -> None:
         with self._server.state as state:

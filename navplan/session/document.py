@@ -45,6 +45,7 @@ def document(session: Session) -> dict[str, Any]:
             "plan": _plan(session, plan) if plan is not None else None,
             "way": way_document(shown) if shown is not None else None,
             "approvals": _approvals(session, shown),
+            "looks": {"hidden": list(session.hidden), "colours": session.colours},
             "refusal": refusal,
             "unsaved": session.unsaved,
             "notes": session.notes,

@@ -16,9 +16,10 @@ from navplan.extend import registry
 from navplan.files.session_file import read_session, write_session
 from navplan.model.case import Case
 from navplan.model.draft import Draft, Point
-from navplan.model.plan import Plan
+from navplan.model.plan import Plan, SkinMap
 from navplan.model.volume import Volume
 from navplan.planning.situation import Situation
+from navplan.session.dragging import Dragging
 from navplan.session.history import History
 from navplan.session.shown import Shown, judged, live, situation_for, way_of
 from navplan.verbs.case_verbs import open_case, save_case
@@ -45,7 +46,10 @@ class Session:
         self.unsaved = ""  # why the draft could not be kept
         self.looked_at: set[str] = set()  # views a person has had before them
         self.written: dict[str, str] = {}  # plan and way -> when its report was written
+        self.hidden: tuple[str, ...] = ()  # structures that a person does not want to see; shared by all pages
+        self.colours: dict[str, tuple[int, int, int]] = {}
         self._shown: dict[tuple[Any, ...], Shown] = {}
+        self._dragging = Dragging()
         self._situations: dict[tuple[str, int], Situation] = {}
         try:
             drafts, at = read_session(self.folder)
@@ -248,6 +252,23 @@ class Session:
         with self.lock:
             self.history.change(remarks=words[:20_000])
             self._keep()
+
+    def look(self, hidden: Sequence[str], colours: dict[str, Any]) -> None:
+        """Which structures are hidden, and colours (0..255) of a person's choice. What decides a verdict is drawn all the
+        same. Raises InputError for colours that are none."""
+        chosen = {}
+        for name, colour in colours.items():
+            if not (isinstance(colour, list) and len(colour) == 3 and all(v in range(256) for v in colour)):
+                raise InputError(f"colour {str(colour)[:40]} of {name[:60]}", "three whole numbers of 0 to 255")
+            chosen[str(name)] = (int(colour[0]), int(colour[1]), int(colour[2]))
+        with self.lock:
+            self.hidden, self.colours = tuple(str(name) for name in hidden), chosen
+
+    def provisional_map(self, shown: Shown) -> SkinMap | None:
+        """The skin map of the plan as it may be for the aim that is being dragged; coarse, never a verdict. None where
+        the plan has no map, or while what it needs is being made."""
+        with self.lock:
+            return self._dragging.skin_map(shown)
 
     def undo(self) -> None:
         """One step back."""

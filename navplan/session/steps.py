@@ -173,7 +173,7 @@ def approval_words(session: Session, shown: Shown) -> tuple[bool, list[dict[str,
 
     rows, stands = [], False
     for approval in shown.plan.approvals:
-        void = standing(session.case, shown.plan, approval)
+        void = standing(session.case, shown.plan, approval, None if shown.moved or approval.trajectory != shown.number else shown.ranked.report)
         here = approval.trajectory == shown.number and not shown.moved
         stands |= here and not void
         rows.append(

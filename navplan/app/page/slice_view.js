@@ -42,7 +42,7 @@ export default {
     this.stops = [
       Vue.watch(() => [nav.ui.cursor, nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth], () => this.ask()),
       Vue.watch(() => nav.way, () => (this.native ? this.redraw() : this.ask())),
-      Vue.watch(() => [nav.ui.window, nav.ui.hidden, nav.ui.measures, nav.ui.tool, nav.ui.outlines], () => this.redraw(), { deep: true }),
+      Vue.watch(() => [nav.ui.window, nav.doc.looks, nav.ui.measures, nav.ui.tool, nav.ui.outlines], () => this.redraw(), { deep: true }),
       Vue.watch(() => nav.ui.reset, () => { this.zoom = 1; this.pan = [0, 0]; this.redraw(); }),
     ];
     this.ask();
@@ -140,7 +140,7 @@ export default {
       this.drawWords(c, canvas, s, dpr);
     },
     drawOutlines(c, canvas, s, dpr) {
-      const colours = this.nav.colours, hidden = this.nav.ui.hidden;
+      const colours = this.nav.colours, hidden = this.nav.doc.looks.hidden;
       c.setTransform(s, 0, 0, s, canvas.width / 2 - this.pan[0] * s, canvas.height / 2 - this.pan[1] * s);
       c.lineWidth = (1.5 * dpr) / s;
       c.lineCap = "round";

@@ -1,0 +1,115 @@
+// Simulated fluoroscopy: the view is asked for in words; marks and letters are drawn here.
+
+import { Latest, get, unpacked } from "./api.js";
+import { outlined } from "./slice_view.js";
+
+const TINTS = { target: "#E66BD3", needle: "#F4F8FF", tip: "#F4F8FF", scale: "#F4F8FF" };
+
+export default {
+  inject: ["nav"],
+  template: `
+    <section class="np-view np-fluoro" :class="{ 'np-big': nav.ui.big === 'fluoroscopy' }" data-view="fluoroscopy">
+      <canvas ref="canvas" tabindex="0" role="img" :aria-label="nav.t.views.fluoroscopy" @keydown="key"
+        @dblclick="nav.enlarge('fluoroscopy')" @pointerdown="down" @pointermove="move" @pointerup="up" @pointercancel="up"></canvas>
+      <p class="np-fluoro-words" :class="{ 'np-warn': warned }">{{ words }}</p>
+      <div class="np-fluoro-bar">
+        <button v-for="view in ['bullseye', 'AP', 'lateral']" :key="view" type="button" @click="set(view)">{{ nav.t.shots[view] }}</button>
+        <label>{{ nav.t.rotation }} <input type="range" min="-180" max="180" step="1" v-model.number="primary" @input="swing" @change="swing"></label>
+        <label>{{ nav.t.angulation }} <input type="range" min="-60" max="60" step="1" v-model.number="secondary" @input="swing" @change="swing"></label>
+      </div>
+    </section>`,
+  data: () => ({ words: "", warned: false, primary: 0, secondary: 0 }),
+  created() {
+    this.view = "bullseye";
+    this.request = new Latest(async (what) => unpacked(await get("fluoro", what), Uint8Array),
+      (shot) => this.got(shot), (error) => { this.words = error.message; this.warned = true; });
+  },
+  mounted() {
+    this.context = this.$refs.canvas.getContext("2d");
+    this.observer = new ResizeObserver(() => {
+      const canvas = this.$refs.canvas, scale = window.devicePixelRatio || 1;
+      canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
+      canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
+      this.draw();
+    });
+    this.observer.observe(this.$refs.canvas);
+    this.stops = [Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => this.ask())];
+    this.ask();
+  },
+  unmounted() {
+    this.observer.disconnect();
+    this.stops.forEach((stop) => stop());
+    clearTimeout(this.timer);
+  },
+  methods: {
+    ask() {
+      if (this.nav.doc.case.image) { this.words = this.nav.t.shot_making; this.request.ask({ view: this.view, size: 320, rev: this.nav.wayKey }); }
+    },
+    set(view) { this.view = view; this.ask(); },
+    swing() {
+      const first = Math.abs(this.primary) <= 90 ? `${this.primary < 0 ? "RAO" : "LAO"} ${Math.abs(this.primary)}`
+        : `${this.primary < 0 ? "RPO" : "LPO"} ${180 - Math.abs(this.primary)}`;
+      this.view = `${first} ${this.secondary < 0 ? "CAU" : "CRA"} ${Math.abs(this.secondary)}`;
+      this.ask();
+    },
+    got(shot) {
+      this.shot = shot;
+      this.primary = Math.round(shot.primary_deg);
+      this.secondary = Math.round(shot.secondary_deg);
+      const t = this.nav.t;
+      this.warned = shot.reachable === false || shot.warnings.length > 0;
+      const more = shot.warnings.length > 1 ? ` (+${shot.warnings.length - 1})` : "";
+      this.words = `${shot.words}  ·  ${shot.dial ? `${t.dial} ${shot.dial} ${shot.position}` : t.no_dial}  ·  ${t.simulated}${shot.warnings.length ? `  ·  ! ${shot.warnings[0]}${more}` : ""}`;
+      this.nav.showCarm(shot.primary_deg, shot.secondary_deg);
+      this.draw();
+      this.$refs.canvas.dataset.view = shot.words;
+    },
+    draw() {
+      const canvas = this.$refs.canvas, c = this.context, shot = this.shot;
+      if (!canvas) return;
+      c.fillStyle = "#000";
+      c.fillRect(0, 0, canvas.width, canvas.height);
+      if (!shot) return;
+      const image = new OffscreenCanvas(shot.width, shot.height), context = image.getContext("2d");
+      const data = context.createImageData(shot.width, shot.height), rgba = new Uint32Array(data.data.buffer);
+      for (let n = 0; n < shot.values.length; n++) { const g = shot.values[n]; rgba[n] = 0xff000000 | (g << 16) | (g << 8) | g; }
+      context.putImageData(data, 0, 0);
+      const side = Math.min(canvas.width, canvas.height), s = side / shot.width, x0 = (canvas.width - side) / 2, y0 = (canvas.height - side) / 2;
+      const dpr = window.devicePixelRatio || 1;
+      c.imageSmoothingQuality = "high";
+      c.drawImage(image, x0, y0, side, side);
+      for (const mark of shot.marks) {
+        for (const [tint, wide] of [["rgba(0,0,0,.8)", 3.4], [TINTS[mark.role], 1.5]]) {
+          c.strokeStyle = tint; c.lineWidth = wide * dpr; c.beginPath();
+          mark.points.forEach(([x, y], n) => { const p = [x0 + (x + 0.5) * s, y0 + (y + 0.5) * s]; if (n) c.lineTo(...p); else c.moveTo(...p); });
+          c.stroke();
+        }
+      }
+      c.font = `700 ${15 * dpr * this.nav.ui.text}px sans-serif`;
+      const [left, right, top, bottom] = shot.letters;
+      outlined(c, left, x0 + 10 * dpr, y0 + side / 2, "left", "#E8EDF2");
+      outlined(c, right, x0 + side - 10 * dpr, y0 + side / 2, "right", "#E8EDF2");
+      outlined(c, top, x0 + side / 2, y0 + 12 * dpr, "center", "#E8EDF2");
+      outlined(c, bottom, x0 + side / 2, y0 + side - 12 * dpr, "center", "#E8EDF2");
+    },
+    down(event) { this.start = { x: event.clientX, y: event.clientY, primary: this.primary, secondary: this.secondary }; this.$refs.canvas.focus(); this.$refs.canvas.setPointerCapture(event.pointerId); },
+    move(event) {
+      if (!this.start) return;
+      const dx = event.clientX - this.start.x, dy = event.clientY - this.start.y;
+      if (Math.hypot(dx, dy) < 4) return;
+      this.primary = Math.max(-180, Math.min(180, Math.round(this.start.primary + dx * 0.4)));
+      this.secondary = Math.max(-60, Math.min(60, Math.round(this.start.secondary - dy * 0.4)));
+      this.swing();
+    },
+    up() { this.start = null; },
+    key(event) {
+      const by = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] }[event.key];
+      if (!by) return;
+      this.primary = Math.max(-180, Math.min(180, this.primary + by[0]));
+      this.secondary = Math.max(-60, Math.min(60, this.secondary + by[1]));
+      this.swing();
+      event.preventDefault();
+      event.stopPropagation();
+    },
+  },
+};

@@ -1,0 +1,217 @@
+// The page: one Vue component. What is shown comes from the server's document; only looks (cursor, window, camera, layout)
+// are kept here, in this tab.
+
+import { Latest, act, ask } from "./api.js";
+import { add, length, sub, unit } from "./geometry.js";
+import fluoro from "./fluoro_view.js";
+import scene from "./scene_view.js";
+import slice from "./slice_view.js";
+import strip from "./strip_view.js";
+
+const here = (name) => new URL(name, import.meta.url);
+let t = {};  // the page's words, once they are here
+
+const WINDOWS = { lung: [-600, 1500], soft: [40, 400], bone: [400, 1800], wide: [-350, 1400] };
+const SLABS = [0, 10, 20, 40];
+const KEPT = "navplan-looks";
+const kept = JSON.parse(sessionStorage.getItem(KEPT) || "{}");
+
+const page = {
+  props: { doc: Object, progress: Object },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro },
+  provide() { return { nav: this }; },
+  data() {
+    return {
+      t, drag: null, live: null, help: false, gone: false, busy: false, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
+      absent: { name: "", who: "" }, acknowledged: [], who: "", reason: "", pages: [], why: null, comparison: null, timings: {},
+      ui: {
+        layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: this.doc.way ? WINDOWS.wide : WINDOWS.soft, slab: 0, outlines: true, carm: false, drawn: 0, text: 1, measures: [],
+        big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
+      },
+    };
+  },
+  computed: {
+    way() {
+      if (!this.drag || !this.doc.way) return this.doc.way;
+      const seen = this.live || this.doc.way, entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
+      return { ...seen, ...needle(entry, target, this.doc.way) };
+    },
+    wayKey() {
+      const d = this.doc.draft;
+      return [this.doc.case.revision, d.plan_id, d.way, d.entry_mm, d.moved_aim_mm].join("/");
+    },
+    sceneKey() { return [this.wayKey, this.doc.case.image, this.doc.looks.hidden.join(","), JSON.stringify(this.doc.looks.colours)].join("/"); },
+    colours() {
+      const found = Object.fromEntries(this.doc.structures.map((one) => [one.name, one.colour]));
+      if (this.doc.plan && this.doc.plan.target) found[this.doc.plan.target] = [230, 107, 211];
+      return { ...found, ...this.doc.looks.colours };
+    },
+    targetWords() { const name = this.doc.plan && this.doc.plan.target; return (this.doc.structures.find((one) => one.name === name) || {}).spoken || t.target; },
+    listed() { const wanted = this.filter.toLowerCase(); return this.doc.structures.filter((one) => one.spoken.toLowerCase().includes(wanted)); },
+    targets() { return this.doc.structures.filter((one) => one.presence === "present"); },
+    ready() { return Boolean(this.doc.draft.protocol && (this.doc.draft.target || this.doc.draft.aim_mm)); },
+    others() {
+      const d = this.doc.draft;
+      return this.doc.choices.plans.flatMap((plan) => Array.from({ length: plan.ways }, (_, n) => ({ key: `${plan.id} ${n}`, words: `${plan.id}, ${n + 1}` })))
+        .filter((one) => one.key !== `${d.plan_id} ${d.way}`);
+    },
+    windowName: {
+      get() { return Object.keys(WINDOWS).find((name) => WINDOWS[name].join() === this.ui.window.join()) || "own"; },
+      set(name) { this.ui.window = [...WINDOWS[name]]; },
+    },
+  },
+  watch: {
+    ui: { deep: true, handler() { this.keepLooks(); } },
+    openStep() { this.keepLooks(); },
+    "ui.carm"() { this.showCarm(...(this.carm || [])); },
+    help(open) { this.$refs.help[open ? "showModal" : "close"](); },
+    wayKey() {
+      this.ui.depth = null;
+      this.why = null;
+      if (this.doc.way && !this.drag) this.setCursor([...this.doc.way.target_mm]);
+    },
+    "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.layout = "plan"; this.ui.window = [...WINDOWS.wide]; } },
+    comparison(found) { this.$nextTick(() => this.$refs.compare[found ? "showModal" : "close"]()); },
+  },
+  created() {
+    this.liveRequest = new Latest((what) => ask("live", what), (way) => { if (this.drag) this.live = way; this.timed("live", performance.now() - this.liveAsked); }, (error) => this.drag && this.sayOnce(error.message));
+    this.lookAlong = () => {};
+    window.navplanTimings = this.timings;
+  },
+  mounted() {
+    document.addEventListener("keydown", this.key);
+    this.pulse = setInterval(() => this.listen(), 2000);
+    document.body.dataset.ready = "1";
+  },
+  unmounted() {
+    document.removeEventListener("keydown", this.key);
+    clearInterval(this.pulse);
+  },
+  methods: {
+    firstStep() { return (this.doc.steps.find((one) => one.state === "open") || this.doc.steps[0]).id; },
+    keepLooks() { sessionStorage.setItem(KEPT, JSON.stringify({ ui: { ...this.ui, measures: [] }, openStep: this.openStep })); },
+    filled(words, values) { return words.replace(/\{(\w+)\}/g, (_, key) => (Array.isArray(values[key]) ? values[key].join(", ") : values[key] ?? "")); },
+    sentence(told) { return this.filled(t.told[told.key] || told.key, told.values); },
+    say(words) { this.messages = [...this.messages.filter((one) => one !== words), words].slice(-4); },
+    sayOnce(words) { if (!this.messages.includes(words)) this.say(words); },
+    seen(view) { return !this.ui.big || this.ui.big === view; },
+    enlarge(view) { this.ui.big = this.ui.big === view ? "" : view; },
+    timed(name, ms) { (this.timings[name] ||= []).push(ms); if (this.timings[name].length > 2000) this.timings[name].shift(); },
+    colourOf(one) { return this.doc.looks.colours[one.name] || one.colour; },
+    hex(rgb) { return `#${rgb.map((v) => v.toString(16).padStart(2, "0")).join("")}`; },
+    recolour(name, hex) { this.run("looks", { ...this.doc.looks, colours: { ...this.doc.looks.colours, [name]: [1, 3, 5].map((n) => parseInt(hex.slice(n, n + 2), 16)) } }); },
+    toggle(name) {
+      const hidden = this.doc.looks.hidden;
+      this.run("looks", { ...this.doc.looks, hidden: hidden.includes(name) ? hidden.filter((one) => one !== name) : [...hidden, name] });
+    },
+    setCursor(point) { this.ui.cursor = point; },
+    setDepth(mm) { const w = this.way; this.ui.depth = Math.min(Math.max(Math.round(mm * 2) / 2, 0), w.strip.swept_mm); },
+    spacing(view) {
+      const axis = { axial: 2, coronal: 1, sagittal: 0 }[view];
+      return this.doc.case.spacing_mm[axis];
+    },
+    direction(p) { return p.step || 1; },
+    async run(name, args = {}) {
+      if (this.busy && name !== "take_way") return undefined;
+      this.busy = true;
+      try { return await act(name, args); }
+      catch (error) { this.say(error.message); return undefined; }
+      finally { this.busy = false; }
+    },
+    async stop() { try { await act("cancel"); } catch (error) { this.say(error.message); } },
+    chooseTarget(name) { if (name) this.run("choose", { target: name }); },
+    aimAt(point) { this.ui.tool = "navigate"; this.setCursor(point); this.run("aim_at", { point }); },
+    enterAt(point) { this.ui.tool = "navigate"; this.why = null; this.run("move", { entry: point }); },
+    grab(mode) { if (this.doc.way) this.drag = { mode }; },
+    dragTo(mode, point) {
+      if (!this.drag) return;
+      this.drag = { mode, [mode]: point };
+      this.liveAsked = performance.now();
+      this.liveRequest.ask(mode === "entry" ? { entry: point } : { aim: point });
+    },
+    async release(mode, moved) {
+      const point = this.drag && this.drag[mode];
+      if (moved && point) await this.run("move", mode === "entry" ? { entry: point } : { aim: point });
+      this.drag = null;
+      this.live = null;
+    },
+    brush(row) { this.setCursor(row.entry_mm); },
+    async whyNot(entry) {
+      this.openStep = "way";
+      try { this.why = await ask("why", { entry }); } catch (error) { this.say(error.message); }
+    },
+    async compareWith(event) {
+      const [plan, way] = event.target.value.split(" ");
+      event.target.value = "";
+      if (!plan) return;
+      try { this.comparison = await ask("compare", { a: [this.doc.draft.plan_id, this.doc.draft.way], b: [plan, Number(way)] }); } catch (error) { this.say(error.message); }
+    },
+    async approve() {
+      const known = this.doc.way.acknowledge.map((one) => one.name);
+      await this.run("approve", { who: this.who, reason: this.reason, acknowledge: this.acknowledged.filter((name) => known.includes(name)) });
+    },
+    async make(what) {
+      const made = await this.run(what);
+      if (!made || !made.key) return;
+      this.openStep = "report";
+      this.pages = made.pages.map((name) => ({ name, url: `api/page/${made.key}/${name}` }));
+      made.notes.forEach((words) => this.say(words));
+    },
+    async showCarm(primary, secondary) {
+      this.carm = [primary, secondary];
+      try { await ask("carm", this.ui.carm ? { primary, secondary } : {}); this.ui.drawn++; } catch (error) { this.say(error.message); }
+    },
+    async listen() {
+      try {
+        const response = await fetch("alive", { signal: AbortSignal.timeout(4000) });
+        if (!response.ok) throw new Error();
+        if (this.gone) location.reload();
+      } catch { this.gone = true; }
+    },
+    key(event) {
+      if (event.key === "Escape") { this.ui.tool = "navigate"; this.ui.big = ""; this.drag = null; this.live = null; return; }
+      const typing = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName);
+      if (event.ctrlKey || event.metaKey) {
+        if (typing) return;
+        if (event.key === "z") this.run("undo"); else if (event.key === "y") this.run("redo"); else return;
+        event.preventDefault();
+        return;
+      }
+      if (typing || event.altKey || this.$refs.help.open || this.$refs.compare.open) { if (event.key === "?" && !typing) this.help = false; return; }
+      const ui = this.ui, tools = { n: "navigate", t: "target", e: "entry", d: "distance", g: "angle" }, windows = { l: "lung", s: "soft", b: "bone", w: "wide" };
+      const does = {
+        1: () => { ui.layout = "plan"; }, 2: () => { ui.layout = "slices"; }, m: () => { ui.slab = SLABS[(SLABS.indexOf(ui.slab) + 1) % SLABS.length]; },
+        x: () => { ui.outlines = !ui.outlines; }, h: () => { ui.home++; }, o: () => this.lookAlong(), f: () => this.ready && this.run("plan"), p: () => this.doc.way && this.make("card"),
+        "[": () => this.beside(-1), "]": () => this.beside(1), "?": () => { this.help = true; },
+      };
+      const name = event.key.toLowerCase();
+      if (tools[name]) ui.tool = tools[name];
+      else if (windows[name]) this.windowName = windows[name];
+      else if (does[name]) does[name]();
+      else return;
+      event.preventDefault();
+    },
+    beside(by) {
+      const ways = this.doc.plan ? this.doc.plan.ways.length : 0, number = this.doc.draft.way + by;
+      if (number >= 0 && number < ways) this.run("take_way", { number });
+    },
+  },
+};
+
+// The needle between two points, as long and as short of the target as before.
+function needle(entry, target, before) {
+  const direction = unit(sub(target, entry)), depth = length(sub(target, entry));
+  const short = before.depth_mm - before.strip.tip_mm, long = length(sub(before.tip_mm, before.hub_mm)), tip = Math.max(depth - short, 1);
+  return {
+    entry_mm: entry, target_mm: target, depth_mm: depth, tip_mm: add(entry, direction, tip),
+    swept_end_mm: add(entry, direction, tip + before.strip.swept_mm - before.strip.tip_mm), hub_mm: add(entry, direction, Math.min(0, tip - long)),
+  };
+}
+
+async function load() {
+  const [template, words] = await Promise.all([fetch(here("page.html")).then((r) => r.text()), fetch(here("words.json")).then((r) => r.json())]);
+  t = words;
+  return { ...page, template };
+}
+
+window.navplanPage = { install(app) { app.component("navplan-page", Vue.defineAsyncComponent(load)); } };

@@ -1,0 +1,225 @@
+// The 3-D scene: drawn by the server, the camera is held here. Words are drawn over it here, sharp at any size.
+
+import { Latest, ask, get } from "./api.js";
+import { cameraAxes, moved, nearer, project, turned } from "./geometry.js";
+import { outlined, plate } from "./slice_view.js";
+
+const TAB = Math.random().toString(36).slice(2);
+const QUIET_MS = 250, HOVER_MS = 180;
+const VERDICTS = { PASS: "#2BB88A", WARN: "#E69F00", FAIL: "#FF6B4A", NOT_EVALUATED: "#9AA5B1" };
+
+export default {
+  inject: ["nav"],
+  template: `
+    <section class="np-view" :class="{ 'np-big': nav.ui.big === 'scene' }" data-view="scene">
+      <img ref="image" class="np-scene" :alt="nav.t.views.scene" draggable="false">
+      <canvas ref="canvas" tabindex="0" role="img" :aria-label="nav.t.views.scene" @pointerdown="down" @pointermove="move"
+        @pointerup="up" @pointercancel="up" @pointerleave="leave" @wheel.prevent="wheel" @contextmenu.prevent
+        @dblclick="nav.enlarge('scene')" @keydown="key"></canvas>
+      <p v-if="told" class="np-view-words">{{ told }}</p>
+      <p v-if="hover" class="np-hover" :style="{ left: hover.x + 'px', top: hover.y + 'px' }">{{ hover.words }}</p>
+    </section>`,
+  data: () => ({ told: "", hover: null }),
+  created() {
+    this.camera = null;
+    this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error));
+    this.hovering = new Latest((what) => ask("pick", what.args), (found, what) => this.picked(found, what), () => {});
+  },
+  mounted() {
+    this.context = this.$refs.canvas.getContext("2d");
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.$refs.canvas);
+    const nav = this.nav;
+    this.stops = [
+      Vue.watch(() => nav.sceneKey, () => { this.told = nav.t.scene_making; this.draw(false); }),
+      Vue.watch(() => nav.ui.home, () => { this.camera = null; this.draw(false); }),
+      Vue.watch(() => nav.way, () => { if (nav.drag) this.draw(true); else this.words(); }),
+      Vue.watch(() => nav.ui.drawn, () => this.draw(false)),
+      Vue.watch(() => nav.live, () => this.draw(true)),
+    ];
+    nav.lookAlong = () => this.lookAlong();
+    this.told = nav.t.scene_making;
+  },
+  unmounted() {
+    this.observer.disconnect();
+    this.stops.forEach((stop) => stop());
+    clearTimeout(this.timer);
+  },
+  methods: {
+    resize() {
+      const canvas = this.$refs.canvas, scale = window.devicePixelRatio || 1;
+      canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
+      canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
+      this.draw(false);
+    },
+    size() {
+      const canvas = this.$refs.canvas;
+      return [Math.max(64, canvas.clientWidth), Math.max(64, canvas.clientHeight)];
+    },
+    draw(moving) {
+      clearTimeout(this.timer);
+      if (moving) this.timer = setTimeout(() => this.draw(false), QUIET_MS);
+      this.request.ask({ moving, asked: performance.now() });
+    },
+    async fetch({ moving }) {
+      const [width, height] = this.size();
+      const args = { width, height, moving: moving ? 1 : 0, tab: TAB };
+      if (this.camera) args.camera = JSON.stringify(this.camera);
+      const response = await get("scene", args);
+      if (response.status === 204) return null;
+      const camera = JSON.parse(response.headers.get("X-Camera"));
+      return { blob: await response.blob(), camera, faded: JSON.parse(response.headers.get("X-Told") || "[]") };
+    },
+    async got(made, { moving, asked }) {
+      if (!made) return;
+      const { blob, camera, faded } = made;
+      const url = URL.createObjectURL(blob), image = this.$refs.image;
+      if (!image) return;
+      const old = image.src;
+      image.src = url;
+      try { await image.decode(); } catch { /* the next one comes */ }
+      if (old) URL.revokeObjectURL(old);
+      if (!this.camera) this.camera = camera;
+      this.faded = faded;
+      this.told = "";
+      this.words();
+      this.nav.timed(moving ? "scene moving" : "scene still", performance.now() - asked);
+      image.dataset.drawn = (Number(image.dataset.drawn) || 0) + 1;
+      image.dataset.quality = moving ? "moving" : "still";
+    },
+    failed(error) {
+      this.told = error.message;
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.draw(false), 2000);
+    },
+    words() {
+      const canvas = this.$refs.canvas, c = this.context, nav = this.nav;
+      if (!canvas) return;
+      c.setTransform(1, 0, 0, 1, 0, 0);
+      c.clearRect(0, 0, canvas.width, canvas.height);
+      if (!this.camera) return;
+      const dpr = window.devicePixelRatio || 1;
+      c.scale(dpr, dpr);
+      const [width, height] = this.size(), text = nav.ui.text;
+      c.font = `600 ${13 * text}px sans-serif`;
+      if (nav.way) this.labels(c, width, height, text);
+      this.triad(c, width, height, text);
+      c.font = `${12 * text}px sans-serif`;
+      const lines = [nav.t.for_research, ...(this.faded && this.faded.length ? [`${nav.t.faded}: ${this.faded.slice(0, 4).join(", ")}${this.faded.length > 4 ? " …" : ""}`] : [])];
+      lines.forEach((words, n) => outlined(c, words, 10, height - 12 - 17 * text * n, "left", "#9AA5B1"));
+    },
+    labels(c, width, height, text) {
+      const way = this.nav.way, t = this.nav.t;
+      const wanted = [
+        { at: way.target_mm, words: this.nav.targetWords, tint: "#E66BD3" },
+        { at: way.entry_mm, words: `${t.entry}  ${Math.round(way.depth_mm)} mm`, tint: "#F4F8FF" },
+        ...(way.nearest || []).filter((one) => one.nearest_mm.length === 3).map((one) => ({
+          at: one.nearest_mm, words: `${one.spoken}  ${one.interval}`, tint: VERDICTS[one.verdict],
+        })),
+      ];
+      const taken = [];
+      for (const one of wanted) {
+        const seen = project(this.camera, one.at, width, height);
+        if (!seen || seen[0] < 0 || seen[1] < 0 || seen[0] > width || seen[1] > height) continue;
+        const wide = c.measureText(one.words).width + 14;
+        const right = seen[0] < width / 2 ? false : true;
+        let x = right ? Math.min(seen[0] + 60, width - wide - 8) : Math.max(seen[0] - 60 - wide, 8);
+        let y = Math.min(Math.max(seen[1] - 34, 46), height - 70);
+        while (taken.some((box) => Math.abs(box[1] - y) < 24 * text && x < box[0] + box[2] && box[0] < x + wide)) y += 25 * text;
+        taken.push([x, y, wide]);
+        c.strokeStyle = one.tint; c.lineWidth = 1.2;
+        c.beginPath(); c.moveTo(seen[0], seen[1]); c.lineTo(right ? x : x + wide, y); c.stroke();
+        c.fillStyle = one.tint; c.beginPath(); c.arc(seen[0], seen[1], 3, 0, 7); c.fill();
+        plate(c, one.words, x + 6, y, 1, one.tint);
+      }
+    },
+    triad(c, width, height, text) {
+      const { right, up, back } = cameraAxes(this.camera), x = width - 54, y = height - 54;
+      const axes = [[[1, 0, 0], "L", "R"], [[0, 1, 0], "P", "A"], [[0, 0, 1], "S", "I"]];
+      const ends = axes.flatMap(([axis, plus, minus]) => [[axis, plus], [axis.map((v) => -v), minus]])
+        .map(([axis, letter]) => {
+          const at = (v) => axis[0] * v[0] + axis[1] * v[1] + axis[2] * v[2];
+          return { letter, x: at(right), y: -at(up), z: at(back) };
+        }).sort((a, b) => a.z - b.z);
+      c.font = `700 ${13 * text}px sans-serif`;
+      for (const end of ends) {
+        c.strokeStyle = end.z > 0 ? "#E8EDF2" : "#66707c"; c.lineWidth = 1.5;
+        c.beginPath(); c.moveTo(x, y); c.lineTo(x + 27 * end.x, y + 27 * end.y); c.stroke();
+        outlined(c, end.letter, x + 38 * end.x, y + 38 * end.y, "center", end.z > -0.2 ? "#E8EDF2" : "#8b96a3");
+      }
+    },
+    lookAlong() {
+      const way = this.nav.way;
+      if (!way) return;
+      const out = [0, 1, 2].map((n) => way.entry_mm[n] - way.target_mm[n]);
+      const far = Math.hypot(...out), along = out.map((v) => v / far);
+      const up = Math.abs(along[2]) > 0.8 ? [0, -1, 0] : [0, 0, 1];
+      this.camera = { position: way.target_mm.map((v, n) => v + along[n] * 420), focal: [...way.target_mm], up, angle: 26 };
+      this.draw(false);
+    },
+    down(event) {
+      this.$refs.canvas.focus();
+      if (!this.camera) return;
+      this.$refs.canvas.setPointerCapture(event.pointerId);
+      this.start = { x: event.clientX, y: event.clientY, camera: this.camera, button: event.shiftKey ? 1 : event.button, moved: false };
+      this.hover = null;
+    },
+    move(event) {
+      if (!this.camera) return;
+      if (!this.start) { this.hoverAt(event); return; }
+      const dx = event.clientX - this.start.x, dy = event.clientY - this.start.y, [, height] = this.size();
+      if (!this.start.moved && Math.hypot(dx, dy) < 3) return;
+      this.start.moved = true;
+      this.camera = this.start.button === 0 ? turned(this.start.camera, dx * 0.008, dy * 0.008)
+        : this.start.button === 1 ? moved(this.start.camera, dx, dy, height) : nearer(this.start.camera, Math.exp(dy * 0.006));
+      this.words();
+      this.draw(true);
+    },
+    up(event) {
+      if (this.start && !this.start.moved && event.type === "pointerup") this.click(event);
+      this.start = null;
+    },
+    leave() { this.hover = null; clearTimeout(this.hoverTimer); },
+    wheel(event) {
+      if (!this.camera) return;
+      this.camera = nearer(this.camera, event.deltaY > 0 ? 1.1 : 1 / 1.1);
+      this.words();
+      this.draw(true);
+    },
+    key(event) {
+      const by = { ArrowLeft: [-0.12, 0], ArrowRight: [0.12, 0], ArrowUp: [0, -0.12], ArrowDown: [0, 0.12] }[event.key];
+      if (!this.camera) return;
+      if (by) { this.camera = turned(this.camera, ...by); event.preventDefault(); event.stopPropagation(); }
+      else if (event.key === "+" || event.key === "=") this.camera = nearer(this.camera, 1 / 1.15);
+      else if (event.key === "-") this.camera = nearer(this.camera, 1.15);
+      else if (event.key === "Enter") { this.nav.enlarge("scene"); return; }
+      else return;
+      this.words();
+      this.draw(true);
+    },
+    at(event) {
+      const box = this.$refs.canvas.getBoundingClientRect(), [width, height] = this.size();
+      return { camera: this.camera, width, height, x: event.clientX - box.left, y: event.clientY - box.top };
+    },
+    hoverAt(event) {
+      clearTimeout(this.hoverTimer);
+      this.hover = null;
+      const args = this.at(event);
+      this.hoverTimer = setTimeout(() => this.hovering.ask({ args }), HOVER_MS);
+    },
+    picked(found, { args }) {
+      if (!found.words || this.start) return;
+      this.hover = { x: Math.min(args.x + 14, this.size()[0] - 230), y: args.y + 14, words: found.words };
+    },
+    async click(event) {
+      try {
+        const entry = this.nav.ui.tool === "entry";
+        const found = await ask("pick", { ...this.at(event), skin: entry ? 1 : 0 });
+        if (!found.point) return;
+        if (entry) this.nav.enterAt(found.point);
+        else if (this.nav.ui.tool === "target") this.nav.aimAt(found.point);
+        else { this.nav.setCursor(found.point); if (found.name === "skin" && this.nav.doc.plan) this.nav.whyNot(found.point); }
+      } catch (error) { this.nav.say(error.message); }
+    },
+  },
+};

@@ -1,0 +1,64 @@
+"""The skin map while a person drags the target: the search's coarse ranking on the points of the plan's map."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.model.plan import SkinMap
+from navplan.planning.drag import DragMap, drag_map, provisional
+from navplan.planning.situation import Situation
+from navplan.session.shown import Shown
+
+IN_THE_WAY = "{name}: in the way"
+
+
+class Dragging:
+    """Keeps what a drag needs for the plan that is looked at; it is made in the background when first asked for."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "drag map")
+        self._of: SkinMap | None = None
+        self._map: Future[DragMap] | None = None
+
+    def prepare(self, shown: Shown) -> None:
+        """Begin to make the map for a way's plan, unless it is there or being made."""
+        skin_map = shown.plan.skin_map
+        if skin_map is None or skin_map is self._of or not len(skin_map.points_mm):
+            return
+        low, high = skin_map.points_mm.min(axis=0), skin_map.points_mm.max(axis=0)
+        aim = shown.situation.target_mm
+        boundaries = shown.situation.boundaries
+        self._of = skin_map
+        self._map = self._pool.submit(drag_map, boundaries, np.minimum(low, aim), np.maximum(high, aim))
+
+    def skin_map(self, shown: Shown) -> SkinMap | None:
+        """The plan's map for the aim of a way that is being dragged; None as long as it is not ready."""
+        self.prepare(shown)
+        skin_map = shown.plan.skin_map
+        if skin_map is None or self._map is None or not self._map.done():
+            return None
+        return provisional_map(skin_map, shown.situation, shown, self._map.result())
+
+
+def provisional_map(skin_map: SkinMap, situation: Situation, shown: Shown, kept: DragMap) -> SkinMap:
+    """What the search ruled out for other reasons than a clearance stays ruled out; the rest is ranked by the coarse
+    clearances, and named after the structure that misses its limit by most."""
+    aim = np.asarray(shown.way.target_mm)
+    rough = provisional(situation, shown.way.device, kept, skin_map.points_mm, aim)
+    by_place = np.isnan(skin_map.shortfall_mm) & (skin_map.reason >= 0)
+    missed = situation.required_mm - rough.clearance_mm
+    worst = missed.argmax(axis=1) if missed.shape[1] else np.zeros(len(missed), dtype=np.int64)
+    names = [boundary.structure.name for boundary in situation.boundaries]
+    reasons = (*skin_map.reasons, *(IN_THE_WAY.format(name=name) for name in names))
+    reason = np.where(rough.likely_free, -1, len(skin_map.reasons) + worst)
+    reason = np.where(by_place, skin_map.reason, reason).astype(np.int16)
+    free: NDArray[np.bool_] = reason < 0
+    shortfall = np.where(free | by_place, np.nan, missed[np.arange(len(missed)), worst] if len(names) else np.nan)
+    return replace(
+        skin_map, reason=reason, reasons=reasons, shortfall_mm=shortfall.astype(np.float32),
+        desirability=np.where(free, rough.value, 0.0).astype(np.float32),
+    )  # fmt: skip
