@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -15,8 +16,8 @@ LARGEST_BODY_BYTES = 1_000_000  # of a request: actions are small
 MOST_SESSIONS, SESSION_S = 8, 12 * 3600.0  # browsers that may hold the token's cookie at once, and for how long
 MOST_WRONG, WRONG_S = 20, 60.0  # wrong tokens a minute, then none is looked at
 _POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
-    "connect-src 'self' ws: wss:; font-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
+    "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' blob: data:; connect-src 'self' ws: wss:; font-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
@@ -87,7 +88,7 @@ def _refused(status: int, words: str) -> web.Response:
     return web.Response(status=status, text=f"{words}\n", content_type="text/plain")
 
 
-def guarded(guard: Guard) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def guarded(guard: Guard) -> Any:
     """The middleware."""
 
     @web.middleware

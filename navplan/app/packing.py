@@ -30,6 +30,7 @@ def packed(found: PlaneValues, outlines: Mapping[str, NDArray[np.float32]], **mo
         "title": plane.title, "width": width, "height": height, "centre_mm": list(plane.centre_mm),
         "right": list(plane.right), "down": list(plane.down), "into": plane.into.tolist(),
         "pixel_mm": list(found.pixel_mm), "thick_mm": found.thick_mm, "number": found.number, "count": found.count,
+        "step_mm": found.step_mm,
         "nothing": int(NOTHING),
         "letters": [orientation_letters(-right), orientation_letters(right), orientation_letters(-down),
                     orientation_letters(down)],

@@ -23,7 +23,7 @@ from navplan.view.plane_values import Cut, PlaneValues, native_slice, plane_outl
 from navplan.view.slices import SlicePlane, needle_planes
 
 PLANES = ("along", "square", "across", "strip")
-_PLANE_PX, _STRIP_HALF_MM, _STRIP_PX_MM = 360, 14.0, 0.5
+_PLANE_PX, _STRIP_HALF_MM, _STRIP_PX_MM = 300, 14.0, 0.5
 
 
 def numbers(text: str, count: int) -> tuple[float, ...]:
@@ -71,16 +71,16 @@ class Pictures:
         return _binary(packed(found, outlines, revision=session.case.revision))
 
     async def plane(self, request: web.Request) -> web.Response:
-        """A plane of the needle: kind, depth (mm, for `across`), width (mm); the way as it is dragged: entry, aim."""
+        """A plane of the needle: kind, depth (mm, for `across`), shape (width / height of its place)."""
         query = request.query
         kind = query.get("kind", "")
         if kind not in PLANES:
             raise InputError(f"plane {kind!r}", ", ".join(PLANES))
         depth = numbers(query["depth"], 1)[0] if "depth" in query else None
-        width_mm = numbers(query.get("width", "0"), 1)[0]
-        return await asyncio.to_thread(self._plane, kind, depth, width_mm)
+        shape = min(max(numbers(query.get("shape", "1"), 1)[0], 0.25), 4.0)
+        return await asyncio.to_thread(self._plane, kind, depth, shape)
 
-    def _plane(self, kind: str, depth_mm: float | None, width_mm: float) -> web.Response:
+    def _plane(self, kind: str, depth_mm: float | None, shape: float) -> web.Response:
         with self.session.lock:
             shown = self.session.shown()
         if shown is None:
@@ -89,10 +89,9 @@ class Pictures:
         if kind == "strip":
             return _binary(packed(_strip(shown), {}))
         plane = needle_planes(shown.way, depth_mm)[PLANES.index(kind)]
-        wide = width_mm or (80.0 if kind == "across" else max(130.0, 1.7 * shown.way.depth_mm))
-        if not 10.0 <= wide <= 1000.0:
-            raise InputError(f"a plane {wide} mm wide", "10 to 1000 mm")
-        found = plane_values(image, plane, (_PLANE_PX, _PLANE_PX), wide / _PLANE_PX)
+        least_mm = 80.0 if kind == "across" else max(110.0, 1.35 * shown.way.depth_mm)  # the shorter side shows this
+        size = round(_PLANE_PX * max(shape, 1.0)), round(_PLANE_PX * max(1.0 / shape, 1.0))
+        found = plane_values(image, plane, size, least_mm / _PLANE_PX)
         return _binary(packed(found, plane_outlines(found, shown.situation.structures)))
 
     async def fluoro(self, request: web.Request) -> web.Response:

@@ -136,5 +136,6 @@ def index_page(www: Path) -> str:
         '<link rel="icon" href="__navplan/icon.svg"><title>navplan</title>'
         f'<script src="vue.global.js"></script>{scripts}{styles}'
         '<link rel="stylesheet" href="__navplan/style.css"></head>'
-        f'<body><div id="app"><main class="np-first"><h1>navplan</h1><p>{words["loading"]}</p></main></div></body></html>'
+        f'<body><div id="app"><main class="np-first"><h1>navplan</h1><p>{words["loading"]}</p></main></div>'
+        "</body></html>"
     )

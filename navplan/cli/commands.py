@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from navplan.cli.approvals import do_adjust, do_approve
 from navplan.cli.moved_way import against_data, against_lines, point_of
 from navplan.cli.output import Output, listen_to_interrupts
+from navplan.cli.serving import serve_case
 from navplan.cli.two_plans import do_compare, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
 
@@ -33,6 +34,8 @@ def do_demo(options: Namespace, output: Output) -> int:
     lines = [made.headline, *(str(path) for path in made.paths)]
     result = {"headline": made.headline, "verdict": made.verdict, "paths": made.paths, "notes": made.notes}
     output.result("\n".join(lines), result)
+    if options.serve:
+        serve_case(str(Path(options.out) / "case"), options, output)
     return DONE
 
 

@@ -26,6 +26,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     one = verb("demo", "the main job on an embedded phantom: import, segment, plan, check, fluoroscopy, scene, report")
     one.add_argument("--out", default="demo", metavar="DIR", help="where to (default: demo)")
+    _serving(one, "--serve: ")
+    one.add_argument("--serve", action="store_true", help="open the case in the app afterwards")
 
     one = verb("phantom", "write a digital phantom: image, labels and truth.json")
     one.add_argument("name", help="which one (see: navplan phantoms)")
@@ -177,6 +179,10 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--hero", action="store_true", help="with planes, fluoroscopy and the path beside it")
     one.add_argument("--out", required=True, metavar="FILE.png")
 
+    one = verb("serve", "the app in a browser: on this machine, elsewhere only with a token")
+    one.add_argument("case")
+    _serving(one)
+
     one = verb("report", "report.html, report.pdf and the freehand card")
     one.add_argument("case")
     one.add_argument("--plan", default="", metavar="ID")
@@ -192,6 +198,11 @@ def make_parser() -> argparse.ArgumentParser:
     ):
         verb(name, words)
     return parser
+
+
+def _serving(one: argparse.ArgumentParser, when: str = "") -> None:
+    one.add_argument("--port", type=int, default=8765, metavar="N", help=f"{when}0 takes a free one (default: 8765)")
+    one.add_argument("--host", default="127.0.0.1", metavar="H", help=f"{when}default: this machine alone")
 
 
 def _request(one: argparse.ArgumentParser) -> None:

@@ -254,8 +254,8 @@ class Session:
             self._keep()
 
     def look(self, hidden: Sequence[str], colours: dict[str, Any]) -> None:
-        """Which structures are hidden, and colours (0..255) of a person's choice. What decides a verdict is drawn all the
-        same. Raises InputError for colours that are none."""
+        """Which structures are hidden, and colours (0..255) of a person's choice. What decides a verdict is drawn
+        all the same. Raises InputError for colours that are none."""
         chosen = {}
         for name, colour in colours.items():
             if not (isinstance(colour, list) and len(colour) == 3 and all(v in range(256) for v in colour)):
@@ -292,7 +292,9 @@ class Session:
             self._situations.clear()
             self._mend()
 
-    def report(self, folder: Path, card_only: bool = False, progress: Progress = lambda words, share: None) -> ReportFiles:
+    def report(
+        self, folder: Path, card_only: bool = False, progress: Progress = lambda words, share: None
+    ) -> ReportFiles:
         """Report and card, or the card alone, of the way that is looked at, into a folder. A moved way is kept as a
         plan first: what is printed must be found again in the case."""
         from navplan.verbs.report import report
@@ -318,7 +320,10 @@ class Session:
         return {
             "map": spoken_words(str(told)) if told is not None else "", "entry": list(entry_mm),
             "against": [
-                {"verdict": one.verdict.value, "line": spoken_words(limit_line(one)), "remedy": spoken_words(one.remedy)}
+                {
+                    "verdict": one.verdict.value, "line": spoken_words(limit_line(one)),
+                    "remedy": spoken_words(one.remedy),
+                }
                 for one in found
             ],
         }  # fmt: skip
@@ -331,7 +336,8 @@ class Session:
 
         sides = []
         for side in (a, b):
-            if not (isinstance(side, list) and len(side) == 2 and isinstance(side[0], str) and isinstance(side[1], int)):
+            fits = isinstance(side, list) and len(side) == 2
+            if not (fits and isinstance(side[0], str) and isinstance(side[1], int)):
                 raise InputError(f"a side {str(side)[:60]}", "[id of a plan, which way, counted from 0]")
             sides.append((side[0], side[1]))
         with self.lock:

@@ -19,7 +19,7 @@ from navplan.session.shown import Shown
 
 
 class State(StrEnum):
-    """done; open: to be done next or later; attention: done, but something is to be looked at; idle: not needed here."""
+    """done; open: to be done next or later; attention: done, but something is to be looked at; idle: not needed."""
 
     DONE = "done"
     OPEN = "open"
@@ -114,7 +114,7 @@ def _target(session: Session) -> Step:
     protocol = registry.protocols().get(draft.protocol)
     if protocol is not None and protocol.sided and not draft.side:
         lacks.append(Told("no_side"))
-    image_id, volume = session.image() if session.case.volumes else ("", None)
+    volume = session.image()[1] if session.case.volumes else None
     if volume is not None and not draft.patient_position and not volume.acquisition.patient_position:
         lacks.append(Told("no_position"))
     return Step("target", State.OPEN if lacks else State.DONE, tuple(lacks))
@@ -173,8 +173,8 @@ def approval_words(session: Session, shown: Shown) -> tuple[bool, list[dict[str,
 
     rows, stands = [], False
     for approval in shown.plan.approvals:
-        void = standing(session.case, shown.plan, approval, None if shown.moved or approval.trajectory != shown.number else shown.ranked.report)
         here = approval.trajectory == shown.number and not shown.moved
+        void = standing(session.case, shown.plan, approval, shown.ranked.report if here else None)
         stands |= here and not void
         rows.append(
             {"who": approval.who, "when": approval.when, "reason": approval.reason, "way": str(approval.trajectory + 1),

@@ -1,7 +1,7 @@
 """Slices as numbers: what a page needs to draw a slice itself, window it, zoom into it and measure on it.
 
 Two kinds: the slices of the image as they were taken, turned to radiological convention, and planes of any direction,
-interpolated. Both give values in the image's own quantity (HU for CT), so that a window is chosen where it is looked at.
+interpolated. Both give values in the image's own quantity (HU for CT): a window is chosen where it is looked at.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Cut(Enum):
 class PlaneValues:
     """values (H, W) int16, NOTHING where nothing is known. plane: through the middle of the picture; pixel_mm: (width,
     height) of a pixel; thick_mm: of the slice or slab; number, count: which slice of how many (0 of 0 for a plane that
-    is no slice of the image)."""
+    is no slice of the image); step_mm: to the slice of the next number, along `plane.into`, negative to the viewer.
+    """
 
     values: NDArray[np.int16]
     plane: SlicePlane
@@ -46,6 +47,7 @@ class PlaneValues:
     thick_mm: float
     number: int = 0
     count: int = 0
+    step_mm: float = 0.0
 
     def points_mm(self) -> NDArray[np.float64]:
         """(H, W, 3) LPS points of the pixel centres."""
@@ -117,7 +119,8 @@ def native_slice(volume: Volume, cut: Cut, number: int, slab_mm: float = 0.0) ->
     plane = SlicePlane(_triple(grid.points_mm(middle)), _triple(right), _triple(down), cut.name.lower())
     thick = float(spacing[turn.through]) * (2 * beside + 1)
     pixel = (float(spacing[turn.right]), float(spacing[turn.down]))
-    return PlaneValues(_as_int16(values, volume), plane, pixel, thick, number, grid.shape[turn.through])
+    step = float(spacing[turn.through] * (axes[:, turn.through] @ plane.into))
+    return PlaneValues(_as_int16(values, volume), plane, pixel, thick, number, grid.shape[turn.through], step)
 
 
 def plane_values(volume: Volume, plane: SlicePlane, size: tuple[int, int], pixel_mm: float) -> PlaneValues:
@@ -300,7 +303,7 @@ def _as_int16(values: NDArray[np.generic], volume: Volume) -> NDArray[np.int16]:
     padding = volume.acquisition.padding_hu
     known = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
     if padding is not None:
-        known &= values > padding
+        known &= values.astype(np.float64) > padding
     if values.dtype == np.int16:
         whole = np.array(values, dtype=np.int16)
     else:

@@ -106,11 +106,6 @@ const page = {
     },
     setCursor(point) { this.ui.cursor = point; },
     setDepth(mm) { const w = this.way; this.ui.depth = Math.min(Math.max(Math.round(mm * 2) / 2, 0), w.strip.swept_mm); },
-    spacing(view) {
-      const axis = { axial: 2, coronal: 1, sagittal: 0 }[view];
-      return this.doc.case.spacing_mm[axis];
-    },
-    direction(p) { return p.step || 1; },
     async run(name, args = {}) {
       if (this.busy && name !== "take_way") return undefined;
       this.busy = true;

@@ -41,7 +41,8 @@ export default {
     const nav = this.nav;
     this.stops = [
       Vue.watch(() => [nav.ui.cursor, nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth], () => this.ask()),
-      Vue.watch(() => nav.way, () => (this.native ? this.redraw() : this.ask())),
+      Vue.watch(() => nav.way, () => this.redraw()),
+      Vue.watch(() => nav.wayKey, () => this.native || this.ask()),
       Vue.watch(() => [nav.ui.window, nav.doc.looks, nav.ui.measures, nav.ui.tool, nav.ui.outlines], () => this.redraw(), { deep: true }),
       Vue.watch(() => nav.ui.reset, () => { this.zoom = 1; this.pan = [0, 0]; this.redraw(); }),
     ];
@@ -58,9 +59,8 @@ export default {
       if (this.native) {
         this.request.ask({ path: "slice", args: { cut: this.kind, at: nav.ui.cursor.join(","), slab: nav.ui.slab }, asked: performance.now() });
       } else if (nav.way) {
-        const args = { kind: this.kind, rev: nav.wayKey };
+        const canvas = this.$refs.canvas, args = { kind: this.kind, rev: nav.wayKey, shape: (canvas.clientWidth / (canvas.clientHeight || 1)).toFixed(3) };
         if (this.kind === "across" && nav.ui.depth !== null) args.depth = nav.ui.depth;
-        if (nav.drag) Object.assign(args, { entry: nav.way.entry_mm.join(","), aim: nav.way.target_mm.join(",") });
         this.request.ask({ path: "plane", args, asked: performance.now() });
       } else {
         this.picture = null;
@@ -95,6 +95,7 @@ export default {
       canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
       canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
       this.draw();
+      if (!this.native) this.ask();
     },
     redraw() {
       if (this.waiting) return;
@@ -297,11 +298,10 @@ export default {
     step(count) {
       const p = this.picture;
       if (!p || !this.native) return;
-      const single = p.thick_mm / Math.max(1, Math.round(p.thick_mm / this.nav.spacing(this.kind)));
-      const w = onPlane(p, this.nav.ui.cursor)[2];
-      const next = Math.min(Math.max(p.number + count * this.nav.direction(p), 0), p.count - 1);
+      const next = Math.min(Math.max(p.number + count * Math.sign(p.step_mm), 0), p.count - 1);
       if (next === p.number) return;
-      this.nav.setCursor(add(this.nav.ui.cursor, p.into, (next - p.number) * this.nav.direction(p) * single - w));
+      const off = onPlane(p, this.nav.ui.cursor)[2];
+      this.nav.setCursor(add(this.nav.ui.cursor, p.into, (next - p.number) * p.step_mm - off));
     },
     key(event) {
       const steps = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 };

@@ -1,0 +1,47 @@
+"""serve: the app in a browser."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from navplan.cli.output import Output
+from navplan.errors import InputError
+
+
+def do_serve(options: Namespace, output: Output) -> int:
+    """Serve a case until it is interrupted."""
+    serve_case(options.case, options, output)
+    return 0
+
+
+def serve_case(folder: str, options: Namespace, output: Output) -> None:
+    """Open the case, take the port, print the address, serve. Raises InputError for a port that cannot be taken."""
+    import socket
+    from secrets import token_urlsafe
+
+    from navplan.app.guard import is_loopback
+    from navplan.app.server import App
+    from navplan.session.session import Session
+
+    host, port = options.host, options.port
+    if not 0 <= port <= 65535:
+        raise InputError(f"port {port}", "0 to 65535")
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+    except OSError as error:
+        raise InputError(
+            f"{host}, port {port}: {error.strerror or error}", "an address of this machine and a port that is free",
+            "Choose another with --host or --port; --port 0 takes a free one",
+        ) from error  # fmt: skip
+    session = Session(folder)
+    token = "" if is_loopback(host) else token_urlsafe(24)
+
+    def ready(taken: int) -> None:
+        name = "localhost" if host in ("127.0.0.1", "localhost") else f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{taken}/" + (f"?token={token}" if token else "")
+        output.result(address, {"address": address})
+        output.message("Stop it with Ctrl-C. For research, training and rehearsal; not for clinical use.")
+
+    App(session, host, port, token, ready).run()
