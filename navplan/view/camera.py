@@ -59,6 +59,12 @@ class Camera:
         x, y = seen[:, 0] / depth * scale, -seen[:, 1] / depth * scale
         return np.stack([size[0] / 2 + x, size[1] / 2 + y], axis=1)
 
+    def sight(self, x_px: float, y_px: float, size: tuple[int, int]) -> NDArray[np.float64]:
+        """(3,) unit LPS direction from the camera through a place of a picture, in pixels as `project` gives them."""
+        scale = 2 * np.tan(np.radians(self.view_angle_deg / 2)) / size[1]
+        across, down = (x_px - size[0] / 2) * scale, (y_px - size[1] / 2) * scale
+        return unit(np.array([across, -down, -1.0]) @ self.axes)
+
 
 def choose_camera(
     trajectory: Trajectory,

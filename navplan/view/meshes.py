@@ -12,7 +12,7 @@ from navplan.geometry.lines import perpendicular_axes, unit
 from navplan.imaging.surfaces import Surface
 from navplan.view.colours import Colour
 
-_AT_ONCE = 4096  # points whose distances to all sight lines stay in the processor's cache
+_AT_ONCE = 1024  # points whose distances to all sight lines stay in the cache, and in one thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,17 @@ class PaintedMesh:
         """The triangles whose corners are all opaque, and the rest."""
         solid = (self.alpha >= opaque_from)[self.triangles].all(axis=1)
         return replace(self, triangles=self.triangles[solid]), replace(self, triangles=self.triangles[~solid])
+
+    def without_idle_points(self) -> PaintedMesh:
+        """The same triangles, without the points that none of them uses."""
+        used, corners = np.unique(self.triangles, return_inverse=True)
+        return PaintedMesh(
+            self.points_mm[used],
+            self.normals[used],
+            corners.reshape(self.triangles.shape),
+            self.rgb[used],
+            self.alpha[used],
+        )
 
 
 def painted(surface: Surface, colour: Colour, shade: NDArray[np.float64] | float = 1.0) -> PaintedMesh:
@@ -84,14 +95,9 @@ def turned_body(
     normals = np.broadcast_to(around, points.shape)
     ring = np.arange(sides)
     after = (ring + 1) % sides
-    triangles = []
-    for row in range(len(depths) - 1):
-        low, high = row * sides, (row + 1) * sides
-        triangles += [
-            np.stack([low + ring, low + after, high + after], 1),
-            np.stack([low + ring, high + after, high + ring], 1),
-        ]
-    corners = np.concatenate(triangles)
+    quad = np.stack([ring, after, after + sides, ring, after + sides, ring + sides], axis=1)
+    rows = np.arange(len(depths) - 1)[:, None, None] * sides
+    corners = (rows + quad).reshape(-1, 3)
     count = len(depths) * sides
     mesh = PaintedMesh(
         points.reshape(-1, 3),
@@ -101,6 +107,20 @@ def turned_body(
         np.full(count, alpha),
     )
     return replace(mesh, normals=-mesh.normals, triangles=mesh.triangles[:, ::-1]) if inside_out else mesh
+
+
+def repeated(mesh: PaintedMesh, offsets_mm: NDArray[np.float64]) -> PaintedMesh:
+    """The same mesh at so many places, each moved by a row of offsets (K, 3), as one."""
+    times, count = len(offsets_mm), len(mesh.points_mm)
+    if not times:
+        return joined([])
+    return PaintedMesh(
+        (mesh.points_mm + offsets_mm[:, None]).reshape(-1, 3),
+        np.tile(mesh.normals, (times, 1)),
+        (mesh.triangles + count * np.arange(times)[:, None, None]).reshape(-1, 3),
+        np.tile(mesh.rgb, (times, 1)),
+        np.tile(mesh.alpha, times),
+    )
 
 
 def ball(centre_mm: ArrayLike, radius_mm: float, colour: Colour, alpha: float = 1.0) -> PaintedMesh:

@@ -23,7 +23,8 @@ _BONE_REACH_MM = 140.0
 _NEVER_SOLID = (Tissue.SKIN, Tissue.OUTSIDE, Tissue.FAT, Tissue.MUSCLE, Tissue.LUNG)
 _GHOSTS = (Tissue.LUNG, Tissue.ORGAN)
 _BONES = (Tissue.BONE, Tissue.CARTILAGE)
-_UNNAMED_BONE, _SAME_PLACE_MM = "bone", 10.0
+UNNAMED_BONE = "bone"
+_SAME_PLACE_MM = 10.0
 _ENOUGH_NAMED_BONES = 3
 _coarse_points: WeakKeyDictionary[Structure, NDArray[np.float64]] = WeakKeyDictionary()
 
@@ -55,12 +56,12 @@ def nearest_findings(report: SafetyReport, count: int = 2) -> tuple[Finding, ...
 
 def _named_elsewhere(finding: Finding, findings: Sequence[Finding]) -> bool:
     """Whether a finding on unnamed bone lies where a named bone, judged no better, has its nearest point."""
-    if finding.structure != _UNNAMED_BONE or finding.nearest_mm is None:
+    if finding.structure != UNNAMED_BONE or finding.nearest_mm is None:
         return False
     here = np.asarray(finding.nearest_mm)
     return any(
         anatomy_of(other.structure).tissue in _BONES
-        and other.structure != _UNNAMED_BONE
+        and other.structure != UNNAMED_BONE
         and other.verdict.rank <= finding.verdict.rank
         and other.nearest_mm is not None
         and float(np.linalg.norm(np.asarray(other.nearest_mm) - here)) <= _SAME_PLACE_MM
@@ -84,9 +85,9 @@ def choose_structures(
         for name, distance in distances.items()
         if present[name].anatomy.tissue in _BONES and distance < _BONE_REACH_MM and name not in deciding
     }
-    named = {*bones, *(name for name in deciding if present[name].anatomy.tissue in _BONES)} - {_UNNAMED_BONE}
+    named = {*bones, *(name for name in deciding if present[name].anatomy.tissue in _BONES)} - {UNNAMED_BONE}
     if len(named) >= _ENOUGH_NAMED_BONES:  # two surfaces in one place make a mottled one
-        bones.pop(_UNNAMED_BONE, None)
+        bones.pop(UNNAMED_BONE, None)
     ghost = _ghost(report, present, trajectory, {*deciding, target}) if trajectory is not None else ""
     others = [
         name
@@ -101,6 +102,11 @@ def choose_structures(
 def may_be_solid(structure: Structure) -> bool:
     """Whether a structure is worth drawing as an opaque body, so far as no verdict hangs on it."""
     return structure.anatomy.tissue not in _NEVER_SOLID
+
+
+def is_bone(structure: Structure) -> bool:
+    """Whether it is bone or cartilage."""
+    return structure.anatomy.tissue in _BONES
 
 
 def shaft_distance_mm(structure: Structure, trajectory: Trajectory) -> float:

@@ -12,7 +12,7 @@ from navplan.model.safety import Finding
 from navplan.model.trajectory import Trajectory
 from navplan.view.camera import Camera
 from navplan.view.colours import HALO, NEEDLE, VERDICT_COLOURS, Colour
-from navplan.view.meshes import PaintedMesh, ball, joined, turned_body
+from navplan.view.meshes import PaintedMesh, ball, joined, repeated, turned_body
 
 CONE_SIGMAS = 2.4477  # 95 % of a two-dimensional normal distribution lies within: sqrt(-2 ln 0.05)
 CONE_COLOUR: Colour = (150, 205, 255)
@@ -52,20 +52,22 @@ def throw_body(trajectory: Trajectory, radius_mm: float, colour: Colour) -> Pain
 
 def depth_ticks(trajectory: Trajectory, radius_mm: float, pixel_mm: float) -> tuple[PaintedMesh, PaintedMesh]:
     """Rings every 10 mm below the skin, every fifth larger; with their dark edges."""
+    depths: NDArray[np.float64] = np.arange(0.0, trajectory.tip_depth_mm - 2.0, 10.0)
+    fifth = np.arange(len(depths)) % 5 == 0
+    thick = 1.3 * pixel_mm
     rings: list[PaintedMesh] = []
     edges: list[PaintedMesh] = []
-    for number, depth in enumerate(np.arange(0.0, trajectory.tip_depth_mm - 2.0, 10.0)):
-        tall = radius_mm + pixel_mm * (6.5 if number % 5 == 0 else 4.0)
-        thick = 1.3 * pixel_mm
+    for chosen, tall_px in ((fifth, 6.5), (~fifth, 4.0)):
+        offsets, tall = depths[chosen, None] * trajectory.direction, radius_mm + pixel_mm * tall_px
         for half, height, colour, found in (
             (thick, tall, NEEDLE, rings),
             (2.2 * thick, tall + 1.3 * pixel_mm, HALO, edges),
         ):
-            depths = [depth - half, depth - half, depth + half, depth + half]
+            profile = [-half, -half, half, half]
             radii = [0.0, height, height, 0.0]
             inward = found is edges
-            body = turned_body(trajectory.entry_mm, trajectory.direction, depths, radii, colour, inside_out=inward)
-            found.append(body)
+            ring = turned_body(trajectory.entry_mm, trajectory.direction, profile, radii, colour, inside_out=inward)
+            found.append(repeated(ring, offsets))
     return joined(rings), joined(edges)
 
 

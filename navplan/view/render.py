@@ -131,7 +131,9 @@ class SceneWindow:
         self._base.SetUseDepthPeeling(peels > 0)
         self._base.SetMaximumNumberOfPeels(max(peels, 1))
         self._base.SetOcclusionRatio(0.0)
-        self._front.SetUseFXAA(smooth_edges)  # the last layer's pass smooths the whole picture
+        last_is_empty = not any(actor.GetVisibility() for actor in self._front.GetActors())
+        self._front.SetUseFXAA(smooth_edges)  # smooths the whole picture, but is left out where its layer is empty
+        self._base.SetUseFXAA(smooth_edges and last_is_empty)
         self._window.SetSize(round(size[0] * oversampling), round(size[1] * oversampling))
         self._base.ResetCameraClippingRange()
         with _quiet_window_choice():
@@ -152,14 +154,11 @@ class DrawnMesh:
     """A mesh in a SceneWindow. It can be given other points, triangles or colours, be hidden, and be drawn again."""
 
     def __init__(self, look: Look) -> None:
-        from vtkmodules.vtkCommonCore import vtkPoints
-        from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+        from vtkmodules.vtkCommonDataModel import vtkPolyData
         from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
 
         self.look = look
         self._data, self._mapper, self.actor = vtkPolyData(), vtkPolyDataMapper(), vtkActor()
-        self._data.SetPoints(vtkPoints())
-        self._data.SetPolys(vtkCellArray())
         self._mapper.SetInputData(self._data)
         self._mapper.SetColorModeToDirectScalars()
         self._mapper.SetScalarModeToUsePointFieldData()
@@ -178,34 +177,19 @@ class DrawnMesh:
         self._shown, self._filled = True, False
         self._show()
 
-    @property
-    def data(self) -> Any:
-        """The mesh as a vtkPolyData, in LPS mm."""
-        return self._data
-
     def set_mesh(self, mesh: PaintedMesh) -> None:
         """Take the place of what was drawn."""
         from vtkmodules.util.numpy_support import numpy_to_vtk
-        from vtkmodules.vtkCommonCore import vtkPoints
 
-        points = vtkPoints()
-        points.SetData(numpy_to_vtk(np.ascontiguousarray(mesh.points_mm, dtype=np.float32)))
-        self._data.SetPoints(points)
-        normals = numpy_to_vtk(np.ascontiguousarray(mesh.normals, dtype=np.float32))
-        self._data.GetPointData().SetNormals(normals)
+        self._data.ShallowCopy(polydata(mesh.points_mm, mesh.triangles))
+        self._data.GetPointData().SetNormals(numpy_to_vtk(np.ascontiguousarray(mesh.normals, dtype=np.float32)))
         self.set_colours(mesh.rgb, mesh.alpha)
-        self.set_triangles(mesh.triangles)
+        self._filled = len(mesh.triangles) > 0
+        self._show()
 
     def set_triangles(self, triangles: NDArray[np.int64]) -> None:
         """Draw these triangles (M, 3) of the same points."""
-        from vtkmodules.util.numpy_support import numpy_to_vtk
-        from vtkmodules.vtkCommonCore import VTK_ID_TYPE
-        from vtkmodules.vtkCommonDataModel import vtkCellArray
-
-        corners = np.ascontiguousarray(triangles, dtype=np.int64).ravel()
-        cells = vtkCellArray()
-        cells.SetData(3, numpy_to_vtk(corners, array_type=VTK_ID_TYPE))
-        self._data.SetPolys(cells)
+        self._data.SetPolys(_cells(triangles))
         self._filled = len(triangles) > 0
         self._show()
 
@@ -218,11 +202,6 @@ class DrawnMesh:
         colour.SetName("colour")
         self._data.GetPointData().AddArray(colour)
 
-    def clear(self) -> None:
-        """Draw nothing."""
-        self._filled = False
-        self._show()
-
     def show(self, shown: bool) -> None:
         """Hide it, or show it again."""
         self._shown = shown
@@ -234,6 +213,30 @@ class DrawnMesh:
 
     def _show(self) -> None:
         self.actor.SetVisibility(self._shown and self._filled)
+
+
+def polydata(points_mm: NDArray[np.floating], triangles: NDArray[np.int64]) -> Any:
+    """A vtkPolyData of points (N, 3) and triangles (M, 3)."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+    points, data = vtkPoints(), vtkPolyData()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(points_mm, dtype=np.float32)))
+    data.SetPoints(points)
+    data.SetPolys(_cells(triangles))
+    return data
+
+
+def _cells(triangles: NDArray[np.int64]) -> Any:
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonCore import VTK_ID_TYPE
+    from vtkmodules.vtkCommonDataModel import vtkCellArray
+
+    cells = vtkCellArray()
+    corners = np.ascontiguousarray(triangles, dtype=np.int64).ravel()
+    cells.SetData(3, numpy_to_vtk(corners, array_type=VTK_ID_TYPE))
+    return cells
 
 
 def _grabbed(window: Any) -> NDArray[np.uint8]:
