@@ -56,7 +56,8 @@ class Actions:
             return web.json_response({})
         known: dict[str, Callable[..., Any]] = {
             "choose": self.session.choose, "aim_at": self._aim_at, "plan": self._plan,
-            "take_way": self.session.take_way, "move": self._move, "put_back": self.session.put_back, "keep_moved": self._keep_moved,
+            "take_way": self.session.take_way, "move": self._move, "put_back": self.session.put_back,
+            "keep_moved": self._keep_moved,
             "approve": self.session.approve, "withdraw": self.session.withdraw, "remark": self.session.remark,
             "state_absent": self.session.state_absent, "looks": self.session.look,
             "undo": self.session.undo, "redo": self.session.redo,

@@ -17,7 +17,8 @@ MOST_SESSIONS, SESSION_S = 8, 12 * 3600.0  # browsers that may hold the token's 
 MOST_WRONG, WRONG_S = 20, 60.0  # wrong tokens a minute, then none is looked at
 _POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' blob: data:; connect-src 'self' ws: wss:; font-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
+    "img-src 'self' blob: data:; connect-src 'self' ws: wss:; "
+    "font-src 'self'; frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",

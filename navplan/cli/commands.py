@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from navplan.cli.approvals import do_adjust, do_approve
 from navplan.cli.moved_way import against_data, against_lines, point_of
 from navplan.cli.output import Output, listen_to_interrupts
-from navplan.cli.serving import serve_case
+from navplan.cli.serving import do_serve, serve_case
 from navplan.cli.two_plans import do_compare, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from navplan.model.safety import SafetyReport, Verdict
 
 DONE, FAILED, NOT_DECIDED = 0, 3, 4
-__all__ = ["do_adjust", "do_approve", "do_compare", "do_transfer"]
+__all__ = ["do_adjust", "do_approve", "do_compare", "do_serve", "do_transfer"]
 
 
 def do_demo(options: Namespace, output: Output) -> int:

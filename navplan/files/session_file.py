@@ -42,5 +42,6 @@ def read_session(folder: Path) -> tuple[tuple[Draft, ...], int]:
         return (), 0
     data = path.read_bytes()[: LARGEST_BYTES + 1]
     document = parsed(_SessionDocument, data, NAME)
-    drafts = tuple(Draft(**{name: getattr(one, name) for name in _DraftDocument.model_fields}) for one in document.drafts)
+    names = tuple(_DraftDocument.model_fields)
+    drafts = tuple(Draft(**{name: getattr(one, name) for name in names}) for one in document.drafts)
     return drafts, min(max(document.at, 0), max(len(drafts) - 1, 0))
