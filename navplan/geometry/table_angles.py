@@ -96,6 +96,15 @@ class TableAngles:
         return f"hub towards the patient's {self.hub_side}, {self.from_vertical_deg:.0f}° from vertical{below_words}"
 
     @property
+    def short_words(self) -> str:
+        """For a narrow column: "left 54°, feet 28°"; the words above say what is meant."""
+        if not self.in_plane_known:
+            return "along the body"
+        first = f"{self.hub_side} {self.from_vertical_deg:.0f}°" if self.hub_side else "vertical"
+        first += " from below" if self.from_vertical_deg > 90 else ""
+        return first + (f", {self.tilt_side} {abs(self.tilt_deg):.0f}°" if self.tilt_side else ", no tilt")
+
+    @property
     def tilt_words(self) -> str:
         """For a person at the table."""
         if not self.tilt_side:

@@ -8,7 +8,7 @@ from typing import Any
 
 from navplan.errors import InputError
 from navplan.extend import registry
-from navplan.geometry.table_angles import POSITION_WORDS
+from navplan.geometry.table_angles import POSITION_WORDS, table_angles
 from navplan.model.anatomy import Tissue
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding, SafetyReport
@@ -132,11 +132,13 @@ def _plan(session: Session, plan: Plan) -> dict[str, Any]:
 
 def way_row(number: int, ranked: RankedTrajectory, plan: Plan) -> dict[str, Any]:
     """One line of the table of ways, as the search judged it."""
-    in_plane, tilt = angle_words(ranked.trajectory, plan.patient_position)
+    way = ranked.trajectory
+    in_plane, tilt = angle_words(way, plan.patient_position)
+    short = table_angles(way.entry_mm, way.target_mm, plan.patient_position).short_words
     nearest = ranked.report.clearances
     return {
         "number": number, **verdict_words(ranked.report), "depth_mm": round(ranked.trajectory.depth_mm),
-        "in_plane": in_plane, "tilt": tilt, "device": ranked.trajectory.device.name,
+        "in_plane": in_plane, "tilt": tilt, "angles": short, "device": ranked.trajectory.device.name,
         "clearance_mm": round(nearest[0].distance.low_mm, 1) if nearest and nearest[0].distance else None,
         "nearest": spoken(nearest[0].structure) if nearest else "",
         "hit": ranked.report.hit_probability, "open": len(ranked.report.open_items),

@@ -157,8 +157,8 @@ class LiveAnatomy:
         if fine:
             grid, most = _FINE_GRID_MM if area < _LARGE_MM2 else _ORGAN_GRID_MM, min(area / _FINE_MM2, _MOST_FINE)
         else:
-            coarse = _BONE_GRID_MM if is_bone(structure) else _ORGAN_GRID_MM
-            grid = coarse if area < _LARGE_MM2 else _LARGE_GRID_MM
+            organ = _ORGAN_GRID_MM if area < _LARGE_MM2 else _LARGE_GRID_MM
+            grid = _BONE_GRID_MM if is_bone(structure) else organ
             most = area / (_triangle_mm2(structure) * self._crowd)
         surface = display_surface(structure, spacing_mm=grid, max_triangles=max(_LEAST, round(most)))
         assert self._obstacles is not None

@@ -159,6 +159,7 @@ const page = {
     async listen() {
       try {
         const response = await fetch("alive", { signal: AbortSignal.timeout(4000) });
+        await response.text();
         if (!response.ok) throw new Error();
         if (this.gone) location.reload();
       } catch { this.gone = true; }
