@@ -70,9 +70,12 @@ def comes_from_below(direction: NDArray[np.float64], down: NDArray[np.float64]) 
     return np.asarray(-(direction @ down) > np.sin(np.radians(BELOW_HORIZONTAL_DEG)))
 
 
-def _unseen(image: Volume) -> NDArray[np.bool_] | None:
+def _unseen(image: Volume, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N,) whether voxels (N, 3) of the image hold its padding."""
     padding = image.acquisition.padding_hu
-    return None if padding is None else np.asarray(image.voxels <= padding + 0.5)
+    if padding is None:
+        return np.zeros(len(index), dtype=bool)
+    return np.asarray(image.voxels[tuple(index.T)] <= padding + 0.5)
 
 
 _SURFACES: WeakKeyDictionary[Structure, NDArray[np.float64]] = WeakKeyDictionary()
@@ -124,14 +127,12 @@ def skin_points(
     outward = np.where((outward == 0).all(axis=1, keepdims=True), (0.0, 0.0, 1.0), outward)
     reason = np.full(len(points), -1, dtype=np.int16)
     not_skin = np.zeros(len(points), dtype=bool)
-    unseen = _unseen(image)
     for step_mm in (1.0, 2.0, 3.0, EDGE_BAND_MM):
         for tilt in (0.0, 1.0, -1.0):
             sideways = np.cross(outward, (0.0, 0.0, 1.0)) * tilt
             index = np.rint(image.grid.indices(points + step_mm * (outward + sideways))).astype(int)
             inside = ((index >= 0) & (index < image.grid.shape)).all(axis=1)
-            if unseen is not None:
-                not_skin[inside] |= unseen[tuple(index[inside].T)]
+            not_skin[inside] |= _unseen(image, index[inside])
     position = image.grid.indices(points) if len(points) else np.zeros((0, 3))
     upper = np.asarray(image.grid.shape) - 1.0
     depth_in_mm = np.minimum(position, upper - position) * image.grid.spacing_mm

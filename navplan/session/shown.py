@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from navplan.errors import InputError
 from navplan.model.case import Case
 from navplan.model.draft import Draft, Point
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.trajectory import Trajectory
+from navplan.planning.entry_candidates import body_structure
 from navplan.planning.moved_way import moved_way
+from navplan.planning.refinement import RAY_MM, on_skin
 from navplan.planning.situation import Situation
 from navplan.planning.way_metrics import desirability_of, metrics_of
 from navplan.verbs.check import check
 from navplan.verbs.situation import situation_of
+
+SNAP_MM = 60.0  # along the needle's line, from where a hand drops the entry to the skin
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +76,35 @@ def live(shown: Shown, entry_mm: Point | None, aim_mm: Point | None) -> Shown:
     from navplan.planning.check_plan import judge
 
     start = way_of(shown.plan, shown.number)
-    kept_entry = entry_mm or (shown.way.entry_mm if shown.moved else None)
     kept_aim = aim_mm or (shown.way.target_mm if shown.moved else None)
+    kept_entry = shown.way.entry_mm if shown.moved else None
+    if entry_mm is not None:
+        kept_entry = onto_skin(shown.situation, entry_mm, kept_aim or start.target_mm)
     moved = moved_way(start, shown.situation, kept_entry, kept_aim)
     report = judge(moved.trajectory, moved.situation)
     report = replace(report, findings=(*report.findings, *moved.told))
     metrics = metrics_of(moved.trajectory, report, moved.situation.host)
     ranked = RankedTrajectory(moved.trajectory, metrics, desirability_of(shown.plan.protocol, metrics), report)
     return replace(shown, ranked=ranked, situation=moved.situation, moved=True, provisional=True)
+
+
+def onto_skin(situation: Situation, entry_mm: Point, aim_mm: Point) -> Point:
+    """Where the line from the aim through a point that a hand moves leaves the body, within SNAP_MM; else the point.
+
+    A hand on a slice is not on the skin; what it holds is.
+    """
+    asked = np.asarray(entry_mm, dtype=np.float64)
+    outward = asked - np.asarray(aim_mm, dtype=np.float64)
+    far = float(np.linalg.norm(outward))
+    if not np.isfinite(far) or far < 1.0:
+        return entry_mm
+    steps = np.arange(-SNAP_MM, SNAP_MM + 0.1, 2 * RAY_MM)[:, None]
+    lines = np.broadcast_to(outward / far, (len(steps), 3))
+    found, met = on_skin(body_structure(situation.structures), asked + steps * lines, lines)
+    if not met.any():
+        return entry_mm
+    nearest = found[int(np.argmin(np.where(met, np.linalg.norm(found - asked, axis=1), np.inf)))]
+    return float(nearest[0]), float(nearest[1]), float(nearest[2])
 
 
 def way_of(plan: Plan, number: int) -> Trajectory:

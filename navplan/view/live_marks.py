@@ -2,32 +2,80 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from navplan.errors import GeometryError
+from navplan.errors import GeometryError, InputError
 from navplan.geometry.lines import unit
+from navplan.view.camera import Camera
 from navplan.view.colours import HALO, Colour
+from navplan.view.live_needle import ZOOMED
 from navplan.view.meshes import PaintedMesh, ball, joined, turned_body
+from navplan.view.render import Look, SceneWindow
 
 _METAL: Colour = (104, 114, 126)
 _PLATE: Colour = (132, 146, 162)
 _BEAM: Colour = (150, 160, 172)
 _CURSOR: Colour = (255, 246, 150)
-_SOURCE_MM, _ISOCENTRE_MM, _RAY_MM, _EDGE_MM, _BOW_MM, _PLATE_MM = 32.0, 3.0, 1.2, 0.9, 17.0, 24.0
+_SOURCE_MM, _ISOCENTRE_PX, _RAY_PX, _EDGE_PX, _BOW_MM, _PLATE_MM = 32.0, 2.5, 0.8, 0.8, 17.0, 24.0
 _ARM_PX, _GAP_PX, _WIDE_PX = 11.0, 3.0, 1.1
 
 
+class LiveMarks:
+    """The C-arm and the cursor, made anew when they have moved or the picture's scale has changed."""
+
+    def __init__(self, window: SceneWindow) -> None:
+        self._solid, self._clear = window.add(Look.SOLID), window.add(Look.CLEAR)
+        self._cross = window.add(Look.THROUGH)
+        self._carm: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None
+        self._cursor_mm: ArrayLike | None = None
+        self._pixel_mm = 0.0
+
+    def show_carm(
+        self, source_mm: ArrayLike | None, corners_mm: ArrayLike | None, isocentre_mm: ArrayLike | None
+    ) -> None:
+        """Draw a C-arm: see carm_meshes; None takes it away."""
+        carm = None
+        if source_mm is not None:
+            if corners_mm is None or isocentre_mm is None:
+                raise InputError("a C-arm without detector or isocentre", "all three, or None for no C-arm")
+            carm = (source_mm, corners_mm, isocentre_mm)
+            carm_meshes(*carm)  # refuses what is no C-arm
+        self._carm, self._pixel_mm = carm, 0.0
+        self._solid.show(carm is not None)
+        self._clear.show(carm is not None)
+
+    def show_cursor(self, point_mm: ArrayLike | None) -> None:
+        """Mark a point (3,) LPS, in front of all else; None takes the mark away."""
+        if point_mm is not None:
+            cursor_mesh(point_mm, 1.0)  # refuses what is no point
+        self._cursor_mm, self._pixel_mm = point_mm, 0.0
+        self._cross.show(point_mm is not None)
+
+    def look_from(self, camera: Camera, height_px: int) -> None:
+        """As large and thin as a picture of this height wants it."""
+        pixel = camera.millimetres_per_pixel(height_px)
+        if self._pixel_mm and abs(pixel / self._pixel_mm - 1) < ZOOMED:
+            return
+        self._pixel_mm = pixel
+        if self._carm is not None:
+            solid, clear = carm_meshes(*self._carm, pixel)
+            self._solid.set_mesh(solid)
+            self._clear.set_mesh(clear)
+        if self._cursor_mm is not None:
+            self._cross.set_mesh(cursor_mesh(self._cursor_mm, pixel))
+
+
 def carm_meshes(
-    source_mm: ArrayLike, corners_mm: ArrayLike, isocentre_mm: ArrayLike
+    source_mm: ArrayLike, corners_mm: ArrayLike, isocentre_mm: ArrayLike, pixel_mm: float = 1.0
 ) -> tuple[PaintedMesh, PaintedMesh]:
     """A C-arm: what is opaque (source, bow, central ray, isocentre), what is translucent (detector, edges of the beam).
 
     source_mm, isocentre_mm (3,), corners_mm (4, 3) of the detector in turn around it, its image's upper edge first:
-    LPS. The bow passes on the side of that edge. Raises GeometryError for other shapes, or a source in the detector's
-    plane.
+    LPS. The bow passes on the side of that edge. pixel_mm: of the picture at the isocentre: rays are thin lines in it.
+    Raises GeometryError for other shapes, or a source in the detector's plane.
     """
     source, corners, isocentre = (np.asarray(mm, dtype=np.float64) for mm in (source_mm, corners_mm, isocentre_mm))
     if source.shape != (3,) or corners.shape != (4, 3) or isocentre.shape != (3,):
@@ -41,11 +89,11 @@ def carm_meshes(
     ray = unit(centre - source)
     opaque = [
         ball(source, _SOURCE_MM, _METAL),
-        ball(isocentre, _ISOCENTRE_MM, _BEAM),
-        _bar(source, centre, _RAY_MM, _BEAM),
-        *_bow(source, centre, ray, corners[:2].mean(axis=0) - centre),
+        ball(isocentre, _ISOCENTRE_PX * pixel_mm, _BEAM),
+        _bar(source, centre, _RAY_PX * pixel_mm, _BEAM),
+        _bow(source, centre, ray, corners[:2].mean(axis=0) - centre),
     ]
-    clear = [_plate(corners, ray), *(_bar(source, corner, _EDGE_MM, _BEAM, 0.35) for corner in corners)]
+    clear = [_plate(corners, ray), *(_bar(source, corner, _EDGE_PX * pixel_mm, _BEAM, 0.35) for corner in corners)]
     return joined(opaque), joined(clear)
 
 
@@ -76,14 +124,15 @@ def _bar(
 
 def _bow(
     source: NDArray[np.float64], centre: NDArray[np.float64], ray: NDArray[np.float64], edge: NDArray[np.float64]
-) -> list[PaintedMesh]:
-    """Half a circle from the source to the detector, on the side of the detector's edge."""
+) -> PaintedMesh:
+    """Half a ring from the source to the detector, on the side of the detector's edge: a straight rod, bent."""
     aside = unit(edge - (edge @ ray) * ray)
     middle, reach = 0.5 * (source + centre), 0.5 * float(np.linalg.norm(centre - source))
-    angle = np.linspace(0.0, np.pi, 25)
-    points = middle - reach * np.cos(angle)[:, None] * ray + reach * np.sin(angle)[:, None] * aside
-    pieces = [_bar(first, last, _BOW_MM, _METAL) for first, last in pairwise(points)]
-    return [*pieces, *(ball(point, _BOW_MM, _METAL) for point in points[1:-1])]
+    rod = turned_body((0, 0, 0), (0, 0, 1), np.linspace(0, np.pi, 49), np.full(49, _BOW_MM), _METAL, sides=20)
+    outward = -np.cos(rod.points_mm[:, 2:]) * ray + np.sin(rod.points_mm[:, 2:]) * aside
+    across = np.cross(ray, aside)
+    points = middle + (reach + rod.points_mm[:, :1]) * outward + rod.points_mm[:, 1:2] * across
+    return replace(rod, points_mm=points, normals=rod.normals[:, :1] * outward + rod.normals[:, 1:2] * across)
 
 
 def _plate(corners: NDArray[np.float64], ray: NDArray[np.float64]) -> PaintedMesh:

@@ -15,7 +15,7 @@ from navplan.view.render import Look, SceneWindow
 from navplan.view.scene_meshes import NeedleMeshes, must_be_seen, needle_meshes
 
 _AIM_MM, _AIM_PX = 2.5, 4.0
-_ZOOMED = 1e-3  # from this share on, what is as wide as some pixels is made anew
+ZOOMED = 1e-3  # from this share on, what is as wide as some pixels is made anew
 
 
 class LiveNeedle:
@@ -59,7 +59,7 @@ class LiveNeedle:
         if self._way is None:
             return
         pixel = camera.millimetres_per_pixel(height_px)
-        if self._meshes is None or abs(pixel / self._pixel_mm - 1) > _ZOOMED:
+        if self._meshes is None or abs(pixel / self._pixel_mm - 1) > ZOOMED:
             self._make(camera, height_px, pixel)
         assert self._meshes is not None
         for drawn, mesh in (

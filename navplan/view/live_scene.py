@@ -22,7 +22,7 @@ from navplan.model.volume import Volume
 from navplan.view.camera import Camera, camera_on
 from navplan.view.colours import Colour
 from navplan.view.live_anatomy import LiveAnatomy
-from navplan.view.live_marks import carm_meshes, cursor_mesh
+from navplan.view.live_marks import LiveMarks
 from navplan.view.live_needle import LiveNeedle
 from navplan.view.live_skin import LiveSkin
 from navplan.view.near_structures import (
@@ -31,7 +31,7 @@ from navplan.view.near_structures import (
     deciding_structures,
     nearest_findings,
 )
-from navplan.view.render import PEELS, Look, SceneWindow
+from navplan.view.render import PEELS, SceneWindow
 from navplan.view.scene import camera_at, volume_reach
 
 SKIN = "skin"
@@ -59,16 +59,12 @@ class LiveScene:
     def __init__(self) -> None:
         self._window = window = SceneWindow()
         self._anatomy, self._skin = LiveAnatomy(window), LiveSkin(window)
-        self._needle = LiveNeedle(window)
-        self._carm_solid, self._carm_clear = window.add(Look.SOLID), window.add(Look.CLEAR)
-        self._cursor_mark = window.add(Look.THROUGH)
+        self._needle, self._marks = LiveNeedle(window), LiveMarks(window)
         self._volume: Volume | None = None
         self._shown = ShownStructures("", (), (), {}, "")
         self._way: _Way | None = None
         self._hidden: frozenset[str] = frozenset()
         self._colours: dict[str, Colour] = {}
-        self._cursor_mm: NDArray[np.float64] | None = None
-        self._cursor_pixel_mm = 0.0
         self._looked_from: dict[LiveAnatomy | LiveSkin, tuple[tuple[float, float, float], int]] = {}
         self._default: tuple[float, Camera] | None = None  # for pictures of this aspect
 
@@ -172,22 +168,11 @@ class LiveScene:
         isocentre_mm: ArrayLike | None = None,
     ) -> None:
         """Draw the C-arm: see live_marks.carm_meshes; None takes it away."""
-        if source_mm is not None and detector_corners_mm is not None and isocentre_mm is not None:
-            solid, clear = carm_meshes(source_mm, detector_corners_mm, isocentre_mm)
-            self._carm_solid.set_mesh(solid)
-            self._carm_clear.set_mesh(clear)
-        elif source_mm is not None:
-            raise InputError("a C-arm without detector or isocentre", "all three, or None for no C-arm")
-        self._carm_solid.show(source_mm is not None)
-        self._carm_clear.show(source_mm is not None)
+        self._marks.show_carm(source_mm, detector_corners_mm, isocentre_mm)
 
     def show_cursor(self, point_mm: ArrayLike | None) -> None:
         """Mark a point, in front of all else; None takes the mark away."""
-        if point_mm is not None:
-            cursor_mesh(point_mm, 1.0)  # refuses what is no point
-        self._cursor_mm = None if point_mm is None else np.array(point_mm, dtype=np.float64)
-        self._cursor_pixel_mm = 0.0
-        self._cursor_mark.show(point_mm is not None)
+        self._marks.show_cursor(point_mm)
 
     def picture(self, camera: Camera, size: tuple[int, int], moving: bool = False) -> NDArray[np.uint8]:
         """A picture (height, width, 3) uint8; size: (width, height) px of the place that it is shown in.
@@ -256,16 +241,12 @@ class LiveScene:
     def _look(self, camera: Camera, size: tuple[int, int], every: int) -> None:
         """Bring everything that depends on the camera up to date; every: 1, or only so few of what must be seen."""
         self._needle.look_from(camera, size[1])
+        self._marks.look_from(camera, size[1])
         for part in (self._anatomy, self._skin):
             position, accuracy = self._looked_from.get(part, (None, every))
             if camera.position_mm != position or every < accuracy:
                 part.look_from(camera.position_mm, self._needle.must_be_seen_mm[::every])
                 self._looked_from[part] = (camera.position_mm, every)
-        pixel = camera.millimetres_per_pixel(size[1])
-        if self._cursor_mm is not None and pixel != self._cursor_pixel_mm:
-            self._cursor_mark.set_mesh(cursor_mesh(self._cursor_mm, pixel))
-            self._cursor_pixel_mm = pixel
-
     def _chosen_camera(self, volume: Volume, size: tuple[int, int]) -> Camera:
         if self._way is None:
             middle, reach = volume_reach(volume)

@@ -17,6 +17,7 @@ from navplan.view.meshes import PaintedMesh, ball, joined, repeated, turned_body
 CONE_SIGMAS = 2.4477  # 95 % of a two-dimensional normal distribution lies within: sqrt(-2 ln 0.05)
 CONE_COLOUR: Colour = (150, 205, 255)
 _LEAST_WIDTH_PX = 3.0
+_ROOM_PX = 20.0  # from ring to ring, for rings of full size
 _HUB: Colour = (120, 134, 150)
 
 
@@ -51,9 +52,10 @@ def throw_body(trajectory: Trajectory, radius_mm: float, colour: Colour) -> Pain
 
 
 def depth_ticks(trajectory: Trajectory, radius_mm: float, pixel_mm: float) -> tuple[PaintedMesh, PaintedMesh]:
-    """Rings every 10 mm below the skin, every fifth larger; with their dark edges."""
+    """Rings every 10 mm below the skin, every fifth larger; with their dark edges. Smaller where they would touch."""
     depths: NDArray[np.float64] = np.arange(0.0, trajectory.tip_depth_mm - 2.0, 10.0)
     fifth = np.arange(len(depths)) % 5 == 0
+    pixel_mm *= float(np.clip(10.0 / pixel_mm / _ROOM_PX, 0.3, 1.0))
     thick = 1.3 * pixel_mm
     rings: list[PaintedMesh] = []
     edges: list[PaintedMesh] = []
