@@ -176,7 +176,7 @@ export default {
       this.draw(true);
     },
     up(event) {
-      if (this.start && !this.start.moved && event.type === "pointerup") this.click(event);
+      if (this.start && !this.start.moved && event.type === "pointerup") { if (this.start.button === 2) this.askWhy(event); else this.click(event); }
       this.start = null;
     },
     leave() { this.hover = null; clearTimeout(this.hoverTimer); },
@@ -210,6 +210,13 @@ export default {
     picked(found, { args }) {
       if (!found.words || this.start) return;
       this.hover = { x: Math.min(args.x + 14, this.size()[0] - 230), y: args.y + 14, words: found.words };
+    },
+    async askWhy(event) {
+      if (!this.nav.doc.way) return;
+      try {
+        const found = await ask("pick", { ...this.at(event), skin: 1 });
+        if (found.point) this.nav.whyNot(found.point);
+      } catch (error) { this.nav.say(error.message); }
     },
     async click(event) {
       try {

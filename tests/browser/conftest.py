@@ -1,0 +1,104 @@
+"""The app in a real browser: Debian's chromium, driven by playwright, and `navplan serve` in a process of its own.
+
+Without chromium or playwright these tests are skipped, and fail where CI=true: there the app has to be tried.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.driving import CHROMIUM, Served, open_browser
+from tests.real_lidc import lidc_case
+
+GROUP = "browser"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process for all of these: one browser, one phantom, few servers."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(GROUP))
+
+
+def _missing() -> str:
+    if not Path(CHROMIUM).exists():
+        return f"no {CHROMIUM}: apt-get install chromium"
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return "no playwright: pip install navplan[dev]"
+    return ""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A browser with a profile of its own; tests open pages in it. It ends with its module: while it is there, the
+    thread has a running event loop, which other tests could not bear."""
+    missing = _missing()
+    if missing and os.environ.get("CI", ""):
+        pytest.fail(f"The app was not tried in a browser, and in CI it must be: {missing}")
+    if missing:
+        pytest.skip(f"THE APP WAS NOT TRIED IN A BROWSER: {missing}")
+    with open_browser(tmp_path_factory.mktemp("profile")) as context:
+        yield context
+
+
+@pytest.fixture(scope="session")
+def labelled_phantom(tmp_path_factory) -> Path:
+    """The phantom, imported from DICOM, with its labels, saved; no plan. Not to be written into."""
+    from navplan.verbs.case_verbs import save_case
+    from navplan.verbs.demo import _imported_phantom
+
+    folder = tmp_path_factory.mktemp("phantom") / "case"
+    save_case(_imported_phantom(), folder, "import", {})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def planned_phantom(labelled_phantom, tmp_path_factory) -> Path:
+    """The same with a plan. Not to be written into."""
+    import navplan as nv
+    from navplan.verbs.case_verbs import open_case, save_case
+
+    folder = tmp_path_factory.mktemp("planned") / "case"
+    shutil.copytree(labelled_phantom, folder)
+    case = open_case(folder)
+    plan = nv.plan(case, "liver-biopsy", "lesion")
+    save_case(case.with_plan(plan), folder, "plan", {"plan": plan.id})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def labelled_chest(real_images, tmp_path_factory) -> Path:
+    """The real chest CT with its labels and the mass; no plan. Not to be written into."""
+    from navplan.verbs.case_verbs import save_case
+
+    folder = tmp_path_factory.mktemp("chest") / "case"
+    save_case(lidc_case(real_images), folder, "import", {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(planned_phantom, tmp_path_factory) -> Iterator[Served]:
+    """The planned phantom in a folder of its own, served to the tests of one module."""
+    folder = tmp_path_factory.mktemp("served") / "case"
+    shutil.copytree(planned_phantom, folder)
+    with Served(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser):
+    """A new page, whose errors fail the test."""
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.close()
+    assert not errors
