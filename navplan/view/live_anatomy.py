@@ -78,11 +78,17 @@ class LiveAnatomy:
         self._crowd = _crowd({name: worth[name] for name in worth if name != UNNAMED_BONE}, self._areas_mm2)
         self._parts.clear()  # the shade of each comes from all
 
-    def show(self, shown: ShownStructures, colours: Mapping[str, Colour], hidden: frozenset[str]) -> None:
-        """Choose what is drawn. colours: instead of those of the house; hidden: not drawn, whatever is shown."""
-        fine = [name for name in (*shown.deciding, shown.target) if name in self._structures]
-        names = [*fine, *shown.organs, *shown.bones]
+    def show(
+        self, shown: ShownStructures, colours: Mapping[str, Colour], hidden: frozenset[str], hurried: bool = False
+    ) -> None:
+        """Choose what is drawn. colours: instead of those of the house; hidden: not drawn, whatever is shown.
+
+        What decides is drawn finer than the rest; hurried: only where its finer surface is there already.
+        """
+        kept = [name for name in (*shown.deciding, shown.target) if name in self._structures]
+        names = [*kept, *shown.organs, *shown.bones]
         self._names = [name for name in names if name not in hidden]
+        fine = [name for name in kept if not hurried or name == shown.target or (name, True) in self._parts]
         parts = self._parts_of(self._names, fine)
         meshes = []
         for name in self._names:
@@ -90,15 +96,13 @@ class LiveAnatomy:
             meshes.append(painted(part.surface, colours.get(name, structure_colour(name, shown)), part.shade))
         self._mesh = joined(meshes)
         counts = [len(mesh.points_mm) if len(mesh.triangles) else 0 for mesh in meshes]
-        self._kept = np.repeat([name in fine for name in self._names], counts)
+        self._kept = np.repeat([name in kept for name in self._names], counts)
         self._first_triangle = np.cumsum([0, *(len(mesh.triangles) for mesh in meshes)])
         self._hits = None
         self._solid.set_mesh(self._mesh)
         self._ghost_mesh = joined([])
         if shown.ghost and shown.ghost not in hidden:
-            surface = display_surface(
-                self._structures[shown.ghost], spacing_mm=GHOST_MM, max_triangles=_MOST_GHOST
-            )
+            surface = display_surface(self._structures[shown.ghost], spacing_mm=GHOST_MM, max_triangles=_MOST_GHOST)
             self._ghost_mesh = painted(surface, colours.get(shown.ghost, anatomy_colour(shown.ghost)))
         self._ghost.set_mesh(self._ghost_mesh)
 

@@ -63,6 +63,7 @@ class LiveScene:
         self._volume: Volume | None = None
         self._shown = ShownStructures("", (), (), {}, "")
         self._way: _Way | None = None
+        self._hurried = False  # some surfaces are coarser than they would be
         self._hidden: frozenset[str] = frozenset()
         self._colours: dict[str, Colour] = {}
         self._looked_from: dict[LiveAnatomy | LiveSkin, tuple[tuple[float, float, float], int]] = {}
@@ -115,8 +116,8 @@ class LiveScene:
                 shown = choose_structures(structures, way, ranked.report, target)
             if not moving or before is None:
                 self._skin.paint(plan.skin_map)
-        if shown != self._shown or before is None or self._way is None:
-            self._shown = shown
+        if shown != self._shown or before is None or self._way is None or (self._hurried and not moving):
+            self._shown, self._hurried = shown, moving
             self._show_structures()
         self._way_changed()
         return shown
@@ -225,7 +226,7 @@ class LiveScene:
         return frozenset((*self._shown.deciding, *filter(None, [self._shown.target])))
 
     def _show_structures(self) -> None:
-        self._anatomy.show(self._shown, self._colours, self._hidden - self._never_hidden)
+        self._anatomy.show(self._shown, self._colours, self._hidden - self._never_hidden, self._hurried)
         self._skin.show(SKIN not in self._hidden)
         self._looked_from.pop(self._anatomy, None)
 

@@ -196,6 +196,16 @@ def test_a_needle_dragged_close_to_its_target_stands_still_outside_of_it(scene, 
         scene.move_needle(best.target_mm, best.target_mm)
 
 
+def test_after_a_hand_has_let_go_it_looks_as_if_it_had_not_moved(case, plan, camera, still):
+    fresh = scene_of(case)
+    fresh.show_way(plan, plan.trajectories[1])
+    fresh.show_way(plan, plan.best, moving=True)  # what decides now has no fine surface yet
+    fresh.picture(camera, SIZE, moving=True)
+    fresh.paint_skin_map(None)
+    fresh.show_way(plan, plan.best)
+    assert np.array_equal(fresh.picture(camera, SIZE), still)
+
+
 def test_the_skin_is_repainted(scene, plan, camera, still):
     skin_map = plan.skin_map
     free = replace(
