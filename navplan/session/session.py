@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,9 @@ from navplan.model.volume import Volume
 from navplan.planning.situation import Situation
 from navplan.session.dragging import Dragging
 from navplan.session.history import History
-from navplan.session.shown import Shown, judged, live, situation_for, way_of
+from navplan.session.shown import Shown, judged, live, onto_skin, situation_for, way_of
 from navplan.verbs.case_verbs import open_case, save_case
-from navplan.verbs.situation import now
+from navplan.verbs.situation import now, situation_of, target_of
 
 if TYPE_CHECKING:
     from navplan.verbs.report import ReportFiles
@@ -149,11 +150,7 @@ class Session:
         from navplan.verbs.plan import plan
 
         with self.lock:
-            draft = self.draft
-            if not draft.protocol:
-                raise ChoiceError("no protocol chosen", ", ".join(sorted(registry.protocols())))
-            if not draft.target and draft.aim_mm is None:
-                raise ChoiceError("no target chosen", "a structure, or a point in the image")
+            draft = self._ready()
             made = plan(
                 self.case, draft.protocol, draft.aim_mm or draft.target, side=draft.side, image=draft.image_id,
                 device=draft.device, guidance=draft.guidance, patient_position=draft.patient_position,
@@ -176,6 +173,8 @@ class Session:
     def move(self, entry_mm: Point | None = None, aim_mm: Point | None = None) -> Shown:
         """Move the way's entry, its aim, or both (LPS mm). What cannot be judged is refused and changes nothing."""
         with self.lock:
+            if entry_mm is not None and self.shown() is None:
+                return self._draw(entry_mm)
             shown = self._must_show()
             found = live(shown, entry_mm, aim_mm)
             choices: dict[str, Any] = {}
@@ -192,6 +191,35 @@ class Session:
                 raise
             self._keep()
             return now
+
+    def _draw(self, entry_mm: Point) -> Shown:
+        """A way to the target that no search offered: where there is none, a person may still draw one."""
+        from navplan.verbs.drawn_way import drawn_way
+
+        draft = self._ready()
+        image_id, _ = self.image()
+        aim = draft.aim_mm or draft.target
+        asked = situation_of(
+            self.case, registry.protocol(draft.protocol), target_of(self.case.structures_of(image_id), aim),
+            side=draft.side, image=image_id, guidance=draft.guidance, patient_position=draft.patient_position,
+        )  # fmt: skip
+        made = drawn_way(
+            self.case, draft.protocol, aim, onto_skin(asked, entry_mm, asked.target.point_mm), side=draft.side,
+            image=image_id, device=draft.device, guidance=draft.guidance, patient_position=draft.patient_position,
+        )  # fmt: skip
+        self._save(self.case.with_plan(made), "draw", plan=made.id)
+        self.history.change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
+        self._keep()
+        return self._must_show()
+
+    def _ready(self) -> Draft:
+        """The draft, if protocol and target are chosen. Raises ChoiceError."""
+        draft = self.draft
+        if not draft.protocol:
+            raise ChoiceError("no protocol chosen", ", ".join(sorted(registry.protocols())))
+        if not draft.target and draft.aim_mm is None:
+            raise ChoiceError("no target chosen", "a structure, or a point in the image")
+        return draft
 
     def put_back(self) -> None:
         """The way where the search put it."""
@@ -220,6 +248,7 @@ class Session:
         with self.lock:
             if self.draft.moved:
                 self.keep_moved()
+            self._with_remarks()
             shown = self._must_show()
             case, plan = approve(
                 self.case, shown.plan, shown.number, who=who, reason=reason, acknowledge=tuple(acknowledge)
@@ -302,6 +331,7 @@ class Session:
         with self.lock:
             if self.draft.moved:
                 self.keep_moved()
+            self._with_remarks()
             shown = self._must_show()
             case, number = self.case, shown.number
         made = report(case, shown.plan, folder, trajectory=number, card_only=card_only, progress=progress)
@@ -353,6 +383,12 @@ class Session:
         if shown is None:
             raise InputError("no way in to work on", "a plan with a way in", "Search the ways in first")
         return shown
+
+    def _with_remarks(self) -> None:
+        """The person's notes into the plan that they are about, where they are printed."""
+        plan, words = self.plan_now(), self.draft.remarks
+        if plan is not None and words != plan.remarks:
+            self._save(self.case.with_plan(replace(plan, remarks=words)), "remark", plan=plan.id)
 
     def _refuse_unknown(self, choices: dict[str, Any]) -> None:
         image_id = choices.get("image_id", self.draft.image_id)

@@ -64,7 +64,7 @@ def by_hand(
     metrics = search_metrics(situation, way)
     kept = draft.skin_map if _same_needle(found, way) else None
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}
-    ranked = RankedTrajectory(way, known, _worth(situation, metrics), report)
+    ranked = RankedTrajectory(way, known, worth_of(situation, metrics), report)
     notes = _notes(found, trajectory, old, way, [finding.words for finding in told], report)
     lost = ("without the skin map of that plan: it is of another target, needle or structures",)
     return replace(
@@ -126,7 +126,7 @@ def search_metrics(situation: Situation, way: Trajectory) -> dict[str, float]:
     return {name: float(numbers[0]) for name, numbers in found.items()}
 
 
-def _worth(situation: Situation, metrics: dict[str, float]) -> float:
+def worth_of(situation: Situation, metrics: dict[str, float]) -> float:
     """The weighted mean of the protocol's wishes, 0..1, as the search weighs them."""
     wishes = situation.protocol.soft
     worth = sum(wish.weight * float(desirability(wish, np.asarray(metrics[wish.metric]))) for wish in wishes)

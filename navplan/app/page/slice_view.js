@@ -164,6 +164,7 @@ export default {
       const at = (point) => this.toCanvas(point);
       const hub = at(way.hub_mm), tip = at(way.tip_mm), end = at(way.swept_end_mm), entry = at(way.entry_mm), target = at(way.target_mm);
       const wide = Math.max(3 * dpr, way.diameter_mm * s);
+      for (const [name, seen] of [["entry", entry], ["target", target]]) this.$refs.canvas.dataset[name] = `${seen[0] / dpr},${seen[1] / dpr}`;
       c.lineCap = "butt";
       const shaft = (from, to, tint, share) => {
         c.setLineDash([7 * dpr, 6 * dpr]);

@@ -1,0 +1,297 @@
+"""The app in a real browser, timed.
+
+    python -m benchmarks.app CASE [--protocol lung-biopsy --target mass --side L] [--minutes 2] [--out PAGE.md]
+
+A copy of the case is served by `navplan serve`, opened in Debian's chromium (software rendering of the page), and used
+by a script: slices by key, a needle and a target dragged with the mouse, the scene turned, all of it again and again
+while the memory of server, scene and browser is watched. Times are the page's own: from the event to what is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+SIZE = {"width": 1680, "height": 1020}
+
+
+class Page:
+    """The app in a browser."""
+
+    def __init__(self, folder: Path, browser: Any) -> None:
+        self.started = time.perf_counter()
+        self.server = subprocess.Popen(
+            [sys.executable, "-m", "navplan", "serve", str(folder), "--port", "0", "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert self.server.stdout is not None
+        text = ""
+        while "}" not in text:
+            text += self.server.stdout.readline()
+        self.address = json.loads(text)["address"]
+        self.page = browser.new_page(viewport=SIZE)
+        self.page.goto(self.address)
+        self.page.wait_for_selector(".np-head")
+        self.first_page_s = time.perf_counter() - self.started
+        self.wait_scene(0)
+        self.first_scene_s = time.perf_counter() - self.started
+
+    def drawn(self, selector: str) -> int:
+        return int(self.page.eval_on_selector(selector, "one => Number(one.dataset.drawn) || 0"))
+
+    def wait_scene(self, before: int) -> None:
+        self.page.wait_for_function(
+            "before => { const one = document.querySelector('.np-scene');"
+            " return one && Number(one.dataset.drawn) > before && one.dataset.quality === 'still'; }",
+            arg=before, timeout=120_000,
+        )  # fmt: skip
+
+    def times(self, name: str) -> list[float]:
+        """Milliseconds since the last call."""
+        return list(
+            self.page.evaluate("name => { const all = window.navplanTimings; const got = all[name] || [];"
+                               " all[name] = []; return got; }", name)
+        )  # fmt: skip
+
+    def act(self, name: str, **arguments: Any) -> None:
+        self.page.evaluate(
+            "([name, args]) => fetch('api/act/' + name, { method: 'POST', headers: { 'X-Navplan': '1' },"
+            " body: JSON.stringify(args) }).then((r) => { if (!r.ok) throw new Error(name); })",
+            [name, arguments],
+        )
+
+    def box(self, view: str) -> dict[str, float]:
+        found: dict[str, float] = self.page.locator(f'[data-view="{view}"] canvas').bounding_box()
+        return found
+
+    def memory_mib(self) -> tuple[float, float, float]:
+        """Resident: server, scene, browser."""
+        children = _children(self.server.pid)
+        browser = sum(_resident(pid) for pid in _named("chromium"))
+        return _resident(self.server.pid), sum(_resident(pid) for pid in children), browser
+
+    def close(self) -> None:
+        self.page.close()
+        self.server.terminate()
+        self.server.wait(20)
+
+
+def _resident(pid: int) -> float:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0.0
+    return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        found = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir() if Path(f"/proc/{pid}").exists() else []:
+        found += [int(one) for one in (thread / "children").read_text().split()]
+    return sorted(set(found))
+
+
+def _named(name: str) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and name in (folder / "comm").read_text():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def slices(page: Page, count: int = 60) -> None:
+    """Slice by slice, each when the one before is drawn."""
+    view = page.page.locator('[data-view="axial"] canvas')
+    view.focus()
+    for n in range(count):
+        before = page.drawn('[data-view="axial"] canvas')
+        page.page.keyboard.press("ArrowDown" if n % 40 < 20 else "ArrowUp")
+        page.page.wait_for_function(
+            "before => Number(document.querySelector('[data-view=\"axial\"] canvas').dataset.drawn) > before",
+            arg=before,
+        )
+
+
+def place(page: Page, view: str, point: str) -> tuple[float, float]:
+    """Where in the window an end of the way is drawn in a plane of the needle ("target" or "entry")."""
+    canvas, box = page.page.locator(f'[data-view="{view}"] canvas'), page.box(view)
+    x, y = (float(part) for part in str(canvas.get_attribute(f"data-{point}")).split(","))
+    return box["x"] + x, box["y"] + y
+
+
+def drag(page: Page, view: str, point: str, seconds: float) -> tuple[int, float, float]:
+    """Drag an end of the way to and fro; how many live answers came, over what time, and s from release to exact."""
+    x, y = place(page, view, point)
+    page.page.mouse.move(x, y)
+    page.page.mouse.down()
+    start, n = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        n += 1
+        page.page.mouse.move(x + 5 * np.sin(n / 6), y + 5 * np.cos(n / 5))
+        page.page.wait_for_timeout(16)
+    spent = time.perf_counter() - start
+    answers = len(page.times("live"))
+    released = time.perf_counter()
+    page.page.mouse.up()
+    page.page.wait_for_function(
+        "() => document.querySelector('.np-head em') && !document.body.innerText.includes('while dragging')"
+    )
+    exact = time.perf_counter() - released
+    page.act("put_back")
+    return answers, spent, exact
+
+
+def turn(page: Page, seconds: float) -> tuple[int, float]:
+    """Turn the scene with the mouse; pictures and time."""
+    box = page.box("scene")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.page.mouse.move(x, y)
+    page.page.mouse.down()
+    before, start, n = page.drawn(".np-scene"), time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        n += 1
+        page.page.mouse.move(x + 160 * np.sin(n / 25), y + 60 * np.cos(n / 30))
+        page.page.wait_for_timeout(10)
+    spent, drawn = time.perf_counter() - start, page.drawn(".np-scene") - before
+    page.page.mouse.up()
+    return drawn, spent
+
+
+def stills(page: Page, count: int = 5) -> list[float]:
+    """Milliseconds of full stills."""
+    page.times("scene still")
+    for _ in range(count):
+        before = page.drawn(".np-scene")
+        page.page.keyboard.press("h")
+        page.wait_scene(before)
+    return page.times("scene still")
+
+
+def table(options: argparse.Namespace) -> list[str]:
+    """The figures as lines of Markdown."""
+    from playwright.sync_api import sync_playwright
+
+    lines = ["| what | asked | measured |", "|---|---|---|"]
+
+    def row(what: str, asked: str, measured: str) -> None:
+        lines.append(f"| {what} | {asked} | {measured} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        folder = Path(temporary) / "case"
+        shutil.copytree(options.case, folder)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        page = Page(folder, browser)
+        row("from the command to the first page", "4 s", f"{page.first_page_s:.1f} s")
+        row("... to the first scene", "", f"{page.first_scene_s:.1f} s")
+        page.act("choose", protocol=options.protocol, target=options.target, side=options.side, device=options.device)
+        slices(page, 5)
+        page.times("slice")
+        slices(page)
+        got = page.times("slice")
+        row(
+            "slider to new slice, median / 95 %",
+            "40 / 100 ms",
+            f"{np.median(got):.0f} / {np.percentile(got, 95):.0f} ms",
+        )
+        before, start = page.drawn(".np-scene"), time.perf_counter()
+        page.act("plan")
+        row("ways in searched, judged and shown", "", f"{time.perf_counter() - start:.1f} s")
+        page.wait_scene(before)
+        page.page.wait_for_timeout(3000)
+        drag(page, "along", "entry", 2.0)
+        answers, spent, exact = drag(page, "along", "entry", 5.0)
+        row("needle dragged: live margins a second", "10", f"{answers / spent:.1f}")
+        row("... judged after release", "0.4 s", f"{exact:.2f} s")
+        page.page.wait_for_timeout(2000)
+        drag(page, "along", "target", 2.0)
+        page.times("live")
+        page.times("scene moving")
+        answers, spent, exact = drag(page, "along", "target", 5.0)
+        moving = page.times("scene moving")
+        row("target dragged: path strip a second", "10", f"{answers / spent:.1f}")
+        if moving:
+            row("... skin map repainted, median", "100 ms", f"{np.median(moving):.0f} ms after the live answer")
+        row("... judged after release", "0.4 s", f"{exact:.2f} s")
+        turn(page, 2.0)
+        drawn, spent = turn(page, 5.0)
+        triangles = options.triangles
+        row(f"scene turned, images a second{triangles}", "15", f"{drawn / spent:.1f}")
+        row("scene, full still, median", "600 ms at 100k triangles", f"{np.median(stills(page)):.0f} ms")
+        lines += ["", *endurance(page, options.minutes)]
+        page.close()
+        browser.close()
+    return lines
+
+
+def endurance(page: Page, minutes: float) -> list[str]:
+    """Memory while the page is used without rest; growth after the first tenth."""
+    readings: list[tuple[float, float, float, float]] = []
+    start = time.perf_counter()
+    while time.perf_counter() - start < 60 * minutes:
+        page.page.keyboard.press("2")
+        page.page.wait_for_selector('[data-view="axial"] canvas')
+        page.page.wait_for_timeout(500)
+        slices(page, 20)
+        page.page.keyboard.press("1")
+        page.page.wait_for_selector('[data-view="along"] canvas')
+        page.page.wait_for_timeout(1500)
+        turn(page, 2.0)
+        drag(page, "along", "entry", 2.0)
+        page.page.wait_for_timeout(500)
+        readings.append(((time.perf_counter() - start) / 60, *page.memory_mib()))
+    steady = [one for one in readings if one[0] >= 0.1 * minutes] or readings
+    grown = [steady[-1][n] - steady[0][n] for n in (1, 2, 3)]
+    now = [round(readings[-1][n]) for n in (1, 2, 3)]
+    return [
+        f"Memory after {minutes:g} minutes of scripted use: server {now[0]}, scene {now[1]}, browser {now[2]} MiB;"
+        f" growth after the first tenth: {grown[0]:+.0f}, {grown[1]:+.0f}, {grown[2]:+.0f} MiB (asked: at most 50 in 30 minutes)."
+    ]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case")
+    parser.add_argument("--protocol", default="lung-biopsy")
+    parser.add_argument("--target", default="mass")
+    parser.add_argument("--side", default="L")
+    parser.add_argument("--device", default="")
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--triangles", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    lines = [
+        f"{os.cpu_count()} processors, {SIZE['width']} x {SIZE['height']} px, software rendering.",
+        "",
+        *table(options),
+    ]
+    print("\n".join(lines))
+    if options.out:
+        head = options.out.read_text(encoding="utf-8").split("<!-- figures -->")[0] if options.out.exists() else ""
+        options.out.write_text(head + "<!-- figures -->\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
