@@ -100,11 +100,13 @@ class SceneViews:
         size = (int(numbers(query.get("width", ""), 1)[0]), int(numbers(query.get("height", ""), 1)[0]))
         camera = _camera(query["camera"]) if "camera" in query else await process.ask("default_camera", size)
         try:
-            jpeg = await process.draw(camera, size, query.get("moving") == "1", query.get("tab", "")[:40])
+            moving = query.get("moving") == "1"
+            jpeg = await process.draw(camera, size, moving, query.get("tab", "")[:40])
         except Superseded:
             return web.Response(status=204)
-        faded = [spoken(name) for name in await process.ask("faded")]
-        headers = {"X-Camera": json.dumps(_as_plain(camera)), "X-Told": json.dumps(faded)}
+        headers = {"X-Camera": json.dumps(_as_plain(camera))}
+        if not moving:
+            headers["X-Told"] = json.dumps([spoken(name) for name in await process.ask("faded")])
         return web.Response(body=jpeg, content_type="image/jpeg", headers=headers)
 
     async def pick(self, request: web.Request) -> web.Response:

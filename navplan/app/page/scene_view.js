@@ -68,7 +68,7 @@ export default {
       const response = await get("scene", args);
       if (response.status === 204) return null;
       const camera = JSON.parse(response.headers.get("X-Camera"));
-      return { blob: await response.blob(), camera, faded: JSON.parse(response.headers.get("X-Told") || "[]") };
+      return { blob: await response.blob(), camera, faded: JSON.parse(response.headers.get("X-Told") || "null") };
     },
     async got(made, { moving, asked }) {
       if (!made) return;
@@ -80,7 +80,7 @@ export default {
       try { await image.decode(); } catch { /* the next one comes */ }
       if (old) URL.revokeObjectURL(old);
       if (!this.camera) this.camera = camera;
-      this.faded = faded;
+      this.faded = faded || this.faded;
       this.told = "";
       this.words();
       this.nav.timed(moving ? "scene moving" : "scene still", performance.now() - asked);
