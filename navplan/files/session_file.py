@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from navplan.errors import FileFormatError
 from navplan.files.durable import write_whole
 from navplan.files.strict_json import StrictDocument, document_of, members_of, parsed, written
 from navplan.model.draft import Draft
@@ -27,12 +28,23 @@ class _SessionDocument(StrictDocument):
 
 
 def write_session(folder: Path, drafts: tuple[Draft, ...], at: int) -> None:
-    """Keep the drafts of an undo history and which of them is in force. Raises OSError; the old file then stays."""
+    """Keep the drafts of an undo history and which of them is in force; of more than can be read again, the oldest go,
+    and where these hold the one in force, all others.
+
+    Raises OSError, or InputError for a draft that no file can hold; the old file then stays.
+    """
+    data = _bytes(drafts, at)
+    while len(data) > LARGEST_BYTES and len(drafts) > 1:
+        fewer = min(len(drafts) - 1, max(1, round(len(drafts) * 0.9 * LARGEST_BYTES / len(data))))
+        drafts, at = (drafts[-fewer:], at - len(drafts) + fewer) if at >= len(drafts) - fewer else ((drafts[at],), 0)
+        data = _bytes(drafts, at)
+    write_whole(folder / NAME, data)
+
+
+def _bytes(drafts: tuple[Draft, ...], at: int) -> bytes:
     kept = tuple(_DraftDocument.model_construct(None, **members_of(draft, _DraftDocument)) for draft in drafts)
-    document = _SessionDocument.model_construct(
-        None, format="navplan session", schema_version=1, drafts=kept, at=at
-    )
-    write_whole(folder / NAME, written(document, NAME))
+    document = _SessionDocument.model_construct(None, format="navplan session", schema_version=1, drafts=kept, at=at)
+    return written(document, NAME)
 
 
 def read_session(folder: Path) -> tuple[tuple[Draft, ...], int]:
@@ -40,7 +52,10 @@ def read_session(folder: Path) -> tuple[tuple[Draft, ...], int]:
     path = folder / NAME
     if not path.is_file():
         return (), 0
-    data = path.read_bytes()[: LARGEST_BYTES + 1]
+    with path.open("rb") as file:
+        data = file.read(LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        raise FileFormatError(f"{NAME} of more than {LARGEST_BYTES} bytes", "a file as navplan writes it")
     document = parsed(_SessionDocument, data, NAME)
     names = tuple(_DraftDocument.model_fields)
     drafts = tuple(Draft(**{name: getattr(one, name) for name in names}) for one in document.drafts)

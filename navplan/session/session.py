@@ -7,7 +7,7 @@ one revision before the draft points to what is new in it. The draft is kept bes
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +15,26 @@ from typing import TYPE_CHECKING, Any
 from navplan.errors import CaseFolderError, ChoiceError, FileFormatError, InputError
 from navplan.extend import registry
 from navplan.files.session_file import read_session, write_session
+from navplan.geometry.table_angles import POSITION_WORDS
 from navplan.model.case import Case
 from navplan.model.draft import Draft, Point
 from navplan.model.plan import Plan, SkinMap
 from navplan.model.volume import Volume
 from navplan.planning.situation import Situation
+from navplan.session.asked import choices_of, colours_of, names_of, number_of, text_of
 from navplan.session.dragging import Dragging
 from navplan.session.history import History
+from navplan.session.judged_ways import JudgedWays
 from navplan.session.shown import Shown, judged, live, onto_skin, situation_for, way_of
 from navplan.verbs.case_verbs import open_case, save_case
 from navplan.verbs.situation import now, situation_of, target_of
 
 if TYPE_CHECKING:
+    from navplan.model.safety import SafetyReport
     from navplan.verbs.report import ReportFiles
 
 Progress = Callable[[str, float], None]
-REQUEST = ("image_id", "protocol", "target", "aim_mm", "side", "device", "guidance", "patient_position")
+LONGEST_REMARK = 20_000
 
 
 class Session:
@@ -50,14 +54,17 @@ class Session:
         self.hidden: tuple[str, ...] = ()  # structures that a person does not want to see; shared by all pages
         self.colours: dict[str, tuple[int, int, int]] = {}
         self._shown: dict[tuple[Any, ...], Shown] = {}
+        self._ways = JudgedWays()
         self._dragging = Dragging()
-        self._situations: dict[tuple[str, int], Situation] = {}
+        self._situations: dict[tuple[str, int, str], Situation] = {}
         try:
             drafts, at = read_session(self.folder)
         except (FileFormatError, OSError) as error:
             drafts, at = (), 0
             self.notes.append(f"what was being done here could not be read, and starts anew: {error}")
         self.history = History(drafts, at)
+        if not drafts:
+            self._begin()
         self._mend()
 
     # what there is
@@ -79,27 +86,33 @@ class Session:
         """The way that is looked at, judged now; None where there is none."""
         with self.lock:
             plan = self.plan_now()
-            if plan is None or not plan.trajectories:
-                return None
-            draft = self.draft
-            key = (plan.id, draft.way, draft.entry_mm, draft.moved_aim_mm, self.case.revision)
-            if key not in self._shown:
-                if len(self._shown) > 40:
-                    self._shown.clear()
-                self._shown[key] = judged(self.case, draft, self.situation(plan))
-            return self._shown[key]
+            return None if plan is None or not plan.trajectories else self._judged(plan, self.draft)
+
+    def _judged(self, plan: Plan, draft: Draft) -> Shown:
+        """A way of the plan as a draft has it, judged on the case as it is, today: an image grows old."""
+        key = (plan.id, draft.way, draft.entry_mm, draft.moved_aim_mm, self.case.revision, today())
+        if key not in self._shown:
+            if len(self._shown) > 40:
+                self._shown.clear()
+            self._shown[key] = judged(self.case, draft, self.situation(plan))
+        return self._shown[key]
 
     def situation(self, plan: Plan) -> Situation:
-        """What ways of a plan are judged against, kept as long as the case stays as it is."""
-        key = (plan.id, self.case.revision)
+        """What ways of a plan are judged against, kept for the day as long as the case stays as it is."""
+        key = (plan.id, self.case.revision, today())
         if key not in self._situations:
             self._situations = {key: situation_for(self.case, plan)}
         return self._situations[key]
 
+    def reports(self, plan: Plan) -> tuple[SafetyReport | None, ...]:
+        """Of each way of a plan a report made on the case as it is; None for one that cannot be judged."""
+        with self.lock:
+            return self._ways.reports(self.case, plan, today())
+
     def live(self, entry_mm: Point | None = None, aim_mm: Point | None = None) -> Shown:
         """The way as it would be with another entry or aim; nothing is changed. Raises InputError without a way."""
         with self.lock:
-            return live(self._must_show(), entry_mm, aim_mm)
+            return live(self._must_show(), self.draft, entry_mm, aim_mm)
 
     def answers_request(self, plan: Plan) -> bool:
         """Whether a plan is one for what is chosen now."""
@@ -118,20 +131,25 @@ class Session:
     def choose(self, **choices: Any) -> None:
         """Choose image, protocol, target, side, device, guidance or position; a plan stays until there is a new one.
 
-        Raises InputError for a choice of another name, ChoiceError for one that the case does not offer.
+        Another image puts away what was chosen on the one before: its plan, and a point on it. Raises InputError for a
+        choice of another name or kind, ChoiceError for one that the case does not offer.
         """
-        unknown = sorted(set(choices) - set(REQUEST))
-        if unknown:
-            raise InputError(f"a choice of {', '.join(unknown)}", ", ".join(REQUEST))
+        chosen = choices_of(choices)
         with self.lock:
-            self._refuse_unknown(choices)
-            if "target" in choices and "aim_mm" not in choices:
-                choices["aim_mm"] = None
-            if "protocol" in choices and choices["protocol"] != self.draft.protocol:
-                choices.setdefault("device", "")
-                choices.setdefault("guidance", "")
-            self.history.change(**choices)
-            self._keep()
+            self._refuse_unknown(chosen)
+            if "image_id" in chosen and chosen["image_id"] != self.draft.image_id:
+                chosen = {"aim_mm": None, **chosen, **self._without_plan_of_another(chosen["image_id"])}
+            if "target" in chosen:
+                chosen.setdefault("aim_mm", None)
+            if "protocol" in chosen and chosen["protocol"] != self.draft.protocol:
+                chosen = {"device": "", "guidance": "", **chosen}
+            self._change(**chosen)
+
+    def _without_plan_of_another(self, image_id: str) -> dict[str, Any]:
+        plan = self.plan_now()
+        if plan is None or plan.provenance.image_id == image_id:
+            return {}
+        return {"plan_id": "", "way": 0, "entry_mm": None, "moved_aim_mm": None}
 
     def aim_at(self, point_mm: Point) -> None:
         """Aim at a point LPS mm: of the lesion that holds it, else a bare point."""
@@ -142,8 +160,7 @@ class Session:
             if not volume.grid.contains(point_mm):
                 raise InputError(f"a target at {point_mm} mm LPS", "a point inside the image")
             target = target_of(self.case.structures_of(image_id), point_mm)
-            self.history.change(target=target.structure, aim_mm=target.point_mm)
-            self._keep()
+            self._change(target=target.structure, aim_mm=target.point_mm)
 
     def plan(self, progress: Progress = lambda words, share: None) -> Plan:
         """Search every way in for what is chosen; the plan is saved and looked at. Raises what verbs.plan raises."""
@@ -157,40 +174,35 @@ class Session:
                 progress=progress,
             )  # fmt: skip
             self._save(self.case.with_plan(made), "plan", plan=made.id)
-            self.history.change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
-            self._keep()
+            self._ways.know(self.case, made, today())
+            self._change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
             return made
 
     def take_way(self, number: int, plan_id: str = "") -> None:
-        """Look at another way, or another plan. Raises InputError, ChoiceError where there is none."""
+        """Look at another way, or another plan and its image. Raises InputError, ChoiceError where there is none."""
+        number, plan_id = number_of(number, "a way"), text_of(plan_id, "a plan")
         with self.lock:
             plan = self.case.plan(plan_id or self.draft.plan_id)
             if plan.trajectories or number:
                 way_of(plan, number)
-            self.history.change(plan_id=plan.id, way=number, entry_mm=None, moved_aim_mm=None)
-            self._keep()
+            made_on = plan.provenance.image_id
+            image_id = made_on if made_on in self.case.volumes else self.draft.image_id
+            self._change(image_id=image_id, plan_id=plan.id, way=number, entry_mm=None, moved_aim_mm=None)
 
     def move(self, entry_mm: Point | None = None, aim_mm: Point | None = None) -> Shown:
         """Move the way's entry, its aim, or both (LPS mm). What cannot be judged is refused and changes nothing."""
         with self.lock:
             if entry_mm is not None and self.shown() is None:
                 return self._draw(entry_mm)
-            shown = self._must_show()
-            found = live(shown, entry_mm, aim_mm)
+            found = self.live(entry_mm, aim_mm)
             choices: dict[str, Any] = {}
             if entry_mm is not None:
                 choices["entry_mm"] = found.way.entry_mm
             if aim_mm is not None:
                 choices["moved_aim_mm"] = found.way.target_mm
-            before = self.history.at
-            self.history.change(**choices)
-            try:
-                now = self._must_show()
-            except InputError:
-                self.history.at = before
-                raise
-            self._keep()
-            return now
+            judged_so = self._judged(found.plan, replace(self.draft, **choices))
+            self._change(**choices)
+            return judged_so
 
     def _draw(self, entry_mm: Point) -> Shown:
         """A way to the target that no search offered: where there is none, a person may still draw one."""
@@ -208,8 +220,7 @@ class Session:
             image=image_id, device=draft.device, guidance=draft.guidance, patient_position=draft.patient_position,
         )  # fmt: skip
         self._save(self.case.with_plan(made), "draw", plan=made.id)
-        self.history.change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
-        self._keep()
+        self._change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
         return self._must_show()
 
     def _ready(self) -> Draft:
@@ -224,45 +235,53 @@ class Session:
     def put_back(self) -> None:
         """The way where the search put it."""
         with self.lock:
-            self.history.change(entry_mm=None, moved_aim_mm=None)
-            self._keep()
+            self._change(entry_mm=None, moved_aim_mm=None)
 
     def keep_moved(self) -> Plan:
         """The moved way as a plan of its own. Raises InputError where nothing was moved."""
-        from navplan.verbs.by_hand import by_hand
-
         with self.lock:
-            draft = self.draft
-            if not draft.moved:
-                raise InputError("a way that was not moved, to be kept as a plan", "one whose entry or aim was moved")
-            made = by_hand(self.case, draft.plan_id, draft.way, entry=draft.entry_mm, aim=draft.moved_aim_mm)
+            made = self._moved_plan()
             self._save(self.case.with_plan(made), "adjust", plan=made.id)
-            self.history.change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
-            self._keep()
+            self._change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
             return made
 
-    def approve(self, who: str, reason: str, acknowledge: Sequence[str]) -> None:
-        """Approve the way that is looked at. Raises InputError naming what was not acknowledged."""
+    def _moved_plan(self) -> Plan:
+        from navplan.verbs.by_hand import by_hand
+
+        draft = self.draft
+        if not draft.moved:
+            raise InputError("a way that was not moved, to be kept as a plan", "one whose entry or aim was moved")
+        plan = self.case.plan(draft.plan_id)
+        return by_hand(self.case, plan, draft.way, entry=draft.entry_mm, aim=draft.moved_aim_mm)
+
+    def approve(self, who: str, reason: str = "", acknowledge: Sequence[str] = ()) -> None:
+        """Approve the way that is looked at; a moved one is kept as a plan first, once nothing speaks against its
+        approval. Raises InputError naming what was not acknowledged."""
         from navplan.verbs.approve import approve
 
+        said: dict[str, Any] = {
+            "who": text_of(who, "who approves"), "reason": text_of(reason, "a reason"),
+            "acknowledge": names_of(acknowledge, "what is acknowledged"),
+        }  # fmt: skip
         with self.lock:
+            plan, number = (self._moved_plan(), 0) if self.draft.moved else (self._must_show().plan, self.draft.way)
+            approve(self.case.with_plan(plan), plan, number, **said)  # or it is refused, and nothing is kept
             if self.draft.moved:
                 self.keep_moved()
             self._with_remarks()
             shown = self._must_show()
-            case, plan = approve(
-                self.case, shown.plan, shown.number, who=who, reason=reason, acknowledge=tuple(acknowledge)
-            )
+            case, _ = approve(self.case, shown.plan, shown.number, **said)
             self._save(case, "")
-            self.history.amend(plan_id=plan.id)
-            self._keep()
 
     def withdraw(self, who: str, reason: str) -> None:
-        """Take the approval of the plan back."""
+        """Take the approval of the plan back; of one whose ways can no longer be judged, too."""
         from navplan.verbs.approve import withdraw
 
+        who, reason = text_of(who, "who withdraws"), text_of(reason, "a reason")
         with self.lock:
-            plan = self._must_show().plan
+            plan = self.plan_now()
+            if plan is None:
+                raise InputError("no plan to withdraw the approval of", "a plan that is approved")
             case, _ = withdraw(self.case, plan, who=who, reason=reason)
             self._save(case, "")
 
@@ -270,6 +289,9 @@ class Session:
         """Say that structures are absent: a person looked."""
         from navplan.verbs.segment import absent
 
+        names, who = names_of(names, "what is absent"), text_of(who, "who looked")
+        if not names:
+            raise InputError("nothing said to be absent", "names of structures")
         with self.lock:
             case = self.case
             for name in names:
@@ -277,21 +299,17 @@ class Session:
             self._save(case, "")
 
     def remark(self, words: str) -> None:
-        """Keep the person's own notes."""
+        """Keep the person's own notes; what is approved or printed from then on has them."""
+        words = text_of(words, "a remark", LONGEST_REMARK)
         with self.lock:
-            self.history.change(remarks=words[:20_000])
-            self._keep()
+            self._change(remarks=words)
 
     def look(self, hidden: Sequence[str], colours: dict[str, Any]) -> None:
         """Which structures are hidden, and colours (0..255) of a person's choice. What decides a verdict is drawn
         all the same. Raises InputError for colours that are none."""
-        chosen = {}
-        for name, colour in colours.items():
-            if not (isinstance(colour, list) and len(colour) == 3 and all(v in range(256) for v in colour)):
-                raise InputError(f"colour {str(colour)[:40]} of {name[:60]}", "three whole numbers of 0 to 255")
-            chosen[str(name)] = (int(colour[0]), int(colour[1]), int(colour[2]))
+        not_seen, chosen = names_of(hidden, "what is hidden"), colours_of(colours)
         with self.lock:
-            self.hidden, self.colours = tuple(str(name) for name in hidden), chosen
+            self.hidden, self.colours = not_seen, chosen
 
     def provisional_map(self, shown: Shown) -> SkinMap | None:
         """The skin map of the plan as it may be for the aim that is being dragged; coarse, never a verdict. None where
@@ -320,6 +338,7 @@ class Session:
             self._shown.clear()
             self._situations.clear()
             self._mend()
+            self._keep()
 
     def report(
         self, folder: Path, card_only: bool = False, progress: Progress = lambda words, share: None
@@ -366,10 +385,9 @@ class Session:
 
         sides = []
         for side in (a, b):
-            fits = isinstance(side, list) and len(side) == 2
-            if not (fits and isinstance(side[0], str) and isinstance(side[1], int)):
+            if not (isinstance(side, list | tuple) and len(side) == 2):
                 raise InputError(f"a side {str(side)[:60]}", "[id of a plan, which way, counted from 0]")
-            sides.append((side[0], side[1]))
+            sides.append((text_of(side[0], "a plan"), number_of(side[1], "a way")))
         with self.lock:
             (plan_a, way_a), (plan_b, way_b) = sides
             plans = self.case.plan(plan_a), self.case.plan(plan_b)  # ids, never paths
@@ -387,40 +405,46 @@ class Session:
     def _with_remarks(self) -> None:
         """The person's notes into the plan that they are about, where they are printed."""
         plan, words = self.plan_now(), self.draft.remarks
-        if plan is not None and words != plan.remarks:
+        if plan is not None and words and words != plan.remarks:
             self._save(self.case.with_plan(replace(plan, remarks=words)), "remark", plan=plan.id)
 
     def _refuse_unknown(self, choices: dict[str, Any]) -> None:
+        """Ids of what is installed, never paths of files."""
         image_id = choices.get("image_id", self.draft.image_id)
-        if image_id and image_id not in self.case.volumes:
-            raise ChoiceError(f"image {image_id!r}", ", ".join(self.case.volumes))
-        if choices.get("protocol"):
-            registry.protocol(choices["protocol"])
-        if choices.get("device"):
-            registry.device(choices["device"])
-        target = choices.get("target", "")
-        if target and target not in self.case.structures_of(self.case.image(image_id)[0]):
-            raise ChoiceError(f"target {target!r}", "a structure of the image")
+        if "image_id" in choices and image_id not in self.case.volumes:
+            raise ChoiceError(f"image {image_id[:80]!r}", ", ".join(self.case.volumes) or "a case with an image")
+        protocols, target = registry.protocols(), choices.get("target", "")
+        rules = protocols.get(choices.get("protocol", self.draft.protocol))
+        offered: dict[str, Collection[str]] = {
+            "protocol": protocols, "device": registry.devices(), "side": ("L", "R"),
+            "guidance": [model.id for model in rules.error_models] if rules else [], "patient_position": POSITION_WORDS,
+        }  # fmt: skip
+        for name, known in offered.items():
+            if choices.get(name) and choices[name] not in known:
+                raise ChoiceError(f"{name} {choices[name][:80]!r}", ", ".join(known) or "a protocol first")
+        if target and target not in self.case.structures_of(image_id):
+            raise ChoiceError(f"target {target[:80]!r}", "a structure of the image")
+
+    def _begin(self) -> None:
+        """Where nothing was kept: with the newest plan, as it was asked for."""
+        if not self.case.plans:
+            return
+        plan = list(self.case.plans.values())[-1]
+        self.history.amend(
+            image_id=plan.provenance.image_id, protocol=plan.protocol.id, target=plan.target.structure,
+            side={"left": "L", "right": "R"}.get(plan.side, ""), patient_position=plan.patient_position,
+            plan_id=plan.id,
+        )  # fmt: skip
 
     def _mend(self) -> None:
-        """Defaults for what can be told, and no draft that points to what is not there."""
-        draft = self.draft
-        if draft.image_id not in self.case.volumes:
-            image_id = next(iter(self.case.volumes), "")
-            self.history.amend(image_id=image_id)
-        if draft.plan_id and draft.plan_id not in self.case.plans:
-            self.notes.append(f"plan {draft.plan_id} is no longer in the case")
+        """No draft that points to what is not there."""
+        if self.draft.image_id not in self.case.volumes:
+            self.history.amend(image_id=next(iter(self.case.volumes), ""))
+        if self.draft.plan_id and self.draft.plan_id not in self.case.plans:
+            self.notes.append(f"plan {self.draft.plan_id} is no longer in the case")
             self.history.amend(plan_id="", way=0, entry_mm=None, moved_aim_mm=None)
-        draft = self.draft
-        if not draft.plan_id and len(self.case.plans) and self.history.at == 0 and not draft.protocol:
-            plan = list(self.case.plans.values())[-1]
-            side = {"left": "L", "right": "R"}.get(plan.side, "")
-            self.history.amend(
-                image_id=plan.provenance.image_id, protocol=plan.protocol.id, target=plan.target.structure, side=side,
-                patient_position=plan.patient_position, plan_id=plan.id, way=0,
-            )  # fmt: skip
         found = self.plan_now()
-        if found is not None and self.draft.way >= max(len(found.trajectories), 1):
+        if found is not None and not 0 <= self.draft.way < max(len(found.trajectories), 1):
             self.history.amend(way=0, entry_mm=None, moved_aim_mm=None)
 
     def _save(self, case: Case, action: str, **details: Any) -> None:
@@ -428,11 +452,25 @@ class Session:
         so."""
         try:
             self.case = save_case(case, self.folder, action, details)
-        except CaseFolderError:
+        except CaseFolderError as error:
+            before = self.case.revision
             if (self.folder / "case.json").exists():
                 self.reload()
-            raise
+            if self.case.revision == before:
+                raise
+            read = "The case was read again: look at what changed, then repeat the step; what was chosen is kept"
+            raise CaseFolderError(error.received, error.expected, read) from error
         self._shown.clear()
+
+    def _change(self, **choices: Any) -> None:
+        """A new draft, kept beside the case. Raises InputError for one that no file can hold; nothing is changed."""
+        before = self.history.drafts, self.history.at
+        self.history.change(**choices)
+        try:
+            self._keep()
+        except InputError:
+            self.history = History(*before)
+            raise
 
     def _keep(self) -> None:
         """The draft beside the case. A disk that refuses is told, and stops nobody."""
@@ -441,3 +479,8 @@ class Session:
             self.unsaved = ""
         except OSError as error:
             self.unsaved = f"{error.strerror or error}: {self.folder}"
+
+
+def today() -> str:
+    """The day, UTC."""
+    return now()[:10]

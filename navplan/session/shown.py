@@ -10,12 +10,15 @@ from navplan.errors import InputError
 from navplan.model.case import Case
 from navplan.model.draft import Draft, Point
 from navplan.model.plan import Plan, RankedTrajectory
+from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.trajectory import Trajectory
+from navplan.planning.carried_plan import with_registration_error
 from navplan.planning.entry_candidates import body_structure
 from navplan.planning.moved_way import moved_way
 from navplan.planning.refinement import RAY_MM, on_skin
 from navplan.planning.situation import Situation
 from navplan.planning.way_metrics import desirability_of, metrics_of
+from navplan.verbs.by_hand import OFFERS_NONE
 from navplan.verbs.check import check
 from navplan.verbs.situation import situation_of
 
@@ -26,7 +29,7 @@ SNAP_MM = 60.0  # along the needle's line, from where a hand drops the entry to 
 class Shown:
     """plan: as stored; number: which of its ways; ranked: that way as it stands now, with a report made now;
     situation: what it was judged against; provisional: while a person drags, the report lacks what only the whole check
-    knows (what changed since the plan, other needles)."""
+    knows of the new way (what the search would say of it, the side that it comes from)."""
 
     plan: Plan
     number: int
@@ -44,11 +47,12 @@ class Shown:
 def situation_for(case: Case, plan: Plan) -> Situation:
     """What ways of a plan are judged against, on the case as it is now."""
     known = {model.id for model in plan.protocol.error_models}
-    return situation_of(
+    situation = situation_of(
         case, plan.protocol, plan.target, side=plan.side, image=plan.provenance.image_id,
         guidance=plan.error_model.id if plan.error_model.id in known else "",
         patient_position=plan.patient_position, breath_state=plan.breath_state,
     )  # fmt: skip
+    return replace(situation, error_model=with_registration_error(situation.error_model, plan.carried))
 
 
 def judged(case: Case, draft: Draft, situation: Situation) -> Shown:
@@ -68,24 +72,32 @@ def judged(case: Case, draft: Draft, situation: Situation) -> Shown:
     return Shown(plan, draft.way, ranked, here, draft.moved)
 
 
-def live(shown: Shown, entry_mm: Point | None, aim_mm: Point | None) -> Shown:
-    """The way while its entry or aim is dragged: the same margins, by the same function, nothing stored.
+def live(shown: Shown, draft: Draft, entry_mm: Point | None, aim_mm: Point | None) -> Shown:
+    """The way as a draft has it, with this entry, this aim or both, while one is dragged: the same margins, by the same
+    function, nothing stored. What the whole check says against the plan itself is kept of the report at hand.
 
     Raises GeometryError and InputError as planning.moved_way does.
     """
     from navplan.planning.check_plan import judge
 
     start = way_of(shown.plan, shown.number)
-    kept_aim = aim_mm or (shown.way.target_mm if shown.moved else None)
-    kept_entry = shown.way.entry_mm if shown.moved else None
-    if entry_mm is not None:
-        kept_entry = onto_skin(shown.situation, entry_mm, kept_aim or start.target_mm)
-    moved = moved_way(start, shown.situation, kept_entry, kept_aim)
+    aim = aim_mm or draft.moved_aim_mm
+    entry = draft.entry_mm if entry_mm is None else onto_skin(shown.situation, entry_mm, aim or start.target_mm)
+    moved = moved_way(start, shown.situation, entry, aim)
     report = judge(moved.trajectory, moved.situation)
-    report = replace(report, findings=(*report.findings, *moved.told))
+    kept = [one for one in shown.ranked.report.findings if _is_of_plan(one) and one not in report.findings]
+    findings = sorted((*report.findings, *moved.told, *kept), key=lambda one: one.verdict.rank)
+    report = replace(report, findings=tuple(findings))
     metrics = metrics_of(moved.trajectory, report, moved.situation.host)
     ranked = RankedTrajectory(moved.trajectory, metrics, desirability_of(shown.plan.protocol, metrics), report)
     return replace(shown, ranked=ranked, situation=moved.situation, moved=True, provisional=True)
+
+
+def _is_of_plan(finding: Finding) -> bool:
+    """Whether a finding of the whole check holds wherever the plan's way goes: other structures, rules or image."""
+    if finding.verdict is Verdict.PASS or finding.words.startswith(OFFERS_NONE):
+        return False
+    return finding.kind in (FindingKind.IMAGE, FindingKind.PATIENT, FindingKind.RULES)
 
 
 def onto_skin(situation: Situation, entry_mm: Point, aim_mm: Point) -> Point:

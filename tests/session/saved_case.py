@@ -1,0 +1,51 @@
+"""The abdomen phantom, planned and saved once a process; tests work on copies of its folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import navplan as nv
+from navplan.model.case import Case
+
+PROTOCOL, TARGET, SIDE = "liver-biopsy", "lesion", "R"
+_KEPT = tempfile.TemporaryDirectory(prefix="navplan-tests-")
+
+
+@cache
+def phantom_case() -> Case:
+    """The phantom with all its structures, in memory."""
+    return nv.phantom("abdomen", spacing_mm=(4.0, 4.0, 5.0))
+
+
+@cache
+def saved(kind: str) -> Path:
+    """A folder to copy, never to write in: "planned", with a plan of several ways; "unplanned", with structures alone;
+    "imported", with its image alone."""
+    folder = Path(_KEPT.name) / kind
+    case = phantom_case()
+    if kind == "planned":
+        case = case.with_plan(nv.plan(case, PROTOCOL, TARGET, side=SIDE))
+    elif kind == "imported":
+        case = replace(case, structures={})
+    nv.save_case(case, folder)
+    return folder
+
+
+def copy_of(kind: str, to: Path) -> Path:
+    """A copy that a test may do anything with."""
+    shutil.copytree(saved(kind), to)
+    return to
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a case folder by its name, without what is no part of the case."""
+    beside = {"session.json", "case.lock"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in beside
+    }
