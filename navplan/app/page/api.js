@@ -6,7 +6,13 @@ async function answer(response) {
   if (response.ok) return response;
   let words = `${response.status}`;
   try { words = (await response.json()).error || words; } catch { /* no words */ }
-  throw new Refusal(words);
+  throw new Refusal(onPage(words));
+}
+
+// Words of the core without what only its command line has, and without the stars of its patterns: "bulla*".
+export function onPage(words) {
+  return words.replace(/: navplan segment CASE --absent \S+ --by WHO/g, "").replace(/(\w)\*/g, "$1")
+    .replace(/\s*\b(Say it with|Use|Choose another with) --[^.;]*[.;]?/g, "");
 }
 
 export async function act(name, args = {}) {

@@ -1,7 +1,7 @@
 // The page: one Vue component. What is shown comes from the server's document; only looks (cursor, window, camera, layout)
 // are kept here, in this tab.
 
-import { Latest, act, ask } from "./api.js";
+import { Latest, act, ask, onPage } from "./api.js";
 import { add, length, sub, unit } from "./geometry.js";
 import fluoro from "./fluoro_view.js";
 import scene from "./scene_view.js";
@@ -12,6 +12,8 @@ const here = (name) => new URL(name, import.meta.url);
 let t = {};  // the page's words, once they are here
 
 const WINDOWS = { lung: [-600, 1500], soft: [40, 400], bone: [400, 1800], wide: [-350, 1400] };
+// Lung and its walls need the wide window; elsewhere it washes soft tissue out.
+const windowFor = (way) => (way && way.strip.sections.some((one) => (one.spoken || "").includes("lung")) ? WINDOWS.wide : WINDOWS.soft);
 const SLABS = [0, 10, 20, 40];
 const KEPT = "navplan-looks";
 const kept = JSON.parse(sessionStorage.getItem(KEPT) || "{}");
@@ -23,9 +25,9 @@ const page = {
   data() {
     return {
       t, drag: null, live: null, help: false, gone: false, busy: false, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
-      absent: { name: "", who: "" }, acknowledged: [], who: "", reason: "", pages: [], why: null, comparison: null, timings: {},
+      absent: { name: "", who: "" }, absentOpen: false, acknowledged: [], who: "", reason: "", pages: [], why: null, comparison: null, timings: {},
       ui: {
-        layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: this.doc.way ? WINDOWS.wide : WINDOWS.soft, slab: 0, outlines: true, carm: false, drawn: 0, text: 1, measures: [],
+        layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
       },
     };
@@ -70,7 +72,7 @@ const page = {
       this.why = null;
       if (this.doc.way && !this.drag) this.setCursor([...this.doc.way.target_mm]);
     },
-    "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.layout = "plan"; this.ui.window = [...WINDOWS.wide]; } },
+    "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.layout = "plan"; this.ui.window = [...windowFor(this.doc.way)]; } },
     comparison(found) { this.$nextTick(() => this.$refs.compare[found ? "showModal" : "close"]()); },
   },
   created() {
@@ -91,7 +93,9 @@ const page = {
     firstStep() { return (this.doc.steps.find((one) => one.state === "open") || this.doc.steps[0]).id; },
     keepLooks() { sessionStorage.setItem(KEPT, JSON.stringify({ ui: { ...this.ui, measures: [] }, openStep: this.openStep })); },
     filled(words, values) { return words.replace(/\{(\w+)\}/g, (_, key) => (Array.isArray(values[key]) ? values[key].join(", ") : values[key] ?? "")); },
-    sentence(told) { return this.filled(t.told[told.key] || told.key, told.values); },
+    onPage,
+    lookFor(words) { this.openStep = "anatomy"; this.absent.name = words.split(/\*?:/)[0].replaceAll(" ", "_"); this.absentOpen = true; },
+    sentence(told) { return onPage(this.filled(t.told[told.key] || told.key, told.values)); },
     say(words) { this.messages = [...this.messages.filter((one) => one !== words), words].slice(-4); },
     sayOnce(words) { if (!this.messages.includes(words)) this.say(words); },
     seen(view) { return !this.ui.big || this.ui.big === view; },
