@@ -11,7 +11,7 @@ from navplan.extend import registry
 from navplan.geometry.table_angles import POSITION_WORDS, table_angles
 from navplan.model.anatomy import Tissue
 from navplan.model.plan import Plan, RankedTrajectory
-from navplan.model.safety import Finding, SafetyReport
+from navplan.model.safety import Finding, SafetyReport, worst
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.why_not import limit_line
@@ -97,23 +97,25 @@ def _structures(session: Session, shown: Shown | None) -> list[dict[str, Any]]:
     if not session.case.volumes:
         return []
     found = shown.ranked.report.findings if shown is not None else ()
-    by_name: dict[str, Finding] = {}
+    by_name: dict[str, list[Finding]] = {}
     for finding in found:
-        if finding.structure and (finding.structure not in by_name or finding.distance is not None):
-            by_name[finding.structure] = finding
-    rows = [_structure(one, by_name.get(name)) for name, one in session.case.structures_of(session.image()[0]).items()]
+        by_name.setdefault(finding.structure, []).append(finding)
+    rows = [_structure(one, by_name.get(name, [])) for name, one in
+            session.case.structures_of(session.image()[0]).items()]  # fmt: skip
     return sorted(rows, key=lambda row: (not row["lesion"], row["low_mm"] if row["low_mm"] is not None else 1e6,
                                          row["spoken"]))  # fmt: skip
 
 
-def _structure(structure: Structure, finding: Finding | None) -> dict[str, Any]:
+def _structure(structure: Structure, findings: Sequence[Finding]) -> dict[str, Any]:
+    """With the worst verdict on it, and the nearest of its distances."""
     lesion = structure.anatomy.tissue is Tissue.LESION
-    distance = finding.distance if finding is not None else None
+    distances = [one.distance for one in findings if one.distance is not None]
+    distance = min(distances, key=lambda one: one.low_mm, default=None)
     return {
         "name": structure.name, "spoken": spoken(structure.name), "presence": structure.presence.value,
         "colour": TARGET if lesion else anatomy_colour(structure.name), "lesion": lesion,
         "drawn": structure.presence is Presence.PRESENT and structure.anatomy.tissue is not Tissue.OUTSIDE,
-        "origin": structure.origin, "verdict": finding.verdict.value if finding is not None else "",
+        "origin": structure.origin, "verdict": worst([one.verdict for one in findings]).value if findings else "",
         "interval": str(distance) if distance is not None else "",
         "low_mm": round(distance.low_mm, 1) if distance is not None else None,
     }  # fmt: skip
@@ -125,23 +127,27 @@ def _plan(session: Session, plan: Plan) -> dict[str, Any]:
         "id": plan.id, "protocol": plan.protocol.title, "target": plan.target.structure,
         "target_mm": list(plan.target.point_mm), "side": plan.side, "guidance": plan.error_model.id,
         "answers": session.answers_request(plan), "notes": [spoken_words(words) for words in plan.notes],
-        "ways": [way_row(number, one, plan) for number, one in enumerate(plan.trajectories)],
+        "ways": [
+            way_row(number, one, report, plan)
+            for number, (one, report) in enumerate(zip(plan.trajectories, session.reports(plan), strict=True))
+        ],
         "counts": [{"words": spoken_words(words), "count": count} for words, count in list(counts.items())[:12]],
     }  # fmt: skip
 
 
-def way_row(number: int, ranked: RankedTrajectory, plan: Plan) -> dict[str, Any]:
-    """One line of the table of ways, as the search judged it."""
+def way_row(number: int, ranked: RankedTrajectory, report: SafetyReport | None, plan: Plan) -> dict[str, Any]:
+    """One line of the table of ways, as it is judged now; not evaluated where there is no report of now."""
+    report = report if report is not None else SafetyReport(())
     way = ranked.trajectory
     in_plane, tilt = angle_words(way, plan.patient_position)
     short = table_angles(way.entry_mm, way.target_mm, plan.patient_position).short_words
-    nearest = ranked.report.clearances
+    nearest = report.clearances
     return {
-        "number": number, **verdict_words(ranked.report), "depth_mm": round(ranked.trajectory.depth_mm),
+        "number": number, **verdict_words(report), "depth_mm": round(ranked.trajectory.depth_mm),
         "in_plane": in_plane, "tilt": tilt, "angles": short, "device": ranked.trajectory.device.name,
         "clearance_mm": round(nearest[0].distance.low_mm, 1) if nearest and nearest[0].distance else None,
         "nearest": spoken(nearest[0].structure) if nearest else "",
-        "hit": ranked.report.hit_probability, "open": len(ranked.report.open_items),
+        "hit": report.hit_probability, "open": len(report.open_items),
         "entry_mm": list(ranked.trajectory.entry_mm), "desirability": round(ranked.desirability, 3),
     }  # fmt: skip
 

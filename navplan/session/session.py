@@ -446,6 +446,8 @@ class Session:
         found = self.plan_now()
         if found is not None and not 0 <= self.draft.way < max(len(found.trajectories), 1):
             self.history.amend(way=0, entry_mm=None, moved_aim_mm=None)
+        if found is not None and found.provenance.image_id in self.case.volumes:
+            self.history.amend(image_id=found.provenance.image_id)
 
     def _save(self, case: Case, action: str, **details: Any) -> None:
         """The case as a new revision. Where another program changed it meanwhile, it is read anew, and the error says
