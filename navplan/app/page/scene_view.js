@@ -5,7 +5,7 @@ import { cameraAxes, moved, nearer, project, turned } from "./geometry.js";
 import { outlined, plate } from "./slice_view.js";
 
 const TAB = Math.random().toString(36).slice(2);
-const QUIET_MS = 250, HOVER_MS = 180;
+const QUIET_MS = 250, HOVER_MS = 180, MARK_MS = 350;
 const VERDICTS = { PASS: "#2BB88A", WARN: "#E69F00", FAIL: "#FF6B4A", NOT_EVALUATED: "#9AA5B1" };
 
 export default {
@@ -22,6 +22,7 @@ export default {
   data: () => ({ told: "", hover: null }),
   created() {
     this.camera = null;
+    this.touches = new Map();
     this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error));
     this.hovering = new Latest((what) => ask("pick", what.args), (found, what) => this.picked(found, what), () => {});
   },
@@ -35,6 +36,7 @@ export default {
       Vue.watch(() => nav.ui.home, () => { this.camera = null; this.draw(false); }),
       Vue.watch(() => nav.way, () => { if (nav.drag) this.draw(true); else this.words(); }),
       Vue.watch(() => nav.ui.drawn, () => this.draw(false)),
+      Vue.watch(() => nav.ui.cursor, (point) => this.mark(point)),
       Vue.watch(() => nav.live, () => this.draw(true)),
     ];
     nav.lookAlong = () => this.lookAlong();
@@ -44,6 +46,7 @@ export default {
     this.observer.disconnect();
     this.stops.forEach((stop) => stop());
     clearTimeout(this.timer);
+    clearTimeout(this.markTimer);
   },
   methods: {
     resize() {
@@ -148,6 +151,13 @@ export default {
         outlined(c, end.letter, x + 38 * end.x, y + 38 * end.y, "center", end.z > -0.2 ? "#E8EDF2" : "#8b96a3");
       }
     },
+    // The linked cursor, once it stands still and is looked for in slices.
+    mark(point) {
+      clearTimeout(this.markTimer);
+      this.markTimer = setTimeout(async () => {
+        try { await ask("cursor", { point: this.nav.ui.layout === "slices" ? point : null }); this.draw(false); } catch { /* the scene says so itself */ }
+      }, MARK_MS);
+    },
     lookAlong() {
       const way = this.nav.way;
       if (!way) return;
@@ -161,12 +171,14 @@ export default {
       this.$refs.canvas.focus();
       if (!this.camera) return;
       this.$refs.canvas.setPointerCapture(event.pointerId);
+      this.touches.set(event.pointerId, event);
       this.start = { x: event.clientX, y: event.clientY, camera: this.camera, button: event.shiftKey ? 1 : event.button, moved: false };
       this.hover = null;
     },
     move(event) {
       if (!this.camera) return;
       if (!this.start) { this.hoverAt(event); return; }
+      if (this.touches.size === 2) { this.pinch(event); return; }
       const dx = event.clientX - this.start.x, dy = event.clientY - this.start.y, [, height] = this.size();
       if (!this.start.moved && Math.hypot(dx, dy) < 3) return;
       this.start.moved = true;
@@ -177,7 +189,17 @@ export default {
     },
     up(event) {
       if (this.start && !this.start.moved && event.type === "pointerup") { if (this.start.button === 2) this.askWhy(event); else this.click(event); }
+      this.touches.delete(event.pointerId);
       this.start = null;
+    },
+    pinch(event) {
+      const spread = () => { const [a, b] = [...this.touches.values()]; return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY) || 1; };
+      const before = spread();
+      this.touches.set(event.pointerId, event);
+      this.camera = nearer(this.camera, before / spread());
+      this.start.moved = true;
+      this.words();
+      this.draw(true);
     },
     leave() { this.hover = null; clearTimeout(this.hoverTimer); },
     wheel(event) {

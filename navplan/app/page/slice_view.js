@@ -4,7 +4,7 @@ import { Latest, get, unpacked } from "./api.js";
 import { add, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
 
 const NATIVE = ["axial", "coronal", "sagittal"];
-const REACH_PX = 14;
+const REACH_PX = 14, SCROLL_PX = 9;
 const colour = (rgb, alpha = 1) => `rgba(${rgb[0]},${rgb[1]},${rgb[2]},${alpha})`;
 const VERDICTS = { PASS: "#2BB88A", WARN: "#E69F00", FAIL: "#FF6B4A", NOT_EVALUATED: "#9AA5B1" };
 
@@ -32,6 +32,7 @@ export default {
     this.zoom = 1;
     this.pan = [0, 0];
     this.marks = [];
+    this.touches = new Map();
     this.request = new Latest((what) => this.fetch(what), (picture, what) => this.got(picture, what), (error) => this.failed(error));
   },
   mounted() {
@@ -234,7 +235,8 @@ export default {
       if (!this.picture) return;
       this.$refs.canvas.focus();
       this.$refs.canvas.setPointerCapture(event.pointerId);
-      this.touches = { ...(this.touches || {}), [event.pointerId]: event };
+      this.touches.set(event.pointerId, event);
+      if (this.touches.size === 2) { this.mode = "pinch"; return; }
       const ui = this.nav.ui, point = this.toPoint(event);
       this.start = { x: event.clientX, y: event.clientY, pan: this.pan, window: ui.window, moved: false };
       if (event.button === 2) this.mode = "window";
@@ -243,8 +245,9 @@ export default {
       else if (ui.tool === "target") { this.mode = ""; this.nav.aimAt(point); }
       else if (ui.tool === "entry") { this.mode = ""; this.nav.enterAt(point); }
       else {
-        this.mode = this.handleAt(event) || "cursor";
+        this.mode = this.handleAt(event) || (event.pointerType === "touch" && this.native ? "scroll" : "cursor");
         if (this.mode === "cursor" && this.native) this.nav.setCursor(point);
+        else if (this.mode === "scroll") this.scrolled = 0;
         else if (this.mode !== "cursor") this.nav.grab(this.mode);
       }
     },
@@ -262,6 +265,7 @@ export default {
     move(event) {
       if (!this.picture) return;
       if (!this.mode) { this.$refs.canvas.style.cursor = this.nav.ui.tool !== "navigate" ? "crosshair" : this.handleAt(event) ? "grab" : "default"; return; }
+      if (this.mode === "pinch") { this.pinch(event); return; }
       const dx = event.clientX - this.start.x, dy = event.clientY - this.start.y, dpr = window.devicePixelRatio || 1;
       this.start.moved ||= Math.hypot(dx, dy) > 2;
       if (this.mode === "window") {
@@ -271,6 +275,9 @@ export default {
         const s = this.scale();
         this.pan = [this.start.pan[0] - (dx * dpr) / s, this.start.pan[1] - (dy * dpr) / s];
         this.redraw();
+      } else if (this.mode === "scroll") {
+        const steps = Math.trunc(dy / SCROLL_PX) - this.scrolled;
+        if (steps) { this.scrolled += steps; this.step(steps); }
       } else if (this.mode === "cursor") {
         if (this.native) this.nav.setCursor(this.toPoint(event));
       } else {
@@ -279,8 +286,23 @@ export default {
     },
     up(event) {
       if (["entry", "target"].includes(this.mode)) this.nav.release(this.mode, this.start.moved);
+      if (this.mode === "scroll" && !this.start.moved && event.type === "pointerup") this.nav.setCursor(this.toPoint(event));
       this.mode = "";
-      delete (this.touches || {})[event.pointerId];
+      this.touches.delete(event.pointerId);
+    },
+    // Two fingers: zoom about their middle, and pan with it.
+    pinch(event) {
+      const before = [...this.touches.values()];
+      this.touches.set(event.pointerId, event);
+      const after = [...this.touches.values()];
+      if (after.length !== 2) return;
+      const spread = (pair) => Math.hypot(pair[0].clientX - pair[1].clientX, pair[0].clientY - pair[1].clientY) || 1;
+      const middle = (pair) => ({ clientX: (pair[0].clientX + pair[1].clientX) / 2, clientY: (pair[0].clientY + pair[1].clientY) / 2 });
+      const held = this.toPoint(middle(before));
+      this.zoom = Math.min(Math.max((this.zoom * spread(after)) / spread(before), 0.5), 20);
+      const [u, v] = onPlane(this.picture, add(this.picture.centre_mm, sub(held, this.toPoint(middle(after)))));
+      this.pan = [this.pan[0] + u, this.pan[1] + v];
+      this.redraw();
     },
     wheel(event) {
       if (!this.picture) return;
