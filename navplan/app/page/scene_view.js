@@ -155,7 +155,10 @@ export default {
     mark(point) {
       clearTimeout(this.markTimer);
       this.markTimer = setTimeout(async () => {
-        try { await ask("cursor", { point: this.nav.ui.layout === "slices" ? point : null }); this.draw(false); } catch { /* the scene says so itself */ }
+        const marked = this.nav.ui.layout === "slices";
+        if (!marked && !this.marked) return;
+        this.marked = marked;
+        try { await ask("cursor", { point: marked ? point : null }); this.draw(false); } catch { /* the scene says so itself */ }
       }, MARK_MS);
     },
     lookAlong() {
