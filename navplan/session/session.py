@@ -27,7 +27,7 @@ from navplan.session.history import History
 from navplan.session.judged_ways import JudgedWays
 from navplan.session.shown import Shown, judged, live, onto_skin, situation_for, way_of
 from navplan.verbs.case_verbs import open_case, save_case
-from navplan.verbs.situation import now, situation_of, target_of
+from navplan.verbs.situation import audited, now, situation_of, target_of
 
 if TYPE_CHECKING:
     from navplan.model.safety import SafetyReport
@@ -255,8 +255,8 @@ class Session:
         return by_hand(self.case, plan, draft.way, entry=draft.entry_mm, aim=draft.moved_aim_mm)
 
     def approve(self, who: str, reason: str = "", acknowledge: Sequence[str] = ()) -> None:
-        """Approve the way that is looked at; a moved one is kept as a plan first, once nothing speaks against its
-        approval. Raises InputError naming what was not acknowledged."""
+        """Approve the way that is looked at; a moved one is kept as a plan with it, in one revision. Raises InputError
+        naming what was not acknowledged."""
         from navplan.verbs.approve import approve
 
         said: dict[str, Any] = {
@@ -264,14 +264,15 @@ class Session:
             "acknowledge": names_of(acknowledge, "what is acknowledged"),
         }  # fmt: skip
         with self.lock:
-            plan, number = (self._moved_plan(), 0) if self.draft.moved else (self._must_show().plan, self.draft.way)
-            approve(self.case.with_plan(plan), plan, number, **said)  # or it is refused, and nothing is kept
-            if self.draft.moved:
-                self.keep_moved()
-            self._with_remarks()
-            shown = self._must_show()
-            case, _ = approve(self.case, shown.plan, shown.number, **said)
+            moved, number = self.draft.moved, self.draft.way
+            plan = self._with_remarks(self._moved_plan() if moved else self._must_show().plan)
+            case = self.case.with_plan(plan)
+            if moved:
+                case, number = audited(case, "adjust", plan=plan.id), 0
+            case, _ = approve(case, plan, number, **said)
             self._save(case, "")
+            if moved:
+                self._change(plan_id=plan.id, way=0, entry_mm=None, moved_aim_mm=None)
 
     def withdraw(self, who: str, reason: str) -> None:
         """Take the approval of the plan back; of one whose ways can no longer be judged, too."""
@@ -350,7 +351,9 @@ class Session:
         with self.lock:
             if self.draft.moved:
                 self.keep_moved()
-            self._with_remarks()
+            plan = self._must_show().plan
+            if self._with_remarks(plan) is not plan:
+                self._save(self.case.with_plan(self._with_remarks(plan)), "remark", plan=plan.id)
             shown = self._must_show()
             case, number = self.case, shown.number
         made = report(case, shown.plan, folder, trajectory=number, card_only=card_only, progress=progress)
@@ -402,11 +405,10 @@ class Session:
             raise InputError("no way in to work on", "a plan with a way in", "Search the ways in first")
         return shown
 
-    def _with_remarks(self) -> None:
-        """The person's notes into the plan that they are about, where they are printed."""
-        plan, words = self.plan_now(), self.draft.remarks
-        if plan is not None and words and words != plan.remarks:
-            self._save(self.case.with_plan(replace(plan, remarks=words)), "remark", plan=plan.id)
+    def _with_remarks(self, plan: Plan) -> Plan:
+        """The person's notes in the plan that they are about, where they are printed; itself where it has them."""
+        words = self.draft.remarks
+        return replace(plan, remarks=words) if words and words != plan.remarks else plan
 
     def _refuse_unknown(self, choices: dict[str, Any]) -> None:
         """Ids of what is installed, never paths of files."""
