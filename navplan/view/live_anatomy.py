@@ -18,14 +18,15 @@ from navplan.view.light import OcclusionField
 from navplan.view.live_pick import MeshHits
 from navplan.view.meshes import cutaway, ghost, joined, painted
 from navplan.view.near_structures import UNNAMED_BONE, ShownStructures, is_bone, may_be_solid
-from navplan.view.render import Look, SceneWindow
+from navplan.view.render import Look, SceneWindow, polydata
 from navplan.view.scene import volume_reach
 from navplan.view.scene_meshes import GHOST_MM, GHOST_ORGAN, structure_colour
 
-_BONE_MM2, _ORGAN_MM2, _FINE_MM2 = 10.0, 20.0, 4.0  # area of a triangle
+_BONE_MM2, _ORGAN_MM2, _FINE_MM2 = 12.0, 24.0, 4.0  # area of a triangle
+_LONGEST_EDGE_MM = 12.0  # so that no point is farther than 7 mm from a corner
 _BONE_GRID_MM, _ORGAN_GRID_MM, _LARGE_GRID_MM, _FINE_GRID_MM = 2.4, 2.6, 3.2, 1.4
 _LARGE_MM2 = 40_000.0  # of surface: cut from a coarser grid
-_MOST_TRIANGLES, _MOST_FINE, _MOST_GHOST, _LEAST = 50_000, 20_000, 8_000, 200
+_MOST_TRIANGLES, _MOST_FINE, _MOST_GHOST, _LEAST = 40_000, 20_000, 6_000, 200
 _MOST_ORGANS = 15  # of these a scene shows at once
 _COUNTED_MM = 3.0
 _SOLID_FROM = 0.5  # what has less alpha is seen through, and picked through
@@ -165,8 +166,33 @@ class LiveAnatomy:
             grid = _BONE_GRID_MM if is_bone(structure) else organ
             most = area / (_triangle_mm2(structure) * self._crowd)
         surface = display_surface(structure, spacing_mm=grid, max_triangles=max(_LEAST, round(most)))
+        surface = with_short_edges(surface, _LONGEST_EDGE_MM)
         assert self._obstacles is not None
         return _Part(surface, self._obstacles.shade(surface.points_mm, surface.normals))
+
+
+def with_short_edges(surface: Surface, longest_mm: float) -> Surface:
+    """The same surface, its edges halved until none is longer: what is cut away is found at the corners of triangles,
+    and a decimated one may be so large that none of its corners lies where it has to be cut."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkFiltersModeling import vtkAdaptiveSubdivisionFilter
+
+    if not len(surface.triangles):
+        return surface
+    data = polydata(surface.points_mm, surface.triangles)
+    data.GetPointData().SetNormals(numpy_to_vtk(np.ascontiguousarray(surface.normals, dtype=np.float32)))
+    halving = vtkAdaptiveSubdivisionFilter()
+    halving.SetInputData(data)
+    halving.SetMaximumEdgeLength(longest_mm)
+    halving.SetMaximumTriangleArea(longest_mm**2)
+    halving.Update()
+    found = halving.GetOutput()
+    normals = vtk_to_numpy(found.GetPointData().GetNormals()).astype(np.float64)
+    return Surface(
+        vtk_to_numpy(found.GetPoints().GetData()).astype(np.float64),
+        normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9),
+        vtk_to_numpy(found.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64),
+    )
 
 
 def _crowd(structures: Mapping[str, Structure], areas_mm2: Mapping[str, float]) -> float:

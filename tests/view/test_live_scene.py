@@ -88,26 +88,30 @@ def test_needle_and_target_are_seen(scene, case, plan, camera, moving):
     assert picture.shape == ((180, 240, 3) if moving else (360, 480, 3)) and picture.dtype == np.uint8
     needle = colours_at(picture, camera, shaft_mm(plan.best.trajectory))
     assert (needle.min(axis=1) > (90 if moving else 130)).mean() > 0.75
-    found = colours_at(picture, camera, case.structures[plan.target.structure].voxel_centres_mm())
+
+
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_the_target_is_seen_from_all_sides(scene, case, plan, camera, moving, degrees):
+    view = turned(camera, degrees)
+    picture = scene.picture(view, SIZE, moving)
+    found = colours_at(picture, view, case.structures[plan.target.structure].voxel_centres_mm())
     alike = found @ np.asarray(TARGET) / np.maximum(np.linalg.norm(found, axis=1) * np.linalg.norm(TARGET), 1)
-    assert (alike > 0.97).mean() > 0.5
+    assert (alike > 0.96).mean() > 0.5
 
 
 @pytest.mark.parametrize("moving", [False, True])
 @pytest.mark.parametrize("place", [0, 1])
-@pytest.mark.parametrize("degrees", [0, 35])
-def test_the_dangers_are_seen_where_they_are_nearest(scene, case, plan, camera, place, moving, degrees):
-    """Fails when a structure that a limit hangs on is not visible: without it the picture there is another one."""
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_the_dangers_are_seen_opaque_where_they_are_nearest(scene, case, plan, camera, place, moving, degrees):
+    """Fails when a structure that a limit hangs on is not visible, or is seen through."""
     finding = nearest_findings(plan.best.report)[place]
-    without = {name: s for name, s in case.structures.items() if name != finding.structure}
-    view = turned(camera, degrees)
-    seen = scene.picture(view, SIZE, moving)
-    bare = scene_of(replace(case, structures=without), plan).picture(view, SIZE, moving)
-    height, width = seen.shape[:2]
-    x, y = places(view, [finding.nearest_mm], (width, height))[0]
-    reach = round(width / 19)
-    around = (slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1))
-    assert differing(seen[around], bare[around]).mean() > 0.1
+    view, green = turned(camera, degrees), (0, 255, 0)
+    scene.set_colours({finding.structure: green})
+    centres = case.structures[finding.structure].voxel_centres_mm()
+    near = centres[np.linalg.norm(centres - finding.nearest_mm, axis=1) < 12]
+    red, seen, blue = colours_at(scene.picture(view, SIZE, moving), view, near).T
+    assert (seen > 1.8 * np.maximum(red, blue)).mean() > 0.4
 
 
 def test_what_the_verdict_hangs_on_is_neither_hidden_nor_faded(scene, case, plan):
@@ -117,20 +121,24 @@ def test_what_the_verdict_hangs_on_is_neither_hidden_nor_faded(scene, case, plan
         nearest_mm=(4.0, 24.0, 2.0), needle_mm=(4.0, 24.0, 2.0), at_depth_mm=42.0, crossed_mm=20.0,
     )  # fmt: skip
     bad = replace(plan.best, trajectory=way, report=SafetyReport((crossed,), error_model="made up"))
-    assert scene.set_hidden({"aorta", "lung_right"}) == ()
-    assert "aorta" in scene.show_way(plan, bad, moving=True).deciding
-    assert scene.set_hidden({"aorta", "lung_right", "lung_mass_left"}) == ("aorta", "lung_mass_left")
+    scene.set_colours({"aorta": (0, 255, 0)})
+    assert scene.set_hidden({"aorta", "rib_left_5"}) == ()
     view = scene.default_camera(SIZE)
-    seen = scene.picture(view, SIZE)
-    assert "aorta" not in scene.faded
-    without = {name: structure for name, structure in case.structures.items() if name != "aorta"}
-    bare = scene_of(replace(case, structures=without))
-    bare.show_way(plan, bad)
-    assert differing(seen, bare.picture(view, SIZE)).sum() > 500
+    assert not greens(scene.picture(view, SIZE))
+    assert "aorta" in scene.show_way(plan, bad, moving=True).deciding
+    assert scene.set_hidden({"aorta", "rib_left_5", "lung_mass_left"}) == ("aorta", "lung_mass_left")
+    view = scene.default_camera(SIZE)
+    for moving in (True, False):
+        assert greens(scene.picture(view, SIZE, moving)) > (100 if moving else 400)
+        assert "aorta" not in scene.faded
     scene.show_way(plan, plan.best)  # on which nothing hangs on the aorta: what a person wished holds again
-    without_aorta = scene.picture(view, SIZE)
-    scene.set_hidden({"lung_right"})
-    assert differing(without_aorta, scene.picture(view, SIZE)).any()
+    assert not greens(scene.picture(view, SIZE))
+
+
+def greens(picture) -> int:
+    """How many pixels show something that is coloured (0, 255, 0)."""
+    red, green, blue = np.moveaxis(picture.astype(int), -1, 0)
+    return int(((green > 60) & (green > 2.5 * red) & (green > 2.5 * blue)).sum())
 
 
 def test_a_still_looks_as_the_reports_still_does(scene, case, plan, camera):
@@ -309,6 +317,22 @@ def test_a_bare_point_is_marked_where_no_structure_is_aimed_at(scene, plan, came
 
 def test_triangles_stay_below_what_can_be_moved(scene):
     assert 1000 < scene.triangles <= 100_000
+
+
+def test_no_edge_is_too_long_to_be_cut_away(case):
+    from navplan.imaging.surfaces import display_surface
+    from navplan.view.live_anatomy import with_short_edges
+
+    tube = display_surface(case.structures["aorta"], spacing_mm=2.6, max_triangles=300)
+    fine = with_short_edges(tube, 12.0)
+
+    def longest_mm(surface):
+        corners = surface.points_mm[surface.triangles]
+        return np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max()
+
+    assert longest_mm(tube) > 20 and longest_mm(fine) < 12.01
+    assert np.isclose(fine.volume_mm3, tube.volume_mm3, rtol=1e-4)
+    assert np.allclose(np.linalg.norm(fine.normals, axis=1), 1)
 
 
 def test_refusals(scene, case, plan, camera):
