@@ -12,13 +12,15 @@ import navplan as nv
 from navplan.model.case import Case
 
 PROTOCOL, TARGET, SIDE = "liver-biopsy", "lesion", "R"
+_LEFT_OUT = ("vertebrae", "rib_left", "costal_cartilages_left", "small_bowel", "duodenum", "pancreas")  # to be quick
 _KEPT = tempfile.TemporaryDirectory(prefix="navplan-tests-")
 
 
 @cache
 def phantom_case() -> Case:
-    """The phantom with all its structures, in memory."""
-    return nv.phantom("abdomen", spacing_mm=(4.0, 4.0, 5.0))
+    """The phantom with what matters to a biopsy of its liver, in memory."""
+    case = nv.phantom("abdomen", spacing_mm=(4.0, 4.0, 5.0))
+    return replace(case, structures={name: s for name, s in case.structures.items() if not name.startswith(_LEFT_OUT)})
 
 
 @cache
