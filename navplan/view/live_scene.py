@@ -7,6 +7,7 @@ asked for with its own camera.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,8 +88,10 @@ class LiveScene:
     def show_anatomy(self, volume: Volume, structures: Mapping[str, Structure]) -> ShownStructures:
         """Draw the structures of an image, without a way; hidden names, colours and marks are as new."""
         self._volume, self._way, self._hidden, self._colours = volume, None, frozenset(), {}
-        self._anatomy.open(volume, structures)
-        self._skin.open(volume, self._anatomy.structures)
+        with ThreadPoolExecutor(1) as beside:
+            skin = beside.submit(self._skin.open, volume, structures)
+            self._anatomy.open(volume, structures)
+            skin.result()
         self.show_carm(None)
         self.show_cursor(None)
         return self.show_way(None)
