@@ -333,9 +333,17 @@ class Session:
             self._keep()
 
     def reload(self) -> None:
-        """The case as it is on the disk now: another program may have changed it."""
+        """The case as it is on the disk now: another program may have changed it. Raises CaseFolderError where another
+        case, or another patient's, lies there."""
         with self.lock:
-            self.case = open_case(self.folder)
+            found = open_case(self.folder)
+            patients = {self.case.patient_digest, found.patient_digest} - {""}
+            if found.id != self.case.id or len(patients) > 1:
+                raise CaseFolderError(
+                    f"{self.folder} holds another case now: {found.id}", f"{self.case.id}, which was opened",
+                    "Put it back, or open the other one by itself",
+                )  # fmt: skip
+            self.case = found
             self._shown.clear()
             self._situations.clear()
             self._mend()
