@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -114,7 +113,7 @@ def open_browser(profile: Path) -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=os.environ.get("NAVPLAN_CHROMIUM", CHROMIUM), args=list(ARGUMENTS),
+            str(profile), executable_path=CHROMIUM, args=list(ARGUMENTS),
             viewport=SIZE,
         )  # fmt: skip
         context.set_default_timeout(1000 * PATIENCE_S)
@@ -150,22 +149,26 @@ def open_step(page: Any, step: str) -> None:
 
 def state(page: Any, step: str) -> str:
     """done, open, attention or idle; its symbol and word must agree with it."""
-    row = page.locator(f"[data-step={step}]")
-    found = row.get_attribute("data-state")
-    sign, word = {
-        "done": ("✓", "done"), "open": ("○", "to do"), "attention": ("!", "look at this"), "idle": ("–", "not needed"),
+    found, *shown = page.evaluate(
+        """step => { const row = document.querySelector(`[data-step=${step}]`), words = (of) => row.querySelector(of).innerText.trim();
+            return [row.dataset.state, words('.np-sign'), words('.np-state')]; }""",
+        step,
+    )
+    assert shown == {
+        "done": ["✓", "done"], "open": ["○", "to do"], "attention": ["!", "look at this"], "idle": ["–", "not needed"],
     }[found]  # fmt: skip
-    assert row.locator(".np-sign").inner_text().strip() == sign
-    assert row.locator(".np-state").inner_text() == word
     return str(found)
 
 
 def verdict(page: Any) -> str:
     """The verdict in the headline, after its word, symbol and colour were found to agree."""
-    found = page.locator(".np-head").get_attribute("data-verdict")
-    assert page.locator("[data-test=verdict]").inner_text() == found.replace("_", " ")
-    assert page.locator(".np-badge").inner_text() == VERDICT_SIGN[found]
-    colour = page.eval_on_selector(".np-head", "head => getComputedStyle(head).borderBottomColor")
+    found, word, sign, colour = page.evaluate(
+        """() => { const head = document.querySelector('.np-head'), words = (of) => head.querySelector(of)?.innerText.trim();
+            return [head.dataset.verdict, words('[data-test=verdict]'), words('.np-badge'),
+                getComputedStyle(head).borderBottomColor]; }"""
+    )
+    assert word == found.replace("_", " ")
+    assert sign == VERDICT_SIGN[found]
     assert colour == VERDICT_RGB[found]
     return str(found)
 

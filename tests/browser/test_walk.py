@@ -46,10 +46,13 @@ def clicked_until_why(page) -> None:
     box = canvas.bounding_box()
     for down in (0.5, 0.35, 0.65, 0.2, 0.8):
         for across in (0.85, 0.7, 0.5, 0.3, 0.15):
-            page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"], button="right")
-            page.wait_for_timeout(250)
-            why = page.locator(".np-why")
-            if why.count() and why.locator(".np-FAIL").count():
+            with page.expect_response("**/api/pick") as picked:
+                page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"], button="right")
+            if picked.value.json().get("point") is None:
+                continue
+            page.wait_for_selector(".np-why")
+            page.wait_for_load_state("networkidle")
+            if page.locator(".np-why .np-FAIL").count():
                 return
     raise AssertionError("no excluded skin was found in the scene")
 
@@ -154,16 +157,18 @@ def walk(page, served: Served, protocol: str, target: str, side: str) -> None:
     open_step(page, "check")
     assert state(page, "check") == "open"
     page.fill("[data-test=who]", "Dr. A. Reader")
-    page.fill("[data-test=reason]", "rehearsal")
+    page.fill("[data-test=reason]", "too short")
     boxes = page.locator("[data-step=check] fieldset input[type=checkbox]")
     count = boxes.count()
     if count:
         page.click("[data-test=approve]")
         page.wait_for_selector(".np-message")
+        assert "--" not in page.locator(".np-message").first.inner_text()  # a page has no command line
         assert state(page, "check") == "open"
         page.locator(".np-message button").first.click()
         for number in range(count):
             boxes.nth(number).check()
+    page.fill("[data-test=reason]", "A rehearsal on a phantom, no patient.")
     page.wait_for_selector("[data-test=approve]:enabled")
     page.click("[data-test=approve]")
     until(lambda: state(page, "check") == "done")
