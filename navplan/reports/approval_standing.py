@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from navplan.extend import registry
 from navplan.model.case import Case
@@ -156,7 +157,7 @@ def judged_on(case: Case, plan: Plan, trajectory: int) -> JudgedOn:
     """
     image_id = plan.provenance.image_id
     way = plan.trajectories[trajectory].trajectory
-    structures = {name: _structure(one) for name, one in case.structures_of(image_id).items()}
+    structures = {name: _structure_digest(one) for name, one in case.structures_of(image_id).items()}
     carried_by = (plan.target, plan.side, plan.patient_position, plan.breath_state, plan.carried)
     return JudgedOn(
         image=digest_of(_image(case.volumes[image_id])),
@@ -170,6 +171,16 @@ def judged_on(case: Case, plan: Plan, trajectory: int) -> JudgedOn:
 
 def _image(volume: Volume) -> tuple[Any, ...]:
     return volume.digest, volume.grid.frame_uid, volume.modality, volume.quantity, volume.acquisition
+
+
+_STRUCTURES: WeakKeyDictionary[Structure, str] = WeakKeyDictionary()
+
+
+def _structure_digest(structure: Structure) -> str:
+    """Kept as long as the structure is: it never changes."""
+    if structure not in _STRUCTURES:
+        _STRUCTURES[structure] = digest_of(_structure(structure))
+    return _STRUCTURES[structure]
 
 
 def _structure(structure: Structure) -> dict[str, Any]:

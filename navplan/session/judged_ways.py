@@ -19,10 +19,14 @@ class JudgedWays:
 
     def __init__(self) -> None:
         self._made: dict[tuple[Any, ...], SafetyReport] = {}
+        self._last: tuple[Case, Plan, str, tuple[SafetyReport | None, ...]] | None = None  # what was asked last
 
     def reports(self, case: Case, plan: Plan, day: str) -> tuple[SafetyReport | None, ...]:
         """One report a way; None for a way that cannot be judged on the case as it is. day: an image grows old."""
-        return tuple(self._report(case, plan, number, day) for number in range(len(plan.trajectories)))
+        if self._last is None or self._last[0] is not case or self._last[1] is not plan or self._last[2] != day:
+            found = tuple(self._report(case, plan, number, day) for number in range(len(plan.trajectories)))
+            self._last = case, plan, day, found
+        return self._last[3]
 
     def know(self, case: Case, plan: Plan, day: str) -> None:
         """Take over the reports of a plan that this process has just made."""
