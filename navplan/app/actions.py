@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import tempfile
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from navplan.app.pictures import answered
+from navplan.app.pictures import answered, as_json
 from navplan.errors import Cancelled, InputError
 from navplan.model.draft import Point
 from navplan.model.plan import SkinMap
+from navplan.session.asked import point_of
 from navplan.session.document import document, way_document
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.verbs.situation import now
 
+LARGEST_BODY_BYTES = 1_000_000
+_STOPPED: ContextVar[threading.Event] = ContextVar("stopped")  # of the action that this thread or task works at
 PAGES = ("report.html", "report.pdf", "freehand-card.html", "freehand-card.pdf")
 
 
 class Actions:
-    """Handlers of the actions of one session. push: called with the new document; tell_scene: after what it shows."""
+    """Handlers of the actions of one session. push: called with the new document; after: called before that, in a
+    thread; while_dragged: called with the way, and the skin's map, that a drag would lead to."""
 
     def __init__(self, session: Session, push: Callable[[dict[str, Any]], None]) -> None:
         self.session, self._push = session, push
-        self._cancel = threading.Event()
+        self._at_work: set[threading.Event] = set()  # of each action that is not done, to be set where it is to stop
         self.progress: dict[str, Any] = {}
         self._pages = tempfile.TemporaryDirectory(prefix="navplan-")
+        self._made_pages: dict[tuple[str, str], Path] = {}
         self.after: list[Callable[[], None]] = []
         self.while_dragged: list[Callable[[Shown, SkinMap | None], None]] = []
 
@@ -45,15 +52,16 @@ class Actions:
 
     async def whole(self, request: web.Request) -> web.Response:
         """The document as it is now."""
-        return web.json_response(await asyncio.to_thread(document, self.session))
+        return as_json(await asyncio.to_thread(document, self.session))
 
     async def act(self, request: web.Request) -> web.Response:
         """One action by its name, with its arguments as JSON; the answer says what else a page should know."""
         arguments = await arguments_of(request)
         name = request.match_info["name"]
         if name == "cancel":
-            self._cancel.set()
-            return web.json_response({})
+            for work in self._at_work:
+                work.set()
+            return as_json({})
         known: dict[str, Callable[..., Any]] = {
             "choose": self.session.choose, "aim_at": self._aim_at, "plan": self._plan,
             "take_way": self.session.take_way, "move": self._move, "put_back": self.session.put_back,
@@ -64,14 +72,19 @@ class Actions:
             "reload": self.session.reload, "report": self._report, "card": self._card,
         }  # fmt: skip
         if name not in known:
-            raise InputError(f"action {name!r}", ", ".join(sorted(known)))
-        self._cancel.clear()
+            raise InputError(f"action {name[:60]!a}", ", ".join(sorted(known)))
+        action = _bound(known[name], arguments)
+        stopped = threading.Event()
+        self._at_work.add(stopped)
+        _STOPPED.set(stopped)
         try:
-            result = await asyncio.to_thread(_called, known[name], arguments)
+            result = await asyncio.to_thread(action)
         finally:
-            self.progress = {}
+            self._at_work.discard(stopped)
+            if not self._at_work:
+                self.progress = {}
             await self.refresh()
-        return web.json_response(result if isinstance(result, dict) else {})
+        return as_json(result if isinstance(result, dict) else {})
 
     async def refresh(self) -> None:
         """Give every page the document as it is now."""
@@ -84,7 +97,7 @@ class Actions:
         """The way while its entry or aim is dragged; nothing is changed."""
         arguments = await arguments_of(request)
         entry, aim = (point_of(arguments.get(key)) for key in ("entry", "aim"))
-        return web.json_response(await asyncio.to_thread(self._live, entry, aim))
+        return as_json(await asyncio.to_thread(self._live, entry, aim))
 
     def _live(self, entry: Point | None, aim: Point | None) -> dict[str, Any]:
         found = self.session.live(entry, aim)
@@ -97,24 +110,24 @@ class Actions:
         entry = point_of((await arguments_of(request)).get("entry"))
         if entry is None:
             raise InputError("no entry", "LPS mm of a point on the skin")
-        return web.json_response(await asyncio.to_thread(self.session.why_not, entry))
+        return as_json(await asyncio.to_thread(self.session.why_not, entry))
 
     async def compare(self, request: web.Request) -> web.Response:
         """Two ways side by side."""
         arguments = await arguments_of(request)
-        return web.json_response(await asyncio.to_thread(self.session.compare, arguments.get("a"), arguments.get("b")))
+        return as_json(await asyncio.to_thread(self.session.compare, arguments.get("a"), arguments.get("b")))
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """A report or card that was made before."""
-        key, name = request.match_info["key"], request.match_info["name"]
-        folder = Path(self._pages.name) / key
-        if not key.isalnum() or name not in PAGES or not (folder / name).is_file():
+        made = self._made_pages.get((request.match_info["key"], request.match_info["name"]))
+        if made is None:
             raise web.HTTPNotFound()
-        return web.FileResponse(folder / name)
+        return web.FileResponse(made)
 
     def _told(self, words: str, share: float) -> None:
         """From the working thread."""
-        if self._cancel.is_set():
+        stopped = _STOPPED.get(None)
+        if stopped is not None and stopped.is_set():
             raise Cancelled("stopped; nothing was changed")
         self.progress = {"words": words, "share": share}
 
@@ -146,42 +159,30 @@ class Actions:
         key = token_hex(8)
         folder = Path(self._pages.name) / key
         made = self.session.report(folder, card_only, self._told)
-        return {"key": key, "pages": [path.name for path in made.paths if path.name in PAGES], "notes": made.notes,
-                "when": now()}  # fmt: skip
+        pages = [path for path in made.paths if path.name in PAGES]
+        self._made_pages.update({(key, path.name): path for path in pages})
+        return {"key": key, "pages": [path.name for path in pages], "notes": made.notes, "when": now()}
 
 
-def _called(action: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+def _bound(action: Callable[..., Any], arguments: dict[str, Any]) -> Callable[[], Any]:
+    """The call of an action. Raises InputError for arguments that it does not have, or lacks."""
     try:
-        return action(**arguments)
+        given = inspect.signature(action).bind(**arguments)
     except TypeError as error:
-        if "argument" not in str(error):
-            raise
-        raise InputError(f"arguments {sorted(arguments)}", "those of the action") from error
+        had = ", ".join(sorted(arguments))[:200] or "none"
+        raise InputError(f"arguments {had!a}: {str(error)[:200]!a}", "those of the action") from error
+    return lambda: action(*given.args, **given.kwargs)
 
 
 async def arguments_of(request: web.Request) -> dict[str, Any]:
     """The JSON object of a request. Raises InputError for anything else."""
-    body = await request.content.read(1_000_001)
+    body = b""
+    while len(body) <= LARGEST_BODY_BYTES and (part := await request.content.readany()):
+        body += part
     try:
-        found = json.loads(body or b"{}")
+        found = json.loads(body or b"{}") if len(body) <= LARGEST_BODY_BYTES else None
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or len(body) > 1_000_000:
+    if not isinstance(found, dict):
         raise InputError("a request that is no JSON object", "the page's own requests")
     return found
-
-
-def point_of(value: Any) -> Point | None:
-    """Three numbers, or None where nothing was given. Raises InputError for anything else."""
-    if value is None:
-        return None
-    numbers = [float(part) for part in value] if _is_point(value) else []
-    if len(numbers) != 3:
-        raise InputError(f"a point {str(value)[:60]}", "three finite LPS coordinates in mm")
-    return numbers[0], numbers[1], numbers[2]
-
-
-def _is_point(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(part, int | float) and not isinstance(part, bool) and abs(part) < 1e6 for part in value
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,6 +26,8 @@ HEADERS = {
     "Cache-Control": "no-store", "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }  # fmt: skip
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,11 +53,12 @@ class Guard:
 
     def refusal(self, request: web.Request) -> web.StreamResponse | None:
         """What to answer instead of what was asked; None where it may be asked."""
-        host = urlsplit(f"//{request.host}").hostname or ""
+        place = request.headers.get("Host", "")
+        host = _name_of(place)
         if not self.token and not is_loopback(host):
-            return _refused(403, f"This page is for this machine alone; it was asked for as {host!r}.")
+            return _refused(403, f"This page is for this machine alone; it was asked for as {host[:80]!a}.")
         origin = request.headers.get("Origin", "")
-        if origin and urlsplit(origin).netloc != request.host:
+        if origin and _place_of(origin) != place:
             return _refused(403, "A page of another site may not use this one.")
         if request.method == "POST" and request.path.startswith("/api/") and request.headers.get("X-Navplan") != "1":
             return _refused(403, "An action must come from the page itself.")
@@ -73,16 +77,30 @@ class Guard:
         self._wrong = [when for when in self._wrong if when > now - WRONG_S]
         if len(self._wrong) >= MOST_WRONG:
             return _refused(429, "Too many wrong tokens: wait a minute.")
-        if not shown or not hmac.compare_digest(shown.encode(), self.token.encode()):
+        if not shown or not hmac.compare_digest(shown.encode(errors="replace"), self.token.encode()):
             self._wrong += [now] if shown else []
             return _refused(401, "Open the address that navplan serve printed: it ends in ?token=...")
         if len(self._sessions) >= MOST_SESSIONS:
             return _refused(503, f"{MOST_SESSIONS} browsers use this page already.")
         key = token_urlsafe(32)
         self._sessions[key] = now + SESSION_S
-        answer = web.HTTPFound(request.path)
+        answer = web.Response(status=302, headers={"Location": "/"})  # without the token, and never to another site
         answer.set_cookie(COOKIE, key, httponly=True, samesite="Strict", max_age=int(SESSION_S))
         return answer
+
+
+def _name_of(place: str) -> str:
+    """The host of HOST:PORT; "" where that is none."""
+    found = _HOST.fullmatch(place)
+    return found.group(1) if found else ""
+
+
+def _place_of(origin: str) -> str:
+    """Host and port of an origin; "" where it has none, or is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _refused(status: int, words: str) -> web.Response:
@@ -95,8 +113,11 @@ def guarded(guard: Guard) -> Any:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = guard.refusal(request)
-        if answer is None:
-            answer = await handler(request)
+        try:
+            answer = answer if answer is not None else await handler(request)
+        except web.HTTPException as other:  # what aiohttp itself answers: not found, not so
+            other.headers.update(HEADERS)
+            raise
         if not answer.prepared:
             answer.headers.update(HEADERS)
         return answer

@@ -7,8 +7,9 @@ with the words of the error.
 from __future__ import annotations
 
 import asyncio
-import math
-from io import BytesIO
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,13 @@ _PLANE_PX, _STRIP_HALF_MM, _STRIP_PX_MM = 300, 14.0, 0.5
 
 
 def numbers(text: str, count: int) -> tuple[float, ...]:
-    """So many finite numbers, divided by commas. Raises InputError."""
+    """So many numbers of a size that lengths and pixels have, divided by commas. Raises InputError."""
     try:
-        found = tuple(float(part) for part in text.split(","))
+        found = tuple(float(part) for part in text.split(",", count))
     except ValueError:
         found = ()
-    if len(found) != count or not all(math.isfinite(value) for value in found):
-        raise InputError(f"{text[:80]!r}", f"{count} finite numbers divided by commas")
+    if len(found) != count or not all(abs(value) < 1e6 for value in found):
+        raise InputError(f"{text[:80]!a}", f"{count} finite numbers divided by commas, below a million")
     return found
 
 
@@ -44,10 +45,10 @@ def point(text: str) -> Point:
 
 
 class Pictures:
-    """Handlers of the pictures of one session."""
+    """Handlers of the pictures of one session. seen: called when a person has a view before them for the first time."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, seen: Callable[[], Awaitable[None]]) -> None:
+        self.session, self._seen = session, seen
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are asked for."""
@@ -61,7 +62,7 @@ class Pictures:
         query = request.query
         names = {cut.name.lower(): cut for cut in Cut}
         if query.get("cut") not in names:
-            raise InputError(f"cut {query.get('cut')!r}", ", ".join(names))
+            raise InputError(f"cut {query.get('cut', '')[:40]!a}", ", ".join(names))
         cut, at, slab = names[query["cut"]], point(query.get("at", "")), numbers(query.get("slab", "0"), 1)[0]
         session = self.session
         image_id, volume = session.image()
@@ -75,7 +76,7 @@ class Pictures:
         query = request.query
         kind = query.get("kind", "")
         if kind not in PLANES:
-            raise InputError(f"plane {kind!r}", ", ".join(PLANES))
+            raise InputError(f"plane {kind[:40]!a}", ", ".join(PLANES))
         depth = numbers(query["depth"], 1)[0] if "depth" in query else None
         shape = min(max(numbers(query.get("shape", "1"), 1)[0], 0.25), 4.0)
         return await asyncio.to_thread(self._plane, kind, depth, shape)
@@ -100,7 +101,10 @@ class Pictures:
         size = int(numbers(request.query.get("size", "384"), 1)[0])
         if not 64 <= size <= 1024:
             raise InputError(f"a shot of {size} px", "64 to 1024 px")
-        return await asyncio.to_thread(self._shot, view, size)
+        answer = await asyncio.to_thread(self._shot, view, size)
+        if self.session.saw("fluoroscopy"):
+            await self._seen()
+        return answer
 
     def _shot(self, view: str, size: int) -> web.Response:
         from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, take_shots
@@ -118,7 +122,6 @@ class Pictures:
             position or volume.acquisition.patient_position, Detector(size, size, DETECTOR_SIDE_MM / size),
             image_name=image_id,
         )[0]  # fmt: skip
-        session.looked_at.add("fluoroscopy")
         return _binary(packed_shot(shot))
 
 
@@ -144,7 +147,7 @@ def answered(handler: Any) -> Any:
             found: web.StreamResponse = await handler(request)
             return found
         except NavplanError as error:
-            return web.json_response({"error": str(error)}, status=400)
+            return as_json({"error": str(error)}, 400)
         except (web.HTTPException, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -152,18 +155,14 @@ def answered(handler: Any) -> Any:
 
             logging.getLogger("navplan.app").exception("%s", request.path)
             words = f"a fault of navplan ({type(error).__name__}); the log says more"
-            return web.json_response({"error": words}, status=500)
+            return as_json({"error": words}, 500)
 
     return wrapped
 
 
-def as_jpeg(picture: Any, quality: int) -> bytes:
-    """(H, W, 3) uint8 as JPEG."""
-    from PIL import Image
-
-    buffer = BytesIO()
-    Image.fromarray(picture).save(buffer, format="JPEG", quality=quality)
-    return buffer.getvalue()
+def as_json(found: Any, status: int = 200) -> web.Response:
+    """Plain data as JSON that every browser reads: no NaN, no infinity."""
+    return web.json_response(found, status=status, dumps=partial(json.dumps, allow_nan=False))
 
 
 def _binary(data: bytes) -> web.Response:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from navplan.app.actions import Actions
 from navplan.app.guard import Guard, guarded
-from navplan.app.pictures import Pictures
+from navplan.app.pictures import Pictures, as_json
 from navplan.app.scene_views import SceneViews
 from navplan.session.document import document
 from navplan.session.session import Session
@@ -36,7 +37,7 @@ class App:
         self.session, self.host, self.port, self.token, self._ready = session, host, port, token, ready
         self.guard = Guard(token)
         self.actions = Actions(session, self._push)
-        self.pictures = Pictures(session)
+        self.pictures = Pictures(session, self.actions.refresh)
         self.scene = SceneViews(session)
         self.actions.after.append(self.scene.show)
         self.actions.while_dragged.append(self.scene.follow)
@@ -79,7 +80,7 @@ class App:
         self._index = index_page(Path(vue3.www))
         started = server.start(
             port=self.port, host=self.host, exec_mode="coroutine", open_browser=False, show_connection_info=False,
-            disable_logging=True, timeout=0,
+            disable_logging=True, timeout=0, thread=threading.current_thread() is not threading.main_thread(),
         )  # fmt: skip
         told = asyncio.create_task(self._tell_progress())
         try:
@@ -94,6 +95,7 @@ class App:
         application.add_routes([web.get("/", self._page), web.get("/index.html", self._page), web.get("/alive", alive)])
         application.add_routes([web.post("/paraview/", self._where)])
         application.add_routes([*self.pictures.routes(), *self.actions.routes(), *self.scene.routes()])
+        application.add_routes([web.route("*", "/api/{rest:.*}", unknown)])
         self.scene.start()
 
     async def _page(self, request: web.Request) -> web.Response:
@@ -122,6 +124,11 @@ class App:
 async def alive(request: web.Request) -> web.Response:
     """That the server lives."""
     return web.json_response({"alive": True})
+
+
+async def unknown(request: web.Request) -> web.Response:
+    """What is asked of the page's server and not there, or not by this method."""
+    return as_json({"error": f"Nothing answers {request.method[:20]} {request.path[:100]!a}."}, 404)
 
 
 def index_page(www: Path) -> str:

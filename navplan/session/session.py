@@ -49,7 +49,7 @@ class Session:
         self.case: Case = open_case(self.folder)
         self.notes: list[str] = []
         self.unsaved = ""  # why the draft could not be kept
-        self.looked_at: set[str] = set()  # views a person has had before them
+        self._looked_at: set[tuple[Any, ...]] = set()  # views a person has had before them, and of which way
         self.written: dict[str, str] = {}  # plan and way -> when its report was written
         self.hidden: tuple[str, ...] = ()  # structures that a person does not want to see; shared by all pages
         self.colours: dict[str, tuple[int, int, int]] = {}
@@ -311,6 +311,21 @@ class Session:
         not_seen, chosen = names_of(hidden, "what is hidden"), colours_of(colours)
         with self.lock:
             self.hidden, self.colours = not_seen, chosen
+
+    def saw(self, view: str) -> bool:
+        """Note that a person has a view of the way before them; whether it is the first time."""
+        with self.lock:
+            new = not self.has_seen(view)
+            self._looked_at.add(self._sight(view))
+            return new
+
+    def has_seen(self, view: str) -> bool:
+        """Whether a person has had a view of the way, as it is, before them."""
+        return self._sight(view) in self._looked_at
+
+    def _sight(self, view: str) -> tuple[Any, ...]:
+        draft = self.draft
+        return view, draft.plan_id, draft.way, draft.entry_mm, draft.moved_aim_mm
 
     def provisional_map(self, shown: Shown) -> SkinMap | None:
         """The skin map of the plan as it may be for the aim that is being dragged; coarse, never a verdict. None where

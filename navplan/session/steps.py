@@ -144,7 +144,7 @@ def _device(session: Session, shown: Shown | None) -> Step:
 def _fluoroscopy(session: Session, shown: Shown | None) -> Step:
     if shown is None:
         return Step("fluoroscopy", State.IDLE, (Told("fluoroscopy_without_way"),))
-    seen = "fluoroscopy" in session.looked_at
+    seen = session.has_seen("fluoroscopy")
     return Step("fluoroscopy", State.DONE if seen else State.OPEN, () if seen else (Told("fluoroscopy_not_seen"),))
 
 

@@ -62,13 +62,17 @@ def test_from_an_image_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (now["way"], now["device"], now["fluoroscopy"], now["report"]) == ("done", "done", "open", "open")
     assert now["check"] == "open" and lacks(session, "check") == ["open_items", "not_approved"]
 
-    session.looked_at.add("fluoroscopy")
+    assert session.saw("fluoroscopy") and not session.saw("fluoroscopy")
     assert states(session)["fluoroscopy"] == "done"
+    session.take_way(1)
+    assert states(session)["fluoroscopy"] == "open"
+    session.undo()
 
     entry = session.shown().way.entry_mm  # type: ignore[union-attr]
     session.move(entry_mm=(entry[0], entry[1], entry[2] + 5.0))
     assert states(session)["way"] == "attention" and lacks(session, "way") == ["way_moved"]
     session.keep_moved()
+    session.saw("fluoroscopy")
     assert states(session)["way"] == "done"
 
     names = to_be_acknowledged(session.shown().ranked.report)  # type: ignore[union-attr]
