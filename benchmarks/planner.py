@@ -39,6 +39,7 @@ from navplan.planning.entry_candidates import SkinPoints
 from navplan.planning.margins import margins
 from navplan.planning.pareto import pareto_front
 from navplan.planning.situation import Situation
+from navplan.planning.tissue_map import forget_maps
 from navplan.planning.sub_voxel import surface_distance
 from navplan.planning.ways import Ways, swept_ends_mm, try_ways
 from navplan.verbs.case_verbs import open_case
@@ -76,6 +77,12 @@ def exactly(situation: Situation, device: Device, entries_mm: NDArray[np.float64
     return proven
 
 
+def forget_all() -> None:
+    """Nothing of the labels is kept."""
+    boundaries_kept.forget()
+    forget_maps()
+
+
 def fresh(situation: Situation, target: Target | None = None) -> Situation:
     """The situation with nothing computed yet."""
     return replace(situation, target=target or situation.target)
@@ -93,7 +100,7 @@ def timed(what: Callable[[], object], repeat: int = 3) -> float:
 
 def cold(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> None:
     """From labels: nothing of the boundaries is kept."""
-    boundaries_kept.forget()
+    forget_all()
     answer(fresh(situation), device, entries_mm)
 
 
@@ -208,7 +215,7 @@ def large(situation: Situation, device: Device, entries_mm: NDArray[np.float64])
     tall_situation = replace(situation, image=image, structures=structures)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     labels = sum(s.occupancy.nbytes for s in structures.values() if s.occupancy is not None) + voxels.nbytes
-    boundaries_kept.forget()
+    forget_all()
     seconds = timed(lambda: cold(tall_situation, device, entries_mm), 1)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     return f"{seconds:.2f} s, peak {max(grown, 0):.0f} MiB above the {labels / 2**20:.0f} MiB of image and labels"
@@ -235,7 +242,7 @@ def once(options: argparse.Namespace) -> None:
     situation, device, body = situation_for(options)
     aim = situation.target_mm
     entries = skin_entries_mm(body, aim, 200.0, options.entries)
-    boundaries_kept.forget()
+    forget_all()
     reading = time.perf_counter() - start
     answer(fresh(situation), device, entries)
     print(json.dumps({"reading_s": reading}))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,9 +48,34 @@ class TissueMap:
         return self.names.index(name) if name in self.names else -1
 
 
+_KEPT: WeakKeyDictionary[Volume, tuple[tuple[Structure, ...], str, TissueMap]] = WeakKeyDictionary()
+
+
 def tissue_map(image: Volume, structures: Iterable[Structure], topmost: str = "") -> TissueMap:
-    """Paint present structures, largest first, so that the more specific one shows; `topmost` (the target) last."""
-    present = [s for s in structures if s.presence is Presence.PRESENT and s.anatomy.tissue is not Tissue.OUTSIDE]
+    """Paint present structures, largest first, so that the more specific one shows; `topmost` (the target) last.
+
+    The last map of an image is kept as long as the image is, for the next who asks for the same.
+    """
+    present = tuple(s for s in structures if s.presence is Presence.PRESENT and s.anatomy.tissue is not Tissue.OUTSIDE)
+    kept = _KEPT.get(image)
+    if kept is not None and kept[1] == topmost and _same(kept[0], present):
+        return kept[2]
+    made = _painted(image, present, topmost)
+    _KEPT[image] = present, topmost, made
+    return made
+
+
+def _same(first: tuple[Structure, ...], second: tuple[Structure, ...]) -> bool:
+    """Whether these are the very same structures, in the same order."""
+    return len(first) == len(second) and all(one is other for one, other in zip(first, second, strict=True))
+
+
+def forget_maps() -> None:
+    """Keep no map any more: for measuring."""
+    _KEPT.clear()
+
+
+def _painted(image: Volume, present: tuple[Structure, ...], topmost: str) -> TissueMap:
     with ThreadPoolExecutor(THREADS) as pool:
         volume_mm3 = dict(zip((s.name for s in present), pool.map(_volume_mm3, present), strict=True))
     labels = np.zeros(image.grid.shape, dtype=np.uint16, order="F")
