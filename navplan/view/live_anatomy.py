@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from navplan.imaging.surfaces import Surface, display_surface
+from navplan.geometry.grid import Grid
+from navplan.imaging.surfaces import Surface, display_surface, surface_of
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan.view.colours import Colour, anatomy_colour
@@ -20,15 +21,15 @@ from navplan.view.meshes import cutaway, ghost, joined, painted
 from navplan.view.near_structures import UNNAMED_BONE, ShownStructures, is_bone, may_be_solid
 from navplan.view.render import Look, SceneWindow, polydata
 from navplan.view.scene import volume_reach
-from navplan.view.scene_meshes import GHOST_MM, GHOST_ORGAN, structure_colour
+from navplan.view.scene_meshes import GHOST_MM, GHOST_ORGAN, structure_colour, whole_surface
 
 _BONE_MM2, _ORGAN_MM2, _FINE_MM2 = 12.0, 24.0, 4.0  # area of a triangle
 _LONGEST_EDGE_MM = 12.0  # so that no point is farther than 7 mm from a corner
-_BONE_GRID_MM, _ORGAN_GRID_MM, _LARGE_GRID_MM, _FINE_GRID_MM = 2.4, 2.6, 3.2, 1.4
+_BONE_GRID_MM, _ORGAN_GRID_MM, _LARGE_GRID_MM, _FINE_GRID_MM = 2.7, 3.2, 4.0, 1.4
 _LARGE_MM2 = 40_000.0  # of surface: cut from a coarser grid
 _MOST_TRIANGLES, _MOST_FINE, _MOST_GHOST, _LEAST = 40_000, 20_000, 6_000, 200
 _MOST_ORGANS = 15  # of these a scene shows at once
-_COUNTED_MM = 3.0
+_COUNTED_MM, _POOLED_MM = 3.0, 1.6
 _SOLID_FROM = 0.5  # what has less alpha is seen through, and picked through
 
 
@@ -165,10 +166,26 @@ class LiveAnatomy:
             organ = _ORGAN_GRID_MM if area < _LARGE_MM2 else _LARGE_GRID_MM
             grid = _BONE_GRID_MM if is_bone(structure) else organ
             most = area / (_triangle_mm2(structure) * self._crowd)
-        surface = display_surface(structure, spacing_mm=grid, max_triangles=max(_LEAST, round(most)))
+        count = max(_LEAST, round(most))
+        coarse = None if fine else surface_of(*_pooled(structure), spacing_mm=grid, max_triangles=count)
+        surface = whole_surface(structure, grid, count, coarse)
         surface = with_short_edges(surface, _LONGEST_EDGE_MM)
         assert self._obstacles is not None
         return _Part(surface, self._obstacles.shade(surface.points_mm, surface.normals))
+
+
+def _pooled(structure: Structure) -> tuple[NDArray[np.uint8], Grid]:
+    """Occupancy averaged over blocks of voxels up to _POOLED_MM wide: as good for a coarse surface, and sooner done."""
+    assert structure.occupancy is not None and structure.grid is not None
+    step = np.maximum(1, np.floor(_POOLED_MM / structure.grid.spacing_mm)).astype(int)
+    missing = -np.asarray(structure.grid.shape) % step
+    full = np.pad(structure.occupancy, [(0, count) for count in missing])
+    i, j, k = (np.asarray(full.shape) // step).tolist()
+    blocks = full.reshape(i, step[0], j, step[1], k, step[2]).mean(axis=(1, 3, 5), dtype=np.float32)
+    affine = structure.grid.affine.copy()
+    affine[:3, :3] *= step
+    affine[:3, 3] = structure.grid.points_mm((step - 1) / 2)
+    return np.round(blocks).astype(np.uint8), Grid(affine, (i, j, k))
 
 
 def with_short_edges(surface: Surface, longest_mm: float) -> Surface:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import InputError
-from navplan.imaging.surfaces import Surface, display_surface
+from navplan.imaging.surfaces import Surface
 from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding
@@ -29,6 +29,7 @@ from navplan.view.scene_meshes import (
     needle_meshes,
     skin_surface,
     structure_colour,
+    whole_surface,
 )
 from navplan.view.skin_paint import SkinPainter, ghost_dots, ghost_skin
 
@@ -201,7 +202,7 @@ def volume_reach(volume: Volume) -> tuple[NDArray[np.float64], float]:
 
 
 def _surface(structure: Structure, spacing_mm: float) -> Surface:
-    return display_surface(structure, spacing_mm=spacing_mm, max_triangles=40_000)
+    return whole_surface(structure, spacing_mm, max_triangles=40_000)
 
 
 def _anatomy_mesh(structure: Structure, shown: ShownStructures, obstacles: OcclusionField) -> PaintedMesh:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from navplan.imaging.skin_surface import body_surface
-from navplan.imaging.surfaces import EMPTY_SURFACE, Surface
+from navplan.imaging.surfaces import EMPTY_SURFACE, Surface, display_surface
 from navplan.model.error_model import ErrorModel
 from navplan.model.safety import Finding
 from navplan.model.structure import Structure
@@ -30,6 +30,7 @@ from navplan.view.needle_meshes import (
 )
 
 GHOST_MM = 3.5  # grid of the surfaces that are drawn as ghosts
+_KEPT_SHARE, _FINEST_MM = 0.6, 0.5  # of the volume; of grids
 GHOST_ORGAN = (0.03, 0.35)  # alpha of a ghost that faces the viewer, and of its rim
 
 
@@ -90,6 +91,24 @@ def structure_colour(name: str, shown: ShownStructures) -> Colour:
         return mixed((0, 0, 0), context_colour(name), dark)
     colour = anatomy_colour(name)
     return colour if name in shown.deciding or name == shown.ghost else mixed(colour, CONTEXT_BONE, 0.10)
+
+
+def whole_surface(
+    structure: Structure, spacing_mm: float, max_triangles: int, first_try: Surface | None = None
+) -> Surface:
+    """The surface on a grid of this spacing, or of a half, a quarter... where a thin structure would vanish on it.
+
+    first_try: a surface made of it already.
+    """
+    assert structure.occupancy is not None and structure.grid is not None
+    volume = float(structure.occupancy.sum(dtype=np.float64)) / 255.0 * float(structure.grid.spacing_mm.prod())
+    surface = first_try or display_surface(structure, spacing_mm=spacing_mm, max_triangles=max_triangles)
+    best = surface
+    while abs(surface.volume_mm3) < _KEPT_SHARE * volume and spacing_mm > _FINEST_MM:
+        spacing_mm /= 2
+        surface = display_surface(structure, spacing_mm=spacing_mm, max_triangles=max_triangles)
+        best = max(best, surface, key=lambda one: abs(one.volume_mm3))
+    return best
 
 
 def skin_surface(structures: Mapping[str, Structure], volume: Volume, max_triangles: int = 60_000) -> Surface:

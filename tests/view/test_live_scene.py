@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from navplan.errors import GeometryError, InputError
+from navplan.geometry.grid import Grid
 from navplan.model.safety import Finding, FindingKind, Interval, SafetyReport, Verdict
+from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.view.camera import Camera
 from navplan.view.colours import TARGET, VERDICT_COLOURS
@@ -317,6 +319,24 @@ def test_a_bare_point_is_marked_where_no_structure_is_aimed_at(scene, plan, came
 
 def test_triangles_stay_below_what_can_be_moved(scene):
     assert 1000 < scene.triangles <= 100_000
+
+
+@pytest.mark.parametrize("wide", [1, 2, 6])
+def test_what_is_thin_is_drawn_too(case, wide):
+    affine = np.diag([0.6, 0.6, 0.6, 1.0])
+    affine[:3, 3] = (-30.0, -20.0, 0.0)
+    grid = Grid(affine, (100, wide, wide))
+    solid = np.full(grid.shape, 255, dtype=np.uint8)
+    lead = Structure("metal", Presence.PRESENT, solid, grid, evaluated_in=case.volumes["ct"].grid, image_id="ct")
+    scene = LiveScene()
+    scene.show_anatomy(case.volumes["ct"], {"metal": lead})
+    scene.set_colours({"metal": (0, 255, 0)})
+    middle = np.asarray((0.0, -20.0, 0.0))
+    view = Camera(tuple(middle - (0.0, 200.0, 0.0)), tuple(middle), (0.0, 0.0, 1.0))
+    seen = greens(scene.picture(view, SIZE))
+    scene.close()
+    length_px = 60 / view.millimetres_per_pixel(SIZE[1])
+    assert seen > 0.7 * length_px * 0.6 * wide / view.millimetres_per_pixel(SIZE[1])
 
 
 def test_no_edge_is_too_long_to_be_cut_away(case):
