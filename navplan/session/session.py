@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from navplan.errors import CaseFolderError, ChoiceError, FileFormatError, InputError
+from navplan.errors import CaseFolderError, ChoiceError, FileFormatError, GeometryError, InputError
 from navplan.extend import registry
 from navplan.files.session_file import read_session, write_session
 from navplan.geometry.table_angles import POSITION_WORDS
@@ -390,6 +390,8 @@ class Session:
 
         with self.lock:
             shown = self._must_show()
+            if not shown.situation.image.grid.contains(entry_mm):
+                raise GeometryError(f"an entry at {entry_mm} mm LPS", "a point inside the image")
             told = reason_on_map(shown.plan.skin_map, entry_mm) if shown.plan.skin_map is not None else None
             found = why_not(shown.situation, shown.way.device, entry_mm)
         return {

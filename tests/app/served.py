@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,8 +99,6 @@ class Served:
 
     def raw(self, data: bytes) -> bytes:
         """Bytes as they are, and what comes back."""
-        import socket
-
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as line:
             line.sendall(data)
             found = b""
