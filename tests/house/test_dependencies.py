@@ -17,7 +17,7 @@ OWN = {Path(folder).name for folder in SHIPPED}
 # Found by pydicom by itself when a compressed image is read.
 DECODERS = {"pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm"}
 # Parts of a declared distribution that have one of their own.
-PARTS = {"pydantic-core": "pydantic"}
+PARTS = {"pydantic-core": "pydantic", "trame-client": "trame"}
 
 
 def imported() -> set[str]:
