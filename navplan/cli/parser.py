@@ -172,12 +172,15 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--position", default="", metavar="HFS", help="patient position on the table")
     one.add_argument("--out", required=True, metavar="FILE.png")
 
-    one = verb("scene", "the 3-D scene")
+    one = verb("scene", "the 3-D scene: a picture, a page to turn about, or meshes")
     one.add_argument("case")
     one.add_argument("--plan", default="", metavar="ID")
     one.add_argument("--trajectory", type=int, default=1, metavar="N")
-    one.add_argument("--hero", action="store_true", help="with planes, fluoroscopy and the path beside it")
-    one.add_argument("--out", required=True, metavar="FILE.png")
+    one.add_argument("--hero", action="store_true", help="with planes, fluoroscopy and the path beside it (.png)")
+    one.add_argument(
+        "--out", required=True, metavar="FILE",
+        help=".png: a picture; .html: a page in one file, to hand on; .glb: meshes for other programs",
+    )
 
     one = verb("serve", "the app in a browser: on this machine, elsewhere only with a token")
     one.add_argument("case")

@@ -1,4 +1,4 @@
-"""scene: a picture of a case, and of a plan's needle in it."""
+"""scene: a case, and a plan's needle in it, as a picture, as a page to turn about, or as meshes for other programs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["scene"]
 
+_ENDINGS = (".png", ".html", ".glb")
+
 
 def scene(
     case: Case,
@@ -24,20 +26,29 @@ def scene(
     hero: bool = False,
     size: tuple[int, int] | None = None,
 ) -> Path:
-    """Draw the three-dimensional scene into a PNG file, which is written whole or not at all; returns its path.
+    """Write the three-dimensional scene to a file, whole or not at all; returns its path.
 
-    The way that is drawn is judged anew: the verdict is the one on the case as it is now.
+    .png: a picture. .html: a page to hand on: one file without anything outside it, turned by mouse, touch and keys.
+    .glb: the meshes as binary glTF. The way that is drawn is judged anew: the verdict is the one on the case as it is
+    now. None of them holds more of the patient than position, kind and date of the image, and names of structures.
 
     plan: a plan or its id in the case; None draws the anatomy alone. trajectory: 0 is the best. image: id, default the
     plan's, or the only one. hero: the whole sheet (scene, slices, fluoroscopy, straightened path); needs a plan.
-    size: (width, height) px, default 1600 x 1200, for the sheet 1920 x 1200.
+    size: (width, height) px of a picture, default 1600 x 1200, for the sheet 1920 x 1200.
 
-    Raises FileFormatError for any ending but .png, InputError (sheet without a plan, no such trajectory, folder that
-    cannot be written to), MismatchError (plan made on another image), ChoiceError (image or plan not chosen).
+    Raises FileFormatError for any ending but these three, InputError (sheet or size of what is no picture, sheet
+    without a plan, no such trajectory, folder that cannot be written to), MismatchError (plan made on another image),
+    ChoiceError (image or plan not chosen).
     """
     out = Path(out)
-    if out.suffix.lower() != ".png":
-        raise FileFormatError(f"a scene to be written as {out.suffix or 'a file without ending'}", ".png")
+    kind = out.suffix.lower()
+    if kind not in _ENDINGS:
+        raise FileFormatError(
+            f"a scene to be written as {out.suffix or 'a file without ending'}", " or ".join(_ENDINGS),
+            ".png is a picture, .html a page to turn about, .glb meshes for other programs",
+        )  # fmt: skip
+    if kind != ".png" and (hero or size is not None):
+        raise InputError(f"{'a hero sheet' if hero else 'a size in pixels'} as {kind}", ".png")
     if hero and plan is None:
         raise InputError("a hero sheet without a plan", "a plan whose needle it shows", "Name it with --plan")
     chosen = case.plan(plan) if isinstance(plan, str) else plan
@@ -46,20 +57,33 @@ def scene(
         if chosen.provenance.image_digest != volume.digest:
             raise MismatchError(f"plan {chosen.id} with image {image_id}", "the image that the plan was made on")
         chosen = _judged_now(case, chosen, trajectory)
-    if hero and chosen is not None:
-        from navplan.view.hero import compose_hero
+    if kind == ".html":
+        from navplan.view.scene_page import scene_page
 
-        shot, words = _bullseye(case, chosen, trajectory, image_id)
-        picture = compose_hero(
-            case, chosen, trajectory, fluoroscopy=shot, fluoroscopy_words=words, size=size or (1920, 1200),
-            image_id=image_id,
-        )  # fmt: skip
+        _write(scene_page(case, chosen, trajectory, image_id=image_id).encode("utf-8"), out)
+    elif kind == ".glb":
+        from navplan.view.scene_glb import scene_glb
+
+        _write(scene_glb(case, chosen, trajectory, image_id=image_id), out)
     else:
+        _write_png(_picture(case, chosen, trajectory, image_id, hero, size), out)
+    return out
+
+
+def _picture(
+    case: Case, plan: Plan | None, trajectory: int, image_id: str, hero: bool, size: tuple[int, int] | None
+) -> Any:
+    """(H, W, 3) uint8: the scene, or the sheet around it."""
+    if not hero or plan is None:
         from navplan.view.scene import draw_scene
 
-        picture = draw_scene(case, chosen, trajectory, size=size or (1600, 1200), image_id=image_id)
-    _write_png(picture, out)
-    return out
+        return draw_scene(case, plan, trajectory, size=size or (1600, 1200), image_id=image_id)
+    from navplan.view.hero import compose_hero
+
+    shot, words = _bullseye(case, plan, trajectory, image_id)
+    return compose_hero(
+        case, plan, trajectory, fluoroscopy=shot, fluoroscopy_words=words, size=size or (1920, 1200), image_id=image_id
+    )
 
 
 def _judged_now(case: Case, plan: Plan, number: int) -> Plan:
@@ -104,3 +128,10 @@ def _write_png(picture: Any, out: Path) -> None:
 
     with whole_file(out) as file:
         Image.fromarray(picture).save(file, format="PNG")
+
+
+def _write(data: bytes, out: Path) -> None:
+    from navplan.files.whole_file import whole_file
+
+    with whole_file(out) as file:
+        file.write(data)
