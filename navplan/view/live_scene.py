@@ -38,6 +38,8 @@ from navplan.view.scene import camera_at, volume_reach
 SKIN = "skin"
 LEAST_PX, MOST_PX = 64, 4096
 _FAR_MM = 1e4
+# While moving, the same parts stay faded until the camera has moved by a share of its distance, or the needle by more.
+_NEARLY, _NEARLY_MM = 0.055, 3.0
 _FEWER_SEEN = 3  # while moving, of the points that must be seen
 
 
@@ -67,7 +69,7 @@ class LiveScene:
         self._hurried = False  # some surfaces are coarser than they would be
         self._hidden: frozenset[str] = frozenset()
         self._colours: dict[str, Colour] = {}
-        self._looked_from: dict[LiveAnatomy | LiveSkin, tuple[tuple[float, float, float], int]] = {}
+        self._looked_from: dict[LiveAnatomy | LiveSkin, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         self._default: tuple[float, Camera] | None = None  # for pictures of this aspect
 
     @property
@@ -109,7 +111,7 @@ class LiveScene:
         before, structures = self._way, self._anatomy.structures
         if plan is None or ranked is None:
             self._way, shown = None, choose_structures(structures, None, None, "")
-            self._skin.paint(None)
+            self.paint_skin_map(None)
         else:
             way, target = ranked.trajectory, plan.target.structure
             self._way = _Way(plan, way, nearest_findings(ranked.report))
@@ -118,7 +120,7 @@ class LiveScene:
             else:
                 shown = choose_structures(structures, way, ranked.report, target)
             if not moving or before is None:
-                self._skin.paint(plan.skin_map)
+                self.paint_skin_map(plan.skin_map)
         if shown != self._shown or before is None or self._way is None or (self._hurried and not moving):
             self._shown, self._hurried = shown, moving
             self._show_structures()
@@ -185,10 +187,10 @@ class LiveScene:
         Raises InputError for a size beyond 64 to 4096 px.
         """
         _check_size(size)
-        self._look(camera, size, _FEWER_SEEN if moving else 1)
+        self._look(camera, size, moving)
         if moving:
             half = (round(size[0] / 2), round(size[1] / 2))
-            return self._window.draw(camera, half, peels=0, smooth_edges=True)
+            return self._window.draw(camera, half, peels=0, smooth_edges=True, outsides_only=True)
         return self._window.draw(camera, size, peels=PEELS, smooth_edges=True)
 
     def pick(
@@ -239,18 +241,21 @@ class LiveScene:
         else:
             target_mm = self._anatomy.target_mm(self._shown.target)
             self._needle.show(self._way.trajectory, self._way.plan.error_model, self._way.nearest, target_mm)
-        self._looked_from.clear()
         self._default = None
 
-    def _look(self, camera: Camera, size: tuple[int, int], every: int) -> None:
-        """Bring everything that depends on the camera up to date; every: 1, or only so few of what must be seen."""
+    def _look(self, camera: Camera, size: tuple[int, int], moving: bool) -> None:
+        """Bring everything that depends on the camera up to date, only roughly while something moves."""
         self._needle.look_from(camera, size[1])
         self._marks.look_from(camera, size[1])
+        every = _FEWER_SEEN if moving else 1
+        eye, seen = np.asarray(camera.position_mm), self._needle.must_be_seen_mm[::every]
+        near_mm = (_NEARLY * camera.distance_mm, _NEARLY_MM) if moving else (0.0, 0.0)
         for part in (self._anatomy, self._skin):
-            position, accuracy = self._looked_from.get(part, (None, every))
-            if camera.position_mm != position or every < accuracy:
-                part.look_from(camera.position_mm, self._needle.must_be_seen_mm[::every])
-                self._looked_from[part] = (camera.position_mm, every)
+            before = self._looked_from.get(part)
+            if before is None or _apart_mm(before[0], eye) > near_mm[0] or _apart_mm(before[1], seen) > near_mm[1]:
+                part.look_from(eye, seen)
+                self._looked_from[part] = (eye, seen)
+
     def _chosen_camera(self, volume: Volume, size: tuple[int, int]) -> Camera:
         if self._way is None:
             middle, reach = volume_reach(volume)
@@ -265,6 +270,11 @@ def _with_deciding(shown: ShownStructures, deciding: tuple[str, ...]) -> ShownSt
     rest = dict.fromkeys(name for name in (*shown.organs, *before) if name not in deciding)
     bones = {name: distance for name, distance in shown.bones.items() if name not in deciding}
     return replace(shown, deciding=deciding, organs=tuple(rest), bones=bones)
+
+
+def _apart_mm(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """How far points have moved at most; infinite where they are not as many."""
+    return float(np.abs(first - second).max(initial=0.0)) if first.shape == second.shape else float("inf")
 
 
 def _triple(point_mm: NDArray[np.float64]) -> tuple[float, float, float]:
