@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from navplan.cli.output import Output
+from navplan.cli.output import Output, listen_to_interrupts
 from navplan.errors import InputError
 
 
@@ -16,8 +16,12 @@ def do_serve(options: Namespace, output: Output) -> int:
 
 def serve_case(folder: str, options: Namespace, output: Output) -> None:
     """Open the case, take the port, print the address, serve. Raises InputError for a port that cannot be taken."""
+    import signal
     import socket
+    from contextlib import suppress
     from secrets import token_urlsafe
+
+    from aiohttp.web import GracefulExit
 
     from navplan.app.guard import is_loopback
     from navplan.app.server import App
@@ -41,7 +45,10 @@ def serve_case(folder: str, options: Namespace, output: Output) -> None:
     def ready(taken: int) -> None:
         name = "localhost" if host in ("127.0.0.1", "localhost") else f"[{host}]" if ":" in host else host
         address = f"http://{name}:{taken}/" + (f"?token={token}" if token else "")
+        interrupts = signal.getsignal(signal.SIGINT)
         output.result(address, {"address": address})
+        listen_to_interrupts(interrupts)  # after a result Ctrl-C is deaf; here the work only begins
         output.message("Stop it with Ctrl-C. For research, training and rehearsal; not for clinical use.")
 
-    App(session, host, port, token, ready).run()
+    with suppress(KeyboardInterrupt, GracefulExit):
+        App(session, host, port, token, ready).run()
