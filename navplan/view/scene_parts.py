@@ -36,7 +36,8 @@ from navplan.view.skin_paint import SkinPainter
 FIRST_SIZE = (1600, 1200)  # of the picture that the first camera is chosen for
 _SHADE_REACH_MM = 150.0
 _FINE_MM, _COARSE_MM = 1.2, 2.2  # grids of the surfaces near the needle, and of the others
-_MOST_OF_ONE, _MOST_OF_SKIN, _MOST_OF_GHOST = 40_000, 24_000, 10_000
+_MOST_OF_ONE, _MOST_OF_FINE, _LEAST_OF_ONE = 40_000, 10_000, 800
+_MOST_OF_SKIN, _MOST_OF_GHOST = 24_000, 10_000
 _MOST_TRIANGLES = 180_000  # of all anatomy
 _SIZES_MM = np.geomspace(0.02, 4.0, 25)  # of a pixel, for which the needle is drawn as thick as it has to be
 _OFF_PX = 0.25  # by which a point of the needle may be off between two of those that are kept
@@ -185,15 +186,15 @@ def _role(name: str, shown: ShownStructures) -> Role:
 def _surfaces(
     structures: Mapping[str, Structure], shown: ShownStructures, names: Sequence[str]
 ) -> dict[str, Surface]:
-    """As fine as a still's; where that is too much together, the largest are made coarser, but not what decides."""
-    made = {name: _surface(structures[name], shown, _MOST_OF_ONE) for name in names}
-    fine = {name for name in names if name == shown.target or name in shown.deciding}
-    counts = {name: len(surface.triangles) for name, surface in made.items()}
-    left = _MOST_TRIANGLES - sum(counts[name] for name in fine)
-    most = largest_share([counts[name] for name in names if name not in fine], left)
-    for name in names:
-        if name not in fine and counts[name] > most:
-            made[name] = _surface(structures[name], shown, most)
+    """On the grids of a still, with fewer triangles where those are too many together: all alike, so that none is
+    coarser than the others, but for what decides."""
+    most = {name: _MOST_OF_FINE if name in (*shown.deciding, shown.target) else _MOST_OF_ONE for name in names}
+    made = {name: _surface(structures[name], shown, most[name]) for name in names}
+    counts = {name: len(made[name].triangles) for name in names if most[name] == _MOST_OF_ONE}
+    left = _MOST_TRIANGLES - sum(len(made[name].triangles) for name in names if name not in counts)
+    for name, count in thinned(counts, left).items():
+        if count < counts[name]:
+            made[name] = _surface(structures[name], shown, count)
     return made
 
 
@@ -202,15 +203,17 @@ def _surface(structure: Structure, shown: ShownStructures, most: int) -> Surface
     return whole_surface(structure, _COARSE_MM if far else _FINE_MM, most)
 
 
-def largest_share(counts: Sequence[int], total: int, least: int = 500) -> int:
-    """The most that each of so many may keep so that all together keep no more than `total`; never below `least`."""
-    left = total
-    for place, count in enumerate(sorted(counts)):
-        share = left // (len(counts) - place)
-        if count > share:
-            return max(share, least)
-        left -= count
-    return max([*counts, least])
+def thinned(counts: Mapping[str, int], total: int) -> dict[str, int]:
+    """Counts that together are no more than `total`, each made smaller by the same share, but none below 800."""
+    few = {name: count for name, count in counts.items() if count <= _LEAST_OF_ONE}
+    while True:
+        rest = {name: count for name, count in counts.items() if name not in few}
+        left = total - sum(min(count, _LEAST_OF_ONE) for count in few.values())
+        share = min(1.0, left / max(sum(rest.values()), 1))
+        small = {name: count for name, count in rest.items() if count * share < _LEAST_OF_ONE}
+        if not small:
+            return {name: min(c, _LEAST_OF_ONE) if name in few else int(c * share) for name, c in counts.items()}
+        few |= small
 
 
 def _skin(structures: Mapping[str, Structure], volume: Volume, plan: Plan | None) -> list[ScenePart]:

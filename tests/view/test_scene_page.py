@@ -433,7 +433,8 @@ def test_a_lost_graphics_card_comes_back(open_page, html):
     )
     opened.page.wait_for_selector("body.in-words")
     opened.after(lambda: opened.page.evaluate("window.card.restoreContext()"))
-    assert opened.page.is_visible("#view") and not changed(before, opened.picture).any()
+    assert opened.page.is_visible("#view")
+    assert changed(before, opened.picture, 40).mean() < 0.02  # it may be drawn finer or less so
 
 
 def test_names_that_look_like_code_stay_words(open_page, scene):

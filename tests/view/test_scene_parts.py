@@ -13,7 +13,7 @@ from navplan.errors import InputError
 from navplan.view.meshes import ball, joined
 from navplan.view.packed_meshes import PackedMeshes
 from navplan.view.scene_meshes import needle_meshes
-from navplan.view.scene_parts import Role, largest_share, moving_meshes, scene_parts
+from navplan.view.scene_parts import Role, moving_meshes, scene_parts, thinned
 from navplan.view.scene_words import facts, open_words
 
 
@@ -59,12 +59,16 @@ def test_between_two_sizes_the_needle_is_what_it_would_be(scene, pixel_mm):
         assert np.linalg.norm(drawn - wanted.points_mm, axis=1).max() < 0.3 * pixel_mm
 
 
-@given(st.lists(st.integers(0, 50_000), min_size=1, max_size=60), st.integers(10_000, 400_000))
-def test_the_largest_share_fits_and_is_the_largest(counts, total):
-    share = largest_share(counts, total, least=0)
-    assert sum(min(count, share) for count in counts) <= total or share == 0
-    if any(count > share for count in counts):
-        assert sum(min(count, share + 1) for count in counts) > total - len(counts)
+@given(st.lists(st.integers(0, 40_000), min_size=1, max_size=60), st.integers(50_000, 400_000))
+def test_triangles_are_shared_out_alike_and_fit(counts, total):
+    named = {str(place): count for place, count in enumerate(counts)}
+    kept = thinned(named, total)
+    assert sum(kept.values()) <= total
+    if sum(counts) <= total:
+        assert kept == {name: count for name, count in named.items()}
+    shares = [kept[name] / count for name, count in named.items() if kept[name] > 800]
+    assert not shares or max(shares) - min(shares) < 2 / 800
+    assert all(kept[name] >= min(count, 800) for name, count in named.items())
 
 
 def test_a_mesh_is_packed_to_a_65000th_of_its_box_and_normals_to_a_degree():

@@ -55,25 +55,20 @@ layout(location = 0) out vec4 first;
 #ifdef BLENDED
 layout(location = 1) out vec4 second;
 #endif
-const vec3 TOWARDS[3] = vec3[](vec3(-0.60, 0.75, 0.75), vec3(0.90, 0.10, 0.55), vec3(0.0, 0.0, 1.0));
+const vec3 TOWARDS[3] = vec3[](vec3(-0.49236, 0.61546, 0.61546), vec3(0.84954, 0.09439, 0.51916), vec3(0.0, 0.0, 1.0));
 const vec3 LIGHT[3] = vec3[](0.80 * vec3(1.0, 0.965, 0.91), 0.30 * vec3(0.80, 0.90, 1.0), 0.20 * vec3(1.0));
 void main() {
   float left = cut.x > 0.0 ? cut.y + (1.0 - cut.y) * clamp((fading.y - cut.x) / 3.0, 0.0, 1.0) : 1.0;
   float alpha = clamp(ghost.x + ghost.y * fading.x + ghost.z * paint.a * left, 0.0, 1.0);
-#ifdef SOLID
-  if (alpha < 0.995) discard;
-#else
-  if (alpha >= 0.995 && surface.y > 0.0) discard;
-#endif
   vec3 lit = surface.x * paint.rgb;
   if (surface.y > 0.0) {
-    vec3 n = normalize(gl_FrontFacing ? normal : -normal), view = normalize(seen);
-    for (int i = 0; i < 3; i++) {
-      vec3 towards = normalize(TOWARDS[i]);
-      lit += surface.y * max(dot(n, towards), 0.0) * LIGHT[i] * paint.rgb;
-      if (surface.z > 0.0 && dot(n, towards) > 0.0)
-        lit += surface.z * pow(max(dot(reflect(-towards, n), -view), 0.0), surface.w) * LIGHT[i];
+    vec3 n = normalize(gl_FrontFacing ? normal : -normal), shine = vec3(0.0), light = vec3(0.0);
+    for (int i = 0; i < 3; i++) light += max(dot(n, TOWARDS[i]), 0.0) * LIGHT[i];
+    if (surface.z > 0.0) {
+      vec3 mirrored = reflect(normalize(seen), n);
+      for (int i = 0; i < 3; i++) shine += pow(max(dot(mirrored, TOWARDS[i]), 0.0), surface.w) * LIGHT[i];
     }
+    lit += surface.y * light * paint.rgb + surface.z * shine;
   }
   lit = min(lit, vec3(1.0));
 #ifdef BLENDED
@@ -117,7 +112,7 @@ class Painter {
     this.scene = scene;
     this.blends = Boolean(gl.getExtension("EXT_color_buffer_float") || gl.getExtension("EXT_color_buffer_half_float"));
     const shades = (name) => program(gl, VERTEX, `#version 300 es\n#define ${name}\n${FRAGMENT}`);
-    this.programs = { solid: shades("SOLID"), over: shades("OVER") };
+    this.programs = { over: shades("OVER") };
     if (this.blends) this.programs.blended = shades("BLENDED");
     for (const [name, text] of Object.entries(SHEETS))
       this.programs[name] = program(gl, SHEET, `#version 300 es\nprecision highp float;\n${text}`);
@@ -150,20 +145,42 @@ class Painter {
     this.sheet("ground", { low: this.scene.ground[0], high: this.scene.ground[1] });
 
     gl.enable(gl.DEPTH_TEST);
-    this.begin("solid", view);
-    for (const faded of [true, false]) {
-      gl[faded ? "disable" : "enable"](gl.CULL_FACE);  // through a faded wall the far one is seen from inside
-      this.parts.forEach((part, place) => {
-        if (shown[place] && part.is.look === "solid" && faded === (cuts[place] !== CUTS.none))
-          this.mesh(part, SURFACES.solid, GHOSTS.solid, cuts[place]);
-      });
+    this.begin("over", view);
+    for (const part of this.nearFirst(axes.back)) {
+      const place = this.parts.indexOf(part);
+      if (!shown[place] || part.is.look !== "solid") continue;
+      part.cut(cuts[place], sights);
+      gl[part.thin ? "disable" : "enable"](gl.CULL_FACE);  // through a faded wall the far one is seen from inside
+      this.mesh(part, SURFACES.solid, GHOSTS.solid, CUTS.none);
     }
+    gl.enable(gl.CULL_FACE);
     if (this.needle.shiny) this.mesh(this.needle.shiny, SURFACES.shiny, GHOSTS.solid, CUTS.none);
     if (this.needle.halos) this.mesh(this.needle.halos, SURFACES.flat, GHOSTS.solid, CUTS.none);
 
-    gl.disable(gl.CULL_FACE);
     gl.depthMask(false);
     gl.enable(gl.BLEND);
+    this.translucent(view, shown, cuts);
+
+    gl.disable(gl.DEPTH_TEST);
+    gl.enable(gl.CULL_FACE);
+    gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
+    this.begin("over", view);
+    for (const [name, look] of [["cone", "front"], ["hidden", "solid"], ["gaps", "solid"]])
+      if (this.needle[name]) this.mesh(this.needle[name], SURFACES.flat, GHOSTS[look], CUTS.none);
+
+    gl.disable(gl.BLEND);
+    gl.disable(gl.CULL_FACE);
+    this.person(axes, corner.map((value) => Math.round(value * finer)));
+    gl.bindVertexArray(null);
+    this.copy(null, width, height);
+    gl.deleteSync(this.fence || null);
+    this.fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+  }
+
+  translucent(view, shown, cuts) {
+    const gl = this.gl;
+    gl.disable(gl.CULL_FACE);
     if (this.blends) {
       gl.bindFramebuffer(gl.FRAMEBUFFER, this.targets.sums);
       gl.clearBufferfv(gl.COLOR, 0, [0, 0, 0, 1]);
@@ -174,24 +191,15 @@ class Painter {
     this.parts.forEach((part, place) => {
       if (!shown[place]) return;
       if (part.is.look !== "solid") this.mesh(part, SURFACES.clear, GHOSTS[part.is.look], cuts[place]);
-      else if (cuts[place] !== CUTS.none) this.mesh(part, SURFACES.clear, GHOSTS.solid, cuts[place]);
+      else if (part.thin) this.mesh(part, SURFACES.clear, GHOSTS.solid, cuts[place], true);
     });
     if (this.needle.cone) this.mesh(this.needle.cone, SURFACES.clear, GHOSTS.inside, CUTS.none);
 
+    if (!this.blends) return;
     gl.disable(gl.DEPTH_TEST);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.targets.picture);
     gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
-    if (this.blends) this.sheet("blend", {}, { sums: this.targets.summed, weights: this.targets.weighed });
-    gl.enable(gl.CULL_FACE);
-    this.begin("over", view);
-    for (const [name, look] of [["cone", "front"], ["hidden", "solid"], ["gaps", "solid"]])
-      if (this.needle[name]) this.mesh(this.needle[name], SURFACES.flat, GHOSTS[look], CUTS.none);
-
-    gl.disable(gl.BLEND);
-    gl.disable(gl.CULL_FACE);
-    this.person(axes, corner.map((value) => Math.round(value * finer)));
-    gl.bindVertexArray(null);
-    this.copy(null, width, height);
+    this.sheet("blend", {}, { sums: this.targets.summed, weights: this.targets.weighed });
   }
 
   // What was drawn, averaged or stretched into another frame.
@@ -213,7 +221,7 @@ class Painter {
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.disable(gl.SCISSOR_TEST);
     gl.enable(gl.DEPTH_TEST);
-    this.begin("solid", { eye: add([0, 0, 0], axes.back, away), ...axes, lens: [focal, focal, 3, 10], sights: null });
+    this.begin("over", { eye: add([0, 0, 0], axes.back, away), ...axes, lens: [focal, focal, 3, 10], sights: null });
     this.mesh(this.figure, SURFACES.solid, GHOSTS.solid, CUTS.none);
   }
 
@@ -239,6 +247,15 @@ class Painter {
     this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4));
   }
 
+  // Whether all that was asked for is drawn.
+  isDone() {
+    const gl = this.gl;
+    if (this.fence && gl.clientWaitSync(this.fence, 0, 0) === gl.TIMEOUT_EXPIRED) return false;
+    gl.deleteSync(this.fence || null);
+    this.fence = null;
+    return true;
+  }
+
   begin(name, view) {
     this.program = this.programs[name];
     this.gl.useProgram(this.program.made);
@@ -254,15 +271,18 @@ class Painter {
     if (at) this.gl[`uniform${values.length}fv`](at, values);
   }
 
-  mesh(mesh, surface, ghost, cut) {
-    if (!mesh.is.corners) return;
+  // thin: what of it the cutaway fades; otherwise all, or what the cutaway leaves
+  mesh(mesh, surface, ghost, cut, thin = false) {
+    const corners = thin ? mesh.thin : mesh.solid;
+    if (!corners) return;
     this.set("low", mesh.is.low);
     this.set("size", mesh.is.size);
     this.set("surface", surface);
     this.set("ghost", ghost);
     this.set("cut", cut);
-    this.gl.bindVertexArray(mesh.array);
-    this.gl.drawElements(this.gl.TRIANGLES, mesh.is.corners, mesh.is.wide ? this.gl.UNSIGNED_INT : this.gl.UNSIGNED_SHORT, 0);
+    const gl = this.gl, from = thin ? mesh.solid * mesh.is.indices.BYTES_PER_ELEMENT : 0;
+    gl.bindVertexArray(mesh.array);
+    gl.drawElements(gl.TRIANGLES, corners, mesh.is.wide ? gl.UNSIGNED_INT : gl.UNSIGNED_SHORT, from);
   }
 
   sheet(name, values, textures = {}) {
@@ -277,6 +297,12 @@ class Painter {
     });
     gl.bindVertexArray(this.bare);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  // So that what is hidden is not painted first
+  nearFirst(back) {
+    const away = (part) => dot(part.is.middle, back) + part.is.radius;
+    return [...this.parts].sort((one, other) => away(other) - away(one));
   }
 
   depths(camera, back) {
@@ -332,6 +358,19 @@ class Mesh {
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, this.is.indices, gl.STATIC_DRAW);
     gl.bindVertexArray(null);
+    [this.solid, this.thin] = [packed.corners, 0];  // how many corners of either kind, in this order
+  }
+
+  // Part its triangles into what the cutaway leaves and what it fades.
+  cut(cut, sights) {
+    if (cut === CUTS.none && !this.thin) return;
+    const [solid, thin] = cut === CUTS.none ? [this.is.indices, []] : parted(this.is, sights, cut);
+    this.gl.bindVertexArray(this.array);
+    if (thin.length || this.thin) {
+      this.gl.bufferSubData(this.gl.ELEMENT_ARRAY_BUFFER, 0, solid);
+      if (thin.length) this.gl.bufferSubData(this.gl.ELEMENT_ARRAY_BUFFER, solid.byteLength, thin);
+    }
+    [this.solid, this.thin] = [solid.length, thin.length];
   }
 
   // Of several shapes, each for a size of a pixel, the one for this size.

@@ -1,6 +1,6 @@
 // The page: camera by mouse, touch and keys; words over the picture; which parts are shown.
 
-const QUIET_MS = 250, HOVER_MS = 140, FINER = [0.5, 0.7, 1, 1.4, 2], MOST_PIXELS = 9e6, SLOW_MS = 50, QUICK_MS = 22, MOST_STILL_MS = 600;
+const QUIET_MS = 250, HOVER_MS = 140, FINER = [0.5, 0.7, 1, 1.4, 2], FULL = 2, MOST_PIXELS = 9e6, SLOW_MS = 50, QUICK_MS = 22, MOST_STILL_MS = 600;
 const TURN = (5 * Math.PI) / 180, STEP_PX = 40;
 const find = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ function start() {
   const shown = scene.parts.map(() => true);
   const labels = scene.labels.map(labelOf);
   const letters = Object.keys(scene.letters).map((name) => made("b", find("letters"), name));
-  let camera = null, pace = 2, stillPace = 2, lastMs = 0, frames = 0, due = 0, quiet = 0, busy = null;
+  let camera = null, pace = FULL, stillPace = FULL, quick = 0, slow = 0, began = 0, wanted = false, due = 0, quiet = 0, busy = null;
 
   const size = () => [Math.max(area.clientWidth, 1), Math.max(area.clientHeight, 1)];
   const sightsNow = () => (find("cutaway").checked ? sightsFrom(camera.position, scene) : null);
@@ -24,11 +24,11 @@ function start() {
     return nearer(scene.camera, Math.max(1, wider), 0, Infinity);
   }
 
-  function paint(finer) {
+  function paint(place) {
     const [width, height] = size(), scale = window.devicePixelRatio || 1, box = find("figure").getBoundingClientRect();
     const from = area.getBoundingClientRect(), px = (value) => Math.round(value * scale);
     painter.draw({
-      camera, shown, finer, sights: sightsNow(), pixelMm: pixelSize(camera, height), width: px(width), height: px(height),
+      camera, shown, finer: FINER[place], sights: sightsNow(), pixelMm: pixelSize(camera, height), width: px(width), height: px(height),
       corner: [px(box.left - from.left), px(from.bottom - box.bottom), px(box.width)],
     });
     canvas.dataset.drawn = Number(canvas.dataset.drawn || 0) + 1;
@@ -36,29 +36,47 @@ function start() {
 
   // Draw soon, as fine as it can be done quickly; and finely once nothing moves.
   function ask() {
-    if (!due) due = requestAnimationFrame(paintMoving);
+    wanted = true;
+    canvas.dataset.quality = "moving";
+    if (!due) due = requestAnimationFrame(next);
+  }
+
+  // One picture at a time: the next is begun when the last is done.
+  function next() {
+    due = 0;
+    if (!painter.isDone()) due = requestAnimationFrame(next);
+    else {
+      if (began) setPace(performance.now() - began);
+      began = 0;
+      if (wanted) paintMoving();
+    }
+  }
+
+  function paintMoving() {
     clearTimeout(quiet);
+    wanted = false;
+    began = performance.now();
+    paint(pace);
+    words(false);
+    due = requestAnimationFrame(next);
     quiet = setTimeout(paintStill, QUIET_MS);
   }
 
-  function paintMoving(now) {
-    due = 0;
-    const took = now - lastMs;
-    lastMs = now;
-    frames = took < 400 ? frames + 1 : 0;
-    if (frames > 3 && took > SLOW_MS && pace > 0) [pace, frames] = [pace - 1, 0];
-    if (frames > 30 && took < QUICK_MS && pace < stillPace) [pace, frames] = [pace + 1, 0];
-    paint(FINER[pace]);
-    canvas.dataset.quality = "moving";
-    words(false);
+  // How fine a moving picture is, after the time that one took.
+  function setPace(tookMs) {
+    quick = tookMs < QUICK_MS ? quick + 1 : 0;
+    slow = tookMs > SLOW_MS ? slow + 1 : 0;
+    const by = slow > 1 ? -1 : quick > 30 ? 1 : 0;
+    if (by) [pace, quick, slow] = [Math.min(Math.max(pace + by, 0), stillPace), 0, 0];
   }
 
   function paintStill() {
-    const before = stillPace, began = performance.now();
-    paint(FINER[stillPace]);
+    if (wanted || !painter.isDone()) return ask();
+    const before = stillPace, start = performance.now();
+    paint(stillPace);
     busy = painter.busy();
-    setPaces(performance.now() - began);
-    if (stillPace > before) paint(FINER[stillPace]);
+    setPaces(performance.now() - start);
+    if (stillPace > before) paint(stillPace);
     words(true);
     canvas.dataset.camera = JSON.stringify(camera);
     canvas.dataset.quality = "still";
@@ -69,7 +87,7 @@ function start() {
     const [width, height] = size(), pixels = width * height * (window.devicePixelRatio || 1) ** 2;
     const before = stillPace, fits = (place) => (FINER[place] / FINER[before]) ** 2 * tookMs < MOST_STILL_MS;
     stillPace = FINER.length - 1;
-    while (stillPace > 2 && (FINER[stillPace] ** 2 * pixels > MOST_PIXELS || !fits(stillPace))) stillPace--;
+    while (stillPace > FULL && (FINER[stillPace] ** 2 * pixels > MOST_PIXELS || !fits(stillPace))) stillPace--;
     pace = Math.min(pace, stillPace);
   }
 
@@ -142,15 +160,7 @@ function start() {
 
   // What is faded to show the needle, and what a person has hidden: no picture of this page leaves it out.
   function tellFaded() {
-    const sights = sightsNow(), faded = [];
-    painter.parts.forEach(({ is }, place) => {
-      if (!shown[place] || is.cut !== "anatomy" || cutOf(is, sights) === CUTS.none) return;
-      const step = 3 * Math.max(1, Math.floor(is.vertices / 1500));
-      for (let i = 0; i < is.places.length; i += step) {
-        const mm = [0, 1, 2].map((n) => is.low[n] + (is.places[i + n] / 65535) * is.size[n]);
-        if (solidAt(mm, sights, CUTS.anatomy) < 0.995) { faded.push(is.title); break; }
-      }
-    });
+    const faded = painter.parts.filter((part, place) => shown[place] && part.thin).map((part) => part.is.title);
     const hidden = scene.parts.filter((_, place) => !shown[place]).map((part) => part.title);
     find("faded").textContent = faded.length ? `faded to show the needle: ${faded.join(", ")}` : "";
     find("hidden").textContent = hidden.length ? `hidden by hand: ${hidden.join(", ")}` : "";
@@ -217,7 +227,7 @@ function start() {
   new ResizeObserver(() => ask()).observe(area);
 
   camera = firstCamera();
-  paint(1);
+  paint(FULL);
   painter.finish();
   words(false);
   canvas.dataset.firstMs = Math.round(performance.now());
