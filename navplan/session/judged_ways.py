@@ -28,19 +28,18 @@ class JudgedWays:
             self._last = case, plan, day, found
         return self._last[3]
 
-    def know(self, case: Case, plan: Plan, day: str) -> None:
-        """Take over the reports of a plan that this process has just made."""
-        for number, ranked in enumerate(plan.trajectories):
-            self._made[_key(case, plan, number, day)] = ranked.report
+    def know(self, case: Case, plan: Plan, number: int, report: SafetyReport, day: str) -> None:
+        """Take over a report that this process has just made of a way as the plan has it."""
+        if len(self._made) >= MOST:
+            self._made.clear()
+        self._made[_key(case, plan, number, day)] = report
 
     def _report(self, case: Case, plan: Plan, number: int, day: str) -> SafetyReport | None:
         try:
             refuse_other_image(case, plan)
             key = _key(case, plan, number, day)
             if key not in self._made:
-                if len(self._made) >= MOST:
-                    self._made.clear()
-                self._made[key] = check(case, plan, trajectory=number)
+                self.know(case, plan, number, check(case, plan, trajectory=number), day)
             return self._made[key]
         except InputError:
             return None

@@ -94,7 +94,9 @@ class Session:
         if key not in self._shown:
             if len(self._shown) > 40:
                 self._shown.clear()
-            self._shown[key] = judged(self.case, draft, self.situation(plan))
+            found = self._shown[key] = judged(self.case, draft, self.situation(plan))
+            if not draft.moved:
+                self._ways.know(self.case, plan, draft.way, found.ranked.report, today())
         return self._shown[key]
 
     def situation(self, plan: Plan) -> Situation:
@@ -174,7 +176,8 @@ class Session:
                 progress=progress,
             )  # fmt: skip
             self._save(self.case.with_plan(made), "plan", plan=made.id)
-            self._ways.know(self.case, made, today())
+            for number, ranked in enumerate(made.trajectories):
+                self._ways.know(self.case, made, number, ranked.report, today())
             self._change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
             return made
 
@@ -242,8 +245,13 @@ class Session:
         with self.lock:
             made = self._moved_plan()
             self._save(self.case.with_plan(made), "adjust", plan=made.id)
-            self._change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
+            self._look_at_kept(made)
             return made
+
+    def _look_at_kept(self, made: Plan) -> None:
+        """A moved way that became a plan; where a point was asked for, its own is what is asked for from now on."""
+        aim = None if self.draft.aim_mm is None else made.target.point_mm
+        self._change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None, aim_mm=aim)
 
     def _moved_plan(self) -> Plan:
         from navplan.verbs.by_hand import by_hand
@@ -272,7 +280,7 @@ class Session:
             case, _ = approve(case, plan, number, **said)
             self._save(case, "")
             if moved:
-                self._change(plan_id=plan.id, way=0, entry_mm=None, moved_aim_mm=None)
+                self._look_at_kept(plan)
 
     def withdraw(self, who: str, reason: str) -> None:
         """Take the approval of the plan back; of one whose ways can no longer be judged, too."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from navplan.app.server import App
 from navplan.session.session import Session
+from tests.session.saved_case import fingerprint
 
 PAGES_OWN = {"X-Navplan": "1", "Content-Type": "application/json"}
 
@@ -119,11 +120,13 @@ class Served:
         """One action."""
         return self.post(f"/api/act/{name}", arguments)
 
-    def files(self) -> dict[str, bytes]:
-        """The case folder, and what is kept beside it."""
-        folder: Path = self.session.folder
-        return {
-            str(path.relative_to(folder)): path.read_bytes()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name != "case.lock"
-        }
+    def files(self) -> dict[str, tuple[int, int, int]]:
+        """The case folder, as fingerprints, and what is kept beside it."""
+        kept = self.session.folder / "session.json"
+        told = {"session.json": _print(kept)} if kept.exists() else {}
+        return {**fingerprint(self.session.folder), **told}
+
+
+def _print(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino

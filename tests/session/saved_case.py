@@ -43,11 +43,12 @@ def copy_of(kind: str, to: Path) -> Path:
     return to
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file of a case folder by its name, without what is no part of the case."""
+def fingerprint(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Of every file of a case folder its size, when it was written and which file it is: the same for no file that was
+    written anew, were it with the same bytes. What is no part of the case is left out."""
     beside = {"session.json", "case.lock"}
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns, path.stat().st_ino)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in beside
     }

@@ -17,7 +17,7 @@ from navplan.model.safety import SafetyReport, Verdict
 from navplan.session.document import way_document
 from navplan.session.session import Session
 from navplan.session.shown import SNAP_MM, live, onto_skin
-from tests.session.saved_case import content, copy_of, saved
+from tests.session.saved_case import copy_of, fingerprint, saved
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +85,13 @@ def test_what_is_dropped_is_what_was_seen(planned) -> None:
 
 
 def test_a_drag_writes_nothing_and_changes_nothing(session: Session) -> None:
-    files, drafts, at = content(session.folder), session.history.drafts, session.history.at
+    files, drafts, at = fingerprint(session.folder), session.history.drafts, session.history.at
     shown = session.shown()
     assert shown is not None
     session.live(entry_mm=shown.way.entry_mm)
     with pytest.raises(InputError):
         session.live(aim_mm=(900.0, 0.0, 0.0))
-    assert (session.history.drafts, session.history.at, content(session.folder)) == (drafts, at, files)
+    assert (session.history.drafts, session.history.at, fingerprint(session.folder)) == (drafts, at, files)
     assert session.shown() is shown and session.unsaved == ""
 
 

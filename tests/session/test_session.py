@@ -19,7 +19,7 @@ from navplan.model.safety import FindingKind, SafetyReport, Verdict
 from navplan.session.document import document
 from navplan.session.session import Session
 from navplan.verbs.approve import standing, to_be_acknowledged
-from tests.session.saved_case import PROTOCOL, SIDE, TARGET, content
+from tests.session.saved_case import PROTOCOL, SIDE, TARGET, fingerprint
 
 REASON = "seen on the reformats"
 WHO = "Dr A"
@@ -54,11 +54,11 @@ def refused(
     session: Session, action: Callable[[], object], match: str = ".", kind: type[Exception] = InputError
 ) -> None:
     """The action is refused in words, and nothing has changed: not the draft, not the case, not one byte of it."""
-    before, files = state(session), content(session.folder)
+    before, files = state(session), fingerprint(session.folder)
     with pytest.raises(kind, match=match) as error:
         action()
     assert len(str(error.value)) < 2_000
-    assert state(session) == before and content(session.folder) == files and session.unsaved == ""
+    assert state(session) == before and fingerprint(session.folder) == files and session.unsaved == ""
 
 
 # what is chosen
@@ -85,11 +85,11 @@ def test_choices_are_kept_and_come_back_in_a_new_session(unplanned: Path) -> Non
 
 
 def test_a_choice_changes_the_draft_and_not_the_case(session: Session) -> None:
-    files = content(session.folder)
+    files = fingerprint(session.folder)
     session.choose(device="liver-coaxial-18g-200")
     plan = session.plan_now()
     assert plan is not None and not session.answers_request(plan)
-    assert content(session.folder) == files
+    assert fingerprint(session.folder) == files
 
 
 def test_another_protocol_forgets_needle_and_guidance_of_the_one_before(session: Session) -> None:
@@ -342,6 +342,15 @@ def test_a_moved_way_kept_is_a_plan_of_its_own(session: Session) -> None:
     assert made.best.trajectory.entry_mm == pytest.approx(shown.way.entry_mm, abs=0.05)
     assert nv.open_case(session.folder).plans.keys() == {before.id, made.id}
     assert session.case.audit[-1].action == "adjust"
+
+
+def test_a_way_whose_aim_was_moved_answers_what_was_asked_for_once_it_is_kept(session: Session) -> None:
+    plan = session.plan_now()
+    assert plan is not None
+    session.aim_at(plus(plan.target.point_mm, 1.0, 0.0, 0.0))
+    session.plan()
+    session.move(aim_mm=plus(plan.target.point_mm, 2.0, 1.0, 0.0))
+    assert session.answers_request(session.keep_moved())
 
 
 def test_a_way_that_was_not_moved_is_not_kept(session: Session) -> None:
