@@ -1,7 +1,7 @@
 // The page: one Vue component. What is shown comes from the server's document; only looks (cursor, window, camera, layout)
 // are kept here, in this tab.
 
-import { Latest, act, ask, onPage } from "./api.js";
+import { Latest, Refusal, act, ask, onPage } from "./api.js";
 import { add, length, sub, unit } from "./geometry.js";
 import fluoro from "./fluoro_view.js";
 import scene from "./scene_view.js";
@@ -16,16 +16,22 @@ const WINDOWS = { lung: [-600, 1500], soft: [40, 400], bone: [400, 1800], wide: 
 const windowFor = (way) => (way && way.strip.sections.some((one) => (one.spoken || "").includes("lung")) ? WINDOWS.wide : WINDOWS.soft);
 const SLABS = [0, 10, 20, 40];
 const KEPT = "navplan-looks";
-const kept = JSON.parse(sessionStorage.getItem(KEPT) || "{}");
+// What this tab kept of a case: of another that is served at the same address it has nothing.
+function keptOf(doc) {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) || "{}");
+  return kept.case === nameOf(doc) ? kept : {};
+}
+const nameOf = (doc) => `${doc.case.folder}/${doc.case.id}`;
 
 const page = {
   props: { doc: Object, progress: Object },
   components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro },
   provide() { return { nav: this }; },
   data() {
+    const kept = keptOf(this.doc);
     return {
-      t, drag: null, live: null, help: false, gone: false, busy: false, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
-      absent: { name: "", who: "" }, absentOpen: false, acknowledged: [], who: "", reason: "", pages: [], why: null, comparison: null, timings: {},
+      t, drag: null, live: null, help: false, gone: false, actions: 0, remarks: kept.remarks ?? this.doc.draft.remarks, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
+      absent: { name: "", who: "" }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {},
       ui: {
         layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
@@ -33,6 +39,7 @@ const page = {
     };
   },
   computed: {
+    busy() { return this.actions > 0; },
     way() {
       if (!this.drag || !this.doc.way) return this.doc.way;
       const seen = this.live || this.doc.way, entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
@@ -65,6 +72,10 @@ const page = {
   watch: {
     ui: { deep: true, handler() { this.keepLooks(); } },
     openStep() { this.keepLooks(); },
+    who() { this.keepLooks(); },
+    reason() { this.keepLooks(); },
+    remarks() { this.keepLooks(); },
+    "doc.draft.remarks"(now, before) { if (this.remarks === before) this.remarks = now; },
     "ui.carm"() { this.showCarm(...(this.carm || [])); },
     help(open) { this.$refs.help[open ? "showModal" : "close"](); },
     wayKey() {
@@ -82,6 +93,7 @@ const page = {
   },
   mounted() {
     document.addEventListener("keydown", this.key);
+    if (this.remarks !== this.doc.draft.remarks) this.remark();
     this.pulse = setInterval(() => this.listen(), 2000);
     document.body.dataset.ready = "1";
   },
@@ -91,7 +103,10 @@ const page = {
   },
   methods: {
     firstStep() { return (this.doc.steps.find((one) => one.state === "open") || this.doc.steps[0]).id; },
-    keepLooks() { sessionStorage.setItem(KEPT, JSON.stringify({ ui: { ...this.ui, measures: [] }, openStep: this.openStep })); },
+    keepLooks() {
+      const unsent = this.remarks === this.doc.draft.remarks ? {} : { remarks: this.remarks };
+      sessionStorage.setItem(KEPT, JSON.stringify({ case: nameOf(this.doc), ui: { ...this.ui, measures: [] }, openStep: this.openStep, who: this.who, reason: this.reason, ...unsent }));
+    },
     filled(words, values) { return words.replace(/\{(\w+)\}/g, (_, key) => (Array.isArray(values[key]) ? values[key].join(", ") : values[key] ?? "")); },
     onPage,
     lookFor(words) { this.openStep = "anatomy"; this.absent.name = words.split(/\*?:/)[0].replaceAll(" ", "_"); this.absentOpen = true; },
@@ -110,12 +125,23 @@ const page = {
     },
     setCursor(point) { this.ui.cursor = point; },
     setDepth(mm) { const w = this.way; this.ui.depth = Math.min(Math.max(Math.round(mm * 2) / 2, 0), w.strip.swept_mm); },
-    async run(name, args = {}) {
-      if (this.busy && name !== "take_way") return undefined;
-      this.busy = true;
-      try { return await act(name, args); }
-      catch (error) { this.say(error.message); return undefined; }
-      finally { this.busy = false; }
+    // One action after the other; none is dropped because another is still under way.
+    run(name, args = {}) {
+      const before = this.running;
+      this.actions++;
+      this.running = (async () => {
+        await before;
+        try { return await act(name, args); }
+        catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); return undefined; }
+        finally { this.actions--; }
+      })();
+      return this.running;
+    },
+    async remark() {
+      const words = this.remarks;
+      this.keepLooks();
+      await this.run("remark", { words });
+      this.keepLooks();
     },
     async stop() { try { await act("cancel"); } catch (error) { this.say(error.message); } },
     chooseTarget(name) { if (name) this.run("choose", { target: name }); },
@@ -181,7 +207,7 @@ const page = {
       const ui = this.ui, tools = { n: "navigate", t: "target", e: "entry", d: "distance", g: "angle" }, windows = { l: "lung", s: "soft", b: "bone", w: "wide" };
       const does = {
         1: () => { ui.layout = "plan"; }, 2: () => { ui.layout = "slices"; }, m: () => { ui.slab = SLABS[(SLABS.indexOf(ui.slab) + 1) % SLABS.length]; },
-        x: () => { ui.outlines = !ui.outlines; }, h: () => { ui.home++; }, o: () => this.lookAlong(), f: () => this.ready && this.run("plan"), p: () => this.doc.way && this.make("card"),
+        x: () => { ui.outlines = !ui.outlines; }, h: () => { ui.home++; }, o: () => this.lookAlong(), f: () => this.ready && !this.busy && this.run("plan"), p: () => this.doc.way && !this.busy && this.make("card"),
         "[": () => this.beside(-1), "]": () => this.beside(1), "?": () => { this.help = true; },
       };
       const name = event.key.toLowerCase();
