@@ -21,6 +21,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
+CHROMIUM = "/usr/bin/chromium"
 # Deuteranopia, linear RGB: Vienot, Brettel and Mollon 1999.
 DEUTERANOPIA = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
 
@@ -54,10 +55,32 @@ def from_phantom(work: Path) -> None:
     """The demo's hero still, and its freehand card."""
     navplan("demo", "--out", str(work / "demo"))
     gallery(work / "demo" / "hero.png", "liver-phantom")
+    scene_page(work / "demo" / "case", work / "page.html")
     card = work / "demo" / "freehand-card.pdf"
     if card.exists() and shutil.which("pdftoppm"):
         goal = str(PICTURES / "freehand-card")
         subprocess.run(["pdftoppm", "-r", "80", "-png", "-singlefile", str(card), goal], check=True)
+
+
+def scene_page(case: Path, page: Path) -> None:
+    """The page of a scene as a browser shows it."""
+    if not Path(CHROMIUM).exists():
+        print(f"no {CHROMIUM}: the picture of the scene's page stays as it is", file=sys.stderr)
+        return
+    from playwright.sync_api import sync_playwright
+
+    navplan("scene", str(case), "--out", str(page))
+    shot = page.with_suffix(".png")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--headless=new", "--no-sandbox", "--disable-gpu"]
+        )
+        opened = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=2)
+        opened.goto(page.as_uri())
+        opened.wait_for_selector("#view[data-quality=still]", timeout=120_000)
+        opened.screenshot(path=str(shot))
+        browser.close()
+    small(shot, "scene-page", 1280)
 
 
 def from_chest(work: Path, images: Path) -> None:

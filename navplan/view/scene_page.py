@@ -1,7 +1,7 @@
 """A scene as one HTML file that opens from a disk: meshes, renderer and words in it, and nothing asked of a network.
 
-The renderer is our own (web/), 40 kB beside the 600 kB of a library: it needs no more than this scene does, and
-blends as the still does. The content security policy admits the page's own script by its hash and nothing else.
+The renderer is our own (web/), a tenth of a library's size: it does no more than this scene needs, and blends as the
+still does. The content security policy admits the page's own script by its hash and nothing else.
 """
 
 from __future__ import annotations
