@@ -98,7 +98,7 @@ def page(browser):
     """A new page, whose errors fail the test."""
     page = browser.new_page()
     errors: list[str] = []
-    # trame's client throws a plain object, shown as "Object", when a page is left whose server has gone; ours are Errors
+    # trame's client throws a plain object, shown as "Object", when a page without a server is left; ours are Errors
     page.on("pageerror", lambda error: errors.append(str(error)) if str(error) != "Object" else None)
     yield page
     page.close()

@@ -122,11 +122,12 @@ def open_browser(profile: Path) -> Iterator[Any]:
         context.close()
 
 
-def opened(page: Any, served: Served) -> Any:
-    """The page, with its steps and its first 3-D picture."""
+def opened(page: Any, served: Served, scene: bool = False) -> Any:
+    """The page with its steps; with scene also its first 3-D picture."""
     page.goto(served.address)
     page.wait_for_selector("[data-step=report]")
-    page.wait_for_selector("img.np-scene[data-drawn]", state="attached")
+    if scene:
+        page.wait_for_selector("img.np-scene[data-drawn]", state="attached")
     return page
 
 
@@ -184,14 +185,6 @@ def mark_in(page: Any, view: str, rgb: tuple[int, int, int]) -> tuple[float, flo
     rows, columns = np.nonzero(np.abs(picture - rgb).max(axis=2) < 40)
     assert len(rows) > 20, f"no ring of {rgb} in {view}"
     return box["x"] + float(np.median(columns)), box["y"] + float(np.median(rows))
-
-
-def settled(page: Any, view: str = "along") -> None:
-    """Wait until a slice shows what the document says, and no 3-D picture is awaited."""
-    page.wait_for_function(
-        "view => document.querySelector(`[data-view='${view}'] canvas`)?.dataset.drawn", arg=view,
-    )  # fmt: skip
-    page.wait_for_timeout(300)
 
 
 def drag(page: Any, start: tuple[float, float], by: tuple[float, float], drop: bool = True, steps: int = 6) -> None:

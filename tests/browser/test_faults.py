@@ -1,4 +1,4 @@
-"""What the page does when something breaks under it. Nothing that a person chose may be lost, and it says what is wrong."""
+"""When something breaks under the page: it says so, and nothing that a person chose is lost."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def test_a_server_killed_while_the_needle_is_dragged_comes_back(page, served):
     take(page, 1)
     remark(page, "kept over a crash")
     before = headline(page)
+    page.wait_for_selector("[data-view=along] canvas[data-drawn]")
     page.wait_for_timeout(500)
     drag(page, mark_in(page, "along", ENTRY_RGB), (0, 12), drop=False)  # nothing is let go: nothing was decided
     page.wait_for_selector("h1 em:has-text('while dragging')")
@@ -135,7 +136,7 @@ def test_the_case_folder_goes_away_and_comes_back(page, served):
 
 
 def test_the_scene_comes_back_when_its_process_dies(page, served):
-    opened(page, served)
+    opened(page, served, scene=True)
     before = int(page.locator("img.np-scene").get_attribute("data-drawn"))
     first = served.scene_process()
     os.kill(first, signal.SIGKILL)

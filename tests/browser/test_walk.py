@@ -58,7 +58,7 @@ def clicked_until_why(page) -> None:
 
 
 def walk(page, served: Served, protocol: str, target: str, side: str) -> None:
-    opened(page, served)
+    opened(page, served, scene=True)
     assert headline(page) == "No way in planned yet"
     assert page.locator("[data-test=verdict]").count() == 0  # nothing was judged: there is no verdict to show
     assert state(page, "target") == "open"
