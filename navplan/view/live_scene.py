@@ -122,7 +122,7 @@ class LiveScene:
             if not moving or before is None:
                 self.paint_skin_map(plan.skin_map)
         if shown != self._shown or before is None or self._way is None or (self._hurried and not moving):
-            self._shown, self._hurried = shown, moving
+            self._shown, self._hurried = shown, moving and before is not None
             self._show_structures()
         self._way_changed()
         return shown
