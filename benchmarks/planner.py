@@ -39,8 +39,8 @@ from navplan.planning.entry_candidates import SkinPoints
 from navplan.planning.margins import margins
 from navplan.planning.pareto import pareto_front
 from navplan.planning.situation import Situation
-from navplan.planning.tissue_map import forget_maps
 from navplan.planning.sub_voxel import surface_distance
+from navplan.planning.tissue_map import forget_maps
 from navplan.planning.ways import Ways, swept_ends_mm, try_ways
 from navplan.verbs.case_verbs import open_case
 from navplan.verbs.situation import device_of, situation_of, target_of
