@@ -266,7 +266,8 @@ def endurance(page: Page, minutes: float) -> list[str]:
     now = [round(readings[-1][n]) for n in (1, 2, 3)]
     return [
         f"Memory after {minutes:g} minutes of scripted use: server {now[0]}, scene {now[1]}, browser {now[2]} MiB;"
-        f" growth after the first tenth: {grown[0]:+.0f}, {grown[1]:+.0f}, {grown[2]:+.0f} MiB (asked: at most 50 in 30 minutes)."
+        f" growth after the first tenth: {grown[0]:+.0f}, {grown[1]:+.0f}, {grown[2]:+.0f} MiB"
+        " (asked: at most 50 in 30 minutes)."
     ]
 
 
