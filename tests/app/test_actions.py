@@ -25,6 +25,8 @@ from navplan.verbs.report import ReportFiles
 from tests.app.served import Answer, Served
 from tests.session.saved_case import copy_of
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
 ACTIONS = (
     "choose", "aim_at", "plan", "take_way", "move", "put_back", "keep_moved", "approve", "withdraw", "remark",
     "state_absent", "looks", "undo", "redo", "reload", "report", "card",

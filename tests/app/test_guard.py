@@ -27,6 +27,8 @@ from navplan.session.session import Session
 from tests.app.served import Served
 from tests.session.saved_case import copy_of
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
 TOKEN = "a-token-that-is-long-enough"
 PLACE = "127.0.0.1:8000"
 

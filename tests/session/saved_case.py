@@ -12,7 +12,11 @@ import navplan as nv
 from navplan.model.case import Case
 
 PROTOCOL, TARGET, SIDE = "liver-biopsy", "lesion", "R"
-_LEFT_OUT = ("vertebrae", "rib_left", "costal_cartilages_left", "small_bowel", "duodenum", "pancreas")  # to be quick
+_OF_INTEREST = (
+    "couch", "body", "lung_left", "lung_right", "diaphragm", "liver", "gallbladder", "colon", "kidney_right", "aorta",
+    "inferior_vena_cava", "portal_vein", "costal_cartilages_right", "rib_right_9", "rib_right_10", "rib_right_11",
+    "lesion",
+)  # fmt: skip
 _KEPT = tempfile.TemporaryDirectory(prefix="navplan-tests-")
 
 
@@ -20,7 +24,7 @@ _KEPT = tempfile.TemporaryDirectory(prefix="navplan-tests-")
 def phantom_case() -> Case:
     """The phantom with what matters to a biopsy of its liver, in memory."""
     case = nv.phantom("abdomen", spacing_mm=(4.0, 4.0, 5.0))
-    return replace(case, structures={name: s for name, s in case.structures.items() if not name.startswith(_LEFT_OUT)})
+    return replace(case, structures={name: case.structures[name] for name in _OF_INTEREST})
 
 
 @cache

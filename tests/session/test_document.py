@@ -20,6 +20,8 @@ from navplan.session.document import document, way_document
 from navplan.session.session import Session
 from tests.session.saved_case import TARGET, copy_of
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
 LIE = SafetyReport(
     (Finding(FindingKind.CLEARANCE, Verdict.PASS, "a stored verdict", "aorta", Interval(50, 51), 5.0, 0.0),),
     (), 0.99, "robot", "a published series",

@@ -15,6 +15,8 @@ from navplan.session.session import Session
 from navplan.session.shown import Shown
 from tests.session.saved_case import PROTOCOL, TARGET, saved
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
 
 @pytest.fixture(scope="module")
 def session() -> Session:

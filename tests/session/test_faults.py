@@ -25,6 +25,7 @@ from navplan.session.session import Session
 from navplan.verbs.approve import to_be_acknowledged
 from tests.session.saved_case import fingerprint
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
 WHO, REASON = "Dr A", "seen on the reformats"
 
 
@@ -250,6 +251,7 @@ OTHER_SERVER = """
 import sys
 from navplan.errors import CaseFolderError
 from navplan.session.session import Session
+
 session, done = Session(sys.argv[1]), []
 print("ready", flush=True)
 sys.stdin.readline()

@@ -19,6 +19,8 @@ from navplan.session.session import Session
 from navplan.session.shown import SNAP_MM, live, onto_skin
 from tests.session.saved_case import copy_of, fingerprint, saved
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
 
 @pytest.fixture(scope="module")
 def session() -> Session:

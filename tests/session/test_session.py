@@ -21,6 +21,8 @@ from navplan.session.session import Session
 from navplan.verbs.approve import standing, to_be_acknowledged
 from tests.session.saved_case import PROTOCOL, SIDE, TARGET, fingerprint
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
 REASON = "seen on the reformats"
 WHO = "Dr A"
 

@@ -15,6 +15,8 @@ from navplan.files.session_file import LARGEST_BYTES, NAME, read_session, write_
 from navplan.model.draft import Draft
 from navplan.session.session import Session
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
 coordinates = st.floats(-1e6, 1e6, allow_nan=False)
 points = st.none() | st.tuples(coordinates, coordinates, coordinates)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

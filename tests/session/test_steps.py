@@ -20,6 +20,8 @@ from navplan.verbs.approve import to_be_acknowledged
 from navplan.verbs.report import ReportFiles
 from tests.session.saved_case import PROTOCOL, SIDE, TARGET, copy_of, phantom_case
 
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
 ORDER = ("images", "fusion", "anatomy", "target", "way", "device", "fluoroscopy", "check", "report")
 
 
