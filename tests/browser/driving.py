@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import find_objects, label
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -182,9 +183,13 @@ def mark_in(page: Any, view: str, rgb: tuple[int, int, int]) -> tuple[float, flo
     canvas = page.locator(f'[data-view="{view}"] canvas')
     box = canvas.bounding_box()
     picture = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
-    rows, columns = np.nonzero(np.abs(picture - rgb).max(axis=2) < 40)
-    assert len(rows) > 20, f"no ring of {rgb} in {view}"
-    return box["x"] + float(np.median(columns)), box["y"] + float(np.median(rows))
+    pieces, _ = label(np.abs(picture - rgb).max(axis=2) < 40, structure=np.ones((3, 3)))
+    rings = [  # an outline of a vein may have the colour, but not the size
+        place for place in find_objects(pieces) if all(9 <= part.stop - part.start <= 20 for part in place)
+    ]  # fmt: skip
+    assert rings, f"no ring of {rgb} in {view}"
+    rows, columns = max(rings, key=lambda place: np.count_nonzero(pieces[place]))
+    return box["x"] + (columns.start + columns.stop) / 2, box["y"] + (rows.start + rows.stop) / 2
 
 
 def drag(page: Any, start: tuple[float, float], by: tuple[float, float], drop: bool = True, steps: int = 6) -> None:
