@@ -3,7 +3,7 @@
 Always: the demo on the phantom. With NAVPLAN_REAL_IMAGES, or ../shared/data beside the checkout: the lung biopsy on the
 real chest CT, and the three cases of docs/real-cases.md by commands alone (docs/data-credits.md). Each hero still of
 phantom and chest also comes in grey and as a deuteranope sees it. `--real-cases` makes only those
-of docs/real-cases.md.
+of docs/real-cases.md, `--app` only those of docs/app.md, which need a browser.
 """
 
 from __future__ import annotations
@@ -156,6 +156,12 @@ def main() -> None:
     """Make all that can be made here; say what could not."""
     PICTURES.mkdir(exist_ok=True)
     images = Path(os.environ.get("NAVPLAN_REAL_IMAGES", ROOT.parent / "shared" / "data"))
+    if "--app" in sys.argv[1:]:
+        sys.path.insert(0, str(Path(__file__).parent))
+        from make_app_pictures import app_pictures
+
+        app_pictures(images)
+        return
     with tempfile.TemporaryDirectory() as work:
         if "--real-cases" not in sys.argv[1:]:
             from_phantom(Path(work))

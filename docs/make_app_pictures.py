@@ -1,0 +1,84 @@
+"""The pictures of docs/app.md: the app in Debian's chromium on the real chest CT, step by step.
+
+`docs/make_pictures.py --app` calls this; it needs the packages of the extra `dev`, and chromium.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs" / "pictures"
+WIDTH_PX = 1280
+
+
+def app_pictures(images: Path) -> None:
+    """docs/pictures/app-*.png of the lung biopsy on the real chest CT. images: folder of the real images."""
+    sys.path.insert(0, str(ROOT))
+    from navplan.verbs.case_verbs import save_case
+    from tests.browser.driving import Served, open_browser
+    from tests.real_lidc import lidc_case
+
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work) / "lidc-0001"
+        save_case(lidc_case(images), folder, "import", {})
+        with Served(folder) as served, open_browser(Path(work) / "profile") as browser:
+            _walk(browser.new_page(), served)
+
+
+def _walk(page: Any, served: Any) -> None:
+    from tests.browser.driving import ENTRY_RGB, drag, mark_in, open_step, opened
+
+    opened(page, served, scene=True)
+    _taken(page, "first")
+    open_step(page, "anatomy")
+    _taken(page, "anatomy")
+    for name in ("bulla", "fissure"):  # somebody looked, and they are not there
+        page.locator("[data-step=anatomy] details").evaluate("one => { one.open = true; }")
+        page.fill("[data-test=absent-name]", name)
+        page.fill("[data-test=absent-who]", "whoever made the pictures")
+        with page.expect_response("**/api/act/state_absent"):
+            page.click("[data-test=absent-do]")
+    open_step(page, "target")
+    for what, value in (("protocol", "lung-biopsy"), ("target", "mass"), ("side-choice", "L")):
+        with page.expect_response("**/api/act/choose"):
+            page.select_option(f"[data-test={what}]", value)
+    _taken(page, "target")
+    open_step(page, "way")
+    page.click("[data-test=search]")
+    page.wait_for_selector("[data-test=way-0]", timeout=120_000)
+    _taken(page, "plan")
+    drag(page, mark_in(page, "along", ENTRY_RGB), (0, 14))
+    page.wait_for_selector("[data-test=keep]")
+    _taken(page, "moved")
+    page.keyboard.press("Control+z")
+    page.wait_for_selector("[data-test=keep]", state="detached")
+    for step in ("device", "fluoroscopy", "check"):
+        open_step(page, step)
+        _taken(page, step)
+    open_step(page, "report")
+    page.click("[data-test=report]")
+    page.wait_for_selector('[data-test="report.html"]', timeout=180_000)
+    _taken(page, "report")
+    page.keyboard.press("2")
+    _taken(page, "slices")
+
+
+def _taken(page: Any, name: str) -> None:
+    """A picture of the page once it is at rest: no words that wait, a still of the scene after the last change."""
+    page.wait_for_timeout(1500)
+    page.wait_for_selector(".np-view-words:has-text('…')", state="detached")
+    page.wait_for_selector("img.np-scene[data-quality=still]", state="attached")
+    page.wait_for_function("!document.querySelector('.np-messages progress')")
+    page.wait_for_timeout(1500)
+    target = PICTURES / f"app-{name}.png"
+    page.mouse.move(5, 5)
+    page.screenshot(path=str(target))
+    picture = Image.open(target).convert("RGB")
+    height = round(picture.height * WIDTH_PX / picture.width)
+    picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS).quantize(200).save(target, optimize=True)
