@@ -27,6 +27,7 @@ from navplan.view.camera import Camera
 _log = logging.getLogger(__name__)
 _MOST_DEATHS = 3  # in a row, without one picture
 _LAST_SECONDS = 3.0
+_LONGEST_S = 120.0  # for one answer; opening a case of 90 structures takes 5
 
 # What the scene is told, in the order in which it is told again, and what a later telling leaves nothing of.
 _TOLD = (
@@ -215,7 +216,7 @@ class SceneProcess:
         except (EOFError, OSError, _NoWindow) as error:
             process.join(_LAST_SECONDS)
             if not self._end:
-                self._died(f"ended by itself ({error or f'exit code {process.exitcode}'})")
+                self._died(f"ended by itself ({str(error) or f'exit code {process.exitcode}'})")
         finally:
             connection.close()
             process.join(_LAST_SECONDS)
@@ -265,6 +266,9 @@ class SceneProcess:
         except (PicklingError, TypeError, AttributeError, ValueError) as error:
             self._settle(request, ("failed", f"{type(error).__name__}: {error}"))
             return
+        if not connection.poll(_LONGEST_S):
+            _log.warning("the scene's process gives no answer to %s and is ended", request.method)
+            self._process.kill()
         self._settle(request, connection.recv())
 
     def _settle(self, request: _Request, reply: Reply) -> None:

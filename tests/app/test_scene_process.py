@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from navplan.app import scene_process
 from navplan.app.scene_process import SceneNotCurrent, SceneProcess, SceneProcessDied, Superseded
 from navplan.errors import InputError
 from navplan.files.case_folder import save_case_folder
@@ -166,6 +167,7 @@ def test_a_killed_process_is_noticed_and_another_one_shows_the_same(process, cam
     before, answers, after, first, second = asyncio.run(killed())
     assert any(isinstance(answer, SceneProcessDied) for answer in answers)
     assert all(isinstance(answer, bytes | SceneProcessDied) for answer in answers)
+    assert all("ended" in str(answer) for answer in answers if isinstance(answer, SceneProcessDied))
     assert first != second and before == after
 
 
@@ -182,6 +184,21 @@ def test_one_that_dies_idle_is_replaced_before_it_is_needed(process, camera):
 
     before, after = asyncio.run(killed())
     assert before == after
+
+
+def test_one_that_hangs_is_ended_and_replaced(process, camera, monkeypatch):
+    async def hung():
+        before = await process.draw(camera, SIZE, False)
+        first = process.process_id
+        monkeypatch.setattr(scene_process, "_LONGEST_S", 0.5)
+        os.kill(first, signal.SIGSTOP)
+        with pytest.raises(SceneProcessDied):
+            await process.draw(camera, SIZE, False)
+        monkeypatch.undo()
+        return before, await process.draw(camera, SIZE, False), first, process.process_id
+
+    before, after, first, second = asyncio.run(hung())
+    assert before == after and first != second
 
 
 def test_closing_ends_the_process_and_whoever_waits(case, camera):
