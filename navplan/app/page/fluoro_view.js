@@ -11,7 +11,7 @@ export default {
     <section class="np-view np-fluoro" :class="{ 'np-big': nav.ui.big === 'fluoroscopy' }" data-view="fluoroscopy">
       <canvas ref="canvas" tabindex="0" role="img" :aria-label="nav.t.views.fluoroscopy" @keydown="key"
         @dblclick="nav.enlarge('fluoroscopy')" @pointerdown="down" @pointermove="move" @pointerup="up" @pointercancel="up"></canvas>
-      <p class="np-fluoro-words" :class="{ 'np-warn': warned }">{{ words }}</p>
+      <p class="np-fluoro-words" tabindex="0" :class="{ 'np-warn': warned }">{{ words }}</p>
       <div class="np-fluoro-bar">
         <button v-for="view in ['bullseye', 'AP', 'lateral']" :key="view" type="button" @click="set(view)">{{ nav.t.shots[view] }}</button>
         <label>{{ nav.t.rotation }} <input type="range" min="-180" max="180" step="1" v-model.number="primary" @input="swing" @change="swing"></label>

@@ -45,6 +45,10 @@ const page = {
       const seen = this.live || this.doc.way, entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
       return { ...seen, ...needle(entry, target, this.doc.way) };
     },
+    broken() {  // why it fails, said beside the verdict
+      const fails = (one) => one.verdict === "FAIL", way = this.way, first = way.open.find(fails);
+      return first ? onPage(first.words) : onPage((way.findings.find(fails) || { line: "" }).line);
+    },
     wayKey() {
       const d = this.doc.draft;
       return [this.doc.case.revision, d.plan_id, d.way, d.entry_mm, d.moved_aim_mm].join("/");
@@ -110,7 +114,7 @@ const page = {
     filled(words, values) { return words.replace(/\{(\w+)\}/g, (_, key) => (Array.isArray(values[key]) ? values[key].join(", ") : values[key] ?? "")); },
     onPage,
     lookFor(words) { this.openStep = "anatomy"; this.absent.name = words.split(/\*?:/)[0].replaceAll(" ", "_"); this.absentOpen = true; },
-    sentence(told) { return onPage(this.filled(t.told[told.key] || told.key, told.values)); },
+    sentence(told) { return onPage(this.filled(t.told[told.key] || told.key, told.values)).replace(/(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*?\+00:00/, "$1 $2 UTC"); },
     say(words) { this.messages = [...this.messages.filter((one) => one !== words), words].slice(-4); },
     sayOnce(words) { if (!this.messages.includes(words)) this.say(words); },
     seen(view) { return !this.ui.big || this.ui.big === view; },
