@@ -25,7 +25,7 @@ from navplan.verbs.report import ReportFiles
 from tests.app.served import Answer, Served
 from tests.session.saved_case import copy_of
 
-pytestmark = pytest.mark.xdist_group("saved case")  # made once
+pytestmark = pytest.mark.xdist_group("served")  # one case for all
 
 ACTIONS = (
     "choose", "aim_at", "plan", "take_way", "move", "put_back", "keep_moved", "approve", "withdraw", "remark",

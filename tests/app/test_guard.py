@@ -27,7 +27,7 @@ from navplan.session.session import Session
 from tests.app.served import Served
 from tests.session.saved_case import copy_of
 
-pytestmark = pytest.mark.xdist_group("saved case")  # made once
+pytestmark = pytest.mark.xdist_group("served")  # one case for all
 
 TOKEN = "a-token-that-is-long-enough"
 PLACE = "127.0.0.1:8000"

@@ -14,7 +14,7 @@ from navplan.view.plane_values import NOTHING, Cut, native_slice, slice_count, s
 from tests.app.served import Served
 from tests.app.test_packing import unpacked
 
-pytestmark = pytest.mark.xdist_group("saved case")  # made once
+pytestmark = pytest.mark.xdist_group("served")  # one case for all
 
 HUGE = ("nan", "inf", "-inf", "1e308", "-1e308", "1e309", "1e6", "0x10", "", "a", "1,2", "9" * 400, "١٢" * 400)
 HALF_A_LETTER = "\ud800"

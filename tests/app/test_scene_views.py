@@ -17,7 +17,7 @@ from tests.app.served import Served
 from tests.app.test_actions import refused, state
 from tests.session.saved_case import copy_of
 
-pytestmark = pytest.mark.xdist_group("saved case")  # made once
+pytestmark = pytest.mark.xdist_group("served")  # one case for all
 
 CAMERA: dict[str, Any] = {"position": [0, -500, 0], "focal": [0, 0, 0], "up": [0, 0, 1], "angle": 30}
 
