@@ -81,4 +81,5 @@ def _taken(page: Any, name: str) -> None:
     page.screenshot(path=str(target))
     picture = Image.open(target).convert("RGB")
     height = round(picture.height * WIDTH_PX / picture.width)
-    picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS).quantize(200).save(target, optimize=True)
+    picture = picture.resize((WIDTH_PX, height), Image.Resampling.LANCZOS)
+    picture.point([value & 0xFC for value in range(256)] * 3).save(target, optimize=True)  # 64 steps keep every colour

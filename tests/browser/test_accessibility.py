@@ -40,6 +40,13 @@ def test_each_step_with_a_plan(with_plan, step):
     assert violations(with_plan) == []
 
 
+def test_links_to_a_card(with_plan):
+    open_step(with_plan, "report")
+    with_plan.click("[data-test=card]")
+    with_plan.wait_for_selector('[data-test="freehand-card.html"]')
+    assert violations(with_plan) == []
+
+
 def test_help(with_plan):
     with_plan.locator("body").click(position={"x": 400, "y": 20})
     with_plan.keyboard.press("?")
