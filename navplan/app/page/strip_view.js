@@ -131,7 +131,7 @@ export default {
         c.fillStyle = tint; c.beginPath(); c.arc(x, y, 4, 0, 7); c.fill();
         const wide = c.measureText(words).width;
         const left = n === 0 && tags.length > 1 ? x - wide - 14 > f.left : x + wide + 14 > f.right;
-        plate(c, words, left ? x - wide - 12 : x + 12, Math.min(y, f.curveBottom - 10) - (n && Math.abs(tags[0][1] - y) < 20 ? 22 : 0), 1, "#E8EDF2");
+        plate(c, words, left ? x - wide - 12 : x + 12, Math.max(f.curveTop + 8, Math.min(y, f.curveBottom - 10) - (n && Math.abs(tags[0][1] - y) < 20 ? 22 : 0)), 1, "#E8EDF2");
       });
     },
     drawDepths(c, f, strip, text) {
