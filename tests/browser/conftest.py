@@ -84,9 +84,9 @@ def labelled_chest(real_images, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(planned_phantom, tmp_path_factory) -> Iterator[Served]:
-    """The planned phantom in a folder of its own, served to the tests of one module."""
+    """The planned phantom in a folder of its own, served to all tests that do not need their own."""
     folder = tmp_path_factory.mktemp("served") / "case"
     shutil.copytree(planned_phantom, folder)
     with Served(folder) as server:
