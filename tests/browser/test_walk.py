@@ -109,7 +109,7 @@ def walk(page, served: Served, protocol: str, target: str, side: str) -> None:
     assert state(page, "way") == "attention"
     moved, judged = headline(page), verdict(page)
     assert moved != first
-    new_place = until(lambda: mark_in(page, "along", ENTRY_RGB))
+    new_place = mark_in(page, "along", ENTRY_RGB)
     assert new_place != place
 
     # undo and redo
