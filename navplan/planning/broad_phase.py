@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from navplan.geometry.compiled import by_rows, compiled
 from navplan.planning.boundary import Boundary, occupancy_at
 
+LANES = 8  # least values kept side by side, as many as a vector register holds
 ROUNDING_MM = 1e-3  # taken off every distance for the single precision of the voxels' coordinates
 _ORDER = 10  # bits of the Hilbert curve along which directions are sorted
 
@@ -127,7 +128,10 @@ def _packets(
         kept = np.empty((levels + 1, widest), np.int64)
         kept_count = np.zeros(levels + 1, np.int64)
         lows = np.empty(widest)
-        squares = np.empty(fullest, np.float32)
+        near_x, near_y = np.empty(widest, np.float32), np.empty(widest, np.float32)  # of the blocks that are left
+        near_z, radius, apart = np.empty(widest, np.float32), np.empty(widest, np.float32), np.empty(widest, np.float32)
+        squares = np.empty(fullest + LANES, np.float32)
+        lanes = np.empty(LANES, np.float32)
         for s in range(structures):
             kept_count[0] = blocks_of[s + 1] - blocks_of[s]
             for m in range(kept_count[0]):
@@ -176,30 +180,38 @@ def _packets(
                 n += 1
                 if level < levels - 1:
                     continue
+                for m in range(remain):  # side by side, so that the compiler makes vectors of what follows
+                    b = kept[levels, m]
+                    near_x[m], near_y[m], near_z[m] = block_mm[b, 0], block_mm[b, 1], block_mm[b, 2]
+                    radius[m] = block_mm[b, 3] + 1e-3  # more than what single precision loses
                 for ray in range(first, last):
                     sx, sy, sz = starts[ray, 0], starts[ray, 1], starts[ray, 2]
                     ex, ey, ez = ends[ray, 0] - sx, ends[ray, 1] - sy, ends[ray, 2] - sz
                     reach = np.sqrt(ex * ex + ey * ey + ez * ez)
                     ex, ey, ez = ex / reach, ey / reach, ez / reach
-                    nearest, nearest_low, bound = 0, np.inf, np.inf
-                    for m in range(remain):
-                        b = kept[levels, m]
-                        px, py, pz = block_mm[b, 0] - sx, block_mm[b, 1] - sy, block_mm[b, 2] - sz
-                        t = min(max(px * ex + py * ey + pz * ez, 0.0), reach)
-                        px, py, pz = px - t * ex, py - t * ey, pz - t * ez
-                        low = np.sqrt(px * px + py * py + pz * pz) - block_mm[b, 3]
-                        lows[m] = low
-                        if low < nearest_low:
-                            nearest, nearest_low = m, low
-                    if nearest_low >= far[s]:
-                        found[ray, s] = nearest_low
-                        continue
                     fx, fy, fz = np.float32(sx), np.float32(sy), np.float32(sz)
                     gx, gy, gz = np.float32(ex), np.float32(ey), np.float32(ez)
                     end, zero, best = np.float32(reach), np.float32(0.0), np.float32(np.inf)
+                    for m in range(remain):
+                        ux, uy, uz = near_x[m] - fx, near_y[m] - fy, near_z[m] - fz
+                        along = ux * gx + uy * gy + uz * gz
+                        along = along if along > zero else zero
+                        along = along if along < end else end
+                        ux, uy, uz = ux - along * gx, uy - along * gy, uz - along * gz
+                        apart[m] = ux * ux + uy * uy + uz * uz
+                    nearest, bound = 0, np.float32(np.inf)
+                    for m in range(remain):
+                        nearest = m if apart[m] < apart[nearest] else nearest
+                    if far[s] < np.inf:
+                        nearest_low = np.inf
+                        for m in range(remain):
+                            nearest_low = min(nearest_low, np.sqrt(np.float64(apart[m])) - radius[m])
+                        if nearest_low >= far[s]:
+                            found[ray, s] = nearest_low
+                            continue
                     for turn in range(-1, remain):
                         m = nearest if turn < 0 else turn
-                        if turn >= 0 and (m == nearest or lows[m] >= bound):
+                        if turn >= 0 and (m == nearest or apart[m] >= (bound + radius[m]) * (bound + radius[m])):
                             continue
                         b = kept[levels, m]
                         v0, size = block_start[b], block_start[b + 1] - block_start[b]
@@ -211,9 +223,14 @@ def _packets(
                             along = along if along < end else end
                             ux, uy, uz = ux - along * gx, uy - along * gy, uz - along * gz
                             squares[v] = ux * ux + uy * uy + uz * uz
-                        for v in range(size):
-                            best = squares[v] if squares[v] < best else best
-                        bound = np.sqrt(np.float64(best)) + 1e-3
+                        for q in range(LANES):
+                            lanes[q], squares[size + q] = best, best
+                        for v in range(0, size, LANES):  # so many least values side by side, then the least of them
+                            for q in range(LANES):
+                                lanes[q] = squares[v + q] if squares[v + q] < lanes[q] else lanes[q]
+                        for q in range(LANES):
+                            best = lanes[q] if lanes[q] < best else best
+                        bound = np.sqrt(best) + np.float32(1e-3)
                     found[ray, s] = np.sqrt(best)
     return found
 
