@@ -20,12 +20,11 @@ from navplan.model.case import Case
 from navplan.model.draft import Draft, Point
 from navplan.model.plan import Plan, SkinMap
 from navplan.model.volume import Volume
-from navplan.planning.situation import Situation
 from navplan.session.asked import choices_of, colours_of, names_of, number_of, text_of
 from navplan.session.dragging import Dragging
 from navplan.session.history import History
 from navplan.session.judged_ways import JudgedWays
-from navplan.session.shown import Shown, judged, live, onto_skin, situation_for, way_of
+from navplan.session.shown import Shown, judged, live, onto_skin, way_of
 from navplan.verbs.case_verbs import open_case, save_case
 from navplan.verbs.situation import audited, now, situation_of, target_of
 
@@ -56,7 +55,6 @@ class Session:
         self._shown: dict[tuple[Any, ...], Shown] = {}
         self._ways = JudgedWays()
         self._dragging = Dragging()
-        self._situations: dict[tuple[str, int, str], Situation] = {}
         try:
             drafts, at = read_session(self.folder)
         except (FileFormatError, OSError) as error:
@@ -94,17 +92,10 @@ class Session:
         if key not in self._shown:
             if len(self._shown) > 40:
                 self._shown.clear()
-            found = self._shown[key] = judged(self.case, draft, self.situation(plan))
+            found = self._shown[key] = judged(self.case, draft)
             if not draft.moved:
                 self._ways.know(self.case, plan, draft.way, found.ranked.report, today())
         return self._shown[key]
-
-    def situation(self, plan: Plan) -> Situation:
-        """What ways of a plan are judged against, kept for the day as long as the case stays as it is."""
-        key = (plan.id, self.case.revision, today())
-        if key not in self._situations:
-            self._situations = {key: situation_for(self.case, plan)}
-        return self._situations[key]
 
     def reports(self, plan: Plan) -> tuple[SafetyReport | None, ...]:
         """Of each way of a plan a report made on the case as it is; None for one that cannot be judged."""
@@ -368,7 +359,6 @@ class Session:
                 )  # fmt: skip
             self.case = found
             self._shown.clear()
-            self._situations.clear()
             self._mend()
             self._keep()
 

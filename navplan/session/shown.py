@@ -12,15 +12,13 @@ from navplan.model.draft import Draft, Point
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.trajectory import Trajectory
-from navplan.planning.carried_plan import with_registration_error
 from navplan.planning.entry_candidates import body_structure
 from navplan.planning.moved_way import moved_way
 from navplan.planning.refinement import RAY_MM, on_skin
 from navplan.planning.situation import Situation
 from navplan.planning.way_metrics import desirability_of, metrics_of
 from navplan.verbs.by_hand import OFFERS_NONE
-from navplan.verbs.check import check
-from navplan.verbs.situation import situation_of
+from navplan.verbs.check import checked_way, judged_way
 
 SNAP_MM = 60.0  # along the needle's line, from where a hand drops the entry to the skin
 
@@ -29,7 +27,7 @@ SNAP_MM = 60.0  # along the needle's line, from where a hand drops the entry to 
 class Shown:
     """plan: as stored; number: which of its ways; ranked: that way as it stands now, with a report made now;
     situation: what it was judged against; provisional: while a person drags, the report lacks what only the whole check
-    knows of the new way (what the search would say of it, the side that it comes from)."""
+    knows of the new way: what the search would say of it."""
 
     plan: Plan
     number: int
@@ -44,27 +42,13 @@ class Shown:
         return self.ranked.trajectory
 
 
-def situation_for(case: Case, plan: Plan) -> Situation:
-    """What ways of a plan are judged against, on the case as it is now."""
-    known = {model.id for model in plan.protocol.error_models}
-    situation = situation_of(
-        case, plan.protocol, plan.target, side=plan.side, image=plan.provenance.image_id,
-        guidance=plan.error_model.id if plan.error_model.id in known else "",
-        patient_position=plan.patient_position, breath_state=plan.breath_state,
-    )  # fmt: skip
-    return replace(situation, error_model=with_registration_error(situation.error_model, plan.carried))
-
-
-def judged(case: Case, draft: Draft, situation: Situation) -> Shown:
-    """The way of a draft, by the verb `check`. Raises InputError where the plan has no such way, and what check
-    raises."""
+def judged(case: Case, draft: Draft) -> Shown:
+    """The way of a draft, as the verb `check` judges it. Raises InputError where the plan has no such way, and what
+    check raises."""
     plan = case.plan(draft.plan_id)
-    way = way_of(plan, draft.way)
-    report = check(case, plan, trajectory=draft.way, entry=draft.entry_mm, aim=draft.moved_aim_mm)
-    here = situation
-    if draft.moved:
-        moved = moved_way(way, situation, draft.entry_mm, draft.moved_aim_mm)
-        way, here = moved.trajectory, moved.situation
+    way_of(plan, draft.way)
+    found = checked_way(case, plan, draft.way, entry=draft.entry_mm, aim=draft.moved_aim_mm)
+    way, here, report = found.trajectory, found.situation, found.report
     metrics = metrics_of(way, report, here.host)
     if not draft.moved:  # the search knows more of them
         metrics = {**plan.trajectories[draft.way].metrics, **metrics}
@@ -78,13 +62,11 @@ def live(shown: Shown, draft: Draft, entry_mm: Point | None, aim_mm: Point | Non
 
     Raises GeometryError and InputError as planning.moved_way does.
     """
-    from navplan.planning.check_plan import judge
-
     start = way_of(shown.plan, shown.number)
     aim = aim_mm or draft.moved_aim_mm
     entry = draft.entry_mm if entry_mm is None else onto_skin(shown.situation, entry_mm, aim or start.target_mm)
     moved = moved_way(start, shown.situation, entry, aim)
-    report = judge(moved.trajectory, moved.situation)
+    report = judged_way(moved.trajectory, moved.situation)
     kept = [one for one in shown.ranked.report.findings if _is_of_plan(one) and one not in report.findings]
     findings = sorted((*report.findings, *moved.told, *kept), key=lambda one: one.verdict.rank)
     report = replace(report, findings=tuple(findings))

@@ -11,17 +11,15 @@ import numpy as np
 from navplan.errors import ChoiceError, InputError
 from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
-from navplan.model.safety import Finding, SafetyReport
+from navplan.model.safety import SafetyReport
 from navplan.model.trajectory import Target, Trajectory
 from navplan.planning.criteria import desirability, path_metrics, walk
 from navplan.planning.entry_search import exact_clearances
-from navplan.planning.moved_way import moved_way
 from navplan.planning.reach import reach_metrics
 from navplan.planning.situation import Situation
 from navplan.planning.ways import rib_above_mm
-from navplan.verbs.check import check, refuse_other_image
+from navplan.verbs.check import checked_way, refuse_other_image
 from navplan.verbs.plan import provenance_of
-from navplan.verbs.situation import device_of, situation_of
 
 SUFFIX = "-by-hand"
 NOT_TAKEN_OVER = "judged anew: no verdict and no approval was taken over"
@@ -56,11 +54,9 @@ def by_hand(
         raise InputError(f"plan {found.id} with nothing moved", "another entry, aim or needle")
     refuse_other_image(case, found)
     draft = _draft(case, found, id, aim)
-    report = check(case, draft, trajectory=trajectory, device=device, entry=entry, aim=aim)
+    judged = checked_way(case, draft, trajectory, device=device, entry=entry, aim=aim)
+    report, way, situation, told = judged.report, judged.trajectory, judged.situation, judged.told
     old = found.trajectories[trajectory].trajectory
-    way, situation, told = _moved(case, draft, trajectory, entry, aim, device)
-    if any(finding not in report.findings for finding in told):
-        raise AssertionError("the way that was judged is not the one that is kept")
     metrics = search_metrics(situation, way)
     kept = draft.skin_map if _same_needle(found, way) else None
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}
@@ -90,25 +86,6 @@ def _draft(case: Case, found: Plan, id: str, aim: Sequence[float] | None) -> Pla
         approvals=(),
         remarks="",
     )
-
-
-def _moved(
-    case: Case, draft: Plan, trajectory: int, entry: Sequence[float] | None, aim: Sequence[float] | None, device: str
-) -> tuple[Trajectory, Situation, tuple[Finding, ...]]:
-    """The very way that `check` judges for these words, where it aims, and what is told of the move. Nothing that is
-    kept of the situation hangs on the guidance."""
-    rules, way = draft.protocol, draft.trajectories[trajectory].trajectory
-    if device:
-        needle = device_of(rules, device)
-        way = replace(way, device=needle, tip_short_of_target_mm=min(needle.throw_mm / 2, max(way.depth_mm - 1.0, 0.0)))
-    situation = situation_of(
-        case, rules, draft.target, side=draft.side, image=draft.provenance.image_id,
-        patient_position=draft.patient_position, breath_state=draft.breath_state,
-    )  # fmt: skip
-    if entry is None and aim is None:
-        return way, situation, ()
-    moved = moved_way(way, situation, entry, aim)
-    return moved.trajectory, moved.situation, moved.told
 
 
 def search_metrics(situation: Situation, way: Trajectory) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,38 @@ def check(
 
         plan, from_file = read_plan(Path(plan)), True
     found = plan if isinstance(plan, Plan) else case.plan(str(plan))
+    return checked_way(
+        case, found, trajectory, protocol=protocol, device=device, side=side, guidance=guidance,
+        patient_position=patient_position, beside=beside, entry=entry, aim=aim, from_file=from_file,
+    ).report  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedWay:
+    """A way as it was judged, moved or not, what it was judged against, and what is told of the move."""
+
+    report: SafetyReport
+    trajectory: Trajectory
+    situation: Situation
+    told: tuple[Finding, ...] = ()
+
+
+def checked_way(
+    case: Case,
+    found: Plan,
+    trajectory: int = 0,
+    *,
+    protocol: str | Path | ProcedureProtocol = "",
+    device: str = "",
+    side: str = "",
+    guidance: str = "",
+    patient_position: str = "",
+    beside: Beside = (),
+    entry: Sequence[float] | None = None,
+    aim: Sequence[float] | None = None,
+    from_file: bool = False,
+) -> CheckedWay:
+    """See `check`; from_file: the plan comes from a file that anybody may have edited. Raises what `check` raises."""
     rules = found.protocol
     if protocol:
         rules = protocol if isinstance(protocol, ProcedureProtocol) else registry.protocol(protocol)
@@ -99,20 +131,16 @@ def check(
     situation = replace(situation, others=others, error_model=error_model)
     changes += carried_findings(found.carried)
     if entry is None and aim is None:
-        return _judged(way, situation, *changes)
+        return CheckedWay(judged_way(way, situation, *changes), way, situation)
     moved = moved_way(way, situation, entry, aim)
-    report = _judged(moved.trajectory, moved.situation, *changes, *moved.told)
+    report = judged_way(moved.trajectory, moved.situation, *changes, *moved.told)
     start = np.asarray(moved.trajectory.entry_mm)
     report = _with(report, *of_the_search(moved.situation, way.device, start, report.findings))
     asked_alike = way.device == found.trajectories[0].trajectory.device and rules is found.protocol and aim is None
-    if (
-        found.skin_map is None
-        or entry is None
-        or not asked_alike
-        or situation.patient_position != found.patient_position
-    ):
-        return report
-    return _with(report, map_finding(found.skin_map, entry))
+    as_planned = asked_alike and situation.patient_position == found.patient_position
+    if found.skin_map is not None and entry is not None and as_planned:
+        report = _with(report, map_finding(found.skin_map, entry))
+    return CheckedWay(report, moved.trajectory, moved.situation, moved.told)
 
 
 def refuse_other_image(case: Case, plan: Plan) -> None:
@@ -136,7 +164,9 @@ def refuse_other_image(case: Case, plan: Plan) -> None:
         raise MismatchError(f"plan {plan.id} of another patient", "a plan of the patient of this case")
 
 
-def _judged(way: Trajectory, situation: Situation, *more: Finding) -> SafetyReport:
+def judged_way(way: Trajectory, situation: Situation, *more: Finding) -> SafetyReport:
+    """The judgement of a way with what only the whole request tells: other needles, the side that it comes from, more.
+    """
     report = judge(way, situation)
     return _with(report, *more, *_from_below(way, situation), *crowded(way, situation, report))
 
@@ -221,7 +251,7 @@ def _check_line(
         FindingKind.IMAGE, Verdict.WARN, "image not proven: a drawn line does not say on which image it was drawn",
         remedy="Look at the line on this image",
     )  # fmt: skip
-    return _judged(way, replace(situation, others=needles_beside(case, beside, image_id)), unproven)
+    return judged_way(way, replace(situation, others=needles_beside(case, beside, image_id)), unproven)
 
 
 def _refuse_unfit_line(situation: Situation, start: NDArray[np.float64], end: NDArray[np.float64]) -> None:

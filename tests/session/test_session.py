@@ -321,7 +321,7 @@ def test_a_move_that_the_whole_check_refuses_leaves_no_trace(
         raise InputError("a way that only the whole check refuses")
 
     asked = beside(session)
-    monkeypatch.setattr("navplan.session.shown.check", refuse)
+    monkeypatch.setattr("navplan.session.shown.checked_way", refuse)
     refused(session, lambda: session.move(entry_mm=asked), "only the whole check")
     assert session.history.can_redo
 
