@@ -66,7 +66,7 @@ class Actions:
             "choose": self.session.choose, "aim_at": self._aim_at, "plan": self._plan,
             "take_way": self.session.take_way, "move": self._move, "put_back": self.session.put_back,
             "keep_moved": self._keep_moved,
-            "approve": self.session.approve, "withdraw": self.session.withdraw, "remark": self.session.remark,
+            "approve": self._approve, "withdraw": self.session.withdraw, "remark": self.session.remark,
             "state_absent": self.session.state_absent, "looks": self.session.look,
             "undo": self.session.undo, "redo": self.session.redo,
             "reload": self.session.reload, "report": self._report, "card": self._card,
@@ -146,16 +146,23 @@ class Actions:
     def _keep_moved(self) -> dict[str, str]:
         return {"plan": self.session.keep_moved().id}
 
-    def _report(self) -> dict[str, Any]:
-        return self._made(card_only=False)
+    def _approve(self, seen: Any, who: Any, reason: Any = "", acknowledge: Any = ()) -> None:
+        """What was before the eyes of whoever approves is approved, or nothing."""
+        with self.session.lock:
+            self.session.as_seen(seen)
+            self.session.approve(who, reason, acknowledge)
 
-    def _card(self) -> dict[str, Any]:
-        return self._made(card_only=True)
+    def _report(self, seen: Any) -> dict[str, Any]:
+        return self._made(seen, card_only=False)
 
-    def _made(self, card_only: bool) -> dict[str, Any]:
+    def _card(self, seen: Any) -> dict[str, Any]:
+        return self._made(seen, card_only=True)
+
+    def _made(self, seen: Any, card_only: bool) -> dict[str, Any]:
         """A report or card of the way that is looked at, to be opened by the page."""
         from secrets import token_hex
 
+        self.session.as_seen(seen)
         key = token_hex(8)
         folder = Path(self._pages.name) / key
         made = self.session.report(folder, card_only, self._told)

@@ -82,7 +82,7 @@ class _Stage:
         image_id, volume = case.image(image_id)
         return self._scene.show_anatomy(volume, case.structures_of(image_id))
 
-    def _draw(self, camera: Any, size: tuple[int, int], moving: bool) -> bytes:
+    def _draw(self, camera: Any, size: tuple[int, int], moving: bool) -> tuple[bytes, tuple[str, ...]]:
         from PIL import Image
 
         file = io.BytesIO()
@@ -91,4 +91,4 @@ class _Stage:
             picture.save(file, "JPEG", quality=_QUALITY_MOVING)
         else:
             picture.save(file, "JPEG", quality=_QUALITY_STILL, subsampling="4:4:4")
-        return file.getvalue()
+        return file.getvalue(), self._scene.faded

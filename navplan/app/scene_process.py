@@ -110,7 +110,14 @@ class SceneProcess:
         Raises Superseded when the same client asks for a newer one before this is begun, SceneNotCurrent when something
         that was told before was refused or failed, SceneProcessDied, and InputError for a size that is refused.
         """
-        return bytes(await self._ask("draw", (camera, size, moving), client=client, needs_all=True))
+        return (await self.draw_told(camera, size, moving, client))[0]
+
+    async def draw_told(
+        self, camera: Camera, size: tuple[int, int], moving: bool, client: str = ""
+    ) -> tuple[bytes, tuple[str, ...]]:
+        """See `draw`; with the picture the names of what is faded in it, to show the needle."""
+        jpeg, faded = await self._ask("draw", (camera, size, moving), client=client, needs_all=True)
+        return jpeg, faded
 
     async def pick(
         self, camera: Camera, size: tuple[int, int], x_px: float, y_px: float, skin_only: bool = False
@@ -226,8 +233,7 @@ class SceneProcess:
 
     def _died(self, how: str) -> None:
         self._deaths += 1
-        _log.warning("the scene's process %s", how)
-        self._fail_waiting(f"the scene's process {how}")
+        _log.warning("the scene's process %s", how)  # what waits is for the next one
         if self._deaths >= _MOST_DEATHS:
             self._finish(f"the scene's process {how}, {self._deaths} times in a row without a picture")
 

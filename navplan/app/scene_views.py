@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
-from navplan.app.actions import arguments_of, point_of
+from navplan.app.actions import arguments_of
 from navplan.app.pictures import answered, numbers
 from navplan.app.scene_process import SceneProcess, Superseded
 from navplan.errors import InputError
 from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
 from navplan.model.plan import SkinMap
+from navplan.session.asked import length_of, point_of
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.view.camera import Camera
 from navplan.view.colours import spoken, spoken_words
 
+HELD_S = 6.0  # a page that drags tells so every two seconds
 _DETECTOR = Detector(3, 3, 100.0)  # a panel 300 mm wide
 
 
@@ -31,18 +33,21 @@ class SceneViews:
         self.session = session
         self._process: SceneProcess | None = None
         self._told: dict[str, Any] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._put_back: asyncio.TimerHandle | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are asked for."""
         return [
             web.get("/api/scene", answered(self.picture)), web.post("/api/pick", answered(self.pick)),
-            web.post("/api/carm", answered(self.carm)), web.post("/api/cursor", answered(self.cursor)),
+            web.post("/api/drop", answered(self.drop)), web.post("/api/carm", answered(self.carm)),
+            web.post("/api/cursor", answered(self.cursor)),
         ]  # fmt: skip
 
     def start(self) -> None:
         """Start the process, and have it open the case."""
-        self._process = SceneProcess()
-        asyncio.get_running_loop().run_in_executor(None, self.show)
+        self._process, self._loop = SceneProcess(), asyncio.get_running_loop()
+        self._loop.run_in_executor(None, self.show)
 
     async def close(self) -> None:
         """End the process."""
@@ -77,12 +82,21 @@ class SceneViews:
                 process.tell("show_way", shown.plan, shown.ranked)
 
     def follow(self, shown: Shown, skin_map: SkinMap | None = None) -> None:
-        """While a person drags: the way as it would be, and the skin as it may be judged then."""
+        """While a person drags: the way as it would be, and the skin as it may be judged then. A drag that is heard of
+        no more, because its page was closed, is put back: the picture is of the session's way, not of a hand's."""
         if self._process is not None:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._wait_for_more)
             self._told.pop("way", None)
             self._process.tell("show_way", replace(shown.plan, skin_map=None), shown.ranked, True)
             if skin_map is not None:
                 self._process.tell("paint_skin_map", skin_map)
+
+    def _wait_for_more(self) -> None:
+        if self._put_back is not None:
+            self._put_back.cancel()
+        loop = asyncio.get_running_loop()
+        self._put_back = loop.call_later(HELD_S, lambda: loop.run_in_executor(None, self.show))
 
     def _is_new(self, what: str, value: Any) -> bool:
         new = what not in self._told or self._told[what] != value
@@ -101,22 +115,18 @@ class SceneViews:
         camera = _camera(query["camera"]) if "camera" in query else await process.ask("default_camera", size)
         try:
             moving = query.get("moving") == "1"
-            jpeg = await process.draw(camera, size, moving, query.get("tab", "")[:40])
+            jpeg, faded = await process.draw_told(camera, size, moving, query.get("tab", "")[:40])
         except Superseded:
             return web.Response(status=204)
         headers = {"X-Camera": json.dumps(_as_plain(camera))}
-        if not moving:
-            headers["X-Told"] = json.dumps([spoken(name) for name in await process.ask("faded")])
+        headers["X-Told"] = json.dumps([spoken(name) for name in faded])
         return web.Response(body=jpeg, content_type="image/jpeg", headers=headers)
 
     async def pick(self, request: web.Request) -> web.Response:
         """What lies under a pixel: its point (LPS mm), name, and words; of the skin, what the search says there."""
         asked = await arguments_of(request)
         camera = _camera(json.dumps(asked.get("camera")))
-        numbers_of = [asked.get(key) for key in ("width", "height", "x", "y")]
-        if not all(isinstance(value, int | float) and abs(value) < 1e5 for value in numbers_of):
-            raise InputError(f"a pixel {str(numbers_of)[:80]}", "width, height, x and y in px")
-        width, height, x, y = (float(value) for value in numbers_of if value is not None)
+        width, height, x, y = (length_of(asked.get(key), key) for key in ("width", "height", "x", "y"))
         skin = bool(asked.get("skin"))
         found = await self._running().pick(camera, (int(width), int(height)), x, y, skin)
         if found is None:
@@ -133,18 +143,23 @@ class SceneViews:
         reason = reason_on_map(plan.skin_map, place)
         return spoken_words(str(reason)) if reason.apart_mm < 8.0 else spoken(name)
 
+    async def drop(self, request: web.Request) -> web.Response:
+        """A hand let go of the needle and moved nothing: show it where it is."""
+        await asyncio.to_thread(self.show)
+        return web.json_response({})
+
     async def carm(self, request: web.Request) -> web.Response:
         """Draw the C-arm at these patient angles about the target, or none."""
         asked = await arguments_of(request)
-        primary, secondary = asked.get("primary"), asked.get("secondary")
         process = self._running()
-        if not isinstance(primary, int | float) or not isinstance(secondary, int | float):
+        if not asked:
             process.tell("show_carm", None)
             return web.json_response({})
+        angles = ViewAngles(length_of(asked.get("primary"), "an angle"), length_of(asked.get("secondary"), "an angle"))
         shown = await asyncio.to_thread(self.session.shown)
         _, volume = self.session.image()
         middle = shown.way.target_mm if shown is not None else volume.grid.corners_mm().mean(axis=0)
-        beam = Beam.of(ViewAngles(float(primary), float(secondary)), middle, CArm())
+        beam = Beam.of(angles, middle, CArm())
         corners = beam.pixels_mm(np.array([-0.5, 2.5, 2.5, -0.5]), np.array([-0.5, -0.5, 2.5, 2.5]), _DETECTOR)
         process.tell("show_carm", beam.source_mm, corners, np.asarray(middle, dtype=np.float64))
         return web.json_response({})
@@ -159,13 +174,13 @@ def _camera(text: str) -> Camera:
     """A camera from the page's JSON: position, focal (LPS mm), up, angle (degrees)."""
     try:
         found = json.loads(text)
-        parts = [tuple(float(value) for value in found[key]) for key in ("position", "focal", "up")]
-        angle = float(found["angle"])
+        position, focal, up = (point_of(found[key], key) for key in ("position", "focal", "up"))
+        angle = length_of(found["angle"], "an angle")
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"a camera {text[:80]!r}", "position, focal, up and angle") from error
-    if any(len(part) != 3 for part in parts) or not 1.0 <= angle <= 120.0:
-        raise InputError(f"a camera {text[:80]!r}", "three points of three numbers, an angle of 1 to 120 degrees")
-    return Camera(parts[0], parts[1], parts[2], angle)  # type: ignore[arg-type]
+        raise InputError(f"a camera {text[:80]!a}", "position, focal, up and angle") from error
+    if position is None or focal is None or up is None or not 1.0 <= angle <= 120.0:
+        raise InputError(f"a camera {text[:80]!a}", "three points of three numbers, an angle of 1 to 120 degrees")
+    return Camera(position, focal, up, angle)
 
 
 def _as_plain(camera: Camera) -> dict[str, Any]:

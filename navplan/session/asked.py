@@ -47,6 +47,13 @@ def point_of(value: Any, what: str = "a point") -> Point | None:
     return float(value[0]), float(value[1]), float(value[2])
 
 
+def length_of(value: Any, what: str) -> float:
+    """A number of a size that lengths, pixels and angles have. Raises InputError for anything else."""
+    if not _is_coordinate(value):
+        raise InputError(f"{what} {_short(value)}", "a finite number, below a million")
+    return float(value)
+
+
 def choices_of(choices: Mapping[str, Any]) -> dict[str, Any]:
     """Choices of a request, each of its kind. Raises InputError for another name or kind."""
     unknown = sorted(str(name)[:60] for name in set(choices) - {*TEXTS, "aim_mm"})

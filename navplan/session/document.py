@@ -165,7 +165,8 @@ def way_document(shown: Shown) -> dict[str, Any]:
     report = shown.ranked.report
     in_plane, tilt = angle_words(shown.way, shown.plan.patient_position)
     return {
-        "number": shown.number, "moved": shown.moved, "provisional": shown.provisional, **verdict_words(report),
+        "key": shown.key, "number": shown.number, "moved": shown.moved, "provisional": shown.provisional,
+        **verdict_words(report),
         "headline": spoken_words(pretty(report.headline)), "in_plane": in_plane, "tilt": tilt,
         "hit": report.hit_probability, "guidance": report.error_model,
         **geometry(shown.way), "device": shown.way.device.name,

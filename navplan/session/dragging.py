@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from navplan.model.plan import SkinMap
 from navplan.planning.drag import DragMap, drag_map, provisional
 from navplan.planning.situation import Situation
+from navplan.planning.ways import TOO_SHORT, too_short
 from navplan.session.shown import Shown
 
 IN_THE_WAY = "{name}: in the way"
@@ -45,19 +46,22 @@ class Dragging:
 
 
 def provisional_map(skin_map: SkinMap, situation: Situation, shown: Shown, kept: DragMap) -> SkinMap:
-    """What the search ruled out for other reasons than a clearance stays ruled out; the rest is ranked by the coarse
-    clearances, and named after the structure that misses its limit by most."""
+    """What the search ruled out for other reasons than a clearance stays ruled out, and where the needle is too short
+    now; the rest is ranked by the coarse clearances, and named after the structure that misses its limit by most."""
     aim = np.asarray(shown.way.target_mm)
     rough = provisional(situation, shown.way.device, kept, skin_map.points_mm, aim)
     by_place = np.isnan(skin_map.shortfall_mm) & (skin_map.reason >= 0)
     missed = situation.required_mm - rough.clearance_mm
     worst = missed.argmax(axis=1) if missed.shape[1] else np.zeros(len(missed), dtype=np.int64)
     names = [boundary.structure.name for boundary in situation.boundaries]
-    reasons = (*skin_map.reasons, *(IN_THE_WAY.format(name=name) for name in names))
+    reasons = (*skin_map.reasons, *(IN_THE_WAY.format(name=name) for name in names), TOO_SHORT)
     reason = np.where(rough.likely_free, -1, len(skin_map.reasons) + worst)
+    short = too_short(shown.situation, shown.way.device, skin_map.points_mm)  # the aim is deeper, or elsewhere
+    reason = np.where(short, len(reasons) - 1, reason)
     reason = np.where(by_place, skin_map.reason, reason).astype(np.int16)
     free: NDArray[np.bool_] = reason < 0
-    shortfall = np.where(free | by_place, np.nan, missed[np.arange(len(missed)), worst] if len(names) else np.nan)
+    by_most = missed[np.arange(len(missed)), worst] if len(names) else np.nan
+    shortfall = np.where(free | by_place | short, np.nan, by_most)
     return replace(
         skin_map, reason=reason, reasons=reasons, shortfall_mm=shortfall.astype(np.float32),
         desirability=np.where(free, rough.value, 0.0).astype(np.float32),

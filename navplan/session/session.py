@@ -253,6 +253,15 @@ class Session:
         plan = self.case.plan(draft.plan_id)
         return by_hand(self.case, plan, draft.way, entry=draft.entry_mm, aim=draft.moved_aim_mm)
 
+    def as_seen(self, key: str) -> None:
+        """Raises InputError unless the way that is looked at is the one with this `Shown.key`: another page may have
+        taken another way, moved it, or changed what it is judged on."""
+        if text_of(key, "what was seen") != self._must_show().key:
+            raise InputError(
+                "another way, or another judgement, than the page showed when this was asked for",
+                "the way that is before you", "Look at it again, then repeat the step",
+            )  # fmt: skip
+
     def approve(self, who: str, reason: str = "", acknowledge: Sequence[str] = ()) -> None:
         """Approve the way that is looked at; a moved one is kept as a plan with it, in one revision. Raises InputError
         naming what was not acknowledged."""

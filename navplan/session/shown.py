@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 
@@ -40,6 +41,15 @@ class Shown:
     def way(self) -> Trajectory:
         """The needle's way."""
         return self.ranked.trajectory
+
+    @property
+    def key(self) -> str:
+        """The same for the same way of the same plan, judged to the same end: by it a page says what it showed."""
+        way, report = self.way, self.ranked.report
+        which = (self.plan.id, self.plan.provenance.made_on, self.number, self.moved)
+        said = (report.verdict.value, report.headline, [one.words for one in report.open_items])
+        whole = (*which, way.entry_mm, way.target_mm, way.device.id, *said)
+        return sha256(repr(whole).encode()).hexdigest()[:20]
 
 
 def judged(case: Case, draft: Draft) -> Shown:

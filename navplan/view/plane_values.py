@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import permutations
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -76,10 +77,9 @@ class _Turn:
 def _turn(grid: Grid, cut: Cut) -> _Turn:
     axis, right, down = cut.value
     axes = grid.axes
-    through = int(np.argmax(np.abs(axes[axis])))
-    others = [a for a in range(3) if a != through]
-    to_right = max(others, key=lambda a: abs(float(axes[:, a] @ np.asarray(right))))
-    to_down = next(a for a in others if a != to_right)
+    # the array's axes as a whole are given to the patient's: cut by cut, two cuts might take the same one
+    along = max(permutations(range(3)), key=lambda order: sum(abs(axes[n, order[n]]) for n in range(3)))
+    through, to_right, to_down = along[axis], along[int(np.argmax(np.abs(right)))], along[int(np.argmax(np.abs(down)))]
     flipped = [float(axes[:, a] @ np.asarray(d)) < 0 for a, d in ((to_right, right), (to_down, down))]
     return _Turn(through, to_right, to_down, flipped[0], flipped[1])
 

@@ -100,7 +100,8 @@ def test_a_person_goes_through_it_all(fresh: Served) -> None:
     assert told["draft"]["plan_id"] == made["plan"] == "liver-biopsy-lesion-by-hand"
     done("remark", words="aspirin stopped")
     names = list(to_be_acknowledged(session.shown().ranked.report))  # type: ignore[union-attr]
-    told, _ = done("approve", who="Dr A", reason="seen on the reformats", acknowledge=names)
+    words = {"who": "Dr A", "reason": "seen on the reformats", "acknowledge": names}
+    told, _ = done("approve", seen=told["way"]["key"], **words)
     assert told["approvals"]["stands"]
     told, _ = done("withdraw", who="Dr A", reason="the wrong side")
     assert not told["approvals"]["stands"]
@@ -114,7 +115,8 @@ def test_a_person_goes_through_it_all(fresh: Served) -> None:
     told, _ = done("plan")
     assert told["draft"]["plan_id"] == "liver-biopsy-lesion-2" and told["plan"]["answers"]
     done("reload")
-    told, made = done("card")
+    told, _ = done("take_way", number=0)
+    told, made = done("card", seen=told["way"]["key"])
     assert made["pages"] == ["freehand-card.html"] and made["key"].isalnum()
     page = fresh.get(f"/api/page/{made['key']}/freehand-card.html")
     assert page.status == 200 and page.headers["content-type"].startswith("text/html") and b"freehand" in page.body
@@ -228,6 +230,22 @@ def test_arguments_that_an_action_does_not_have_are_refused(served: Served, name
         refused(served, served.post(f"/api/act/{name}", arguments), before)
 
 
+@pytest.mark.parametrize("action", ["approve", "card", "report"])
+def test_what_another_page_changed_meanwhile_is_not_approved_or_printed(fresh: Served, action: str) -> None:
+    """Two pages: one takes another way just before the other one's word for the way that it shows arrives."""
+    seen = fresh.get("/api/document").json["way"]["key"]
+    names = list(to_be_acknowledged(fresh.session.shown().ranked.report))  # type: ignore[union-attr]
+    words = {"who": "Dr A", "reason": "seen on the reformats", "acknowledge": names} if action == "approve" else {}
+    assert fresh.post("/api/act/take_way", {"number": 1}).status == 200
+    before = state(fresh)
+    for key in (seen, "", None):
+        refused(fresh, fresh.post(f"/api/act/{action}", {"seen": key, **words}), before)
+    moved = fresh.get("/api/document").json["way"]["key"]
+    assert fresh.post("/api/act/move", {"entry": near(fresh)}).status == 200
+    before = state(fresh)
+    refused(fresh, fresh.post(f"/api/act/{action}", {"seen": moved, **words}), before)
+
+
 HOSTILE = (None, True, -1, 1.5, 10**400, "../../etc/passwd", "x" * 50_000, "\ud800", [], ["\ud800"], {"a": 1}, [1, 2],
            ["1", "2", "3"], [1e308, 0, 0], [None, None, None], [10**400, 0, 0])  # fmt: skip
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -235,7 +253,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "aim_at": {"point": None},
     "take_way": {"number": 1, "plan_id": "liver-biopsy-lesion"},
     "move": {"entry": None, "aim": None},
-    "approve": {"who": "Dr A", "reason": "seen on the reformats", "acknowledge": []},
+    "approve": {"seen": "x", "who": "Dr A", "reason": "seen on the reformats", "acknowledge": []},
     "withdraw": {"who": "Dr A", "reason": "none"},
     "remark": {"words": "x"},
     "state_absent": {"names": ["appendix"], "who": "Dr A"},

@@ -31,9 +31,9 @@ class Recorder:
     def tell(self, *words: Any) -> None:
         self.told.append(words)
 
-    async def draw(self, *words: Any) -> bytes:
+    async def draw_told(self, *words: Any) -> tuple[bytes, tuple[str, ...]]:
         self.told.append(("draw", *words))
-        return b"\xff\xd8\xff\xd9"
+        return b"\xff\xd8\xff\xd9", ("aorta",)
 
     async def pick(self, *words: Any) -> tuple[tuple[float, float, float], str]:
         self.told.append(("pick", *words))
@@ -85,7 +85,6 @@ def test_the_c_arm_and_the_cursor_are_drawn_or_not(served: Served) -> None:
     assert served.post("/api/cursor", {}).status == 200
 
 
-OPEN = pytest.mark.xfail(reason="a number of more than any place or angle has is not refused", strict=True)
 BAD_CAMERAS: dict[str, Any] = {
     "none": None, "list": [], "word": "x", "no angle": {"position": [0, 0, 1], "focal": [0, 0, 0], "up": [0, 1, 0]},
     "angle of nothing": {**CAMERA, "angle": 0}, "wide": {**CAMERA, "angle": 121},
@@ -102,9 +101,8 @@ HUGE_CAMERAS: dict[str, Any] = {
 
 @pytest.mark.parametrize(
     "camera",
-    [*(pytest.param(one, id=name) for name, one in BAD_CAMERAS.items()),
-     *(pytest.param(one, id=name, marks=OPEN) for name, one in HUGE_CAMERAS.items())],
-)  # fmt: skip
+    [pytest.param(one, id=name) for name, one in {**BAD_CAMERAS, **HUGE_CAMERAS}.items()],
+)
 def test_no_camera_does_harm(served: Served, camera: Any) -> None:
     before = state(served)
     refused(served, served.get(f"/api/scene?width=300&height=200&camera={quote(json.dumps(camera))}"), before)
@@ -131,7 +129,7 @@ def test_no_pixel_does_harm(served: Served, key: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [float("nan"), float("inf"), pytest.param(1e308, marks=OPEN), pytest.param(10**400, marks=OPEN, id="larger")],
+    [float("nan"), float("inf"), 1e308, pytest.param(10**400, id="larger"), "1", None],
 )
 def test_no_angle_of_the_c_arm_does_harm(served: Served, value: Any) -> None:
     before = state(served)

@@ -42,7 +42,7 @@ const page = {
     busy() { return this.actions > 0; },
     way() {
       if (!this.drag || !this.doc.way) return this.doc.way;
-      const seen = this.live || this.doc.way, entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
+      const seen = this.live || unjudged(this.doc.way, t.being_judged), entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
       return { ...seen, ...needle(entry, target, this.doc.way) };
     },
     broken() {  // why it fails, said beside the verdict
@@ -85,13 +85,14 @@ const page = {
     wayKey() {
       this.ui.depth = null;
       this.why = null;
+      this.acknowledged = [];
       if (this.doc.way && !this.drag) this.setCursor([...this.doc.way.target_mm]);
     },
     "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.layout = "plan"; this.ui.window = [...windowFor(this.doc.way)]; } },
     comparison(found) { this.$nextTick(() => this.$refs.compare[found ? "showModal" : "close"]()); },
   },
   created() {
-    this.liveRequest = new Latest((what) => ask("live", what), (way) => { if (this.drag) this.live = way; this.timed("live", performance.now() - this.liveAsked); }, (error) => this.drag && this.sayOnce(error.message));
+    this.liveRequest = new Latest((what) => ask("live", what), (way) => { if (this.drag) this.live = way; this.timed("live", performance.now() - this.liveAsked); }, (error) => { if (this.drag) this.live = unjudged(this.doc.way, error.message); });
     this.lookAlong = () => {};
     window.navplanTimings = this.timings;
   },
@@ -104,6 +105,7 @@ const page = {
   unmounted() {
     document.removeEventListener("keydown", this.key);
     clearInterval(this.pulse);
+    clearInterval(this.held);
   },
   methods: {
     firstStep() { return (this.doc.steps.find((one) => one.state === "open") || this.doc.steps[0]).id; },
@@ -151,7 +153,12 @@ const page = {
     chooseTarget(name) { if (name) this.run("choose", { target: name }); },
     aimAt(point) { this.ui.tool = "navigate"; this.setCursor(point); this.run("aim_at", { point }); },
     enterAt(point) { this.ui.tool = "navigate"; this.why = null; this.run("move", { entry: point }); },
-    grab(mode) { if (this.doc.way) this.drag = { mode }; },
+    grab(mode) {
+      if (!this.doc.way) return;
+      this.drag = { mode };
+      clearInterval(this.held);
+      this.held = setInterval(() => this.drag && this.drag[mode] && this.dragTo(mode, this.drag[mode]), 2000);
+    },
     dragTo(mode, point) {
       if (!this.drag) return;
       this.drag = { mode, [mode]: point };
@@ -161,9 +168,12 @@ const page = {
     async release(mode, moved) {
       const point = this.drag && this.drag[mode];
       if (moved && point) await this.run("move", mode === "entry" ? { entry: point } : { aim: point });
+      else if (point) this.drop();
       this.drag = null;
       this.live = null;
     },
+    // Nothing was moved: the scene, which followed the hand, shows the way where it is.
+    drop() { ask("drop").then(() => { this.ui.drawn++; }, () => {}); },
     brush(row) { this.setCursor(row.entry_mm); },
     async whyNot(entry) {
       this.openStep = "way";
@@ -177,10 +187,10 @@ const page = {
     },
     async approve() {
       const known = this.doc.way.acknowledge.map((one) => one.name);
-      await this.run("approve", { who: this.who, reason: this.reason, acknowledge: this.acknowledged.filter((name) => known.includes(name)) });
+      await this.run("approve", { seen: this.doc.way.key, who: this.who, reason: this.reason, acknowledge: this.acknowledged.filter((name) => known.includes(name)) });
     },
     async make(what) {
-      const made = await this.run(what);
+      const made = await this.run(what, { seen: this.doc.way.key });
       if (!made || !made.key) return;
       this.openStep = "report";
       this.pages = made.pages.map((name) => ({ name, url: `api/page/${made.key}/${name}` }));
@@ -199,7 +209,7 @@ const page = {
       } catch { this.gone = true; }
     },
     key(event) {
-      if (event.key === "Escape") { this.ui.tool = "navigate"; this.ui.big = ""; this.drag = null; this.live = null; return; }
+      if (event.key === "Escape") { this.ui.tool = "navigate"; this.ui.big = ""; if (this.drag) this.drop(); this.drag = null; this.live = null; return; }
       const typing = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName);
       if (event.ctrlKey || event.metaKey) {
         if (typing) return;
@@ -227,6 +237,11 @@ const page = {
     },
   },
 };
+
+// The way with a verdict that belongs to no place yet: what was said of another one is not said of this.
+function unjudged(way, words) {
+  return { ...way, verdict: "NOT_EVALUATED", word: "NOT EVALUATED", symbol: "?", headline: words, hit: null, nearest: [], strip: { ...way.strip, curves: [], sections: [], ticks: [] } };
+}
 
 // The needle between two points, as long and as short of the target as before.
 function needle(entry, target, before) {
