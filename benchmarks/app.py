@@ -155,7 +155,7 @@ def drag(page: Page, view: str, point: str, seconds: float) -> tuple[int, float,
     released = time.perf_counter()
     page.page.mouse.up()
     page.page.wait_for_function(
-        "() => document.querySelector('.np-head em') && !document.body.innerText.includes('while dragging')"
+        "() => !document.body.innerText.includes('while dragging')"
     )
     exact = time.perf_counter() - released
     page.act("put_back")

@@ -88,7 +88,7 @@ class SceneViews:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._wait_for_more)
             self._told.pop("way", None)
-            self._process.tell("show_way", replace(shown.plan, skin_map=None), shown.ranked, True)
+            self._process.tell("show_way", replace(shown.plan, skin_map=None, trajectories=()), shown.ranked, True)
             if skin_map is not None:
                 self._process.tell("paint_skin_map", skin_map)
 

@@ -137,37 +137,55 @@ def plane_values(volume: Volume, plane: SlicePlane, size: tuple[int, int], pixel
 
 def plane_outlines(found: PlaneValues, structures: Mapping[str, Structure]) -> dict[str, NDArray[np.float32]]:
     """For each structure that a plane meets, its outline as pieces (K, 4) from x, y to x, y px, in no order."""
-    drawn = {}
-    for name, structure in structures.items():
-        if structure.anatomy.tissue in (Tissue.SKIN, Tissue.OUTSIDE) or structure.occupancy is None:
-            continue
-        pieces = _outline(found, structure)
-        if len(pieces):
-            drawn[name] = pieces
-    return drawn
+    drawn = {
+        name: structure
+        for name, structure in structures.items()
+        if structure.occupancy is not None and structure.anatomy.tissue not in (Tissue.SKIN, Tissue.OUTSIDE)
+    }
+    if not drawn:
+        return {}
+    boxes = _on_picture(found, np.stack([_corners(structure) for structure in drawn.values()]))
+    pieces = {
+        name: _outline(found, structure, *box)
+        for (name, structure), box in zip(drawn.items(), boxes, strict=True)
+        if box is not None
+    }
+    return {name: lines for name, lines in pieces.items() if len(lines)}
 
 
-_NO_PIECES = np.zeros((0, 4), dtype=np.float32)
 _CORNERS: WeakKeyDictionary[Structure, NDArray[np.float64]] = WeakKeyDictionary()
+_Box = tuple[int, int, int, int]
 
 
-def _outline(found: PlaneValues, structure: Structure) -> NDArray[np.float32]:
+def _corners(structure: Structure) -> NDArray[np.float64]:
+    if structure not in _CORNERS:
+        assert structure.grid is not None
+        _CORNERS[structure] = structure.grid.corners_mm()
+    return _CORNERS[structure]
+
+
+def _on_picture(found: PlaneValues, corners_mm: NDArray[np.float64]) -> list[_Box | None]:
+    """Of boxes with these corners (S, 8, 3), where on the picture they may be met: left, right, top, bottom px, one
+    beyond its edge; None where the plane, or the picture, does not meet them."""
+    plane, (height, width) = found.plane, found.values.shape
+    offset = corners_mm - np.asarray(plane.centre_mm)
+    across = offset @ plane.into
+    x = offset @ np.asarray(plane.right) / found.pixel_mm[0] + (width - 1) / 2
+    y = offset @ np.asarray(plane.down) / found.pixel_mm[1] + (height - 1) / 2
+    left, right = np.maximum(np.floor(x.min(axis=1)) - 1, -1), np.minimum(np.ceil(x.max(axis=1)) + 1, width)
+    top, bottom = np.maximum(np.floor(y.min(axis=1)) - 1, -1), np.minimum(np.ceil(y.max(axis=1)) + 1, height)
+    met = (across.min(axis=1) <= 0) & (across.max(axis=1) >= 0) & (right - left >= 1) & (bottom - top >= 1)
+    edges = np.stack([left, right, top, bottom], axis=1).astype(int).tolist()
+    return [tuple(edge) if here else None for edge, here in zip(edges, met.tolist(), strict=True)]
+
+
+def _outline(
+    found: PlaneValues, structure: Structure, left: int, right: int, top: int, bottom: int
+) -> NDArray[np.float32]:
     """Where a structure's cut is half full, sampled only where its box meets the picture."""
     grid, occupancy, plane = structure.grid, structure.occupancy, found.plane
     assert grid is not None and occupancy is not None
-    if structure not in _CORNERS:
-        _CORNERS[structure] = grid.corners_mm()
-    corners = _CORNERS[structure] - np.asarray(plane.centre_mm)
-    across = corners @ plane.into
-    if across.min() > 0 or across.max() < 0:
-        return _NO_PIECES
     height, width = found.values.shape
-    x = corners @ np.asarray(plane.right) / found.pixel_mm[0] + (width - 1) / 2
-    y = corners @ np.asarray(plane.down) / found.pixel_mm[1] + (height - 1) / 2
-    left, right = max(int(np.floor(x.min())) - 1, -1), min(int(np.ceil(x.max())) + 1, width)
-    top, bottom = max(int(np.floor(y.min())) - 1, -1), min(int(np.ceil(y.max())) + 1, height)
-    if right - left < 1 or bottom - top < 1:
-        return _NO_PIECES
     xs, ys = np.arange(left, right + 1) - (width - 1) / 2, np.arange(top, bottom + 1) - (height - 1) / 2
     to_index = np.linalg.inv(grid.affine[:3, :3])
     start = to_index @ (np.asarray(plane.centre_mm) - grid.origin_mm)
@@ -277,18 +295,21 @@ def _straight_cut(
     cut = np.zeros((len(ys), len(xs)), dtype=np.uint8)
     if not 0 <= at < occupancy.shape[through]:
         return cut
-    columns = (whole[axis_x] + unit_x[axis_x] * np.arange(len(xs))).astype(int)
-    rows = (whole[axis_y] + unit_y[axis_y] * np.arange(len(ys))).astype(int)
-    good_x = np.flatnonzero((columns >= 0) & (columns < occupancy.shape[axis_x]))
-    good_y = np.flatnonzero((rows >= 0) & (rows < occupancy.shape[axis_y]))
-    if not len(good_x) or not len(good_y):
-        return cut
     chosen: list[int | slice] = [slice(None)] * 3
     chosen[through] = at
     flat = occupancy[tuple(chosen)]
     flat = flat if axis_y < axis_x else flat.T  # rows first
-    part = flat[np.ix_(rows[good_y], columns[good_x])]
-    cut[good_y[0] : good_y[-1] + 1, good_x[0] : good_x[-1] + 1] = part
+    flat = flat[::-1] if unit_y[axis_y] < 0 else flat
+    flat = flat[:, ::-1] if unit_x[axis_x] < 0 else flat
+    # where the first voxel of what was turned so falls on the picture
+    row, column = (
+        round(float(-whole[axis] if unit[axis] > 0 else whole[axis] - (occupancy.shape[axis] - 1)))
+        for axis, unit in ((axis_y, unit_y), (axis_x, unit_x))
+    )
+    top, left = max(row, 0), max(column, 0)
+    bottom, right = min(row + flat.shape[0], len(ys)), min(column + flat.shape[1], len(xs))
+    if bottom > top and right > left:
+        cut[top:bottom, left:right] = flat[top - row : bottom - row, left - column : right - column]
     return cut
 
 

@@ -40,9 +40,12 @@ const page = {
   },
   computed: {
     busy() { return this.actions > 0; },
+    // What is said of the way, which changes as often as an answer comes; the needle itself follows the hand.
+    told() { return this.dragging ? this.live || unjudged(this.doc.way, t.being_judged) : this.doc.way; },
+    dragging() { return Boolean(this.drag && this.doc.way); },
     way() {
       if (!this.drag || !this.doc.way) return this.doc.way;
-      const seen = this.live || unjudged(this.doc.way, t.being_judged), entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
+      const seen = this.told, entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
       return { ...seen, ...needle(entry, target, this.doc.way) };
     },
     broken() {  // why it fails, said beside the verdict

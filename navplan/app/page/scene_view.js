@@ -34,7 +34,7 @@ export default {
     this.stops = [
       Vue.watch(() => nav.sceneKey, () => { this.told = nav.t.scene_making; this.draw(false); }),
       Vue.watch(() => nav.ui.home, () => { this.camera = null; this.draw(false); }),
-      Vue.watch(() => nav.way, () => { if (nav.drag) this.draw(true); else this.words(); }),
+      Vue.watch(() => nav.way, () => this.words()),
       Vue.watch(() => nav.ui.drawn, () => this.draw(false)),
       Vue.watch(() => nav.ui.cursor, (point) => this.mark(point)),
       Vue.watch(() => nav.live, () => this.draw(true)),
@@ -61,9 +61,11 @@ export default {
     },
     draw(moving) {
       clearTimeout(this.timer);
-      if (moving) this.timer = setTimeout(() => this.draw(false), QUIET_MS);
+      if (moving) this.still();
       this.request.ask({ moving, asked: performance.now() });
     },
+    // A still once nothing moves; none under a hand that holds the needle.
+    still() { this.timer = setTimeout(() => (this.nav.drag ? this.still() : this.draw(false)), QUIET_MS); },
     async fetch({ moving }) {
       const [width, height] = this.size();
       const args = { width, height, moving: moving ? 1 : 0, tab: TAB };

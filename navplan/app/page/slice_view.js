@@ -41,7 +41,8 @@ export default {
     this.observer.observe(this.$refs.canvas);
     const nav = this.nav;
     this.stops = [
-      Vue.watch(() => [nav.ui.cursor, nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth], () => this.ask()),
+      Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth], () => this.ask()),
+      Vue.watch(() => nav.ui.cursor, () => this.follow()),
       Vue.watch(() => nav.way, () => this.redraw()),
       Vue.watch(() => nav.wayKey, () => this.native || this.ask()),
       Vue.watch(() => [nav.ui.window, nav.doc.looks, nav.ui.measures, nav.ui.tool, nav.ui.outlines], () => this.redraw(), { deep: true }),
@@ -68,6 +69,13 @@ export default {
         this.refusal = this.nav.t.no_way_to_show;
         this.redraw();
       }
+    },
+    // The linked cursor: another slice where it left this one, else only its cross.
+    follow() {
+      const p = this.picture;
+      if (!this.native) return;
+      if (p && !this.request.busy && p.count && Math.abs(onPlane(p, this.nav.ui.cursor)[2]) < Math.abs(p.step_mm) / 2) this.redraw();
+      else this.ask();
     },
     async fetch(what) {
       return unpacked(await get(what.path, what.args));
