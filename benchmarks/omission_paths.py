@@ -8,10 +8,11 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.omission_worlds import World, only_answered
+from benchmarks.omission_worlds import STATED_BY, World, only_answered
 from benchmarks.skin_entries import skin_entries_mm
 from navplan.model.protocol import Need, fits
 from navplan.model.safety import SafetyReport, Verdict
+from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import crossed_mm
 from navplan.planning.check_plan import judge
@@ -85,15 +86,20 @@ def candidates(world: World, entries: int = ENTRIES) -> Candidates:
     far = {risk.name for risk, kept in zip(situation.risks, near, strict=True) if not kept}
     needed = [limit.structure for limit in world.protocol.hard if limit.needs is Need.REQUIRED]
     kept = {
-        name: s
+        name: s if name not in far or any(fits(name, pattern, world.side) for pattern in needed) else _set_aside(s)
         for name, s in world.case.structures.items()
-        if name not in far or any(fits(name, pattern, world.side) for pattern in needed)
     }
     case = replace(world.case, structures=kept)
     smaller = replace(world, case=case, protocol=only_answered(world.protocol, case, world.side))
     again = smaller.situation()
     columns = [[risk.name for risk in situation.risks].index(risk.name) for risk in again.risks]
     return Candidates(smaller, again, ways, low[:, columns])
+
+
+def _set_aside(structure: Structure) -> Structure:
+    """Known, and nowhere: a label that were missing altogether would be noticed by those that it belongs with."""
+    return Structure(structure.name, Presence.ABSENT, image_id=structure.image_id, stated_by=STATED_BY,
+                     stated_on="2026-01-01")  # fmt: skip
 
 
 def stopped_by(found: Candidates, name: str, count: int) -> list[Way]:

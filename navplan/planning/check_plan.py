@@ -14,6 +14,7 @@ from navplan.planning.circumstances import carried, device, frames, image, prese
 from navplan.planning.criteria import walk
 from navplan.planning.entry_candidates import RE_ENTRY
 from navplan.planning.entry_place import entry
+from navplan.planning.expected_labels import expected_labels
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
 from navplan.planning.other_needles import crowding
@@ -35,6 +36,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     path = path_sections(situation.tissues, situation.image, start, end)
     findings = [_clearance(trajectory, situation, risk, measured, n) for n, risk in enumerate(situation.risks)]
     findings += presence(situation)
+    findings += expected_labels(trajectory, situation)
     findings += frames(situation)
     findings += carried(situation)
     findings.append(entry(trajectory, situation))
