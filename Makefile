@@ -6,7 +6,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint types contracts docs pytest browser pictures omissions sub-voxel constraints clean tools-packages packages test-packages
+.PHONY: help demo test check lint types contracts docs pytest pictures omissions sub-voxel constraints clean tools-packages packages test-packages
 
 help:  ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -31,10 +31,7 @@ docs: $(READY)  ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pytest: test-packages $(READY)  ## The tests alone
-	LP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --ignore tests/browser
-
-browser: test-packages $(READY)  ## The app in a real browser: walks, faults, accessibility (minutes; the chest too where it is)
-	LP_NUM_THREADS=1 $(BIN)/pytest tests/browser
+	LP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 pictures: packages $(READY)  ## The pictures of README and docs
 	$(BIN)/python docs/make_pictures.py
