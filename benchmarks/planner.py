@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -171,15 +172,17 @@ def table(options: argparse.Namespace) -> list[str]:
     lines += ["", "| entries | s |", "|---|---|"]
     for count in (10_000, 30_000, 100_000, 300_000, 1_000_000):
         many = spread(entries, count)
-        row(f"{count}", timed(lambda many=many: cold(situation, device, many), 1))  # type: ignore[misc]
+        row(f"{count}", timed(partial(cold, situation, device, many), 1))
     lines += ["", f"512 x 512 x 500: {large(situation, device, entries)}"]
     if options.peers:
         from benchmarks.planner_peers import HEADER, Question, ask_peers
 
-        labelled = [
-            (risk.name, risk.boundary.structure.occupancy, risk.boundary.structure.grid) for risk in situation.risks
-        ]
-        question = Question([s for s in labelled if s[1] is not None and s[2] is not None], entries, target)  # type: ignore[misc]
+        labelled = []
+        for risk in situation.risks:
+            structure = risk.boundary.structure
+            if structure.occupancy is not None and structure.grid is not None:
+                labelled.append((risk.name, structure.occupancy, structure.grid))
+        question = Question(labelled, entries, target)
         lines += ["", HEADER, *(peer.row for peer in ask_peers(question))]
     return lines
 
@@ -207,7 +210,7 @@ def large(situation: Situation, device: Device, entries_mm: NDArray[np.float64])
             low = n * situation.image.grid.shape[2]
             part = structure.occupancy[:, :, : max(size - low, 0)]
             tall[:, :, low : low + part.shape[2]] = part
-        grid = Grid(structure.grid.affine, tall.shape, structure.grid.frame_uid)  # type: ignore[arg-type]
+        grid = Grid(structure.grid.affine, (*structure.grid.shape[:2], size), structure.grid.frame_uid)
         region = Grid(situation.image.grid.affine, shape, structure.grid.frame_uid)
         structures[name] = replace(structure, occupancy=tall, grid=grid, evaluated_in=region)
     voxels = np.resize(situation.image.voxels.T, shape[::-1]).T

@@ -153,9 +153,9 @@ class SceneProcess:
         self, method: str, arguments: tuple[Any, ...], client: str | None = None, needs_all: bool = False
     ) -> Any:
         loop = asyncio.get_running_loop()
-        request = _Request(method, arguments, client, loop, loop.create_future(), needs_all)
-        self._put(request)
-        return await request.future  # type: ignore[misc]
+        future = loop.create_future()
+        self._put(_Request(method, arguments, client, loop, future, needs_all))
+        return await future
 
     def _put(self, request: _Request) -> None:
         with self._lock:

@@ -24,7 +24,6 @@ from navplan.session.document import document
 from navplan.session.session import Session
 
 PAGE = Path(__file__).with_name("page")
-SCRIPTS = ("api", "geometry", "slice_view", "scene_view", "strip_view", "fluoro_view", "page")
 
 
 class App:

@@ -6,25 +6,28 @@ the same.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from navplan.errors import FileFormatError
 from navplan.files.durable import write_whole
-from navplan.files.strict_json import StrictDocument, document_of, members_of, parsed, written
+from navplan.files.strict_json import document_of, parsed, written
 from navplan.model.draft import Draft
 
 NAME = "session.json"
 LARGEST_BYTES = 4_000_000
 
-_DraftDocument = document_of(Draft, "DraftDocument")
 
+@dataclass(frozen=True)
+class _Kept:
+    """drafts: of an undo history; at: which of them is in force."""
 
-class _SessionDocument(StrictDocument):
-    format: Literal["navplan session"]
-    schema_version: Literal[1]
-    drafts: tuple[_DraftDocument, ...]  # type: ignore[valid-type]
+    drafts: tuple[Draft, ...]
     at: int
+
+
+_SessionDocument = document_of(_Kept, "SessionDocument", format=Literal["navplan session"], schema_version=Literal[1])
 
 
 def write_session(folder: Path, drafts: tuple[Draft, ...], at: int) -> None:
@@ -42,8 +45,7 @@ def write_session(folder: Path, drafts: tuple[Draft, ...], at: int) -> None:
 
 
 def _bytes(drafts: tuple[Draft, ...], at: int) -> bytes:
-    kept = tuple(_DraftDocument.model_construct(None, **members_of(draft, _DraftDocument)) for draft in drafts)
-    document = _SessionDocument.model_construct(None, format="navplan session", schema_version=1, drafts=kept, at=at)
+    document = _SessionDocument.model_construct(None, format="navplan session", schema_version=1, drafts=drafts, at=at)
     return written(document, NAME)
 
 
@@ -57,6 +59,5 @@ def read_session(folder: Path) -> tuple[tuple[Draft, ...], int]:
     if len(data) > LARGEST_BYTES:
         raise FileFormatError(f"{NAME} of more than {LARGEST_BYTES} bytes", "a file as navplan writes it")
     document = parsed(_SessionDocument, data, NAME)
-    names = tuple(_DraftDocument.model_fields)
-    drafts = tuple(Draft(**{name: getattr(one, name) for name in names}) for one in document.drafts)
-    return drafts, min(max(document.at, 0), max(len(drafts) - 1, 0))
+    found = _Kept(**{one.name: getattr(document, one.name) for one in fields(_Kept)})
+    return found.drafts, min(max(found.at, 0), max(len(found.drafts) - 1, 0))

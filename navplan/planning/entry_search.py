@@ -51,8 +51,8 @@ def trajectory_to(entry_mm: NDArray[np.float64], target_mm: NDArray[np.float64],
     long."""
     depth = float(np.linalg.norm(target_mm - entry_mm))
     short = min(device.throw_mm / 2, max(depth - 1.0, 0.0))
-    entry, target = (float(x) for x in entry_mm), (float(x) for x in target_mm)
-    return Trajectory(tuple(entry), tuple(target), device, short)  # type: ignore[arg-type]
+    (x, y, z), (u, v, w) = entry_mm.tolist(), target_mm.tolist()
+    return Trajectory((float(x), float(y), float(z)), (float(u), float(v), float(w)), device, short)
 
 
 def search(

@@ -17,7 +17,7 @@ from navplan.planning.entry_search import trajectory_to
 from navplan.planning.moved_way import entry_on_skin
 from navplan.verbs.by_hand import SUFFIX, search_metrics, worth_of
 from navplan.verbs.check import check
-from navplan.verbs.plan import provenance_of
+from navplan.verbs.plan import plan_for
 from navplan.verbs.situation import device_of, situation_of, target_of
 
 
@@ -48,22 +48,11 @@ def drawn_way(
     asked = np.asarray(entry, dtype=np.float64)
     start, how = entry_on_skin(body_structure(situation.structures), situation, asked, situation.target_mm)
     way = trajectory_to(start, situation.target_mm, needle)
-    number, wanted = 1, f"{rules.id}-{aim.structure or 'point'}{SUFFIX}"
-    while wanted in case.plans:
-        number += 1
-        wanted = f"{rules.id}-{aim.structure or 'point'}{SUFFIX}-{number}"
-    draft = Plan(
-        id=wanted,
-        protocol=rules,
-        target=aim,
-        side=situation.requested_side,
-        patient_position=situation.patient_position,
-        breath_state=situation.breath_state,
-        error_model=situation.error_model,
-        trajectories=(RankedTrajectory(way, {}, 0.0, SafetyReport(())),),
-        provenance=provenance_of(case, image_id),
-        notes=(f"drawn by hand, nothing searched: entry {start[0]:.1f}, {start[1]:.1f}, {start[2]:.1f} mm LPS{how}",),
-    )
+    wanted = f"{rules.id}-{aim.structure or 'point'}{SUFFIX}"
+    x, y, z = (float(value) for value in start)
+    told = f"drawn by hand, nothing searched: entry {x:.1f}, {y:.1f}, {z:.1f} mm LPS{how}"
+    bare = plan_for(case, situation, wanted, (RankedTrajectory(way, {}, 0.0, SafetyReport(())),))
+    draft = replace(bare, notes=(told,))
     report = check(case, draft, entry=way.entry_mm)
     metrics = search_metrics(situation, way)
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}

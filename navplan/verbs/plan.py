@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from navplan.errors import InputError
 from navplan.extend import registry
 from navplan.model.case import Case
-from navplan.model.plan import Plan, Provenance
+from navplan.model.plan import Plan, Provenance, RankedTrajectory
 from navplan.model.protocol import ProcedureProtocol
 from navplan.planning.device_choice import alike
 from navplan.planning.entry_search import search_with
 from navplan.planning.other_position import other_position_words
+from navplan.planning.situation import Situation
 from navplan.verbs.beside import Beside, needles_beside
 from navplan.verbs.situation import device_of, now, situation_of, target_of
 
@@ -70,18 +72,22 @@ def plan(
         *(f"No way in, because of {blocker}" for blocker in found.blockers),
         *other_position_words(found, rules.patient_positions, situation.patient_position),
     )
+    wanted = f"{rules.id}-{aim.structure or 'point'}"
+    return replace(plan_for(case, situation, wanted, found.trajectories), skin_map=found.skin_map, notes=notes)
+
+
+def plan_for(case: Case, situation: Situation, wanted_id: str, ways: tuple[RankedTrajectory, ...]) -> Plan:
+    """A plan of these ways, for what a situation was asked with, on the case as it is now; its id is free in it."""
     return Plan(
-        id=_free_id(case, f"{rules.id}-{aim.structure or 'point'}"),
-        protocol=rules,
-        target=aim,
+        id=_free_id(case, wanted_id),
+        protocol=situation.protocol,
+        target=situation.target,
         side=situation.requested_side,
         patient_position=situation.patient_position,
         breath_state=situation.breath_state,
         error_model=situation.error_model,
-        trajectories=found.trajectories,
-        provenance=provenance_of(case, image_id),
-        skin_map=found.skin_map,
-        notes=notes,
+        trajectories=ways,
+        provenance=provenance_of(case, situation.image_id),
     )
 
 

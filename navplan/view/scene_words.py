@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from navplan.model.safety import FindingKind, SafetyReport, Verdict
+from navplan.model.plan import Plan, RankedTrajectory
+from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
+from navplan.model.structure import Structure
+from navplan.model.volume import Volume
 from navplan.view.colours import (
     NEEDLE,
     TARGET,
@@ -19,10 +25,41 @@ from navplan.view.colours import (
     spoken_words,
 )
 from navplan.view.needle_meshes import CONE_COLOUR
-from navplan.view.scene_parts import SceneParts
-from navplan.view.scene_writing import _POSITIONS, _holds, _warning_words
 
+_POSITIONS = {
+    "HFS": "supine", "FFS": "supine", "HFP": "prone", "FFP": "prone", "HFDR": "on the right side",
+    "FFDR": "on the right side", "HFDL": "on the left side", "FFDL": "on the left side",
+}  # fmt: skip
 _MOST_BLOCKERS = 3  # reasons of the skin map that are named with their colour
+
+
+class Written(Protocol):
+    """A scene that words are written on: what of it they are about."""
+
+    @property
+    def volume(self) -> Volume: ...
+    @property
+    def plan(self) -> Plan | None: ...
+    @property
+    def ranked(self) -> RankedTrajectory | None: ...
+    @property
+    def nearest(self) -> tuple[Finding, ...]: ...
+    @property
+    def structures(self) -> Mapping[str, Structure]: ...
+    @property
+    def undrawn(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class WrittenScene:
+    """The same by itself, without a picture or meshes. undrawn: structures too thin to be drawn."""
+
+    volume: Volume
+    plan: Plan | None
+    ranked: RankedTrajectory | None
+    nearest: tuple[Finding, ...]
+    structures: Mapping[str, Structure]
+    undrawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,13 +77,13 @@ class PlacedWords:
     open_item: bool = False
 
 
-def placed_words(scene: SceneParts) -> tuple[PlacedWords, ...]:
+def placed_words(scene: Written) -> tuple[PlacedWords, ...]:
     """Target, the nearest two with their intervals, needle, and the first open item that none of these is about."""
     if scene.plan is None or scene.ranked is None:
         return ()
     way = scene.ranked.trajectory
     device = way.device
-    outside = f"skin to target {way.depth_mm:.0f} mm, Ø {device.diameter_mm:g} mm, ticks every 10 mm"
+    outside = f"Ø {device.diameter_mm:g} mm, ticks every 10 mm"
     labels = [
         _target_words(scene),
         *_nearest_words(scene),
@@ -56,7 +93,7 @@ def placed_words(scene: SceneParts) -> tuple[PlacedWords, ...]:
     return tuple(labels if open_item is None else [*labels, open_item])
 
 
-def _target_words(scene: SceneParts) -> PlacedWords:
+def _target_words(scene: Written) -> PlacedWords:
     assert scene.plan is not None and scene.ranked is not None
     way, target = scene.ranked.trajectory, scene.plan.target.structure
     aimed_at, below = np.asarray(way.target_mm), f"{way.depth_mm:.0f} mm below the skin"
@@ -67,7 +104,7 @@ def _target_words(scene: SceneParts) -> PlacedWords:
     return PlacedWords(_point(aimed_at), f"Target: {name}", below, TARGET)
 
 
-def _nearest_words(scene: SceneParts) -> list[PlacedWords]:
+def _nearest_words(scene: Written) -> list[PlacedWords]:
     labels = []
     for finding in scene.nearest:
         needed = f"needs {finding.required_mm:g} mm" if finding.required_mm else "must not be touched"
@@ -80,7 +117,7 @@ def _nearest_words(scene: SceneParts) -> list[PlacedWords]:
     return labels
 
 
-def _first_open(scene: SceneParts) -> PlacedWords | None:
+def _first_open(scene: Written) -> PlacedWords | None:
     assert scene.ranked is not None
     report = scene.ranked.report
     named = {finding.structure for finding in scene.nearest}
@@ -88,11 +125,11 @@ def _first_open(scene: SceneParts) -> PlacedWords | None:
     if not items:
         return None
     first = min(items, key=lambda finding: (finding.verdict.rank, finding.kind is FindingKind.NOT_IMAGED))
-    title, detail = _warning_words(first, report)
+    title, detail = warning_words(first, report)
     return PlacedWords(first.nearest_mm, title, detail, VERDICT_COLOURS[first.verdict], first.verdict, True)
 
 
-def facts(scene: SceneParts) -> tuple[str, ...]:
+def facts(scene: Written) -> tuple[str, ...]:
     """How the patient lies, how the image was made if otherwise, the image's kind and date; what could not be drawn."""
     acquisition = scene.volume.acquisition
     position = scene.plan.patient_position if scene.plan is not None else acquisition.patient_position
@@ -104,7 +141,7 @@ def facts(scene: SceneParts) -> tuple[str, ...]:
     return (lies, *other, f"{scene.volume.modality}{' ' if acquisition.date else ', '}{date}", *undrawn)
 
 
-def legend(scene: SceneParts) -> tuple[tuple[tuple[Colour, ...], str], ...]:
+def legend(scene: Written) -> tuple[tuple[tuple[Colour, ...], str], ...]:
     """Rows of colours and what they mean: error cone, free entries, what shuts most of the others."""
     if scene.plan is None:
         return ()
@@ -133,6 +170,33 @@ def open_words(report: SafetyReport) -> tuple[tuple[Verdict, str, str], ...]:
             name = spoken(finding.structure.rstrip("*_"))
             items.append((finding.verdict, f"{name}: no image shows it", spoken_words(finding.remedy)))
     return tuple(items)
+
+
+def _holds(structure: Structure, point_mm: NDArray[np.float64]) -> bool:
+    """Whether a point lies in a voxel of the structure."""
+    if structure.occupancy is None or structure.grid is None or not structure.grid.contains(point_mm):
+        return False
+    i, j, k = np.round(structure.grid.indices(point_mm)).astype(int)
+    return bool(structure.occupancy[i, j, k] > 0)
+
+
+def warning_words(finding: Finding, report: SafetyReport) -> tuple[str, str]:
+    """Title and detail of a warning; words with a colon are parted there, what is not imaged is listed by name."""
+    if finding.kind is FindingKind.NOT_IMAGED:
+        unseen = [f.structure for f in report.findings if f.kind is FindingKind.NOT_IMAGED]
+        names = ", ".join(spoken(name.rstrip("*_")) for name in unseen)
+        return f"Not imaged: {names}", spoken_words(finding.remedy)
+    words = _finding_words(finding)
+    title, colon, rest = words.partition(": ")
+    if not colon or finding.structure:
+        return words, spoken_words(finding.remedy)
+    return title, rest
+
+
+def _finding_words(finding: Finding) -> str:
+    """A finding's words, with the structure that it is about."""
+    words, name = spoken_words(finding.words), spoken(finding.structure.rstrip("*_"))
+    return f"{name}: {words}" if name and name.lower() not in words.lower() else words
 
 
 def _point(point: object) -> tuple[float, float, float]:

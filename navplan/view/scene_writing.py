@@ -10,23 +10,15 @@ from numpy.typing import NDArray
 from navplan.geometry.conventions import orientation_letters
 from navplan.geometry.table_angles import table_angles
 from navplan.model.plan import Plan, RankedTrajectory
-from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
-from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
 from navplan.view.colours import (
-    NEEDLE,
     PANEL,
     QUIET_TEXT,
-    TARGET,
     TEXT,
-    UNLABELLED,
     VERDICT_COLOURS,
     VERDICT_WORDS,
-    free_colour,
-    reason_colour,
     spoken,
-    spoken_words,
 )
 from navplan.view.labels import (
     Box,
@@ -42,18 +34,14 @@ from navplan.view.labels import (
     shortened,
     written,
 )
-from navplan.view.needle_meshes import CONE_COLOUR
 from navplan.view.orientation_figure import orientation_figure
+from navplan.view.scene_words import WrittenScene, facts, legend, placed_words
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
     from navplan.view.scene import SceneView
 
-_POSITIONS = {
-    "HFS": "supine", "FFS": "supine", "HFP": "prone", "FFP": "prone", "HFDR": "on the right side",
-    "FFDR": "on the right side", "HFDL": "on the left side", "FFDL": "on the left side",
-}  # fmt: skip
 FOR_RESEARCH = "Research and training"
 
 
@@ -76,10 +64,15 @@ def write_on_scene(view: SceneView, volume: Volume, plan: Plan | None, headline:
     taken += _foot(draw, view, volume, plan, width, height, text_px)
     taken += _side_letters(draw, view, width, height, text_px)
     if plan is not None and view.ranked is not None:
-        taken.append(_legend(draw, view, plan, height, text_px))
-        _labels(layer, draw, view, plan, taken, text_px)
+        told = _written(view, volume, plan)
+        taken.append(_legend(draw, told, height, text_px))
+        _labels(layer, draw, view, told, taken, text_px)
     sheet.paste(layer, (0, 0), layer)
     return np.asarray(sheet)
+
+
+def _written(view: SceneView, volume: Volume, plan: Plan | None) -> WrittenScene:
+    return WrittenScene(volume, plan, view.ranked, view.nearest, view.structures)
 
 
 def angle_words(trajectory: Trajectory, patient_position: str) -> tuple[str, str]:
@@ -151,22 +144,14 @@ def _orientation(
 def _foot(
     draw: ImageDraw.ImageDraw, view: SceneView, volume: Volume, plan: Plan | None, width: int, height: int, text_px: int
 ) -> list[Box]:
-    acquisition = volume.acquisition
-    position = plan.patient_position if plan is not None else acquisition.patient_position
-    lies = f"Patient {_POSITIONS[position]} ({position})" if position in _POSITIONS else "Patient position unknown"
-    facts = [lies]
-    if plan is not None and acquisition.patient_position and acquisition.patient_position != position:
-        facts.append(f"image made {_POSITIONS[acquisition.patient_position]}")
-    facts.append(
-        f"{volume.modality} of {acquisition.date[:10]}" if acquisition.date else f"{volume.modality}, date unknown"
-    )
+    told = [*facts(_written(view, volume, plan))]
     if view.faded:
-        facts.append("faded to show the needle: " + ", ".join(spoken(name) for name in view.faded))
+        told.append("faded to show the needle: " + ", ".join(spoken(name) for name in view.faded))
     line = height - 1.75 * text_px
     draw.rectangle((0, line - 0.45 * text_px, width, height), fill=(*PANEL, 225))
     right = font(text_px, bold=True).getlength(FOR_RESEARCH) + 1.2 * text_px
     draw.text((width - right, line), FOR_RESEARCH, font=font(text_px, bold=True), fill=(*TEXT, 255))
-    fitted, words = fitting_font("  ·  ".join(facts), text_px, width - right - 3 * text_px, least=0.75)
+    fitted, words = fitting_font("  ·  ".join(told), text_px, width - right - 3 * text_px, least=0.75)
     draw.text((text_px, line), words, font=font(fitted), fill=(*TEXT, 255))
     bar = draw_scale_bar(
         draw,
@@ -191,21 +176,10 @@ def _side_letters(draw: ImageDraw.ImageDraw, view: SceneView, width: int, height
     return boxes
 
 
-def _legend(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, height: int, text_px: int) -> Box:
+def _legend(draw: ImageDraw.ImageDraw, told: WrittenScene, height: int, text_px: int) -> Box:
     """Error cone and skin map: what the colours mean, and how many entries each reason rules out."""
     small = round(0.88 * text_px)
-    rows: list[tuple[tuple[tuple[int, int, int], ...], str]] = []
-    rows.append(((CONE_COLOUR,), f"95 % of needles, {plan.error_model.name}"))
-    if plan.skin_map is not None:
-        counts = plan.skin_map.counts()
-        ramp = tuple(tuple(round(float(v)) for v in row) for row in free_colour(np.array([0.0, 0.5, 1.0])))
-        rows.append((ramp, f"free entries, last to best: {counts.pop('free', 0)}"))  # type: ignore[arg-type]
-        blockers = {words: count for words, count in counts.items() if reason_colour(words) != UNLABELLED}
-        for words, count in list(blockers.items())[:3]:
-            rows.append(((reason_colour(words),), f"{spoken_words(words)}: {count}"))
-        rest = sum(counts.values()) - sum(list(blockers.values())[:3])
-        if rest:
-            rows.append(((UNLABELLED,), f"other reasons: {rest}"))
+    rows = legend(told)
     step = 1.45 * small
     bottom = height - 6.6 * text_px
     top = bottom - len(rows) * step - 0.9 * small
@@ -226,10 +200,10 @@ def _legend(draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, height: int,
 
 
 def _labels(
-    layer: Image.Image, draw: ImageDraw.ImageDraw, view: SceneView, plan: Plan, taken: list[Box], text_px: int
+    layer: Image.Image, draw: ImageDraw.ImageDraw, view: SceneView, told: WrittenScene, taken: list[Box], text_px: int
 ) -> None:
     assert view.ranked is not None
-    way, report = view.ranked.trajectory, view.ranked.report
+    way = view.ranked.trajectory
     height, width = view.picture.shape[:2]
     size = (width, height)
 
@@ -237,41 +211,17 @@ def _labels(
         x, y = view.camera.project(np.asarray(point), size)[0]
         return float(np.clip(x, 8, width - 8)), float(np.clip(y, 8, height - 8))
 
-    name = spoken(plan.target.structure) if plan.target.structure else "a bare point"
-    structure = view.structures.get(plan.target.structure)
-    aimed_at, below = np.asarray(way.target_mm), f"{way.depth_mm:.0f} mm below the skin"
-    if structure is not None and structure.occupancy is not None and not _holds(structure, aimed_at):
-        aimed_at, below = structure.voxel_centres_mm().mean(axis=0), "the needle does not aim at it"
-    labels = [Label(place(aimed_at), f"Target: {name}", below, TARGET)]
-    for finding in view.nearest:
-        needed = f"needs {finding.required_mm:g} mm" if finding.required_mm else "must not be touched"
-        if finding.crossed_mm > 0:
-            needed = f"crossed for {finding.crossed_mm:.0f} mm, {needed}"
-        words = " at ".join(
-            [needed, f"{finding.at_depth_mm:.0f} mm depth"] if finding.at_depth_mm is not None else [needed]
-        )
-        title = f"{spoken(finding.structure)}  {finding.distance}"
-        labels.append(Label(place(finding.nearest_mm), title, words, VERDICT_COLOURS[finding.verdict], finding.verdict))
-    outside = place(way.point_at_mm(-18.0))
-    device = way.device
-    labels.append(Label(outside, device.name, f"Ø {device.diameter_mm:g} mm, ticks every 10 mm", NEEDLE))
-    named = {finding.structure for finding in view.nearest}
-    open_items = [f for f in report.of(Verdict.FAIL, Verdict.NOT_EVALUATED, Verdict.WARN) if f.structure not in named]
-    if open_items:
-        first = min(open_items, key=lambda finding: (finding.verdict.rank, finding.kind is FindingKind.NOT_IMAGED))
-        spot = place(first.nearest_mm) if first.nearest_mm is not None else place(way.point_at_mm(0.0))
-        title, detail = _warning_words(first, report)
-        labels.append(
-            Label(
-                spot,
-                shortened(title, text_px, 34 * text_px, bold=True),
-                shortened(detail, round(0.86 * text_px), 34 * text_px),
-                VERDICT_COLOURS[first.verdict],
-                first.verdict,
-                pointed=first.nearest_mm is not None,
-            )
-        )
-    ends = view.camera.project([way.point_at_mm(-0.5 * (device.length_mm - way.tip_depth_mm)), way.swept_end_mm], size)
+    labels = []
+    for words in placed_words(told):
+        title, detail = words.title, words.detail
+        if words.open_item:
+            title = shortened(title, text_px, 34 * text_px, bold=True)
+            detail = shortened(detail, round(0.86 * text_px), 34 * text_px)
+        spot = place(way.point_at_mm(0.0) if words.at_mm is None else words.at_mm)
+        pointed = words.at_mm is not None
+        labels.append(Label(spot, title, detail, words.colour, words.verdict, pointed=pointed))
+    outside = way.point_at_mm(-0.5 * (way.device.length_mm - way.tip_depth_mm))
+    ends = view.camera.project([outside, way.swept_end_mm], size)
     shaft = ((float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1])))
     x, y = labels[0].anchor
     taken.append((x - 2.4 * text_px, y - 2.4 * text_px, x + 2.4 * text_px, y + 2.4 * text_px))  # no plate on the target
@@ -279,33 +229,6 @@ def _labels(
     draw_leaders(layer, labels, boxes, text_px)
     for label, box in zip(labels, boxes, strict=True):
         draw_label(draw, box, label, text_px)
-
-
-def _holds(structure: Structure, point_mm: NDArray[np.float64]) -> bool:
-    """Whether a point lies in a voxel of the structure."""
-    if structure.occupancy is None or structure.grid is None or not structure.grid.contains(point_mm):
-        return False
-    i, j, k = np.round(structure.grid.indices(point_mm)).astype(int)
-    return bool(structure.occupancy[i, j, k] > 0)
-
-
-def _warning_words(finding: Finding, report: SafetyReport) -> tuple[str, str]:
-    """Title and detail of a warning; words with a colon are parted there, what is not imaged is listed by name."""
-    if finding.kind is FindingKind.NOT_IMAGED:
-        unseen = [f.structure for f in report.findings if f.kind is FindingKind.NOT_IMAGED]
-        names = ", ".join(spoken(name.rstrip("*_")) for name in unseen)
-        return f"Not imaged: {names}", spoken_words(finding.remedy)
-    words = _finding_words(finding)
-    title, colon, rest = words.partition(": ")
-    if not colon or finding.structure:
-        return words, spoken_words(finding.remedy)
-    return title, rest
-
-
-def _finding_words(finding: Finding) -> str:
-    """A finding's words, with the structure that it is about."""
-    words, name = spoken_words(finding.words), spoken(finding.structure.rstrip("*_"))
-    return f"{name}: {words}" if name and name.lower() not in words.lower() else words
 
 
 def _busy(picture: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -159,12 +160,12 @@ def _discs(
     return PaintedMesh(points.reshape(-1, 3), normals[each], triangles, rgb[each], alpha[each])
 
 
-def _reach_mm(tree: object, points_mm: NDArray[np.float64]) -> float:
+def _reach_mm(tree: Any, points_mm: NDArray[np.float64]) -> float:
     """How far apart candidates stand: 90th percentile of the distance to the nearest other one, at least 2 mm."""
     if len(points_mm) < 2:
         return 4.0
     some = points_mm[:: max(1, len(points_mm) // 2000)]
-    distance, _ = tree.query(some, k=2)  # type: ignore[attr-defined]
+    distance, _ = tree.query(some, k=2)
     return max(2.0, float(np.percentile(distance[:, 1], 90)))
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from navplan.app.server import App
+from navplan.model.plan import Plan
 from navplan.session.session import Session
+from navplan.session.shown import Shown
 from tests.session.saved_case import fingerprint
 
 PAGES_OWN = {"X-Navplan": "1", "Content-Type": "application/json"}
@@ -42,6 +44,20 @@ class Answer:
         if self.headers.get("content-type", "").startswith("application/json"):
             return str(self.json["error"])
         return self.body.decode()
+
+
+def way_of(session: Session) -> Shown:
+    """The way that a session shows."""
+    shown = session.shown()
+    assert shown is not None
+    return shown
+
+
+def plan_of(session: Session) -> Plan:
+    """The plan that a session looks at."""
+    plan = session.plan_now()
+    assert plan is not None
+    return plan
 
 
 class Served:

@@ -22,7 +22,7 @@ from navplan.session.document import document
 from navplan.session.session import Session
 from navplan.verbs.approve import to_be_acknowledged
 from navplan.verbs.report import ReportFiles
-from tests.app.served import Answer, Served
+from tests.app.served import Answer, Served, plan_of, way_of
 from tests.session.saved_case import copy_of
 
 pytestmark = pytest.mark.xdist_group("served")  # one case for all
@@ -67,7 +67,7 @@ def fresh(tmp_path: Path) -> Iterator[Served]:
 
 def near(served: Served) -> list[float]:
     """A point near the entry of the way that is looked at."""
-    x, y, z = served.session.shown().way.entry_mm  # type: ignore[union-attr]
+    x, y, z = way_of(served.session).way.entry_mm
     return [x, y, z + 6.0]
 
 
@@ -99,7 +99,7 @@ def test_a_person_goes_through_it_all(fresh: Served) -> None:
     told, made = done("keep_moved")
     assert told["draft"]["plan_id"] == made["plan"] == "liver-biopsy-lesion-by-hand"
     done("remark", words="aspirin stopped")
-    names = list(to_be_acknowledged(session.shown().ranked.report))  # type: ignore[union-attr]
+    names = list(to_be_acknowledged(way_of(session).ranked.report))
     words = {"who": "Dr A", "reason": "seen on the reformats", "acknowledge": names}
     told, _ = done("approve", seen=told["way"]["key"], **words)
     assert told["approvals"]["stands"]
@@ -111,7 +111,7 @@ def test_a_person_goes_through_it_all(fresh: Served) -> None:
     assert next(one for one in told["structures"] if one["name"] == "appendix")["presence"] == "absent"
     told, _ = done("looks", hidden=["liver"], colours={"aorta": [255, 0, 0]})
     assert told["looks"] == {"hidden": ["liver"], "colours": {"aorta": [255, 0, 0]}}
-    done("aim_at", point=list(session.plan_now().target.point_mm))  # type: ignore[union-attr]
+    done("aim_at", point=list(plan_of(session).target.point_mm))
     told, _ = done("plan")
     assert told["draft"]["plan_id"] == "liver-biopsy-lesion-2" and told["plan"]["answers"]
     done("reload")
@@ -121,7 +121,7 @@ def test_a_person_goes_through_it_all(fresh: Served) -> None:
     page = fresh.get(f"/api/page/{made['key']}/freehand-card.html")
     assert page.status == 200 and page.headers["content-type"].startswith("text/html") and b"freehand" in page.body
     assert page.headers["content-security-policy"]
-    assert session.plan_now().remarks == "aspirin stopped"  # type: ignore[union-attr]
+    assert plan_of(session).remarks == "aspirin stopped"
     assert fresh.get(f"/api/page/{made['key']}/report.html").status == 404
     assert nv.open_case(session.folder).revision == session.case.revision
 
@@ -139,7 +139,7 @@ def test_a_drag_is_answered_with_the_way_that_it_would_be(served: Served) -> Non
     before = state(served)
     answer = served.post("/api/live", {"entry": near(served)})
     assert answer.status == 200 and answer.json["provisional"] and answer.json["moved"]
-    x, y, z = served.session.plan_now().target.point_mm  # type: ignore[union-attr]
+    x, y, z = plan_of(served.session).target.point_mm
     aim = [x + 1.0, y, z]
     both = served.post("/api/live", {"entry": near(served), "aim": aim}).json
     assert both["target_mm"] == aim
@@ -234,7 +234,7 @@ def test_arguments_that_an_action_does_not_have_are_refused(served: Served, name
 def test_what_another_page_changed_meanwhile_is_not_approved_or_printed(fresh: Served, action: str) -> None:
     """Two pages: one takes another way just before the other one's word for the way that it shows arrives."""
     seen = fresh.get("/api/document").json["way"]["key"]
-    names = list(to_be_acknowledged(fresh.session.shown().ranked.report))  # type: ignore[union-attr]
+    names = list(to_be_acknowledged(way_of(fresh.session).ranked.report))
     words = {"who": "Dr A", "reason": "seen on the reformats", "acknowledge": names} if action == "approve" else {}
     assert fresh.post("/api/act/take_way", {"number": 1}).status == 200
     before = state(fresh)
@@ -290,7 +290,7 @@ def put_back(served: Served, before: dict[Path, bytes]) -> None:
         path.unlink()
     for path, data in before.items():
         path.write_bytes(data)
-    session.__init__(session.folder)  # type: ignore[misc]
+    session.__init__(session.folder)
 
 
 @pytest.mark.parametrize("path", ["/api/live", "/api/why"])

@@ -11,7 +11,7 @@ from navplan.app.pictures import numbers, point
 from navplan.errors import InputError
 from navplan.session.document import document
 from navplan.view.plane_values import NOTHING, Cut, native_slice, slice_count, slice_through
-from tests.app.served import Served
+from tests.app.served import Served, plan_of, way_of
 from tests.app.test_packing import unpacked
 
 pytestmark = pytest.mark.xdist_group("served")  # one case for all
@@ -34,7 +34,7 @@ def refused(served: Served, path: str) -> str:
 @pytest.mark.parametrize("cut", list(Cut))
 @pytest.mark.parametrize("slab", [0.0, 20.0])
 def test_a_slice_is_the_slice_of_the_image_with_its_outlines(served: Served, cut: Cut, slab: float) -> None:
-    target = served.session.plan_now().target.point_mm  # type: ignore[union-attr]
+    target = plan_of(served.session).target.point_mm
     at = ",".join(f"{value:.3f}" for value in target)
     answer = served.get(f"/api/slice?cut={cut.name.lower()}&at={at}&slab={slab}")
     assert answer.status == 200 and answer.headers["content-type"] == "application/octet-stream"
@@ -89,7 +89,7 @@ def test_a_plane_of_the_needle_goes_through_it(served: Served, kind: str) -> Non
     answer = served.get(f"/api/plane?kind={kind}&shape=1.5")
     assert answer.status == 200
     header, outlines, values = unpacked(answer.body)
-    way = served.session.shown().way  # type: ignore[union-attr]
+    way = way_of(served.session).way
     into = np.asarray(header["into"])
     if kind in ("along", "square"):
         for place in (way.entry_mm, way.target_mm):
@@ -102,7 +102,7 @@ def test_a_plane_of_the_needle_goes_through_it(served: Served, kind: str) -> Non
 
 
 def test_the_probes_eye_is_at_the_depth_asked_for(served: Served) -> None:
-    way = served.session.shown().way  # type: ignore[union-attr]
+    way = way_of(served.session).way
     for depth in (0.0, 12.5, way.depth_mm):
         header = unpacked(served.get(f"/api/plane?kind=across&depth={depth}").body)[0]
         np.testing.assert_allclose(header["centre_mm"], way.point_at_mm(depth), atol=1e-6)

@@ -58,7 +58,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def told(served: Served) -> list[tuple[Any, ...]]:
-    return served.app.scene._process.told  # type: ignore[union-attr,attr-defined]
+    return served.app.scene._process.told
 
 
 def test_a_picture_is_drawn_by_the_camera_of_the_page(served: Served) -> None:

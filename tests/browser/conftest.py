@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _missing() -> str:
     if not Path(CHROMIUM).exists():
         return f"no {CHROMIUM}: apt-get install chromium"
-    try:
-        import playwright.sync_api  # noqa: F401
-    except ImportError:
-        return "no playwright: pip install navplan[dev]"
-    return ""
+    return "" if find_spec("playwright") else "no playwright: pip install navplan[dev]"
 
 
 @pytest.fixture(scope="module")

@@ -180,7 +180,8 @@ def verdict(page: Any) -> str:
 
 def mark_in(page: Any, view: str, rgb: tuple[int, int, int]) -> tuple[float, float]:
     """Where on the page the ring of this colour is in a view (px), found in the picture as a person would."""
-    return tuple(until(lambda: _ring(page, view, rgb)))  # type: ignore[return-value]
+    x, y = until(lambda: _ring(page, view, rgb))
+    return x, y
 
 
 def _ring(page: Any, view: str, rgb: tuple[int, int, int]) -> tuple[float, float] | None:

@@ -92,7 +92,7 @@ def case_of(
         if name not in without:
             structures.append(structure_of(name, moved, grid, hard=hard and name != "body"))
     facts: dict[str, object] = {"patient_position": "HFS", "date": TODAY, "patient_digest": "p", "modality": "CT"}
-    volume = Volume(np.rint(voxels).astype(np.int16), grid, "CT", "HU", Acquisition(**{**facts, **acquisition}))  # type: ignore[arg-type]
+    volume = Volume(np.rint(voxels).astype(np.int16), grid, "CT", "HU", Acquisition(**{**facts, **acquisition}))
     return Case("scene", {"ct": volume}, patient_digest="p").with_structures(*structures)
 
 
@@ -122,4 +122,4 @@ def protocol_of(**changes: object) -> ProcedureProtocol:
         "max_breach_probability": Quantity(0.05, "probability", "test"),
         "max_image_age_days": Quantity(30, "days", "test"),
     }
-    return ProcedureProtocol(**{**rules, **changes})  # type: ignore[arg-type]
+    return ProcedureProtocol(**{**rules, **changes})

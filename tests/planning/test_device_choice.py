@@ -47,7 +47,7 @@ def test_of_one_length_the_first_listed_is_taken() -> None:
 
 
 def test_the_default_keeps_the_kind_of_the_first_as_long_as_one_of_it_reaches() -> None:
-    assert [default_device(LISTED, depth).id for depth in (60, 120, 180)] == ["short", "middle", "long"]  # type: ignore[union-attr]
+    assert [default_device(LISTED, depth).id for depth in (60, 120, 180)] == ["short", "middle", "long"]
     other_kind = (needle("first", 100), needle("thick", 150, 14))
     assert default_device(other_kind, 120) is other_kind[1]
     assert default_device(LISTED, 250) is None and default_device((), 10) is None

@@ -86,7 +86,7 @@ def test_one_target_point_is_a_fault_unless_both_are_told_to_share_it() -> None:
     aim = (0.0, 0.0, -80.0)
     one, new = other((0.0, 0.0, 0.0), aim, aims_at="lesion"), way((60.0, 0.0, 0.0), aim)
     for told in ("", "another_lesion"):
-        assert crowding(new, (one,), told).verdict is Verdict.FAIL  # type: ignore[union-attr]
+        assert crowding(new, (one,), told).verdict is Verdict.FAIL
     shared = crowding(new, (one,), "lesion")
     assert shared is not None and shared.verdict is Verdict.WARN and "lesion, which both aim at" in shared.words
     entries, target = np.array([[60.0, 0.0, 0.0]]), np.asarray(aim)
@@ -156,7 +156,7 @@ def test_a_rigid_motion_changes_nothing(entry, target, start, end) -> None:
     turn = np.array([[0.0, -1.0, 0.0], [0.6, 0.0, -0.8], [0.8, 0.0, 0.6]])
 
     def moved(point: Point) -> Point:
-        return tuple(turn @ np.asarray(point) + (5.0, -7.0, 11.0))  # type: ignore[return-value]
+        return tuple(turn @ np.asarray(point) + (5.0, -7.0, 11.0))
 
     here = crowding(way(entry, target), (other(start, end),))
     there = crowding(way(moved(entry), moved(target)), (other(moved(start), moved(end)),))

@@ -261,7 +261,7 @@ def test_the_lesions_come_first_then_what_is_nearest(session: Session) -> None:
 
 
 def test_the_strip_follows_the_needle(session: Session) -> None:
-    told = way_document(session.shown())["strip"]  # type: ignore[arg-type]
+    told = way_document(session.shown())["strip"]
     assert told["sections"][0]["from_mm"] == 0 and told["swept_mm"] >= told["target_mm"] >= told["tip_mm"] > 0
     for before, after in zip(told["sections"], told["sections"][1:], strict=False):
         assert before["to_mm"] == after["from_mm"]

@@ -38,7 +38,7 @@ def dragged(session: Session, shown: Shown) -> SkinMap:
 @pytest.fixture(scope="module")
 def aside(session: Session) -> tuple[Shown, SkinMap]:
     """The way with its aim moved by a few millimetres, and the map for it."""
-    x, y, z = session.plan_now().target.point_mm  # type: ignore[union-attr]
+    x, y, z = session.plan_now().target.point_mm
     shown = session.live(aim_mm=(x + 3.0, y - 2.0, z + 2.0))
     return shown, dragged(session, shown)
 

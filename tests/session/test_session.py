@@ -263,7 +263,7 @@ def test_entry_and_aim_are_moved_one_after_the_other_and_both_stay(session: Sess
 def test_a_way_to_a_bare_point_is_moved_as_often_as_one_likes(unplanned: Path) -> None:
     session = Session(unplanned)
     lesion = session.case.structures["lesion"]
-    middle = lesion.grid.points_mm((np.asarray(lesion.grid.shape) - 1) / 2)  # type: ignore[union-attr]
+    middle = lesion.grid.points_mm((np.asarray(lesion.grid.shape) - 1) / 2)
     session.choose(protocol=PROTOCOL, side="R")
     session.aim_at(plus(middle, 0.0, 0.0, 25.0))
     assert session.draft.target == ""
@@ -379,7 +379,7 @@ def test_undo_and_redo_go_on_in_a_new_session(session: Session) -> None:
     session.undo()
     again = Session(session.folder)
     assert again.draft == session.draft and again.draft.moved
-    assert again.shown() is not None and again.shown().moved  # type: ignore[union-attr]
+    assert again.shown() is not None and again.shown().moved
     again.redo()
     assert again.draft.way == 1
     for _ in range(3):
@@ -451,7 +451,7 @@ def test_an_approval_can_be_withdrawn_when_its_way_can_no_longer_be_judged(sessi
     with pytest.raises(InputError, match="other voxels"):
         session.shown()
     session.withdraw(WHO, "another image")
-    assert all(one.withdrawn for one in session.plan_now().approvals)  # type: ignore[union-attr]
+    assert all(one.withdrawn for one in session.plan_now().approvals)
 
 
 # what else a person does
@@ -481,7 +481,7 @@ def test_notes_are_kept_and_go_with_what_is_approved(session: Session) -> None:
     assert nv.open_case(session.folder).plans[session.draft.plan_id].remarks == "aspirin stopped"
     session.remark("")
     refused(session, lambda: session.remark("x" * 20_001))
-    refused(session, lambda: session.remark(5))  # type: ignore[arg-type]
+    refused(session, lambda: session.remark(5))
     refused(session, lambda: session.remark("\udcff"))
 
 
@@ -515,7 +515,7 @@ def test_why_not_names_what_stands_against_an_entry(session: Session) -> None:
     told = session.why_not(tuple(float(x) for x in skin.points_mm[blocked]))
     assert "in the way" in told["map"] and "rib" in told["map"]
     assert told["against"][0]["verdict"] != "PASS" and "rib" in told["against"][0]["line"]
-    free = session.why_not(session.shown().way.entry_mm)  # type: ignore[union-attr]
+    free = session.why_not(session.shown().way.entry_mm)
     assert all(one["verdict"] != "FAIL" for one in free["against"])
     with pytest.raises(GeometryError):
         session.why_not((float("nan"), 0.0, 0.0))
@@ -563,7 +563,7 @@ def test_without_a_way_nothing_is_reported_approved_or_asked(unplanned: Path, tm
 
 def test_another_image_puts_away_plan_and_point_of_the_one_before(session: Session) -> None:
     """A point is of one frame of reference: on another image it would be another place."""
-    plan_id, aim = session.draft.plan_id, session.plan_now().target.point_mm  # type: ignore[union-attr]
+    plan_id, aim = session.draft.plan_id, session.plan_now().target.point_mm
     nv.save_case(session.case.with_volume("late", session.case.volumes["ct"]), session.folder)
     session.reload()
     session.aim_at(aim)

@@ -70,14 +70,14 @@ def test_from_an_image_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert states(session)["fluoroscopy"] == "open"
     session.undo()
 
-    entry = session.shown().way.entry_mm  # type: ignore[union-attr]
+    entry = session.shown().way.entry_mm
     session.move(entry_mm=(entry[0], entry[1], entry[2] + 5.0))
     assert states(session)["way"] == "attention" and lacks(session, "way") == ["way_moved"]
     session.keep_moved()
     session.saw("fluoroscopy")
     assert states(session)["way"] == "done"
 
-    names = to_be_acknowledged(session.shown().ranked.report)  # type: ignore[union-attr]
+    names = to_be_acknowledged(session.shown().ranked.report)
     session.approve("Dr A", "seen on the reformats", names)
     assert states(session)["check"] == "done" and lacks(session, "check") == ["open_items"]
 

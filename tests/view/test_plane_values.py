@@ -59,13 +59,13 @@ def volume_of(grid: Grid, **facts: object) -> Volume:
     points = grid.points_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
     x, y, z = np.moveaxis(points, -1, 0)
     values = 7.0 * x - 13.0 * y + 23.0 * z + 0.3 * x * z
-    return Volume(np.rint(values).astype(np.int16), grid, "CT", "HU", Acquisition(**facts))  # type: ignore[arg-type]
+    return Volume(np.rint(values).astype(np.int16), grid, "CT", "HU", Acquisition(**facts))
 
 
 def structure_of(name: str, grid: Grid) -> Structure:
     part = rasterise(SOLIDS[name], grid.affine, grid.shape)
     own = grid.crop(part.offset, part.occupancy.shape)
-    return Structure(name, Presence.PRESENT, part.occupancy, own, True, grid, "ct", "analytic", tuple(grid.spacing_mm))  # type: ignore[arg-type]
+    return Structure(name, Presence.PRESENT, part.occupancy, own, True, grid, "ct", "analytic", tuple(grid.spacing_mm))
 
 
 @pytest.fixture(params=ORIENTATIONS)

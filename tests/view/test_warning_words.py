@@ -11,7 +11,8 @@ from navplan.model.plan import RankedTrajectory
 from navplan.model.safety import Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.view.near_structures import choose_structures, nearest_findings
-from navplan.view.scene_writing import _warning_words, trajectory_words
+from navplan.view.scene_words import warning_words
+from navplan.view.scene_writing import trajectory_words
 from navplan.view.slices import needle_planes
 
 NEEDLE = Device("n", "18 G", 18, 1.27, 150.0, 22.0)
@@ -45,13 +46,13 @@ def test_what_is_not_imaged_is_listed_by_name() -> None:
         for name in ("costophrenic_recess", "intercostal_bundle")
     ]
     report = SafetyReport(tuple(unseen), error_model="robot")
-    title, detail = _warning_words(unseen[0], report)
+    title, detail = warning_words(unseen[0], report)
     assert title == "Not imaged: costophrenic recess, intercostal bundle" and detail == "Acknowledge it by name"
 
 
 def test_a_warning_is_parted_at_its_colon() -> None:
     odd = Finding(FindingKind.IMAGE_READING, Verdict.WARN, "the image does not fit the labels: 15 mm of tissue")
-    assert _warning_words(odd, SafetyReport((odd,))) == ("the image does not fit the labels", "15 mm of tissue")
+    assert warning_words(odd, SafetyReport((odd,))) == ("the image does not fit the labels", "15 mm of tissue")
 
 
 def test_the_chance_of_a_hit_names_its_guidance() -> None:

@@ -1,7 +1,7 @@
 // Simulated fluoroscopy: the view is asked for in words; marks and letters are drawn here.
 
 import { Latest, get, unpacked } from "./api.js";
-import { outlined } from "./slice_view.js";
+import { fitted, inGrey, outlined } from "./drawing.js";
 
 const TINTS = { target: "#E66BD3", needle: "#F4F8FF", tip: "#F4F8FF", scale: "#F4F8FF" };
 
@@ -26,18 +26,10 @@ export default {
   },
   mounted() {
     this.context = this.$refs.canvas.getContext("2d");
-    this.observer = new ResizeObserver(() => {
-      const canvas = this.$refs.canvas, scale = window.devicePixelRatio || 1;
-      canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
-      canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
-      this.draw();
-    });
-    this.observer.observe(this.$refs.canvas);
-    this.stops = [Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => this.ask())];
+    this.stops = [fitted(this.$refs.canvas, () => this.draw()), Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => this.ask())];
     this.ask();
   },
   unmounted() {
-    this.observer.disconnect();
     this.stops.forEach((stop) => stop());
     clearTimeout(this.timer);
   },
@@ -70,10 +62,7 @@ export default {
       c.fillStyle = "#000";
       c.fillRect(0, 0, canvas.width, canvas.height);
       if (!shot) return;
-      const image = new OffscreenCanvas(shot.width, shot.height), context = image.getContext("2d");
-      const data = context.createImageData(shot.width, shot.height), rgba = new Uint32Array(data.data.buffer);
-      for (let n = 0; n < shot.values.length; n++) { const g = shot.values[n]; rgba[n] = 0xff000000 | (g << 16) | (g << 8) | g; }
-      context.putImageData(data, 0, 0);
+      const image = inGrey(shot, 0, 1);
       const side = Math.min(canvas.width, canvas.height), s = side / shot.width, x0 = (canvas.width - side) / 2, y0 = (canvas.height - side) / 2;
       const dpr = window.devicePixelRatio || 1;
       c.imageSmoothingQuality = "high";

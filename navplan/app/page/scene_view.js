@@ -1,12 +1,11 @@
 // The 3-D scene: drawn by the server, the camera is held here. Words are drawn over it here, sharp at any size.
 
 import { Latest, ask, get } from "./api.js";
+import { VERDICTS, fitted, outlined, plate } from "./drawing.js";
 import { cameraAxes, moved, nearer, project, turned } from "./geometry.js";
-import { outlined, plate } from "./slice_view.js";
 
 const TAB = Math.random().toString(36).slice(2);
 const QUIET_MS = 250, HOVER_MS = 180, MARK_MS = 350;
-const VERDICTS = { PASS: "#2BB88A", WARN: "#E69F00", FAIL: "#FF6B4A", NOT_EVALUATED: "#9AA5B1" };
 
 export default {
   inject: ["nav"],
@@ -28,10 +27,9 @@ export default {
   },
   mounted() {
     this.context = this.$refs.canvas.getContext("2d");
-    this.observer = new ResizeObserver(() => this.resize());
-    this.observer.observe(this.$refs.canvas);
     const nav = this.nav;
     this.stops = [
+      fitted(this.$refs.canvas, () => this.draw(false)),
       Vue.watch(() => nav.sceneKey, () => { this.told = nav.t.scene_making; this.draw(false); }),
       Vue.watch(() => nav.ui.home, () => { this.camera = null; this.draw(false); }),
       Vue.watch(() => nav.way, () => this.words()),
@@ -43,18 +41,11 @@ export default {
     this.told = nav.t.scene_making;
   },
   unmounted() {
-    this.observer.disconnect();
     this.stops.forEach((stop) => stop());
     clearTimeout(this.timer);
     clearTimeout(this.markTimer);
   },
   methods: {
-    resize() {
-      const canvas = this.$refs.canvas, scale = window.devicePixelRatio || 1;
-      canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
-      canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
-      this.draw(false);
-    },
     size() {
       const canvas = this.$refs.canvas;
       return [Math.max(64, canvas.clientWidth), Math.max(64, canvas.clientHeight)];

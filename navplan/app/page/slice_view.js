@@ -1,12 +1,12 @@
 // A slice or a plane of the needle: drawn here from its values, so that window, zoom and measures wait for nobody.
 
 import { Latest, get, unpacked } from "./api.js";
+import { VERDICTS, fitted, outlined, plate, windowed } from "./drawing.js";
 import { add, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
 
 const NATIVE = ["axial", "coronal", "sagittal"];
 const REACH_PX = 14, SCROLL_PX = 9;
 const colour = (rgb, alpha = 1) => `rgba(${rgb[0]},${rgb[1]},${rgb[2]},${alpha})`;
-const VERDICTS = { PASS: "#2BB88A", WARN: "#E69F00", FAIL: "#FF6B4A", NOT_EVALUATED: "#9AA5B1" };
 
 export default {
   props: { kind: String },
@@ -37,10 +37,9 @@ export default {
   },
   mounted() {
     this.context = this.$refs.canvas.getContext("2d");
-    this.observer = new ResizeObserver(() => this.resize());
-    this.observer.observe(this.$refs.canvas);
     const nav = this.nav;
     this.stops = [
+      fitted(this.$refs.canvas, () => this.resize()),
       Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth], () => this.ask()),
       Vue.watch(() => nav.ui.cursor, () => this.follow()),
       Vue.watch(() => nav.way, () => this.redraw()),
@@ -51,7 +50,6 @@ export default {
     this.ask();
   },
   unmounted() {
-    this.observer.disconnect();
     this.stops.forEach((stop) => stop());
   },
   methods: {
@@ -100,9 +98,6 @@ export default {
       this.redraw();
     },
     resize() {
-      const canvas = this.$refs.canvas, scale = window.devicePixelRatio || 1;
-      canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
-      canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
       this.draw();
       if (!this.native) this.ask();
     },
@@ -137,7 +132,7 @@ export default {
       const s = this.scale(), ui = this.nav.ui, dpr = window.devicePixelRatio || 1;
       const key = `${ui.window[0]}/${ui.window[1]}`;
       if (!this.image || this.imageKey !== key) {
-        this.image = painted(p, ui.window, this.image);
+        this.image = windowed(p, ui.window, this.image);
         this.imageKey = key;
       }
       const wide = p.width * p.pixel_mm[0], tall = p.height * p.pixel_mm[1];
@@ -367,19 +362,6 @@ function pathOf(pieces, p) {
   return path;
 }
 
-// The values in a window of grey; what is not known is black.
-function painted(p, [level, width], kept) {
-  const canvas = kept || new OffscreenCanvas(p.width, p.height), c = canvas.getContext("2d");
-  const data = c.createImageData(p.width, p.height), rgba = new Uint32Array(data.data.buffer), values = p.values;
-  const low = level - width / 2, gain = 255 / width;
-  for (let n = 0; n < values.length; n++) {
-    const grey = values[n] === p.nothing ? 0 : Math.min(255, Math.max(0, Math.round((values[n] - low) * gain)));
-    rgba[n] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
-  }
-  c.putImageData(data, 0, 0);
-  return canvas;
-}
-
 function line(c, x0, y0, x1, y1) { c.beginPath(); c.moveTo(x0, y0); c.lineTo(x1, y1); c.stroke(); }
 
 function stroke(c, points, tint, wide) {
@@ -411,17 +393,4 @@ function inPlane(from, to, half) {
   }
   const at = (t) => [from[0] + t * (to[0] - from[0]), from[1] + t * (to[1] - from[1])];
   return [at(t0), at(t1)];
-}
-
-export function outlined(c, words, x, y, align, tint) {
-  c.textAlign = align; c.textBaseline = "middle"; c.lineJoin = "round";
-  c.strokeStyle = "rgba(0,0,0,.85)"; c.lineWidth = 3.5; c.strokeText(words, x, y);
-  c.fillStyle = tint; c.fillText(words, x, y);
-}
-
-export function plate(c, words, x, y, dpr, tint) {
-  const wide = c.measureText(words).width;
-  c.fillStyle = "rgba(24,32,42,.88)";
-  c.fillRect(x - 4 * dpr, y - 10 * dpr, wide + 8 * dpr, 20 * dpr);
-  c.fillStyle = tint; c.textAlign = "left"; c.textBaseline = "middle"; c.fillText(words, x, y);
 }

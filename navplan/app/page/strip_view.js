@@ -1,9 +1,8 @@
 // The way straightened: the image along the needle, its tissues, and the clearance at each depth as an interval.
 
 import { Latest, get, unpacked } from "./api.js";
-import { outlined, plate } from "./slice_view.js";
+import { VERDICTS, fitted, outlined, plate, windowed } from "./drawing.js";
 
-const VERDICTS = { PASS: "#2BB88A", WARN: "#E69F00", FAIL: "#FF6B4A", NOT_EVALUATED: "#9AA5B1" };
 const TOP_MM = 20, BEFORE_MM = 8, BEYOND_MM = 6;
 const rgb = (c) => `rgb(${c[0]},${c[1]},${c[2]})`;
 
@@ -21,21 +20,14 @@ export default {
   },
   mounted() {
     this.context = this.$refs.canvas.getContext("2d");
-    this.observer = new ResizeObserver(() => {
-      const canvas = this.$refs.canvas, scale = window.devicePixelRatio || 1;
-      canvas.width = Math.max(1, Math.round(canvas.clientWidth * scale));
-      canvas.height = Math.max(1, Math.round(canvas.clientHeight * scale));
-      this.draw();
-    });
-    this.observer.observe(this.$refs.canvas);
     this.stops = [
+      fitted(this.$refs.canvas, () => this.draw()),
       Vue.watch(() => this.nav.wayKey, () => { this.picture = null; this.ask(); }),
       Vue.watch(() => [this.nav.way, this.nav.ui.depth, this.nav.ui.text], () => this.draw()),
     ];
     this.ask();
   },
   unmounted() {
-    this.observer.disconnect();
     this.stops.forEach((stop) => stop());
   },
   methods: {
@@ -77,17 +69,8 @@ export default {
       this.drawDepths(c, f, strip, text);
     },
     drawImage(c, f) {
-      const p = this.picture, [level, width] = this.nav.ui.window;
-      if (!p.canvas) {
-        p.canvas = new OffscreenCanvas(p.width, p.height);
-      }
-      const context = p.canvas.getContext("2d"), data = context.createImageData(p.width, p.height);
-      const rgba = new Uint32Array(data.data.buffer), low = level - width / 2, gain = 255 / width;
-      for (let n = 0; n < p.values.length; n++) {
-        const grey = p.values[n] === p.nothing ? 0 : Math.min(255, Math.max(0, Math.round((p.values[n] - low) * gain)));
-        rgba[n] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
-      }
-      context.putImageData(data, 0, 0);
+      const p = this.picture;
+      p.canvas = windowed(p, this.nav.ui.window, p.canvas);
       c.imageSmoothingQuality = "high";
       c.drawImage(p.canvas, f.left, 18, f.right - f.left, f.bandTop - 21);
     },

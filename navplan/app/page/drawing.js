@@ -1,0 +1,42 @@
+// What the canvases of all views share: their size, their greys, words on dark ground.
+
+export const VERDICTS = { PASS: "#2BB88A", WARN: "#E69F00", FAIL: "#FF6B4A", NOT_EVALUATED: "#9AA5B1" };
+
+// Keeps a canvas as sharp as the screen and as large as its place; resized: called after. Returns what ends it.
+export function fitted(canvas, resized) {
+  const observer = new ResizeObserver(() => {
+    const dpr = window.devicePixelRatio || 1;
+    canvas.width = Math.max(1, Math.round(canvas.clientWidth * dpr));
+    canvas.height = Math.max(1, Math.round(canvas.clientHeight * dpr));
+    resized();
+  });
+  observer.observe(canvas);
+  return () => observer.disconnect();
+}
+
+// Values in a window of grey (low: the value that is black), on a canvas of their own size; nothing: not known, black.
+export function inGrey({ width, height, values, nothing }, low, gain, kept) {
+  const canvas = kept || new OffscreenCanvas(width, height), c = canvas.getContext("2d");
+  const data = c.createImageData(width, height), rgba = new Uint32Array(data.data.buffer);
+  for (let n = 0; n < values.length; n++) {
+    const grey = values[n] === nothing ? 0 : Math.min(255, Math.max(0, Math.round((values[n] - low) * gain)));
+    rgba[n] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+  }
+  c.putImageData(data, 0, 0);
+  return canvas;
+}
+
+export const windowed = (picture, [level, width], kept) => inGrey(picture, level - width / 2, 255 / width, kept);
+
+export function outlined(c, words, x, y, align, tint) {
+  c.textAlign = align; c.textBaseline = "middle"; c.lineJoin = "round";
+  c.strokeStyle = "rgba(0,0,0,.85)"; c.lineWidth = 3.5; c.strokeText(words, x, y);
+  c.fillStyle = tint; c.fillText(words, x, y);
+}
+
+export function plate(c, words, x, y, dpr, tint) {
+  const wide = c.measureText(words).width;
+  c.fillStyle = "rgba(24,32,42,.88)";
+  c.fillRect(x - 4 * dpr, y - 10 * dpr, wide + 8 * dpr, 20 * dpr);
+  c.fillStyle = tint; c.textAlign = "left"; c.textBaseline = "middle"; c.fillText(words, x, y);
+}
