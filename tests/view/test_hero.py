@@ -77,10 +77,18 @@ def test_the_verb_writes_a_whole_picture(case, plan, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["scene.png"]
 
 
-@pytest.mark.parametrize("name", ["scene.glb", "scene.html", "scene"])
-def test_only_png_is_written(case, plan, tmp_path, name):
-    with pytest.raises(FileFormatError, match=r"\.png"):
+@pytest.mark.parametrize("name", ["scene.jpg", "scene.obj", "scene"])
+def test_a_kind_of_file_that_is_none_of_ours_is_refused(case, plan, tmp_path, name):
+    with pytest.raises(FileFormatError, match=r"\.png or \.html or \.glb"):
         scene(case, plan=plan, out=tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["scene.html", "scene.glb"])
+@pytest.mark.parametrize("asked", [{"hero": True}, {"size": (640, 480)}])
+def test_a_page_and_meshes_have_no_sheet_and_no_size(case, plan, tmp_path, name, asked):
+    with pytest.raises(InputError, match=r"\.png"):
+        scene(case, plan=plan, out=tmp_path / name, **asked)
     assert not list(tmp_path.iterdir())
 
 
