@@ -34,10 +34,10 @@ from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
 from navplan.model.volume import Volume
 from navplan.planning import boundary as boundaries_kept
-from navplan.planning.broad_phase import broad_distances
+from navplan.planning.broad_phase import boundary_blocks, broad_distances
 from navplan.planning.drag import DragMap, drag_map, provisional
 from navplan.planning.entry_candidates import SkinPoints
-from navplan.planning.margins import margins
+from navplan.planning.margins import gathered, margins
 from navplan.planning.pareto import pareto_front
 from navplan.planning.situation import Situation
 from navplan.planning.sub_voxel import surface_distance
@@ -82,6 +82,8 @@ def forget_all() -> None:
     """Nothing of the labels is kept."""
     boundaries_kept.forget()
     forget_maps()
+    gathered.cache_clear()
+    boundary_blocks.cache_clear()
 
 
 def fresh(situation: Situation, target: Target | None = None) -> Situation:

@@ -127,7 +127,7 @@ def _allowed(made: Scene, boundary: Boundary, target_mm: NDArray[np.float64]) ->
     required = float(rng.uniform(0.0, 8.0))
     asked = SimpleNamespace(
         boundaries=(boundary,),
-        blocks=boundary_blocks([boundary]),
+        blocks=boundary_blocks((boundary,)),
         required_mm=np.array([required]),
         protocol=SimpleNamespace(soft=()),
         target_mm=target_mm,

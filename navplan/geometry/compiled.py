@@ -28,6 +28,7 @@ class CompiledKernel:
     def __init__(self, python: Callable[..., Any], options: dict[str, Any]) -> None:
         self.python, self._options = python, options
         self._dispatcher: Any = None
+        self._ready = False  # compiled, for some types of arguments at least
         self.__doc__, self.__name__ = python.__doc__, python.__name__
 
     def _compile(self, cache: bool = True) -> Any:
@@ -40,12 +41,14 @@ class CompiledKernel:
             return numba.njit(cache=False, **self._options)(self.python)
 
     def __call__(self, *arguments: Any) -> Any:
-        if self._dispatcher is not None and self._dispatcher.signatures and not self._options.get("parallel"):
+        if self._ready:
             return self._call(arguments)
         with _ONE_AT_A_TIME:
             if self._dispatcher is None:
                 self._dispatcher = self._compile()
-            return self._call(arguments)
+            found = self._call(arguments)
+            self._ready = not self._options.get("parallel")
+            return found
 
     def _call(self, arguments: tuple[Any, ...]) -> Any:
         try:

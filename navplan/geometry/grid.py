@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,14 +68,26 @@ class Grid:
     @property
     def spacing_mm(self) -> NDArray[np.float64]:
         """(3,) distance between voxel centres along i, j, k."""
-        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+        return self._spacing_mm.copy()
 
     @property
     def axes(self) -> NDArray[np.float64]:
         """(3, 3) unit direction of each array axis in LPS, in columns."""
-        return np.asarray(self.affine[:3, :3] / self.spacing_mm)
+        return self._axes.copy()
 
-    @property
+    @cached_property
+    def _spacing_mm(self) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0), dtype=np.float64)
+
+    @cached_property
+    def _axes(self) -> NDArray[np.float64]:
+        return np.asarray(self.affine[:3, :3] / self._spacing_mm)
+
+    @cached_property
+    def _from_mm(self) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.inv(self.affine[:3, :3]).T)
+
+    @cached_property
     def diagonal_mm(self) -> float:
         """Length of the spacing vector: the voxel's diagonal |s|."""
         return float(np.linalg.norm(self.spacing_mm))
@@ -91,7 +104,7 @@ class Grid:
     def indices(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """LPS points (..., 3) to continuous indices; voxel centres fall on whole numbers."""
         offset = np.asarray(points_mm, dtype=np.float64) - self.affine[:3, 3]
-        return np.asarray(offset @ np.linalg.inv(self.affine[:3, :3]).T)
+        return np.asarray(offset @ self._from_mm)
 
     def contains(self, points_mm: ArrayLike, margin_mm: float = 0.0) -> NDArray[np.bool_]:
         """Whether points (..., 3) lie at least margin_mm inside the box of all voxels (to their outer faces)."""

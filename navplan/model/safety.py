@@ -24,7 +24,10 @@ class Verdict(StrEnum):
     @property
     def rank(self) -> int:
         """0 for the worst."""
-        return list(Verdict).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

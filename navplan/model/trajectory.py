@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class Trajectory:
                 f"a tip at or before the target, at least {SHORTEST_MM:g} mm below the skin",
             )
 
-    @property
+    @cached_property
     def depth_mm(self) -> float:
         """Skin to target."""
         return float(np.linalg.norm(np.subtract(self.target_mm, self.entry_mm)))
@@ -71,10 +72,12 @@ class Trajectory:
         """Skin to the farthest point that the tip reaches, throw included."""
         return self.tip_depth_mm + self.device.throw_mm
 
-    @property
+    @cached_property
     def direction(self) -> NDArray[np.float64]:
         """(3,) unit vector from entry to target."""
-        return np.asarray(np.subtract(self.target_mm, self.entry_mm) / self.depth_mm)
+        found = np.asarray(np.subtract(self.target_mm, self.entry_mm) / self.depth_mm)
+        found.flags.writeable = False
+        return found
 
     def point_at_mm(self, depth_mm: float) -> NDArray[np.float64]:
         """(3,) LPS point at a depth below the skin."""

@@ -228,6 +228,17 @@ class Boundary:
     below_mm: float
     above_mm: float
 
+    def __eq__(self, other: object) -> bool:
+        """The same structure, and the same bounds: what is gathered of many boundaries can be kept."""
+        return isinstance(other, Boundary) and self._key == other._key and self.structure is other.structure
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[int, float, float, float]:
+        return id(self.structure), self.diagonal_mm, self.below_mm, self.above_mm
+
     @property
     def centres_mm(self) -> NDArray[np.float64]:
         """(M, 3) LPS centres of the boundary voxels, block by block."""

@@ -8,8 +8,8 @@ that cannot hold the nearest voxel of any of them are dropped: for 1024 axes, fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,8 @@ class BoundaryBlocks:
     blocks_of: NDArray[np.int64]
 
 
-def boundary_blocks(boundaries: Sequence[Boundary]) -> BoundaryBlocks:
+@lru_cache(maxsize=2)  # the same structures are asked for again and again
+def boundary_blocks(boundaries: tuple[Boundary, ...]) -> BoundaryBlocks:
     """Gather the boundaries of structures."""
     counts = [len(b.centres_mm) for b in boundaries]
     offset = np.cumsum([0, *counts])
@@ -54,7 +55,7 @@ def boundary_blocks(boundaries: Sequence[Boundary]) -> BoundaryBlocks:
     starts = [b.voxels.block_start[:-1] + first for b, first in zip(boundaries, offset[:-1], strict=True)]
     spheres = [b.voxels.block_mm - [*origin, 0.0] for b in boundaries]
     return BoundaryBlocks(
-        tuple(boundaries),
+        boundaries,
         origin,
         x,
         y,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.geometry.grid import Grid
 from navplan.model.anatomy import Tissue
 from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.structure import Presence
@@ -34,7 +35,10 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     sigma_mm = float(situation.error_model.sigma_mm(trajectory.depth_mm))
     measured = margins(situation.boundaries, [start], [end])
     path = path_sections(situation.tissues, situation.image, start, end)
-    findings = [_clearance(trajectory, situation, risk, measured, n) for n, risk in enumerate(situation.risks)]
+    outside = _outside_regions(trajectory, situation)
+    findings = [
+        _clearance(trajectory, situation, risk, measured, n, outside[n]) for n, risk in enumerate(situation.risks)
+    ]
     findings += presence(situation)
     findings += expected_labels(trajectory, situation)
     findings += frames(situation)
@@ -72,15 +76,27 @@ def _worst_and_nearest_first(finding: Finding) -> tuple[int, float]:
     return finding.verdict.rank, finding.distance.low_mm if finding.distance else -np.inf
 
 
-def _outside_region(trajectory: Trajectory, situation: Situation, risk: Risk) -> bool:
+def _outside_regions(trajectory: Trajectory, situation: Situation) -> list[bool]:
+    """`_outside_region` of each risk; most were looked for in the same region."""
+    asked = [(risk.boundary.structure.evaluated_in, risk.required_mm) for risk in situation.risks]
+    found: dict[tuple[bytes, tuple[int, ...], float], bool] = {}
+    answers = []
+    for region, required_mm in asked:
+        assert region is not None
+        key = region.affine.tobytes(), region.shape, required_mm
+        if key not in found:
+            found[key] = _outside_region(trajectory, situation, region, required_mm)
+        answers.append(found[key])
+    return answers
+
+
+def _outside_region(trajectory: Trajectory, situation: Situation, region: Grid, required_mm: float) -> bool:
     """Whether shaft, throw, 95 % error cone or required clearance leave the region in which a structure was looked
     for."""
-    region = risk.boundary.structure.evaluated_in
-    assert region is not None
     depths = np.linspace(0.0, trajectory.swept_depth_mm, 32)
     needle = trajectory.device.radius_mm
     cone = RADIUS_95_2D * situation.error_model.sigma_mm(depths)
-    radius = needle + np.maximum(cone, risk.required_mm)  # nearer than required it would be unseen beyond the region
+    radius = needle + np.maximum(cone, required_mm)  # nearer than required it would be unseen beyond the region
     points = np.asarray(trajectory.entry_mm) + depths[:, None] * trajectory.direction
     index, margin = region.indices(points), _inward(radius, depths)[:, None] / region.spacing_mm
     upper = np.asarray(region.shape) - 0.5
@@ -92,7 +108,9 @@ def _inward(radius_mm: NDArray[np.float64], depths_mm: NDArray[np.float64]) -> N
     return np.minimum(radius_mm, depths_mm)
 
 
-def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measured: Margins, column: int) -> Finding:
+def _clearance(
+    trajectory: Trajectory, situation: Situation, risk: Risk, measured: Margins, column: int, outside_region: bool
+) -> Finding:
     boundary, structure = risk.boundary, risk.boundary.structure
     radius = trajectory.device.radius_mm
     start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
@@ -111,11 +129,11 @@ def _clearance(trajectory: Trajectory, situation: Situation, risk: Risk, measure
         )
     elif not situation.same_frame(structure):
         verdict, words, gap, remedy = Verdict.NOT_EVALUATED, OTHER_FRAME, OTHER_FRAME, OTHER_FRAME_REMEDY
-    elif _outside_region(trajectory, situation, risk):
+    elif outside_region:
         verdict, words = Verdict.NOT_EVALUATED, "shaft or error cone leave the region in which it was looked for"
         gap = "looked for only in a region that shaft or error cone leave"
         remedy = "Segment the whole image, or choose a way inside the region"
-    elif _edge_decides(risk, start, end, radius):
+    elif _edge_decides(risk, start, end, radius, float(measured.centre_mm[0, column])):
         verdict, words = (
             Verdict.NOT_EVALUATED,
             f"cut by the edge of the image within {risk.required_mm:g} mm of the shaft",
@@ -177,17 +195,21 @@ def _triple(point: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(point[0]), float(point[1]), float(point[2])
 
 
-def _edge_decides(risk: Risk, start: NDArray[np.float64], end: NDArray[np.float64], radius_mm: float) -> bool:
-    """Whether the nearest place where the image's edge cuts the structure is closer than the required clearance."""
-    cut = risk.boundary.centres_mm[risk.boundary.cut]
-    if not len(cut):
+def _edge_decides(
+    risk: Risk, start: NDArray[np.float64], end: NDArray[np.float64], radius_mm: float, voxels_mm: float
+) -> bool:
+    """Whether the nearest place where the image's edge cuts the structure is closer than the required clearance.
+    voxels_mm: from the axis to the nearest of all its boundary voxels."""
+    boundary = risk.boundary
+    if voxels_mm - boundary.diagonal_mm - radius_mm >= risk.required_mm or not boundary.cut.any():
         return False
+    cut = boundary.centres_mm[boundary.cut]
     length = float(np.linalg.norm(end - start))
     direction = (end - start) / length
     offset = cut - start
     along = np.clip(offset @ direction, 0.0, length)
     nearest = float(np.linalg.norm(offset - along[:, None] * direction, axis=1).min())
-    return nearest - risk.boundary.diagonal_mm - radius_mm < risk.required_mm
+    return nearest - boundary.diagonal_mm - radius_mm < risk.required_mm
 
 
 def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:

@@ -45,12 +45,25 @@ class DragMap:
 
 @dataclass(frozen=True, eq=False)
 class Provisional:
-    """clearance_mm (N, S): rough clearances, no bounds; likely_free (N,): no limit is missed by them; value (N,): what
-    a way is roughly worth by clearance, depth and tilt."""
+    """Rough clearances, no bounds. value (N,): what a way is roughly worth by clearance, depth and tilt; worst (N,):
+    the structure whose limit is missed by most, or kept by least, and missed_mm (N,) by how much, negative where it is
+    kept (-infinity where there is no structure); units (N, S): distance from the axis in UNIT_MM."""
 
-    clearance_mm: NDArray[np.float32]
-    likely_free: NDArray[np.bool_]
+    units: NDArray[np.uint8]
+    radius_mm: float
+    worst: NDArray[np.int64]
+    missed_mm: NDArray[np.float64]
     value: NDArray[np.float64]
+
+    @property
+    def clearance_mm(self) -> NDArray[np.float64]:
+        """(N, S) from the needle's surface."""
+        return np.asarray(self.units * UNIT_MM - self.radius_mm)
+
+    @property
+    def likely_free(self) -> NDArray[np.bool_]:
+        """(N,) whether no limit is missed."""
+        return self.missed_mm <= 0.0
 
 
 @compiled()
@@ -110,9 +123,13 @@ def _least_along(
     distance: NDArray[np.uint8],
     origin: NDArray[np.float64],
     cell: float,
-) -> NDArray[np.uint8]:
-    """(N, S) least value of the nearest cells along each axis."""
+    required: NDArray[np.float64],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64], NDArray[np.float64]]:
+    """(N, S) least value of the nearest cells along each axis; (N,) the least of all, the structure that misses what is
+    required by most, and by how much."""
     found = np.full((len(starts), distance.shape[3]), 255, np.uint8)
+    nearest, worst = np.full(len(starts), 255, np.uint8), np.zeros(len(starts), np.int64)
+    missed = np.full(len(starts), -np.inf)
     for n in range(len(starts)):
         x, y, z = ends[n, 0] - starts[n, 0], ends[n, 1] - starts[n, 1], ends[n, 2] - starts[n, 2]
         steps = int(np.ceil(np.sqrt(x * x + y * y + z * z) / cell))
@@ -128,7 +145,11 @@ def _least_along(
             here = distance[i, j, k]
             for s in range(len(least)):
                 least[s] = min(least[s], here[s])
-    return found
+        for s in range(len(least)):
+            nearest[n] = min(nearest[n], least[s])
+            if required[s] - least[s] > missed[n]:
+                worst[n], missed[n] = s, required[s] - least[s]
+    return found, nearest, worst, missed
 
 
 def provisional(
@@ -136,13 +157,14 @@ def provisional(
 ) -> Provisional:
     """Rank ways from entries (N, 3) to a target (3,) that is being dragged."""
     ends = swept_ends_mm(entries_mm, target_mm, device)
-    rough = by_rows(_least_along, [entries_mm, ends], kept.distance, kept.origin_mm, CELL_MM)
-    clearance = rough.astype(np.float32) * np.float32(UNIT_MM) - np.float32(device.radius_mm)
-    free = (clearance >= situation.required_mm.astype(np.float32)).all(axis=1)
+    required = (situation.required_mm + device.radius_mm) / UNIT_MM
+    units, nearest, worst, missed = by_rows(
+        _least_along, [entries_mm, ends], kept.distance, kept.origin_mm, CELL_MM, required
+    )
     span = target_mm - entries_mm
     depth = np.linalg.norm(span, axis=1)
     told = {
-        "clearance_mm": clearance.min(axis=1) if clearance.shape[1] else np.full(len(depth), np.inf),
+        "clearance_mm": nearest * UNIT_MM - device.radius_mm if units.shape[1] else np.full(len(depth), np.inf),
         "depth_mm": depth,
         "tilt_deg": np.degrees(np.abs(np.arcsin(np.clip(span[:, 2] / depth, -1.0, 1.0)))),
         "out_of_plane_mm": np.abs(span[:, 2]),
@@ -151,4 +173,5 @@ def provisional(
     value = np.zeros(len(depth))
     for soft in wishes:
         value += soft.weight * desirability(soft, told[soft.metric])
-    return Provisional(clearance, free, value / max(sum(soft.weight for soft in wishes), 1e-12))
+    value /= max(sum(soft.weight for soft in wishes), 1e-12)
+    return Provisional(units, device.radius_mm, worst, missed * UNIT_MM, value)

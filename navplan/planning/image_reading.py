@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.geometry.compiled import compiled
+from navplan.geometry.compiled import by_rows, compiled
 from navplan.geometry.lines import perpendicular_axes
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.safety import Finding, FindingKind, Verdict
@@ -79,12 +79,13 @@ def smoothed_at(voxels: NDArray[Any], index: NDArray[np.float64]) -> NDArray[np.
     reflected at its faces, clamped beyond them. Only what is asked for is smoothed."""
     bell = np.exp(-0.5 * (np.arange(-_TAPS, _TAPS + 1) / _SIGMA_VOXELS) ** 2)
     shape = np.asarray(voxels.shape, dtype=np.int64)
-    return np.asarray(_smoothed(flat_in_file_order(voxels), shape, np.ascontiguousarray(index), bell / bell.sum()))
+    flat, bell = flat_in_file_order(voxels), bell / bell.sum()
+    return np.asarray(by_rows(_smoothed, [np.ascontiguousarray(index)], flat, shape, bell))
 
 
 @compiled()
 def _smoothed(
-    voxels: NDArray[np.generic], shape: NDArray[np.int64], index: NDArray[np.float64], bell: NDArray[np.float64]
+    index: NDArray[np.float64], voxels: NDArray[np.generic], shape: NDArray[np.int64], bell: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     taps = len(bell) // 2
     found = np.empty(len(index))

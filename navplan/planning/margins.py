@@ -106,8 +106,8 @@ def _segments_to_voxels(
     return distance, nearest, along
 
 
-@lru_cache(maxsize=1)  # the same structures are asked for again and again
-def _gathered(
+@lru_cache(maxsize=3)  # the same structures are asked for again and again: all, the ribs, the nearest few
+def gathered(
     boundaries: tuple[Boundary, ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """Voxels, where blocks begin, spheres around blocks, and the first block of each structure."""
@@ -138,7 +138,7 @@ def margins(boundaries: Sequence[Boundary], starts_mm: ArrayLike, ends_mm: Array
     distance, nearest, along = by_rows(
         _segments_to_voxels,
         [starts, (ends - starts) / lengths[:, None], lengths],
-        *_gathered(tuple(boundaries)),
+        *gathered(tuple(boundaries)),
         least=16,
     )
     for s, boundary in enumerate(boundaries):  # an axis that starts deep inside may have no boundary voxel on its way

@@ -94,16 +94,35 @@ def _nearest_in_sectors(
     sectors: int,
 ) -> NDArray[np.float64]:
     """Number of sigmas to the first disc in each of the directions of error; 0 where a disc covers the axis. Discs
-    farther than 8 sigma count as never: blocks of them are passed over."""
+    farther than 8 sigma count as never. Blocks of discs come nearest first; what others hide is passed over."""
     zeta = np.full(sectors, np.inf)
     width = 2 * np.pi / sectors
-    widest = 8.0 * np.sqrt(sigmas[0] ** 2 + (length * sigmas[1]) ** 2 + sigmas[2] ** 2) + reach + 1e-6
+    nearest = np.empty(len(blocks))  # sigmas below which no disc of a block begins
     for block in range(len(blocks)):
+        x, y, z = blocks[block, 0] - start[0], blocks[block, 1] - start[1], blocks[block, 2] - start[2]
+        depth, ball = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2], blocks[block, 3]
+        if depth + ball < -reach or depth - ball > length + reach:
+            nearest[block] = np.inf
+            continue
+        a = x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]
+        b = x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]
+        deepest = min(max(depth + ball, 0.0), length)
+        sigma = np.sqrt(sigmas[0] ** 2 + (deepest * sigmas[1]) ** 2 + sigmas[2] ** 2)
+        nearest[block] = max(np.sqrt(a * a + b * b) - ball - reach - 1e-6, 0.0) / sigma
+    for block in np.argsort(nearest):
+        if nearest[block] >= 8.0:
+            break
         x, y, z = blocks[block, 0] - start[0], blocks[block, 1] - start[1], blocks[block, 2] - start[2]
         a = x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]
         b = x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]
-        if np.sqrt(a * a + b * b) - blocks[block, 3] > widest:
-            continue
+        distance, ball = np.sqrt(a * a + b * b), blocks[block, 3] + reach + 1e-6
+        if nearest[block] > 0.0 and distance > ball:  # is it hidden, wherever it could be seen, by what is nearer?
+            angle, half = np.arctan2(b, a), np.arcsin(ball / distance)
+            hidden = True
+            for sector in range(int(np.floor((angle - half) / width)), int(np.floor((angle + half) / width)) + 1):
+                hidden = hidden and zeta[sector % sectors] <= nearest[block]
+            if hidden:
+                continue
         for v in range(block_start[block], block_start[block + 1]):
             x, y, z = centres[v, 0] - start[0], centres[v, 1] - start[1], centres[v, 2] - start[2]
             depth = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]

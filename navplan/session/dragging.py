@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from navplan.model.plan import SkinMap
 from navplan.planning.drag import DragMap, drag_map, provisional
@@ -48,21 +47,18 @@ class Dragging:
 def provisional_map(skin_map: SkinMap, situation: Situation, shown: Shown, kept: DragMap) -> SkinMap:
     """What the search ruled out for other reasons than a clearance stays ruled out, and where the needle is too short
     now; the rest is ranked by the coarse clearances, and named after the structure that misses its limit by most."""
-    aim = np.asarray(shown.way.target_mm)
-    rough = provisional(situation, shown.way.device, kept, skin_map.points_mm, aim)
+    aim, device = np.asarray(shown.way.target_mm), shown.way.device
     by_place = np.isnan(skin_map.shortfall_mm) & (skin_map.reason >= 0)
-    missed = situation.required_mm - rough.clearance_mm
-    worst = missed.argmax(axis=1) if missed.shape[1] else np.zeros(len(missed), dtype=np.int64)
+    short = too_short(shown.situation, device, skin_map.points_mm) & ~by_place  # the aim is deeper, or elsewhere
     names = [boundary.structure.name for boundary in situation.boundaries]
     reasons = (*skin_map.reasons, *(IN_THE_WAY.format(name=name) for name in names), TOO_SHORT)
-    reason = np.where(rough.likely_free, -1, len(skin_map.reasons) + worst)
-    short = too_short(shown.situation, shown.way.device, skin_map.points_mm)  # the aim is deeper, or elsewhere
-    reason = np.where(short, len(reasons) - 1, reason)
-    reason = np.where(by_place, skin_map.reason, reason).astype(np.int16)
-    free: NDArray[np.bool_] = reason < 0
-    by_most = missed[np.arange(len(missed)), worst] if len(names) else np.nan
-    shortfall = np.where(free | by_place | short, np.nan, by_most)
-    return replace(
-        skin_map, reason=reason, reasons=reasons, shortfall_mm=shortfall.astype(np.float32),
-        desirability=np.where(free, rough.value, 0.0).astype(np.float32),
-    )  # fmt: skip
+    reason = np.where(short, len(reasons) - 1, skin_map.reason).astype(np.int16)
+    shortfall = np.full(len(reason), np.nan, dtype=np.float32)
+    value = np.zeros(len(reason), dtype=np.float32)
+    asked = np.flatnonzero(~(by_place | short))
+    rough = provisional(situation, device, kept, skin_map.points_mm[asked], aim)
+    free = rough.likely_free
+    reason[asked] = np.where(free, -1, len(skin_map.reasons) + rough.worst)
+    shortfall[asked] = np.where(free, np.nan, rough.missed_mm)
+    value[asked] = np.where(free, rough.value, 0.0)
+    return replace(skin_map, reason=reason, reasons=reasons, shortfall_mm=shortfall, desirability=value)

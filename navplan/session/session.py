@@ -24,7 +24,7 @@ from navplan.session.asked import choices_of, colours_of, names_of, number_of, t
 from navplan.session.dragging import Dragging
 from navplan.session.history import History
 from navplan.session.judged_ways import JudgedWays
-from navplan.session.shown import Shown, judged, live, onto_skin, way_of
+from navplan.session.shown import Shown, judged, live, moved_to, onto_skin, way_of
 from navplan.verbs.case_verbs import open_case, save_case
 from navplan.verbs.situation import audited, now, situation_of, target_of
 
@@ -188,13 +188,14 @@ class Session:
         with self.lock:
             if entry_mm is not None and self.shown() is None:
                 return self._draw(entry_mm)
-            found = self.live(entry_mm, aim_mm)
+            shown = self._must_show()
+            way = moved_to(shown, self.draft, entry_mm, aim_mm).trajectory
             choices: dict[str, Any] = {}
             if entry_mm is not None:
-                choices["entry_mm"] = found.way.entry_mm
+                choices["entry_mm"] = way.entry_mm
             if aim_mm is not None:
-                choices["moved_aim_mm"] = found.way.target_mm
-            judged_so = self._judged(found.plan, replace(self.draft, **choices))
+                choices["moved_aim_mm"] = way.target_mm
+            judged_so = self._judged(shown.plan, replace(self.draft, **choices))
             self._change(**choices)
             return judged_so
 

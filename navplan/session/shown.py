@@ -14,7 +14,7 @@ from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.planning.entry_candidates import body_structure
-from navplan.planning.moved_way import moved_way
+from navplan.planning.moved_way import MovedWay, moved_way
 from navplan.planning.refinement import RAY_MM, on_skin
 from navplan.planning.situation import Situation
 from navplan.planning.way_metrics import desirability_of, metrics_of
@@ -70,12 +70,9 @@ def live(shown: Shown, draft: Draft, entry_mm: Point | None, aim_mm: Point | Non
     """The way as a draft has it, with this entry, this aim or both, while one is dragged: the same margins, by the same
     function, nothing stored. What the whole check says against the plan itself is kept of the report at hand.
 
-    Raises GeometryError and InputError as planning.moved_way does.
+    Raises what `moved_to` raises.
     """
-    start = way_of(shown.plan, shown.number)
-    aim = aim_mm or draft.moved_aim_mm
-    entry = draft.entry_mm if entry_mm is None else onto_skin(shown.situation, entry_mm, aim or start.target_mm)
-    moved = moved_way(start, shown.situation, entry, aim)
+    moved = moved_to(shown, draft, entry_mm, aim_mm)
     report = judged_way(moved.trajectory, moved.situation)
     kept = [one for one in shown.ranked.report.findings if _is_of_plan(one) and one not in report.findings]
     findings = sorted((*report.findings, *moved.told, *kept), key=lambda one: one.verdict.rank)
@@ -83,6 +80,17 @@ def live(shown: Shown, draft: Draft, entry_mm: Point | None, aim_mm: Point | Non
     metrics = metrics_of(moved.trajectory, report, moved.situation.host)
     ranked = RankedTrajectory(moved.trajectory, metrics, desirability_of(shown.plan.protocol, metrics), report)
     return replace(shown, ranked=ranked, situation=moved.situation, moved=True, provisional=True)
+
+
+def moved_to(shown: Shown, draft: Draft, entry_mm: Point | None, aim_mm: Point | None) -> MovedWay:
+    """Where the way as a draft has it goes with this entry, this aim or both; not judged.
+
+    Raises GeometryError and InputError as planning.moved_way does.
+    """
+    start = way_of(shown.plan, shown.number)
+    aim = aim_mm or draft.moved_aim_mm
+    entry = draft.entry_mm if entry_mm is None else onto_skin(shown.situation, entry_mm, aim or start.target_mm)
+    return moved_way(start, shown.situation, entry, aim)
 
 
 def _is_of_plan(finding: Finding) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,8 +82,18 @@ def _point_target(structures: dict[str, Structure], point: NDArray[np.float64]) 
     return Target((float(point[0]), float(point[1]), float(point[2])))
 
 
+_INNER_POINTS: WeakKeyDictionary[Structure, tuple[float, float, float]] = WeakKeyDictionary()
+
+
 def inner_point(structure: Structure) -> tuple[float, float, float]:
-    """The centroid of a structure in LPS mm, or, where that lies outside it, the voxel that lies deepest inside."""
+    """The centroid of a structure in LPS mm, or, where that lies outside it, the voxel that lies deepest inside. Kept
+    as long as the structure is."""
+    if structure not in _INNER_POINTS:
+        _INNER_POINTS[structure] = _found_inner_point(structure)
+    return _INNER_POINTS[structure]
+
+
+def _found_inner_point(structure: Structure) -> tuple[float, float, float]:
     from scipy.ndimage import distance_transform_edt
 
     assert structure.grid is not None and structure.occupancy is not None

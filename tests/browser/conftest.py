@@ -16,16 +16,6 @@ import pytest
 from tests.browser.driving import CHROMIUM, Served, open_browser
 from tests.real_lidc import lidc_case
 
-GROUP = "browser"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process for all of these: one browser, one phantom, few servers."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here) and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(GROUP))
-
 
 def _missing() -> str:
     if not Path(CHROMIUM).exists():

@@ -179,7 +179,15 @@ def verdict(page: Any) -> str:
 
 
 def mark_in(page: Any, view: str, rgb: tuple[int, int, int]) -> tuple[float, float]:
-    """Where on the page the ring of this colour is in a view (px), found in the picture as a person would."""
+    """Where on the page the ring of this colour is in a view (px), found in the picture as a person would, once the
+    picture is that of the way."""
+    until(
+        lambda: page.evaluate(
+            """view => document.querySelector(`[data-view="${view}"] canvas`)?.dataset.way
+                === document.querySelector('.np').dataset.way""",
+            view,
+        )
+    )
     x, y = until(lambda: _ring(page, view, rgb))
     return x, y
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.browser.driving import Served, open_step, opened
 
+pytestmark = pytest.mark.xdist_group("browser")  # one process: one phantom, few servers
+
 STEPS = ("images", "fusion", "anatomy", "target", "way", "device", "fluoroscopy", "check", "report")
 CONTROLS = "a[href], button, input, select, textarea, summary, canvas, [tabindex]"
 

@@ -14,6 +14,8 @@ import pytest
 from navplan.app.guard import COOKIE
 from tests.browser.driving import ENTRY_RGB, Served, drag, mark_in, open_step, opened, until, verdict
 
+pytestmark = pytest.mark.xdist_group("browser")  # one process: one phantom, few servers
+
 
 def headline(page) -> str:
     return page.locator("[data-test=headline]").inner_text()

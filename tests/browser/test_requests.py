@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.browser.driving import opened
+
+pytestmark = pytest.mark.xdist_group("browser")  # one process: one phantom, few servers
 
 
 def test_no_request_leaves_the_server(page, served):

@@ -20,6 +20,8 @@ from tests.browser.driving import (
     verdict,
 )
 
+pytestmark = pytest.mark.xdist_group("browser")  # one process: one phantom, few servers
+
 WAY = "[data-test=way-0]"
 
 
@@ -96,8 +98,6 @@ def walk(page, served: Served, protocol: str, target: str, side: str) -> None:
     idle(page)
 
     # the entry dragged in a slice: live numbers while it moves, judged when it is let go
-    until(lambda: page.evaluate("document.querySelector('[data-view=along] canvas').dataset.drawn"))
-    page.wait_for_timeout(400)
     place = mark_in(page, "along", ENTRY_RGB)
     drag(page, place, (0, 26), drop=False)
     page.wait_for_selector("h1 em:has-text('while dragging')")

@@ -65,7 +65,7 @@ def one_by_one(boundaries: list[Boundary], starts: Points, ends: Points) -> Poin
 
 def check(boundaries: list[Boundary], starts: Points, ends: Points, far: Points | float = np.inf) -> Points:
     """Broad distances, checked against every pair: never too far, equal below `far`, at least `far` from there on."""
-    found = broad_distances(boundary_blocks(boundaries), starts, ends, far).astype(np.float64)
+    found = broad_distances(boundary_blocks(tuple(boundaries)), starts, ends, far).astype(np.float64)
     truth = one_by_one(boundaries, starts, ends)
     limit = np.broadcast_to(far, truth.shape)
     assert found.shape == truth.shape
@@ -188,14 +188,14 @@ def test_axes_that_start_inside_and_never_meet_the_boundary_are_at_zero() -> Non
     rng = np.random.default_rng(7)
     starts = rng.uniform(15.0, 24.0, (100, 3))
     for far in (np.inf, 2.0):
-        assert (broad_distances(boundary_blocks([boundary]), starts, starts + 1.0, far) == 0).all()
+        assert (broad_distances(boundary_blocks((boundary,)), starts, starts + 1.0, far) == 0).all()
     check([boundary], np.concatenate([starts, around(rng, 100) + 20.0]), np.full(3, 20.0), 6.0)
 
 
 def test_agrees_with_the_exact_margins_and_with_the_plain_function() -> None:
     rng = np.random.default_rng(8)
     boundaries = [random_boundary(rng) for _ in range(3)]
-    starts, blocks = around(rng, 37), boundary_blocks(boundaries)
+    starts, blocks = around(rng, 37), boundary_blocks(tuple(boundaries))
     fast = broad_distances(blocks, starts, np.zeros(3))
     exact = margins(boundaries, starts, np.zeros(3)).centre_mm
     np.testing.assert_allclose(fast, np.maximum(exact - ROUNDING_MM, 0.0), atol=1e-4)
@@ -210,8 +210,8 @@ def test_agrees_with_the_exact_margins_and_with_the_plain_function() -> None:
 
 def test_no_axis_or_no_structure() -> None:
     rng = np.random.default_rng(9)
-    assert broad_distances(boundary_blocks([]), around(rng, 4), np.zeros(3)).shape == (4, 0)
-    assert broad_distances(boundary_blocks([random_boundary(rng)]), np.zeros((0, 3)), np.zeros(3)).shape == (0, 1)
+    assert broad_distances(boundary_blocks(()), around(rng, 4), np.zeros(3)).shape == (4, 0)
+    assert broad_distances(boundary_blocks((random_boundary(rng),)), np.zeros((0, 3)), np.zeros(3)).shape == (0, 1)
 
 
 def test_the_order_of_directions_puts_neighbours_together() -> None:

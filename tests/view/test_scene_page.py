@@ -23,7 +23,7 @@ from navplan.view.scene_page import page_of, scene_page
 from navplan.view.scene_parts import Role, scene_parts
 from tests.browser.driving import CHROMIUM, open_browser, until
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.xdist_group("scene page")
 SIZE = {"width": 900, "height": 640}
 HOSTILE = "</script><img src=http://example.invalid/x onerror=alert(1)>\"'&<!--"
 

@@ -90,6 +90,7 @@ export default {
       this.draw();
       this.nav.timed("slice", performance.now() - what.asked);
       this.$refs.canvas.dataset.number = picture.number;
+      this.$refs.canvas.dataset.way = what.args.rev || "";
       this.$refs.canvas.dataset.drawn = (Number(this.$refs.canvas.dataset.drawn) || 0) + 1;
     },
     failed(error) {
