@@ -91,12 +91,13 @@ const page = {
       this.acknowledged = [];
       if (this.doc.way && !this.drag) this.setCursor([...this.doc.way.target_mm]);
     },
-    "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.layout = "plan"; this.ui.window = [...windowFor(this.doc.way)]; } },
+    "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.home++; this.ui.layout = "plan"; this.ui.window = [...windowFor(this.doc.way)]; } },
     comparison(found) { this.$nextTick(() => this.$refs.compare[found ? "showModal" : "close"]()); },
   },
   created() {
     this.liveRequest = new Latest((what) => ask("live", what), (way) => { if (this.drag) this.live = way; this.timed("live", performance.now() - this.liveAsked); }, (error) => { if (this.drag) this.live = unjudged(this.doc.way, error.message); });
     this.lookAlong = () => {};
+    this.keptCamera = null;
     window.navplanTimings = this.timings;
   },
   mounted() {

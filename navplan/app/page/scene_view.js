@@ -20,7 +20,7 @@ export default {
     </section>`,
   data: () => ({ told: "", hover: null }),
   created() {
-    this.camera = null;
+    this.camera = this.nav.keptCamera;  // another layout shows it from where it was seen
     this.touches = new Map();
     this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error));
     this.hovering = new Latest((what) => ask("pick", what.args), (found, what) => this.picked(found, what), () => {});
@@ -41,6 +41,7 @@ export default {
     this.told = nav.t.scene_making;
   },
   unmounted() {
+    this.nav.keptCamera = this.camera;
     this.stops.forEach((stop) => stop());
     clearTimeout(this.timer);
     clearTimeout(this.markTimer);
