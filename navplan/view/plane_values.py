@@ -136,7 +136,8 @@ def plane_values(volume: Volume, plane: SlicePlane, size: tuple[int, int], pixel
 
 
 def plane_outlines(found: PlaneValues, structures: Mapping[str, Structure]) -> dict[str, NDArray[np.float32]]:
-    """For each structure that a plane meets, its outline as pieces (K, 4) from x, y to x, y px, in no order."""
+    """For each structure that a plane meets, its outline as pieces (K, 4) from x, y to x, y px, straight runs
+    in one; where it goes on, one piece begins where the one before ends."""
     drawn = {
         name: structure
         for name, structure in structures.items()
@@ -199,11 +200,12 @@ def _outline(
 
 @compiled()
 def _pieces(cut: NDArray[np.uint8], left: float, top: float) -> NDArray[np.float32]:
-    """(K, 4) marching squares at half: pieces of the line, corner values linear between pixel centres."""
+    """(K, 4) marching squares at half: pieces of the line, corner values linear between pixel centres; one after the
+    other along each line, straight runs in one."""
     rows, columns = cut.shape
-    found = np.empty((256, 4), np.float32)
+    found, edges = np.empty((256, 4), np.float32), np.empty((256, 2), np.int64)
     count = 0
-    ends = np.empty((4, 2))
+    ends, on = np.empty((4, 2)), np.empty(4, np.int64)
     for j in range(rows - 1):
         for i in range(columns - 1):
             a, b, c, d = cut[j, i], cut[j, i + 1], cut[j + 1, i + 1], cut[j + 1, i]
@@ -213,20 +215,26 @@ def _pieces(cut: NDArray[np.uint8], left: float, top: float) -> NDArray[np.float
             met = 0
             if (a > 127) != (b > 127):
                 ends[met, 0], ends[met, 1] = i + (127.5 - a) / (np.float64(b) - a), j
+                on[met] = 2 * (j * columns + i)
                 met += 1
             if (b > 127) != (c > 127):
                 ends[met, 0], ends[met, 1] = i + 1, j + (127.5 - b) / (np.float64(c) - b)
+                on[met] = 2 * (j * columns + i + 1) + 1
                 met += 1
             if (c > 127) != (d > 127):
                 ends[met, 0], ends[met, 1] = i + (127.5 - d) / (np.float64(c) - d), j + 1
+                on[met] = 2 * ((j + 1) * columns + i)
                 met += 1
             if (d > 127) != (a > 127):
                 ends[met, 0], ends[met, 1] = i, j + (127.5 - a) / (np.float64(d) - a)
+                on[met] = 2 * (j * columns + i) + 1
                 met += 1
             if count + 2 > len(found):
                 larger = np.empty((2 * len(found), 4), np.float32)
                 larger[:count] = found[:count]
-                found = larger
+                more = np.empty((2 * len(found), 2), np.int64)
+                more[:count] = edges[:count]
+                found, edges = larger, more
             for pair in range(met // 2):
                 # of four ends (two corners in, opposite each other) neighbours are joined so that full corners part
                 first, second = 2 * pair, 2 * pair + 1
@@ -234,8 +242,38 @@ def _pieces(cut: NDArray[np.uint8], left: float, top: float) -> NDArray[np.float
                     first, second = (0, 3) if pair == 0 else (1, 2)
                 found[count, 0], found[count, 1] = left + ends[first, 0], top + ends[first, 1]
                 found[count, 2], found[count, 3] = left + ends[second, 0], top + ends[second, 1]
+                edges[count, 0], edges[count, 1] = on[first], on[second]
                 count += 1
-    return found[:count].copy()
+    mate = np.full(2 * count, -1, np.int64)  # of end 2 k + e of piece k the end of another on the same edge of a cell
+    order = np.argsort(edges[:count].copy().reshape(2 * count))
+    for n in range(2 * count - 1):
+        one, other = order[n], order[n + 1]
+        if edges[one // 2, one % 2] == edges[other // 2, other % 2]:
+            mate[one], mate[other] = other, one
+    lines, length = np.empty((count, 4), np.float32), 0
+    done = np.zeros(count, np.bool_)
+    for turn in range(2):  # lines with ends first, then closed ones
+        for n in range(2 * count):
+            if done[n // 2] or (turn == 0 and mate[n] >= 0):
+                continue
+            end, fresh = n, True
+            while end >= 0 and not done[end // 2]:
+                piece, flipped = end // 2, end % 2
+                done[piece] = True
+                x0, y0 = found[piece, 2 * flipped], found[piece, 2 * flipped + 1]
+                x1, y1 = found[piece, 2 - 2 * flipped], found[piece, 3 - 2 * flipped]
+                straight = False
+                if not fresh:
+                    u, v = lines[length - 1, 2] - lines[length - 1, 0], lines[length - 1, 3] - lines[length - 1, 1]
+                    straight = abs(u * (y1 - y0) - v * (x1 - x0)) < 1e-4 and u * (x1 - x0) + v * (y1 - y0) > 0
+                if straight:
+                    lines[length - 1, 2], lines[length - 1, 3] = x1, y1
+                else:
+                    lines[length, 0], lines[length, 1], lines[length, 2], lines[length, 3] = x0, y0, x1, y1
+                    length += 1
+                fresh = False
+                end = mate[2 * piece + 1 - flipped]
+    return lines[:length].copy()
 
 
 @compiled()

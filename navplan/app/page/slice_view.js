@@ -130,7 +130,22 @@ export default {
       c.fillRect(0, 0, canvas.width, canvas.height);
       const p = this.picture;
       if (!p) return;
-      const s = this.scale(), ui = this.nav.ui, dpr = window.devicePixelRatio || 1;
+      const s = this.scale(), dpr = window.devicePixelRatio || 1;
+      c.drawImage(this.ground(canvas, s, dpr), 0, 0);
+      if (this.native) this.drawCross(c, canvas, dpr);
+      if (this.nav.way) this.drawNeedle(c, s, dpr);
+      this.drawMeasures(c, dpr);
+      this.drawWords(c, canvas, s, dpr);
+    },
+    // Image and outlines: what stays while cursor, needle and measures move over it.
+    ground(canvas, s, dpr) {
+      const { ui, colours, doc } = this.nav, p = this.picture;
+      const of = [p, s, ...this.pan, canvas.width, canvas.height, ...ui.window, ui.outlines, colours, doc.looks.hidden];
+      if (this.groundOf && of.every((value, n) => value === this.groundOf[n])) return this.kept;
+      this.groundOf = of;
+      this.kept ||= new OffscreenCanvas(1, 1);
+      Object.assign(this.kept, { width: canvas.width, height: canvas.height });
+      const c = this.kept.getContext("2d", { alpha: false });
       const key = `${ui.window[0]}/${ui.window[1]}`;
       if (!this.image || this.imageKey !== key) {
         this.image = windowed(p, ui.window, this.image);
@@ -140,16 +155,13 @@ export default {
       c.imageSmoothingQuality = "high";
       c.drawImage(this.image, canvas.width / 2 + (-wide / 2 - this.pan[0]) * s, canvas.height / 2 + (-tall / 2 - this.pan[1]) * s, wide * s, tall * s);
       if (ui.outlines) this.drawOutlines(c, canvas, s, dpr);
-      if (this.native) this.drawCross(c, canvas, dpr);
-      if (this.nav.way) this.drawNeedle(c, s, dpr);
-      this.drawMeasures(c, dpr);
-      this.drawWords(c, canvas, s, dpr);
+      return this.kept;
     },
     drawOutlines(c, canvas, s, dpr) {
       const colours = this.nav.colours, hidden = this.nav.doc.looks.hidden;
       c.setTransform(s, 0, 0, s, canvas.width / 2 - this.pan[0] * s, canvas.height / 2 - this.pan[1] * s);
       c.lineWidth = (1.5 * dpr) / s;
-      c.lineCap = "round";
+      c.lineJoin = "bevel";
       for (const { name, path } of this.paths) {
         if (hidden.includes(name)) continue;
         c.strokeStyle = colour(colours[name] || [154, 165, 177], 0.95);
@@ -357,7 +369,7 @@ export default {
 function pathOf(pieces, p) {
   const path = new Path2D(), [sx, sy] = p.pixel_mm, x0 = (p.width - 1) / 2, y0 = (p.height - 1) / 2;
   for (let n = 0; n < pieces.length; n += 4) {
-    path.moveTo((pieces[n] - x0) * sx, (pieces[n + 1] - y0) * sy);
+    if (!n || pieces[n] !== pieces[n - 2] || pieces[n + 1] !== pieces[n - 1]) path.moveTo((pieces[n] - x0) * sx, (pieces[n + 1] - y0) * sy);
     path.lineTo((pieces[n + 2] - x0) * sx, (pieces[n + 3] - y0) * sy);
   }
   return path;

@@ -23,7 +23,7 @@ export default {
     this.stops = [
       fitted(this.$refs.canvas, () => this.draw()),
       Vue.watch(() => this.nav.wayKey, () => { this.picture = null; this.ask(); }),
-      Vue.watch(() => [this.nav.way, this.nav.ui.depth, this.nav.ui.text], () => this.draw()),
+      Vue.watch(() => [this.nav.way?.strip, this.nav.drag, this.nav.ui.window, this.nav.ui.depth, this.nav.ui.text], (now, before) => now.some((one, n) => (n === 1 ? !one !== !before[n] : one !== before[n])) && this.draw()),
     ];
     this.ask();
   },
