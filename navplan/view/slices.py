@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import InputError
+from navplan.geometry.compiled import by_rows, compiled
 from navplan.geometry.conventions import orientation_letters
 from navplan.geometry.lines import unit
 from navplan.model.anatomy import Tissue
@@ -22,6 +23,7 @@ from navplan.model.safety import Finding
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
+from navplan.planning.boundary import flat_in_file_order
 from navplan.view.colours import NEEDLE, TARGET, TEXT, VERDICT_COLOURS, Colour, anatomy_colour
 from navplan.view.labels import draw_scale_bar, font, written
 
@@ -199,14 +201,36 @@ def slice_picture(
 
 def sample(volume: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Voxel values at points (..., 3), linear; NaN outside the image and in its padding."""
-    from scipy.ndimage import map_coordinates
-
     indices = volume.grid.indices(points_mm)
-    values = map_coordinates(volume.voxels, np.moveaxis(indices, -1, 0), order=1, mode="nearest", output=np.float64)
+    flat, shape = flat_in_file_order(volume.voxels), np.asarray(volume.voxels.shape, dtype=np.int64)
+    values = by_rows(_linear, [np.ascontiguousarray(indices.reshape(-1, 3))], flat, shape).reshape(indices.shape[:-1])
     values[~volume.grid.contains(points_mm)] = np.nan
     if volume.acquisition.padding_hu is not None:
         values[values <= volume.acquisition.padding_hu] = np.nan
     return values
+
+
+@compiled()
+def _linear(index: NDArray[np.float64], voxels: NDArray[np.generic], shape: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(N,) values at continuous indices (N, 3), linear between voxel centres, clamped to them."""
+    found = np.empty(len(index))
+    low, share = np.empty(3, np.int64), np.empty(3)
+    for n in range(len(index)):
+        for axis in range(3):
+            u = min(max(index[n, axis], 0.0), shape[axis] - 1.0)
+            low[axis] = min(int(u), max(shape[axis] - 2, 0))
+            share[axis] = u - low[axis]
+        total = 0.0
+        for corner in range(8):
+            weight, at = 1.0, 0
+            for axis in range(2, -1, -1):
+                up = (corner >> axis) & 1
+                weight *= share[axis] if up else 1.0 - share[axis]
+                at = at * shape[axis] + min(low[axis] + up, shape[axis] - 1)
+            if weight > 0.0:
+                total += weight * voxels[at]
+        found[n] = total
+    return found
 
 
 def windowed(values: NDArray[np.float64], window: Window) -> NDArray[np.uint8]:

@@ -29,6 +29,7 @@ export default {
   },
   created() {
     this.picture = null;
+    this.ahead = null;
     this.zoom = 1;
     this.pan = [0, 0];
     this.marks = [];
@@ -57,7 +58,8 @@ export default {
       const { nav } = this;
       if (!nav.doc.case.image) return;
       if (this.native) {
-        this.request.ask({ path: "slice", args: { cut: this.kind, at: nav.ui.cursor.join(","), slab: nav.ui.slab }, asked: performance.now() });
+        const p = this.picture, number = p ? p.number + Math.round(onPlane(p, nav.ui.cursor)[2] / p.step_mm) : NaN;
+        this.request.ask({ ...this.slice(number, nav.ui.cursor), asked: performance.now() });
       } else if (nav.way) {
         const canvas = this.$refs.canvas, args = { kind: this.kind, rev: nav.wayKey, shape: (canvas.clientWidth / (canvas.clientHeight || 1)).toFixed(3) };
         if (this.kind === "across" && nav.ui.depth !== null) args.depth = nav.ui.depth;
@@ -75,19 +77,35 @@ export default {
       if (p && !this.request.busy && p.count && Math.abs(onPlane(p, this.nav.ui.cursor)[2]) < Math.abs(p.step_mm) / 2) this.redraw();
       else this.ask();
     },
+    slice(number, at) {
+      const { case: { image, revision } } = this.nav.doc, slab = this.nav.ui.slab;
+      return { path: "slice", args: { cut: this.kind, at: at.join(","), slab }, key: [image, revision, slab, number].join("/") };
+    },
     async fetch(what) {
+      if (this.ahead && this.ahead.key === what.key) {
+        try { return await this.ahead.coming; } catch { /* asked for again */ }
+      }
       return unpacked(await get(what.path, what.args));
     },
+    // While somebody scrolls, the slice after this one is on its way.
+    fetchAhead(before) {
+      const p = this.picture, by = before && before.count === p.count ? Math.sign(p.number - before.number) : 0, next = p.number + by;
+      if (!by || next < 0 || next >= p.count) return;
+      const what = this.slice(next, add(p.centre_mm, p.into, by * p.step_mm));
+      this.ahead = { key: what.key, coming: get(what.path, what.args).then(unpacked) };
+      this.ahead.coming.catch(() => {});
+    },
     got(picture, what) {
-      const first = !this.picture;
+      const before = this.picture;
       this.picture = picture;
       this.refusal = "";
       this.shownNumber = picture.number;
       this.shownCount = picture.count;
       this.image = null;
       this.paths = picture.outlines.map(({ name, pieces }) => ({ name, path: pathOf(pieces, picture) }));
-      if (first && !this.native) this.pan = [0, 0];
+      if (!before && !this.native) this.pan = [0, 0];
       this.draw();
+      if (this.native) this.fetchAhead(before);
       this.nav.timed("slice", performance.now() - what.asked);
       this.$refs.canvas.dataset.number = picture.number;
       this.$refs.canvas.dataset.way = what.args.rev || "";
