@@ -145,10 +145,10 @@ def drag(page: Page, view: str, point: str, seconds: float) -> tuple[int, float,
     x, y = place(page, view, point)
     page.page.mouse.move(x, y)
     page.page.mouse.down()
-    start, n = time.perf_counter(), 0
+    start, n, reach = time.perf_counter(), 0, 5.0 if point == "entry" else 2.0  # px: the aim stays in the lesion
     while time.perf_counter() - start < seconds:
         n += 1
-        page.page.mouse.move(x + 5 * np.sin(n / 6), y + 5 * np.cos(n / 5))
+        page.page.mouse.move(x + reach * np.sin(n / 6), y + reach * np.sin(n / 5))
         page.page.wait_for_timeout(16)
     spent = time.perf_counter() - start
     answers = len(page.times("live"))
@@ -221,11 +221,13 @@ def table(options: argparse.Namespace) -> list[str]:
         page.wait_scene(before)
         page.page.wait_for_timeout(3000)
         drag(page, "along", "entry", 2.0)
+        page.page.wait_for_timeout(4000)
         answers, spent, exact = drag(page, "along", "entry", 5.0)
         row("needle dragged: live margins a second", "10", f"{answers / spent:.1f}")
         row("... judged after release", "0.4 s", f"{exact:.2f} s")
         page.page.wait_for_timeout(2000)
         drag(page, "along", "target", 2.0)
+        page.page.wait_for_timeout(4000)
         page.times("live")
         page.times("scene moving")
         answers, spent, exact = drag(page, "along", "target", 5.0)

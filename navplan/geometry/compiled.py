@@ -8,9 +8,11 @@ loaded, so that no import pays for numba.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,16 @@ class CompiledKernel:
             return self._dispatcher(*arguments)
 
 
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Kernels alone run in it: none of them waits for another."""
+    return ThreadPoolExecutor(THREADS, "rows")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not live on in a fork
+
+
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], CompiledKernel]:
     """Decorate a self-contained numeric function: `@compiled()`. Kernels do not call one another."""
     return lambda python: CompiledKernel(python, {"fastmath": False, "nogil": True, **options})
@@ -71,12 +83,11 @@ def by_rows(kernel: Callable[..., Any], rows: Sequence[NDArray[Any]], *shared: A
     if parts < 2:
         return kernel(*rows, *shared)
     edges = [count * part // parts for part in range(parts + 1)]
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = list(
-            pool.map(
-                lambda part: kernel(*(values[edges[part] : edges[part + 1]] for values in rows), *shared), range(parts)
-            )
+    found = list(
+        _pool().map(
+            lambda part: kernel(*(values[edges[part] : edges[part + 1]] for values in rows), *shared), range(parts)
         )
+    )
     if isinstance(found[0], tuple):
         return tuple(np.concatenate(pieces) for pieces in zip(*found, strict=True))
     return np.concatenate(found)

@@ -118,11 +118,36 @@ def _smoothed(
 def _alone(tissues: TissueMap, points_mm: NDArray[np.float64], labels: NDArray[np.uint16]) -> NDArray[np.bool_]:
     """Whether all neighbours at 1.5 voxels, 3 mm at least, carry the same label: no partial volume, no inexact
     outline."""
-    same = np.ones(labels.shape, dtype=bool)
-    for axis in range(3):
-        step = max(1.5, 3.0 / tissues.grid.spacing_mm[axis]) * tissues.grid.affine[:3, axis]
-        same &= (tissues.at(points_mm + step) == labels) & (tissues.at(points_mm - step) == labels)
-    return same
+    index = np.ascontiguousarray(tissues.grid.indices(points_mm).reshape(-1, 3))
+    steps = np.maximum(1.5, 3.0 / tissues.grid.spacing_mm)
+    shape = np.asarray(tissues.labels.shape, dtype=np.int64)
+    found = _all_alike(index, np.ascontiguousarray(labels).ravel(), flat_in_file_order(tissues.labels), shape, steps)
+    return np.asarray(found).reshape(labels.shape)
+
+
+@compiled()
+def _all_alike(
+    index: NDArray[np.float64],
+    own: NDArray[np.uint16],
+    labels: NDArray[np.uint16],
+    shape: NDArray[np.int64],
+    steps: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """(N,) whether the nearest voxels a step (3,) up and down each axis have a point's own label, 0 beyond the map."""
+    alike = np.ones(len(index), np.bool_)
+    at = np.empty(3, np.int64)
+    for n in range(len(index)):
+        for turn in range(6):
+            inside = True
+            for axis in range(3):
+                step = 0.0 if axis != turn // 2 else (steps[axis] if turn % 2 else -steps[axis])
+                at[axis] = int(np.rint(index[n, axis] + step))
+                inside = inside and 0 <= at[axis] < shape[axis]
+            label = labels[(at[2] * shape[1] + at[1]) * shape[0] + at[0]] if inside else 0
+            if label != own[n]:
+                alike[n] = False
+                break
+    return alike
 
 
 def _span(depths: NDArray[np.float64]) -> str:

@@ -90,7 +90,8 @@ class LiveAnatomy:
         kept = [name for name in (*shown.deciding, shown.target) if name in self._structures]
         names = [*kept, *shown.organs, *shown.bones]
         self._names = [name for name in names if name not in hidden]
-        fine = [name for name in kept if not hurried or name == shown.target or (name, True) in self._parts]
+        finer = [name for name in kept if self._most(name, True) > self._most(name, False)]
+        fine = [name for name in finer if not hurried or name == shown.target or (name, True) in self._parts]
         parts = self._parts_of(self._names, fine)
         meshes = []
         for name in self._names:
@@ -110,7 +111,7 @@ class LiveAnatomy:
 
     def target_mm(self, name: str) -> NDArray[np.float64] | None:
         """(N, 3) points of a target's surface, None for one that is not drawn."""
-        part = self._parts.get((name, True)) if name in self._names else None
+        part = self._parts.get((name, True), self._parts.get((name, False))) if name in self._names else None
         return None if part is None else part.surface.points_mm
 
     def look_from(self, camera_mm: ArrayLike, seen_mm: NDArray[np.float64]) -> None:
@@ -158,15 +159,20 @@ class LiveAnatomy:
             self._parts.update(zip(missing, pool.map(lambda key: self._part(*key), missing), strict=True))
         return {name: self._parts[key] for name, key in keys.items()}
 
+    def _most(self, name: str, fine: bool) -> int:
+        """How many triangles a structure may have."""
+        area = self._areas_mm2[name]
+        most = area / (_triangle_mm2(self._structures[name]) * self._crowd)
+        return max(_LEAST, round(min(area / _FINE_MM2, _MOST_FINE) if fine else most))
+
     def _part(self, name: str, fine: bool) -> _Part:
         structure, area = self._structures[name], self._areas_mm2[name]
         if fine:
-            grid, most = _FINE_GRID_MM if area < _LARGE_MM2 else _ORGAN_GRID_MM, min(area / _FINE_MM2, _MOST_FINE)
+            grid = _FINE_GRID_MM if area < _LARGE_MM2 else _ORGAN_GRID_MM
         else:
             organ = _ORGAN_GRID_MM if area < _LARGE_MM2 else _LARGE_GRID_MM
             grid = _BONE_GRID_MM if is_bone(structure) else organ
-            most = area / (_triangle_mm2(structure) * self._crowd)
-        count = max(_LEAST, round(most))
+        count = self._most(name, fine)
         coarse = None if fine else surface_of(*_pooled(structure), spacing_mm=grid, max_triangles=count)
         surface = whole_surface(structure, grid, count, coarse)
         surface = with_short_edges(surface, _LONGEST_EDGE_MM)

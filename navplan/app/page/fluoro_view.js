@@ -3,6 +3,7 @@
 import { Latest, get, unpacked } from "./api.js";
 import { fitted, inGrey, outlined } from "./drawing.js";
 
+const REST_MS = 300;
 const TINTS = { target: "#E66BD3", needle: "#F4F8FF", tip: "#F4F8FF", scale: "#F4F8FF" };
 
 export default {
@@ -26,7 +27,7 @@ export default {
   },
   mounted() {
     this.context = this.$refs.canvas.getContext("2d");
-    this.stops = [fitted(this.$refs.canvas, () => this.draw()), Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => this.ask())];
+    this.stops = [fitted(this.$refs.canvas, () => this.draw()), Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => this.ask(REST_MS))];
     this.ask();
   },
   unmounted() {
@@ -34,8 +35,12 @@ export default {
     clearTimeout(this.timer);
   },
   methods: {
-    ask() {
-      if (this.nav.doc.case.image) { this.words = this.nav.t.shot_making; this.request.ask({ view: this.view, size: 320, rev: this.nav.wayKey }); }
+    // A way that was moved is shot once it rests: another one may be on its way.
+    ask(wait_ms = 0) {
+      clearTimeout(this.timer);
+      if (!this.nav.doc.case.image) return;
+      this.words = this.nav.t.shot_making;
+      this.timer = setTimeout(() => (this.nav.drag ? this.ask(REST_MS) : this.request.ask({ view: this.view, size: 320, rev: this.nav.wayKey })), wait_ms);
     },
     set(view) { this.view = view; this.ask(); },
     swing() {

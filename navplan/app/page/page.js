@@ -98,6 +98,7 @@ const page = {
     this.liveRequest = new Latest((what) => ask("live", what), (way) => { if (this.drag) this.live = way; this.timed("live", performance.now() - this.liveAsked); }, (error) => { if (this.drag) this.live = unjudged(this.doc.way, error.message); });
     this.lookAlong = () => {};
     this.keptCamera = null;
+    this.scenesDrawn = 0;
     window.navplanTimings = this.timings;
   },
   mounted() {
@@ -202,6 +203,8 @@ const page = {
     },
     async showCarm(primary, secondary) {
       this.carm = [primary, secondary];
+      if (!this.ui.carm && !this.carmShown) return;
+      this.carmShown = this.ui.carm;
       try { await ask("carm", this.ui.carm ? { primary, secondary } : {}); this.ui.drawn++; } catch (error) { this.say(error.message); }
     },
     async listen() {

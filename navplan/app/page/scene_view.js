@@ -6,6 +6,7 @@ import { cameraAxes, moved, nearer, project, turned } from "./geometry.js";
 
 const TAB = Math.random().toString(36).slice(2);
 const QUIET_MS = 250, HOVER_MS = 180, MARK_MS = 350;
+const FOLLOW_MS = 180;  // a needle under the hand: its margins come oftener than the scene
 
 export default {
   inject: ["nav"],
@@ -22,6 +23,7 @@ export default {
   created() {
     this.camera = this.nav.keptCamera;  // another layout shows it from where it was seen
     this.touches = new Map();
+    this.followed = 0;
     this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error));
     this.hovering = new Latest((what) => ask("pick", what.args), (found, what) => this.picked(found, what), () => {});
   },
@@ -35,7 +37,7 @@ export default {
       Vue.watch(() => nav.way, () => this.words()),
       Vue.watch(() => nav.ui.drawn, () => this.draw(false)),
       Vue.watch(() => nav.ui.cursor, (point) => this.mark(point)),
-      Vue.watch(() => nav.live, () => this.draw(true)),
+      Vue.watch(() => nav.live, () => { if (performance.now() - this.followed > FOLLOW_MS) { this.followed = performance.now(); this.draw(true); } else this.still(); }),
     ];
     nav.lookAlong = () => this.lookAlong();
     this.told = nav.t.scene_making;
@@ -81,7 +83,7 @@ export default {
       this.told = "";
       this.words();
       this.nav.timed(moving ? "scene moving" : "scene still", performance.now() - asked);
-      image.dataset.drawn = (Number(image.dataset.drawn) || 0) + 1;
+      image.dataset.drawn = ++this.nav.scenesDrawn;
       image.dataset.quality = moving ? "moving" : "still";
     },
     failed(error) {
