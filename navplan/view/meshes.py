@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from navplan.geometry.compiled import by_rows, compiled
 from navplan.geometry.lines import perpendicular_axes, unit
 from navplan.imaging.surfaces import Surface
 from navplan.view.colours import Colour
-
-_AT_ONCE = 1024  # points whose distances to all sight lines stay in the cache, and in one thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,16 +147,30 @@ def cutaway(
     eye = np.asarray(camera_mm, dtype=np.float64)
     sights = np.asarray(seen_mm) - eye
     lengths = np.linalg.norm(sights, axis=1)
-    directions = (sights / lengths[:, None]).T.astype(np.float32)
-    until = (lengths - behind_mm).astype(np.float32)
-    nearest = np.empty(len(points_mm), dtype=np.float32)  # squared distance to the sight lines
-    for first in range(0, len(points_mm), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
-        offset = (points_mm[part] - eye).astype(np.float32)
-        along = offset @ directions
-        farther = along >= until
-        np.square(along, out=along)
-        along[farther] = -np.inf
-        nearest[part] = np.einsum("ij,ij->i", offset, offset) - along.max(axis=1)
-    distance = np.sqrt(np.maximum(nearest, 0)).astype(np.float64)
-    return faded + (1 - faded) * np.clip((distance - reach_mm) / 3.0, 0, 1)
+    points = np.ascontiguousarray(points_mm, dtype=np.float64)
+    distance = by_rows(_to_sights_mm, [points], eye, sights / lengths[:, None], lengths - behind_mm, least=4096)
+    return np.asarray(faded + (1 - faded) * np.clip((distance - reach_mm) / 3.0, 0, 1))
+
+
+@compiled(fastmath={"nnan", "nsz", "contract", "reassoc"})
+def _to_sights_mm(
+    points: NDArray[np.float64], eye: NDArray[np.float64], directions: NDArray[np.float64], until: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(N,) distance from points (N, 3) to the nearest line (K, 3) from the eye that goes on beyond them; 1e9 where none
+    does."""
+    count = len(until)
+    x, y, z = np.empty(count, np.float32), np.empty(count, np.float32), np.empty(count, np.float32)
+    end = np.empty(count, np.float32)
+    for k in range(count):
+        x[k], y[k], z[k], end[k] = directions[k, 0], directions[k, 1], directions[k, 2], until[k]
+    found = np.empty(len(points), np.float32)
+    for n in range(len(points)):
+        a = np.float32(points[n, 0] - eye[0])
+        b = np.float32(points[n, 1] - eye[1])
+        c = np.float32(points[n, 2] - eye[2])
+        most = np.float32(-1e18)
+        for k in range(count):
+            along = a * x[k] + b * y[k] + c * z[k]
+            most = max(most, along * along if along < end[k] else np.float32(-1e18))
+        found[n] = np.sqrt(max(a * a + b * b + c * c - most, np.float32(0.0)))
+    return found

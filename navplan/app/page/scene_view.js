@@ -21,6 +21,7 @@ export default {
     </section>`,
   data: () => ({ told: "", hover: null }),
   created() {
+    this.drawnFrom = null;
     this.camera = this.nav.keptCamera;  // another layout shows it from where it was seen
     this.touches = new Map();
     this.followed = 0;
@@ -79,6 +80,7 @@ export default {
       try { await image.decode(); } catch { /* the next one comes */ }
       if (old) URL.revokeObjectURL(old);
       if (!this.camera) this.camera = camera;
+      this.drawnFrom = camera;  // the words stand where this picture has them, wherever the camera is by now
       this.faded = faded || this.faded;
       this.told = "";
       this.words();
@@ -96,7 +98,7 @@ export default {
       if (!canvas) return;
       c.setTransform(1, 0, 0, 1, 0, 0);
       c.clearRect(0, 0, canvas.width, canvas.height);
-      if (!this.camera) return;
+      if (!this.drawnFrom) return;
       const dpr = window.devicePixelRatio || 1;
       c.scale(dpr, dpr);
       const [width, height] = this.size(), text = nav.ui.text;
@@ -118,7 +120,7 @@ export default {
       ];
       const taken = [];
       for (const one of wanted) {
-        const seen = project(this.camera, one.at, width, height);
+        const seen = project(this.drawnFrom, one.at, width, height);
         if (!seen || seen[0] < 0 || seen[1] < 0 || seen[0] > width || seen[1] > height) continue;
         const wide = c.measureText(one.words).width + 14;
         const right = seen[0] < width / 2 ? false : true;
@@ -133,7 +135,7 @@ export default {
       }
     },
     triad(c, width, height, text) {
-      const { right, up, back } = cameraAxes(this.camera), x = width - 54, y = height - 54;
+      const { right, up, back } = cameraAxes(this.drawnFrom), x = width - 54, y = height - 54;
       const axes = [[[1, 0, 0], "L", "R"], [[0, 1, 0], "P", "A"], [[0, 0, 1], "S", "I"]];
       const ends = axes.flatMap(([axis, plus, minus]) => [[axis, plus], [axis.map((v) => -v), minus]])
         .map(([axis, letter]) => {
@@ -183,7 +185,6 @@ export default {
       this.start.moved = true;
       this.camera = this.start.button === 0 ? turned(this.start.camera, dx * 0.008, dy * 0.008)
         : this.start.button === 1 ? moved(this.start.camera, dx, dy, height) : nearer(this.start.camera, Math.exp(dy * 0.006));
-      this.words();
       this.draw(true);
     },
     up(event) {
@@ -197,14 +198,12 @@ export default {
       this.touches.set(event.pointerId, event);
       this.camera = nearer(this.camera, before / spread());
       this.start.moved = true;
-      this.words();
       this.draw(true);
     },
     leave() { this.hover = null; clearTimeout(this.hoverTimer); },
     wheel(event) {
       if (!this.camera) return;
       this.camera = nearer(this.camera, event.deltaY > 0 ? 1.1 : 1 / 1.1);
-      this.words();
       this.draw(true);
     },
     key(event) {
@@ -215,7 +214,6 @@ export default {
       else if (event.key === "-") this.camera = nearer(this.camera, 1.15);
       else if (event.key === "Enter") { this.nav.enlarge("scene"); return; }
       else return;
-      this.words();
       this.draw(true);
     },
     at(event) {
