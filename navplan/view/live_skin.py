@@ -17,7 +17,7 @@ from navplan.view.render import Look, SceneWindow
 from navplan.view.scene_meshes import skin_surface
 from navplan.view.skin_paint import SkinPainter, ghost_dots, ghost_skin
 
-_MOST_TRIANGLES = 32_000
+_MOST_TRIANGLES = 16_000  # a ghost is smooth; the discs on it say where it is free
 
 
 class LiveSkin:
