@@ -36,6 +36,21 @@ def browser(tmp_path_factory):
         yield context
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With a test that fails goes what its page said, and what was asked of the server last."""
+    report = yield
+    seen = getattr(item, "funcargs", {}).get("page")
+    if call.when == "call" and call.excinfo is not None and seen is not None:
+        try:
+            told = seen.evaluate("""() => [...document.querySelectorAll('h1, .np-messages, .np-view-words')]
+                .map((one) => one.innerText.trim()).filter(Boolean)""")
+            report.sections.append(("What the page said", "\n".join([*told, *seen.asked[-40:]])))
+        except Exception as error:  # the page is gone: then that is what is told
+            report.sections.append(("What the page said", str(error)))
+    return report
+
+
 @pytest.fixture(scope="session")
 def labelled_phantom(tmp_path_factory) -> Path:
     """The phantom, imported from DICOM, with its labels, saved; no plan. Not to be written into."""
@@ -85,6 +100,8 @@ def page(browser):
     """A new page, whose errors fail the test."""
     page = browser.new_page()
     errors: list[str] = []
+    page.asked = []
+    page.on("request", lambda one: page.asked.append(f"{one.method} {one.url[-90:]} {one.post_data or ''}"[:200]))
     # trame's client throws a plain object, shown as "Object", when a page without a server is left; ours are Errors
     page.on("pageerror", lambda error: errors.append(str(error)) if str(error) != "Object" else None)
     yield page

@@ -60,6 +60,21 @@ def clicked_until_why(page) -> None:
     raise AssertionError("no excluded skin was found in the scene")
 
 
+def entry_dragged(page, down_px: float, shown: str, drop: bool = True) -> tuple[float, float]:
+    """Drag the entry until the page shows it; who misses the ring on a busy machine tries again. Where it was."""
+    from playwright.sync_api import TimeoutError as NotShown
+
+    for patience_s in (PATIENCE_S / 3, PATIENCE_S / 3, PATIENCE_S):
+        place = mark_in(page, "along", ENTRY_RGB)
+        drag(page, place, (0, down_px), drop=drop)
+        try:
+            page.wait_for_selector(shown, timeout=1000 * patience_s)
+            return place
+        except NotShown:
+            page.mouse.up()
+    raise AssertionError(f"the entry was dragged three times, and {shown} was not shown")
+
+
 def walk(page, served: Served, protocol: str, target: str, side: str) -> None:
     opened(page, served, scene=True)
     assert headline(page) == "No way in planned yet"
@@ -99,9 +114,7 @@ def walk(page, served: Served, protocol: str, target: str, side: str) -> None:
     idle(page)
 
     # the entry dragged in a slice: live numbers while it moves, judged when it is let go
-    place = mark_in(page, "along", ENTRY_RGB)
-    drag(page, place, (0, 26), drop=False)
-    page.wait_for_selector("h1 em:has-text('while dragging')")
+    place = entry_dragged(page, 26, "h1 em:has-text('while dragging')", drop=False)
     until(lambda: headline(page) != first)
     page.mouse.up()
     page.wait_for_selector("h1 em:has-text('moved by hand')")
@@ -126,8 +139,7 @@ def walk(page, served: Served, protocol: str, target: str, side: str) -> None:
     idle(page)
 
     # a smaller move, kept as a plan
-    drag(page, mark_in(page, "along", ENTRY_RGB), (0, 6))
-    page.wait_for_selector("[data-test=keep]")
+    entry_dragged(page, 6, "[data-test=keep]")
     idle(page)
     page.click("[data-test=keep]")
     page.wait_for_selector("[data-test=keep]", state="detached")
