@@ -91,7 +91,7 @@ def choose_structures(
     ghost = _ghost(report, present, trajectory, {*deciding, target}) if trajectory is not None else ""
     others = [
         name
-        for name in sorted(distances, key=lambda name: distances[name])
+        for name in sorted(distances, key=lambda name: (not _is_lesion(present[name]), distances[name]))
         if present[name].anatomy.tissue not in _BONES
         and distances[name] < _ORGAN_REACH_MM
         and name not in (*deciding, target, ghost)
@@ -107,6 +107,10 @@ def may_be_solid(structure: Structure) -> bool:
 def is_bone(structure: Structure) -> bool:
     """Whether it is bone or cartilage."""
     return structure.anatomy.tissue in _BONES
+
+
+def _is_lesion(structure: Structure) -> bool:
+    return structure.anatomy.tissue is Tissue.LESION
 
 
 def shaft_distance_mm(structure: Structure, trajectory: Trajectory) -> float:

@@ -19,6 +19,10 @@ def test_no_request_leaves_the_server(page, served):
     for key in ("2", "m", "1", "b", "?"):
         page.keyboard.press(key)
         page.wait_for_timeout(200)
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")  # the needle: two planes along it, square to each other
+    for view in ("along", "square", "across"):
+        page.wait_for_selector(f'[data-view="{view}"] canvas[data-drawn]')
     own = urlsplit(served.url).netloc
     elsewhere = {url for url in asked if urlsplit(url).scheme not in ("blob", "data") and urlsplit(url).netloc != own}
     assert not elsewhere

@@ -25,3 +25,12 @@ def test_unnamed_bone_is_not_drawn_over_named_bones_and_is_where_it_stands_alone
         way = Trajectory(*LATERAL, NEEDLE)
         shown = choose_structures(shown_case.structures, way, judge(way, situation), "lesion")
         assert ("bone" in shown.bones or "bone" in shown.deciding) is expected
+
+
+def test_before_there_is_a_way_a_lesion_is_drawn_however_many_organs_there_are() -> None:
+    case = case_of()
+    organs = [named(case.structures["liver"], f"organ_{number}") for number in range(20)]
+    lesion = case.structures["lesion"]
+    structures = {**{one.name: one for one in organs}, "lesion": lesion}
+    shown = choose_structures(structures, None, None, "")
+    assert len(shown.organs) < len(organs) and shown.organs[0] == "lesion"

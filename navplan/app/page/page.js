@@ -227,7 +227,7 @@ const page = {
       if (typing || event.altKey || this.$refs.help.open || this.$refs.compare.open) { if (event.key === "?" && !typing) this.help = false; return; }
       const ui = this.ui, tools = { n: "navigate", t: "target", e: "entry", d: "distance", g: "angle" }, windows = { l: "lung", s: "soft", b: "bone", w: "wide" };
       const does = {
-        1: () => { ui.layout = "plan"; }, 2: () => { ui.layout = "slices"; }, m: () => { ui.slab = SLABS[(SLABS.indexOf(ui.slab) + 1) % SLABS.length]; },
+        1: () => { ui.layout = "plan"; }, 2: () => { ui.layout = "slices"; }, 3: () => { ui.layout = "needle"; }, m: () => { ui.slab = SLABS[(SLABS.indexOf(ui.slab) + 1) % SLABS.length]; },
         x: () => { ui.outlines = !ui.outlines; }, h: () => { ui.home++; }, o: () => this.lookAlong(), f: () => this.ready && !this.busy && this.run("plan"), p: () => this.doc.way && !this.busy && this.make("card"),
         "[": () => this.beside(-1), "]": () => this.beside(1), "?": () => { this.help = true; },
       };
