@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
@@ -86,6 +85,8 @@ def entry_on_skin(
     None where the target lies outside the body, or no skin is met within 30 mm of the entry. Trilinear interpolation
     of the occupancy; the skin is where it is half.
     """
+    from scipy.ndimage import map_coordinates
+
     assert body.grid is not None and body.occupancy is not None
     depth_mm = float(np.linalg.norm(entry_mm - target_mm))
     along = np.arange(0.0, depth_mm + FARTHEST_SKIN_MM + STEP_MM, STEP_MM)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import Device
@@ -127,6 +126,8 @@ def exact_clearances(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By exact clearances: (N,) the largest probability of touching a structure by a needle that strays, each taken as
     a wall (of bone HARD_SHARE of it); and (N,) the smallest lower end."""
+    from scipy.special import ndtr
+
     if not len(situation.boundaries) or not len(entries_mm):
         return np.zeros(len(entries_mm)), np.full(len(entries_mm), np.inf)
     measured = margins(situation.boundaries, entries_mm, swept_ends_mm(entries_mm, situation.target_mm, device))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from navplan.geometry.lines import unit
 from navplan.model.device import Device
@@ -57,6 +56,8 @@ def on_skin(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(N, 3) where the lines through points along their normals leave the body, between voxels, and whether they do so
     within RAY_MM."""
+    from scipy.ndimage import map_coordinates
+
     assert body.grid is not None and body.occupancy is not None
     along = np.arange(-RAY_MM, RAY_MM + 0.1, 0.25)
     samples = points_mm[:, None] + along[None, :, None] * outward[:, None]

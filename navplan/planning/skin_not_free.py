@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
-from scipy.spatial import cKDTree
 
 from navplan.geometry.lines import unit
 from navplan.model.anatomy import Tissue
@@ -79,6 +77,9 @@ def rule_out_by_cover(
 
 def _near(structure: Structure, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which points (N, 3) lie in a structure or within NEAR_MM and half a voxel of one of its voxels' centres."""
+    from scipy.ndimage import binary_erosion
+    from scipy.spatial import cKDTree
+
     assert structure.grid is not None and structure.occupancy is not None
     reach_mm = NEAR_MM + structure.grid.diagonal_mm / 2
     near = np.zeros(len(points_mm), dtype=bool)

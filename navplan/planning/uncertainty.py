@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chndtr, ndtr
 
 from navplan.geometry.compiled import compiled
 from navplan.geometry.lines import perpendicular_axes
@@ -23,16 +22,22 @@ _SECTORS = 720
 
 def breach_wall(distance_mm: float, rho_mm: float, sigma_mm: float) -> float:
     """P(breach) of a flat wall at a distance from the axis; rho: needle radius. Phi(-(D - rho)/sigma)."""
+    from scipy.special import ndtr
+
     return float(ndtr(-(distance_mm - rho_mm) / sigma_mm))
 
 
 def breach_crossing_tube(distance_mm: float, rho_mm: float, sigma_mm: float) -> float:
     """P(breach) of a tube that crosses the needle at a right angle; rho: tube and needle radius together."""
+    from scipy.special import ndtr
+
     return float(ndtr((rho_mm - distance_mm) / sigma_mm) - ndtr((-rho_mm - distance_mm) / sigma_mm))
 
 
 def breach_parallel_tube(distance_mm: float, rho_mm: float, sigma_mm: float) -> float:
     """P(breach) of a sphere, or of a tube parallel to the needle: a non-central chi-squared of 2 degrees of freedom."""
+    from scipy.special import chndtr
+
     return float(chndtr(rho_mm**2 / sigma_mm**2, 2, distance_mm**2 / sigma_mm**2))
 
 
