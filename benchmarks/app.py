@@ -1,6 +1,7 @@
 """The app in a real browser, timed.
 
-    python -m benchmarks.app CASE [--protocol lung-biopsy --target mass --side L] [--minutes 2] [--out PAGE.md]
+    python -m benchmarks.app CASE [--protocol lung-biopsy --target mass --side L] [--minutes 2] [--peer]
+        [--out PAGE.md]
 
 A copy of the case is served by `navplan serve`, opened in Debian's chromium (software rendering of the page), and used
 by a script: slices by key, a needle and a target dragged with the mouse, the scene turned, all of it again and again
@@ -154,9 +155,7 @@ def drag(page: Page, view: str, point: str, seconds: float) -> tuple[int, float,
     answers = len(page.times("live"))
     released = time.perf_counter()
     page.page.mouse.up()
-    page.page.wait_for_function(
-        "() => !document.body.innerText.includes('while dragging')"
-    )
+    page.page.wait_for_function("() => !document.body.innerText.includes('while dragging')")
     exact = time.perf_counter() - released
     page.act("put_back")
     return answers, spent, exact
@@ -283,12 +282,19 @@ def main() -> None:
     parser.add_argument("--device", default="")
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--triangles", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--peer", action="store_true", help="pyvista's own remote view beside it (extra `benchmark`)")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    peer = []
+    if options.peer:
+        from benchmarks import pyvista_view
+
+        peer = ["", *pyvista_view.table(options.case, 100_000)]
     lines = [
         f"{os.cpu_count()} processors, {SIZE['width']} x {SIZE['height']} px, software rendering.",
         "",
         *table(options),
+        *peer,
     ]
     print("\n".join(lines))
     if options.out:

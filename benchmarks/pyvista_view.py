@@ -113,16 +113,12 @@ def measure(address: str) -> tuple[list[float], float]:
         return taken[3:], drawn / spent
 
 
-def main() -> None:
-    """Print two rows of a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case")
-    parser.add_argument("--triangles", type=int, default=100_000)
-    options = parser.parse_args()
+def table(case_folder: str, triangles: int) -> list[str]:
+    """The figures as lines of Markdown."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(options.case, port, options.triangles))
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(case_folder, port, triangles))
     process.start()
     address = f"http://localhost:{port}/"
     try:
@@ -134,14 +130,22 @@ def main() -> None:
             except OSError:
                 continue
         taken, turned = measure(address)
-        print("| pyvista's remote view | slider to new slice, median / 95 % | scene turned, images a second |")
-        print("|---|---|---|")
-        print(
-            f"| {options.triangles:,} triangles | {np.median(taken):.0f} / {np.percentile(taken, 95):.0f} ms"
-            f" | {turned:.1f} |"
-        )
+        return [
+            "| pyvista's remote view | slider to new slice, median / 95 % | scene turned, images a second |",
+            "|---|---|---|",
+            f"| {triangles:,} triangles | {np.median(taken):.0f} / {np.percentile(taken, 95):.0f} ms | {turned:.1f} |",
+        ]
     finally:
         process.kill()
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case")
+    parser.add_argument("--triangles", type=int, default=100_000)
+    options = parser.parse_args()
+    print("\n".join(table(options.case, options.triangles)))
 
 
 if __name__ == "__main__":
