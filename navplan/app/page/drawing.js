@@ -15,8 +15,10 @@ export function fitted(canvas, resized) {
 }
 
 // Values in a window of grey (low: the value that is black), on a canvas of their own size; nothing: not known, black.
+// kept: a canvas of before, used again: the browser is slow to give back those that are thrown away.
 export function inGrey({ width, height, values, nothing }, low, gain, kept) {
   const canvas = kept || new OffscreenCanvas(width, height), c = canvas.getContext("2d");
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const data = c.createImageData(width, height), rgba = new Uint32Array(data.data.buffer);
   for (let n = 0; n < values.length; n++) {
     const grey = values[n] === nothing ? 0 : Math.min(255, Math.max(0, Math.round((values[n] - low) * gain)));

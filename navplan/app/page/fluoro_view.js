@@ -67,7 +67,7 @@ export default {
       c.fillStyle = "#000";
       c.fillRect(0, 0, canvas.width, canvas.height);
       if (!shot) return;
-      const image = inGrey(shot, 0, 1);
+      const image = this.grey = inGrey(shot, 0, 1, this.grey);
       const side = Math.min(canvas.width, canvas.height), s = side / shot.width, x0 = (canvas.width - side) / 2, y0 = (canvas.height - side) / 2;
       const dpr = window.devicePixelRatio || 1;
       c.imageSmoothingQuality = "high";

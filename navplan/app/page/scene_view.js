@@ -45,6 +45,7 @@ export default {
   },
   unmounted() {
     this.nav.keptCamera = this.camera;
+    if (this.$refs.image) URL.revokeObjectURL(this.$refs.image.src);
     this.stops.forEach((stop) => stop());
     clearTimeout(this.timer);
     clearTimeout(this.markTimer);
@@ -73,8 +74,9 @@ export default {
     async got(made, { moving, asked }) {
       if (!made) return;
       const { blob, camera, faded } = made;
-      const url = URL.createObjectURL(blob), image = this.$refs.image;
+      const image = this.$refs.image;
       if (!image) return;
+      const url = URL.createObjectURL(blob);
       const old = image.src;
       image.src = url;
       try { await image.decode(); } catch { /* the next one comes */ }

@@ -101,7 +101,7 @@ export default {
       this.refusal = "";
       this.shownNumber = picture.number;
       this.shownCount = picture.count;
-      this.image = null;
+      this.imageKey = "";
       this.paths = picture.outlines.map(({ name, pieces }) => ({ name, path: pathOf(pieces, picture) }));
       if (!before && !this.native) this.pan = [0, 0];
       this.draw();
@@ -162,7 +162,7 @@ export default {
       if (this.groundOf && of.every((value, n) => value === this.groundOf[n])) return this.kept;
       this.groundOf = of;
       this.kept ||= new OffscreenCanvas(1, 1);
-      Object.assign(this.kept, { width: canvas.width, height: canvas.height });
+      if (this.kept.width !== canvas.width || this.kept.height !== canvas.height) Object.assign(this.kept, { width: canvas.width, height: canvas.height });
       const c = this.kept.getContext("2d", { alpha: false });
       const key = `${ui.window[0]}/${ui.window[1]}`;
       if (!this.image || this.imageKey !== key) {
@@ -170,6 +170,9 @@ export default {
         this.imageKey = key;
       }
       const wide = p.width * p.pixel_mm[0], tall = p.height * p.pixel_mm[1];
+      c.setTransform(1, 0, 0, 1, 0, 0);
+      c.fillStyle = "#000";
+      c.fillRect(0, 0, canvas.width, canvas.height);
       c.imageSmoothingQuality = "high";
       c.drawImage(this.image, canvas.width / 2 + (-wide / 2 - this.pan[0]) * s, canvas.height / 2 + (-tall / 2 - this.pan[1]) * s, wide * s, tall * s);
       if (ui.outlines) this.drawOutlines(c, canvas, s, dpr);

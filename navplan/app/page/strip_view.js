@@ -70,9 +70,9 @@ export default {
     },
     drawImage(c, f) {
       const p = this.picture;
-      p.canvas = windowed(p, this.nav.ui.window, p.canvas);
+      this.grey = windowed(p, this.nav.ui.window, this.grey);
       c.imageSmoothingQuality = "high";
-      c.drawImage(p.canvas, f.left, 18, f.right - f.left, f.bandTop - 21);
+      c.drawImage(this.grey, f.left, 18, f.right - f.left, f.bandTop - 21);
     },
     drawShaft(c, f, strip) {
       const y = (18 + f.bandTop - 3) / 2;
