@@ -10,15 +10,17 @@ import json
 import math
 import tomllib
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, Protocol, get_args, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, Protocol, get_args, get_type_hints
 
 from navplan.errors import FileFormatError, InputError
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
 
 LARGEST_FILE_BYTES = 1_000_000
 _SET_BY_NAVPLAN = {"plugin"}
@@ -87,7 +89,9 @@ def _text_of(path: Path | Readable) -> str:
         raise FileFormatError(f"{path}: not text in UTF-8 ({error.reason})", "a TOML file in UTF-8") from error
 
 
-def _read(text: str, named: str, kind: type[Any]) -> Any:
+def _read(text: str, named: str, kind: Any) -> Any:
+    from pydantic import ValidationError
+
     try:
         data = tomllib.loads(text.replace("\r\n", "\n"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -95,7 +99,7 @@ def _read(text: str, named: str, kind: type[Any]) -> Any:
     _refuse_unknown_keys(data, kind, named, "")
     _refuse_numbers_without_source(data, named, "")
     try:
-        return _ADAPTERS[kind].validate_json(json.dumps(data), strict=True)
+        return _adapter(kind).validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise InputError(
             f"{named}: {_words_of(error)}", "the fields of navplan.model.protocol and device, each of its type"
@@ -104,7 +108,12 @@ def _read(text: str, named: str, kind: type[Any]) -> Any:
         raise type(error)(f"{named}: {error.received}", error.expected, error.remedy) from error
 
 
-_ADAPTERS: dict[Any, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (ProcedureProtocol, DeviceList)}
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made when a file is read: pydantic takes a quarter of a second, and not every process reads one."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def _words_of(error: ValidationError) -> str:
