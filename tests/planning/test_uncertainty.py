@@ -6,6 +6,7 @@ import pytest
 from navplan.geometry.grid import Grid
 from navplan.model.error_model import ErrorModel
 from navplan.model.structure import Presence, Structure
+from navplan.planning import uncertainty as module
 from navplan.planning.boundary import Boundary, boundary_of
 from navplan.planning.uncertainty import (
     RADIUS_95_2D,
@@ -15,7 +16,7 @@ from navplan.planning.uncertainty import (
     breach_wall,
     hit_probability,
 )
-from navplan_phantoms.primitives import Box
+from navplan_phantoms.primitives import Box, Sphere
 from tests.planning.scenes import grid_of, structure_of
 
 GRID = Grid(np.diag([0.5, 0.5, 0.5, 1.0]), (60, 160, 120))
@@ -90,3 +91,29 @@ def test_hard_labels_that_stop_short_of_the_true_wall_still_bound_the_probabilit
     wall = boundary_of(structure_of("wall", Box((face_mm - 30.0, 0.0, 0.0), (30.0, 60.0, 60.0)), grid, hard=True))
     start, end = np.array([18.0, -40.0, 2.0]), np.array([18.0, 40.0, 2.0])
     assert breach_probability(wall, start, end, 1.0, STEADY) >= breach_wall(18.0 - face_mm, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_blocks_of_voxels_that_nearer_ones_hide_change_nothing(seed: int) -> None:
+    """The directions of error one by one, against one block of all voxels, in which none can be passed over."""
+    rng = np.random.default_rng(seed)
+    grid = grid_of((1.0, 1.0, 1.0))
+    solid = Box((0, 0, 0), rng.uniform(4.0, 14.0, 3)) if seed % 2 else Sphere((1.0, -2.0, 0.5), rng.uniform(5.0, 12.0))
+    bound = boundary_of(structure_of("organ", solid, grid, hard=True))
+    every = np.asarray([0, len(bound.centres_mm)], dtype=np.int64)
+    blocks, one = bound.voxels.block_mm, np.asarray([[0.0, 0.0, 0.0, 1e6]])
+    assert len(blocks) >= 8
+    seen = 0
+    for _ in range(40):
+        start, aside = rng.standard_normal((2, 3))
+        start *= 40.0 / np.linalg.norm(start)
+        aside *= rng.uniform(5.0, 25.0) / np.linalg.norm(aside)
+        start, end = start + aside, aside - rng.uniform(0.2, 1.0) * start
+        direction = (end - start) / np.linalg.norm(end - start)
+        shared = (start, module._axes(*direction.tolist()), float(np.linalg.norm(end - start)), 1.5)
+        sigmas = (np.asarray([2.0, rng.uniform(0.0, 0.1), 0.5]), 64)
+        found = module._nearest_in_sectors(bound.centres_mm, bound.voxels.block_start, blocks, *shared, *sigmas)
+        asked_all = module._nearest_in_sectors(bound.centres_mm, every, one, *shared, *sigmas)
+        assert (found == asked_all).all()
+        seen += bool(found.min() > 0 and np.isfinite(found).any())
+    assert seen >= 5
