@@ -1,12 +1,14 @@
 """Does a stated clearance hold the truth? Analytic solids as labels, and the interval that a report would state.
 
-    python -m benchmarks.sub_voxel [--scenes 4200] [--first 100000] [--out docs/sub-voxel.md] [--workers 2]
+    python -m benchmarks.sub_voxel [--scenes 4200] [--resolved 2100] [--first 100000] [--out docs/sub-voxel.md]
 
 Each scene is a solid whose distance is known (benchmarks/sub_voxel_scenes.py), six axes past it, and its labels:
 fractional ones, judged by `margins` and `narrowed` as a report is, and hard ones, by `margins` alone. A violation is a
 truth outside the interval. Also: whether a way that the broad phase allows is refused by the exact clearance.
 
-Exit code: 0; 1 if any interval was violated or any allowed way refused.
+Besides: as many scenes as --resolved says of smooth solids that the voxels resolve, and how wide their intervals are.
+
+Exit code: 0; 1 if any interval was violated, any of a resolved solid wider than .3 mm, or any allowed way refused.
 """
 
 from __future__ import annotations
@@ -26,7 +28,17 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.sub_voxel_scenes import AXES, SHAPES, SMOOTH, Scene, axes_past, hard_labels, scene, truth_mm
+from benchmarks.sub_voxel_scenes import (
+    AXES,
+    RESOLVED_VOXELS,
+    SHAPES,
+    SMOOTH,
+    Scene,
+    axes_past,
+    hard_labels,
+    scene,
+    truth_mm,
+)
 from navplan.model.device import Device
 from navplan.planning.boundary import Boundary, boundary_of
 from navplan.planning.broad_phase import boundary_blocks
@@ -37,6 +49,7 @@ from navplan.planning.ways import clearances_low_mm
 
 ROUNDING_MM = 1e-6
 MARKED_BEYOND = 1 / 32  # of |s|: as far beyond an edge where two surfaces meet rasterise may mark a voxel as touched
+WIDTH_MM = 0.3  # that an interval of a resolved solid has at most
 WAYS = 24  # to the one target of each scene, for the broad phase
 NEEDLE = Device("needle", "needle", 18, 1.2, 200.0)
 RADII = [(0.0, 1e-9, "an edge"), (1e-9, 2, "under 2"), (2, 4, "2 to 4"), (4, 6, "4 to 6"), (6, 1e9, "6 and more")]
@@ -63,6 +76,11 @@ class Measure:
     seed: int
 
     @property
+    def width_mm(self) -> float:
+        """Of the exact interval."""
+        return self.exact[1] - self.exact[0]
+
+    @property
     def distance_mm(self) -> float:
         """The true distance."""
         return self.truth[0]
@@ -83,9 +101,9 @@ class Outcome:
     ways: tuple[int, int]
 
 
-def outcome(seed: int, largest_spacing_mm: float = 1.0) -> Outcome:
+def outcome(seed: int, largest_spacing_mm: float = 1.0, resolved: bool = False) -> Outcome:
     """Make and measure one scene."""
-    made = scene(seed, largest_spacing_mm)
+    made = scene(seed, largest_spacing_mm, resolved)
     axes = axes_past(made)
     truths = [truth_mm(made.solid, start, end) for start, end in axes]
     boundary = boundary_of(made.labels)
@@ -149,7 +167,7 @@ def line(name: str, measures: Sequence[Measure]) -> str:
         cells.append(str(sum(m.outside(i) > 0 for m, i in zip(measures, intervals, strict=True))))
         cells += [f"{value:.2f}" for value in (np.median(width), np.percentile(width, 99), width.max())]
         if kind == "exact":
-            cells.append(f"{(width > 0.3).mean():.0%}")
+            cells.append(f"{(width > WIDTH_MM).mean():.0%}")
     return f"| {' | '.join(cells)} |"
 
 
@@ -161,9 +179,20 @@ def _within(measures: Sequence[Measure], of: str, low: float, high: float) -> li
     return [m for m in measures if low <= getattr(m, of) < high]
 
 
-def page(outcomes: Sequence[Outcome], command: str, largest_spacing_mm: float, seconds: float) -> str:
+def away_from_resolved(resolved: Sequence[Outcome]) -> list[Measure]:
+    """Of the axes past resolved solids those that pass two voxels away and more."""
+    return [m for o in resolved for m in o.measures if m.distance_mm >= 2 * m.edge_mm]
+
+
+def page(
+    outcomes: Sequence[Outcome], resolved: Sequence[Outcome], command: str, largest_spacing_mm: float, seconds: float
+) -> str:
     """The page, in Markdown."""
     every = [m for o in outcomes for m in o.measures]
+    passing, whole = away_from_resolved(resolved), [m for o in resolved for m in o.measures]
+    near = [m for m in whole if 0 < m.distance_mm < 2 * m.edge_mm]
+    wide = sum(m.width_mm > WIDTH_MM for m in passing)
+    smooth_violated = sum(m.outside(m.exact) > 0 for m in whole)
     apart = [m for m in every if m.distance_mm > 0]
     smooth = [m for m in apart if m.shape in SMOOTH and m.radius_voxels >= 4 and m.distance_mm >= 2 * m.edge_mm]
     fine = [m for m in smooth if m.edge_mm <= 0.8]
@@ -185,6 +214,12 @@ def page(outcomes: Sequence[Outcome], command: str, largest_spacing_mm: float, s
             "may mark a voxel beyond their edge. Axes that go in (truth 0) count in the first line alone. Widths: mm.",
             "",
             f"**{count} of {len(every):,} intervals were violated**{f', by up to {worst:.3f} mm' * (count > 0)}.", "",
+            "## Solids that the voxels resolve", "",
+            f"{len(resolved):,} more scenes of balls, capsules and ellipsoids with a radius of curvature of",
+            f"{RESOLVED_VOXELS:g} voxels and more, 8 x 8 x 8 samples.",
+            f"**{smooth_violated} of {len(whole):,} intervals were violated;",
+            f"{wide} of {len(passing):,} at two voxels and more were wider than {WIDTH_MM:g} mm.**", "",
+            *_table("distance", [("two voxels and more", passing), ("less", near)]),
             "## All", "",
             *_table("axes", [("all", every), ("outside", apart), *_by_samples(apart)]),
             "## By shape", "", *_table("shape", [(s, [m for m in apart if m.shape == s]) for s in SHAPES]),
@@ -210,24 +245,30 @@ def main() -> int:
     """Run the campaign, write or print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=4200)
+    parser.add_argument("--resolved", type=int, default=2100)
     parser.add_argument("--first", type=int, default=100_000, help="first seed")
     parser.add_argument("--largest-spacing", type=float, default=1.0, help="mm")
     parser.add_argument("--out", default="", help="Markdown file to write")
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
-    begin, seeds = time.perf_counter(), range(chosen.first, chosen.first + chosen.scenes)
+    begin = time.perf_counter()
     with ProcessPoolExecutor(chosen.workers, mp_context=get_context("spawn")) as pool:
         run = partial(outcome, largest_spacing_mm=chosen.largest_spacing)
-        outcomes = list(pool.map(run, seeds, chunksize=28))
+        outcomes = list(pool.map(run, range(chosen.first, chosen.first + chosen.scenes), chunksize=28))
+        smooth = range(chosen.first, chosen.first + chosen.resolved)
+        resolved = list(pool.map(partial(run, resolved=True), smooth, chunksize=28))
     command = "make sub-voxel" if chosen.out else "python -m benchmarks.sub_voxel"
-    written = page(outcomes, command, chosen.largest_spacing, time.perf_counter() - begin)
+    written = page(outcomes, resolved, command, chosen.largest_spacing, time.perf_counter() - begin)
     if chosen.out:
         Path(chosen.out).write_text(written, encoding="utf-8")
     print(written)
-    bad = [m for o in outcomes for m in o.measures if m.outside(m.exact)]
+    bad = [m for o in (*outcomes, *resolved) for m in o.measures if m.outside(m.exact)]
     for m in bad:
         print(f"violated by {m.outside(m.exact):.4f} mm: {m}", file=sys.stderr)
-    return 1 if bad or any(o.hard[1] or o.ways[1] for o in outcomes) else 0
+    wide = [m for m in away_from_resolved(resolved) if m.width_mm > WIDTH_MM]
+    for m in wide:
+        print(f"{m.width_mm:.3f} mm wide: {m}", file=sys.stderr)
+    return 1 if bad or wide or any(o.hard[1] or o.ways[1] for o in (*outcomes, *resolved)) else 0
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ THIN = ("thin capsule", "plate", "spike")
 SHARP = ("box", "cylinder", "half ball", "bowl", "shell")
 JOINED = ("bent tube", "two close", "crossing plates")
 SHAPES = (*SMOOTH, *THIN, *SHARP, *JOINED)
+RESOLVED_VOXELS = 4.0  # radius of curvature from which a smooth solid counts as resolved
 SPACE_MM = 46.0  # edge of the grid
 AXES = 6  # in each scene
 TOLERANCE_MM = 0.004  # of the truth where no closed form gives it
@@ -56,10 +57,13 @@ class Scene:
         return self.radius_mm / float(self.grid.spacing_mm.max())
 
 
-def scene(seed: int, largest_spacing_mm: float = 1.0) -> Scene:
-    """A solid at a random place on a grid of random spacing and direction, and its labels."""
+def scene(seed: int, largest_spacing_mm: float = 1.0, resolved: bool = False) -> Scene:
+    """A solid at a random place on a grid of random spacing and direction, and its labels.
+
+    resolved: a ball, capsule or ellipsoid with a radius of curvature of four voxels and more, 8 x 8 x 8 samples.
+    """
     rng = np.random.default_rng(seed)
-    shape = SHAPES[seed % len(SHAPES)]
+    shape = SMOOTH[seed % len(SMOOTH)] if resolved else SHAPES[seed % len(SHAPES)]
     spacing = rng.uniform(0.4, largest_spacing_mm, 3)
     if rng.random() < 0.25:
         spacing[1] = spacing[0]  # as a scanner makes them
@@ -70,7 +74,9 @@ def scene(seed: int, largest_spacing_mm: float = 1.0) -> Scene:
     affine[:3, 3] = -affine[:3, :3] @ ((sizes - 1) / 2) + rng.uniform(-1.0, 1.0, 3)
     grid = Grid(affine, (int(sizes[0]), int(sizes[1]), int(sizes[2])))
     solid, radius_mm, mouth_mm = _solid(shape, rng, axes)
-    samples = 4 if rng.random() < 0.3 else 8
+    while resolved and radius_mm < RESOLVED_VOXELS * spacing.max():
+        solid, radius_mm, mouth_mm = _solid(shape, rng, axes)
+    samples = 4 if rng.random() < 0.3 and not resolved else 8
     part = rasterise(solid, grid.affine, grid.shape, samples)
     own = grid.crop(part.offset, part.occupancy.shape)
     labels = Structure("structure", Presence.PRESENT, part.occupancy, own, True, grid, "ct", "analytic", _triple(grid))

@@ -1,9 +1,9 @@
 """Distances to the surface inside the voxels: the narrow phase, for labels that say how full each voxel is.
 
-At its nearest point a surface faces the needle. So in each touched voxel the structure is taken as the far part of the
-voxel's box, cut off by the plane across the line from the needle's axis to the voxel's centre that leaves the stated
-share of the box behind it (planes and shares as in the volume-of-fluid method: Scardovelli and Zaleski, J Comput Phys
-164:228, 2000). No shape with that share lies wholly beyond its plane, but it may lie at the voxel's side:
+Planes. At its nearest point a surface faces the needle. So in each touched voxel the structure is taken as the far part
+of the voxel's box, cut off by the plane across the line from the needle's axis to the voxel's centre that leaves the
+stated share of the box behind it (planes and shares as in the volume-of-fluid method: Scardovelli and Zaleski, J Comput
+Phys 164:228, 2000). No shape with that share lies wholly beyond its plane, but it may lie at the voxel's side:
 
     upper end = least over the voxels of sqrt(plane^2 + aside^2) + s TOLD
 
@@ -17,9 +17,19 @@ distance in voxels, as a bend falls off:
             near side of the voxel)
 
 s: the voxel's longest edge; m: that misfit; TOLD: half the distance of the samples that the shares were counted from,
-in voxels, so far as the shares themselves tell. The numbers were measured (docs/sub-voxel.md) and are no theorem: a
-spike thinner than a voxel is bounded by the near side of the voxels that it touches, and by nothing else, where the
-voxels beside it look flat. No smoothing: it shrinks.
+in voxels, so far as the shares themselves tell.
+
+Patches. Where a curved patch fits the shares of a voxel and of the 26 around it, worst misfit w, the surface is known
+better than one voxel's share tells it, as a ball's or a vessel's is:
+
+    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 2 w)
+    and, where the voxel is neither nearly empty nor nearly full, the structure no farther than patch + s (...)
+
+t: 1 where the patch lies along the grid, so that all samples of a row change at once, less where it is tilted. The
+higher lower end and the lower upper end count.
+
+The numbers were measured (docs/sub-voxel.md) and are no theorem: a spike thinner than a voxel is bounded by the near
+side of the voxels that it touches, and by nothing else, where the voxels beside it look flat. No smoothing: it shrinks.
 """
 
 from __future__ import annotations
@@ -33,6 +43,8 @@ from numpy.typing import NDArray
 from navplan.geometry.compiled import compiled
 from navplan.model.structure import Structure
 from navplan.planning.boundary import Boundary, flat_in_file_order, occupancy_at
+from navplan.planning.curved_patches import curved_patches
+from navplan.planning.facing_planes import facing_planes
 
 # Shares of a voxel's longest edge, measured (decision 0008):
 CERTAIN_SHARE = 0.08  # what even a flat surface may lie nearer than its plane
@@ -40,7 +52,12 @@ ASIDE_SHARE = 0.1  # (of its square) what lies aside of the line to a voxel's ce
 BEND_SHARE = 0.6  # of a bent surface's misfit; SHARP_SHARE more of it from SHARP_FROM on: an edge, a corner
 SHARP_SHARE, SHARP_FROM = 5.0, 0.10
 NEAR_SHARE = 0.6  # nearer than this to the axis the line to a voxel's centre tells no direction
-FACING = 0.5  # cosine between that line and the gradient from which the plane across the gradient counts
+PATCH_SHARE, MISFIT = 0.02, 2.0  # what a patch that fits may lie aside, and how much of its worst misfit besides
+FIT_SHARE = 0.03  # the worst misfit that still fits, for labels of 8 x 8 x 8 samples (twice that for fewer)
+CURVATURE_MAX = 0.65  # 1/voxels: an edge between two voxels looks like a bend of a smaller radius
+TILT_SHARE, TILT_LEAST = 0.4, 0.6  # how fast TOLD falls with the patch's tilt times the samples, and how far
+PATCH_FACING = 0.3  # cosine between the line to a voxel's centre and the gradient from which its patch counts
+EMPTY_TO, FULL_FROM = 0.08, 0.97  # of the shares: such a voxel's patch may lie outside it
 TOLD_TO = 1.0 / 255.0  # a share is rounded to this; a voxel that is touched by less is told to be so full
 
 
@@ -83,34 +100,61 @@ def surface_distance(
         length,
         structure.grid.diagonal_mm,
     )
-    told_share = 0.5 / samples_told(boundary)
-    settings = [
-        TOLD_TO,
-        CERTAIN_SHARE + told_share,
-        ASIDE_SHARE,
-        BEND_SHARE,
-        SHARP_SHARE,
-        SHARP_FROM,
-        edge_mm,
-        NEAR_SHARE,
-    ]
-    found = _nearest_plane(
-        centres,
-        indices,
-        occupancy,
-        shape,
-        np.ascontiguousarray(structure.grid.axes.T),
-        spacing,
-        start,
-        direction,
-        length,
-        np.asarray(settings),
+    samples = samples_told(boundary)
+    told_share = 0.5 / samples
+    axes = np.ascontiguousarray(structure.grid.axes.T)
+    settings = np.asarray(
+        [
+            TOLD_TO,
+            CERTAIN_SHARE + told_share,
+            ASIDE_SHARE,
+            BEND_SHARE,
+            SHARP_SHARE,
+            SHARP_FROM,
+            edge_mm,
+            NEAR_SHARE,
+        ]
+    )
+    found, lows, normals = facing_planes(
+        centres, indices, occupancy, shape, axes, spacing, start, direction, length, settings
     )
     if found[0] < edge_mm:
         return None
-    x, y, z = (float(value) for value in found[4:7])
-    high = float(found[2]) + told_share * edge_mm
-    return SurfaceDistance(max(float(found[1]), 0.0), high, (x, y, z), float(found[3]))
+    high = float(found[1]) + told_share * edge_mm
+    near = np.flatnonzero(np.isfinite(lows) & normals.any(axis=1))
+    line = _line_to(centres[near], start, direction, length) @ axes.T
+    near = near[-(normals[near] * line).sum(axis=1) > PATCH_FACING]
+    patches = curved_patches(
+        indices[near],
+        normals[near],
+        occupancy,
+        shape,
+        spacing,
+        (start - centres[near]) @ axes.T,
+        axes @ direction,
+        length,
+        np.asarray([edge_mm, 0.5 * float(spacing.min())]),
+    )
+    within, beside, misfit, curvature, tilt = patches.T
+    told = told_share * np.clip(1.0 - TILT_SHARE * samples * tilt, TILT_LEAST, 1.0)
+    slack = (told + PATCH_SHARE + MISFIT * misfit) * edge_mm
+    fits = (misfit < FIT_SHARE * (1 if samples >= 8 else 2)) & (curvature * edge_mm < CURVATURE_MAX)
+    lows[near[fits]] = np.maximum(lows[near[fits]], (within - slack)[fits])
+    places = indices[near]
+    shares = occupancy[(places[:, 2] * shape[1] + places[:, 1]) * shape[0] + places[:, 0]] / 255.0
+    sure = fits & (shares > EMPTY_TO) & (shares < FULL_FROM)
+    high = min(high, float((beside + slack)[sure].min(initial=np.inf)))
+    x, y, z = (float(value) for value in found[3:6])
+    return SurfaceDistance(max(min(float(lows.min()), high), 0.0), high, (x, y, z), float(found[2]))
+
+
+def _line_to(
+    centres: NDArray[np.float64], start: NDArray[np.float64], direction: NDArray[np.float64], length: float
+) -> NDArray[np.float64]:
+    """(M, 3) unit vectors from the nearest points of an axis to M voxels' centres."""
+    line = centres - start
+    line -= np.clip(line @ direction, 0.0, length)[:, None] * direction
+    return np.asarray(line / np.linalg.norm(line, axis=1)[:, None])
 
 
 _TOLD: WeakKeyDictionary[Structure, int] = WeakKeyDictionary()
@@ -186,167 +230,3 @@ def _near_voxels(
                     found[count, 0], found[count, 1], found[count, 2] = i, j, k
                     count += 1
     return found[:count], places[:count]
-
-
-@compiled()
-def _nearest_plane(
-    centres: NDArray[np.float64],
-    indices: NDArray[np.int64],
-    occupancy: NDArray[np.uint8],
-    shape: NDArray[np.int64],
-    axes: NDArray[np.float64],
-    spacing: NDArray[np.float64],
-    start: NDArray[np.float64],
-    direction: NDArray[np.float64],
-    length: float,
-    settings: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """(8,) distance to the nearest plane, lower and upper bound, depth along the axis, nearest point (3), and how badly
-    the worst plane foretells. All -1 where the axis runs through the centre of a surface voxel.
-
-    settings: what a share is told to, the shares above, the longest edge, NEAR_SHARE.
-    """
-    found = np.full(8, -1.0)
-    normal, width = np.empty(3), np.empty(3)
-    planes = np.empty((len(centres), 6))  # away, plane's offset, extent, normal
-    best, best_less, best_voxel, best_along = np.inf, np.inf, -1, 0.0
-    along_axes, diagonal2 = axes @ direction, (spacing**2).sum()
-    for v in range(len(centres)):
-        x, y, z = centres[v, 0] - start[0], centres[v, 1] - start[1], centres[v, 2] - start[2]
-        t = min(max(x * direction[0] + y * direction[1] + z * direction[2], 0.0), length)
-        x, y, z = x - t * direction[0], y - t * direction[1], z - t * direction[2]
-        away = np.sqrt(x * x + y * y + z * z)
-        if away < 1e-6:
-            return found
-        extent = 0.0
-        for a in range(3):
-            normal[a] = -(x * axes[a, 0] + y * axes[a, 1] + z * axes[a, 2]) / away
-            width[a] = spacing[a] * abs(normal[a])
-            extent += width[a]
-        across = 0.0  # extent of the voxel across the line and the axis
-        for a in range(3):
-            b, c = (a + 1) % 3, (a + 2) % 3
-            across += spacing[a] * abs(normal[b] * along_axes[c] - normal[c] * along_axes[b])
-        planes[v, 0], planes[v, 2] = away, extent
-        if away - extent / 2 >= best_less:
-            continue
-        planes[v, 3], planes[v, 4], planes[v, 5] = normal[0], normal[1], normal[2]
-        share = occupancy[(indices[v, 2] * shape[1] + indices[v, 1]) * shape[0] + indices[v, 0]] / 255.0
-        for a in range(3):
-            width[a] = max(width[a], 1e-3 * extent)
-        total = width.sum()
-        sure = share - settings[0] * (1.0 if share < 2.0 * settings[0] else 0.6)
-        for less in range(1, -1, -1):
-            below, above = 0.0, total
-            for _ in range(24):
-                z = (below + above) / 2
-                volume = z**3 - max(z - width[0], 0.0) ** 3 - max(z - width[1], 0.0) ** 3 - max(z - width[2], 0.0) ** 3
-                volume += (
-                    max(z - width[0] - width[1], 0.0) ** 3
-                    + max(z - width[0] - width[2], 0.0) ** 3
-                    + max(z - width[1] - width[2], 0.0) ** 3
-                )
-                if volume / (6 * width[0] * width[1] * width[2]) < (sure if less else share):
-                    below = z
-                else:
-                    above = z
-            offset = (below + above) / 2 - total / 2
-            if less:
-                flat = away - offset  # a small share may lie at the voxel's side, a full voxel's near corner does
-                aside = max(diagonal2 / 4 - offset * offset, 0.0)
-                if 4 * min(t, length - t) ** 2 > diagonal2:  # not beside an end of the axis
-                    aside = min(aside, across * across / 4)
-                aside *= max(1.0 - sure, 2.0 * sure - 1.0) ** 2
-                best_less = min(best_less, np.sqrt(flat * flat + aside))
-            else:
-                planes[v, 1] = offset
-                if away - offset < best:
-                    best, best_voxel, best_along = away - offset, v, t
-    low, worst = best, 0.0
-    for v in range(len(centres)):
-        away, offset, extent = planes[v, 0], planes[v, 1], planes[v, 2]
-        if away - extent / 2 >= low:
-            continue  # its near side lies farther
-        i, j, k = indices[v, 0], indices[v, 1], indices[v, 2]
-        share = occupancy[(k * shape[1] + j) * shape[0] + i] / 255.0
-        normal[:] = 0.0
-        for dk in range(-1, 2):
-            for dj in range(-1, 2):
-                for di in range(-1, 2):
-                    p, q, r = i + di, j + dj, k + dk
-                    if 0 <= p < shape[0] and 0 <= q < shape[1] and 0 <= r < shape[2]:
-                        value = occupancy[(r * shape[1] + q) * shape[0] + p] / 255.0
-                        value *= (2 - abs(di)) * (2 - abs(dj)) * (2 - abs(dk))
-                        normal[0] -= value * di / spacing[0]
-                        normal[1] -= value * dj / spacing[1]
-                        normal[2] -= value * dk / spacing[2]
-        size = np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
-        if size < 1e-9:
-            low, worst = min(low, away - extent / 2), 1.0
-            continue
-        total = 0.0
-        for a in range(3):
-            normal[a] /= size
-            total += spacing[a] * abs(normal[a])
-        for a in range(3):
-            width[a] = max(spacing[a] * abs(normal[a]), 1e-3 * total)
-        total = width[0] + width[1] + width[2]
-        below, above = 0.0, total
-        for _ in range(24):
-            z = (below + above) / 2
-            volume = z**3 - max(z - width[0], 0.0) ** 3 - max(z - width[1], 0.0) ** 3 - max(z - width[2], 0.0) ** 3
-            volume += (
-                max(z - width[0] - width[1], 0.0) ** 3
-                + max(z - width[0] - width[2], 0.0) ** 3
-                + max(z - width[1] - width[2], 0.0) ** 3
-            )
-            if volume / (6 * width[0] * width[1] * width[2]) < share:
-                below = z
-            else:
-                above = z
-        own = (below + above) / 2 - total / 2
-        flat, facing = away - offset, 0.0
-        for a in range(3):
-            facing += normal[a] * planes[v, 3 + a]
-        if (
-            facing > FACING
-        ):  # where the line to the voxel's centre meets the plane across the gradient, if that is nearer
-            flat = min(flat, away - own / facing)
-        bend = 0.0
-        for dk in range(2):  # one of each two opposite neighbours: what a tilt of the plane does to them cancels
-            for dj in range(-1, 2):
-                for di in range(-1, 2):
-                    if dk == 0 and (dj < 0 or (dj == 0 and di <= 0)):
-                        continue
-                    apart, far = 0.0, di * di + dj * dj + dk * dk
-                    for side in (-1, 1):
-                        p, q, r = i + side * di, j + side * dj, k + side * dk
-                        value = 0.0
-                        if 0 <= p < shape[0] and 0 <= q < shape[1] and 0 <= r < shape[2]:
-                            value = occupancy[(r * shape[1] + q) * shape[0] + p] / 255.0
-                        across = di * spacing[0] * normal[0] + dj * spacing[1] * normal[1] + dk * spacing[2] * normal[2]
-                        z = min(max(own + total / 2 - side * across, 0.0), total)
-                        volume = z**3 - max(z - width[0], 0.0) ** 3 - max(z - width[1], 0.0) ** 3
-                        volume -= max(z - width[2], 0.0) ** 3
-                        volume += (
-                            max(z - width[0] - width[1], 0.0) ** 3
-                            + max(z - width[0] - width[2], 0.0) ** 3
-                            + max(z - width[1] - width[2], 0.0) ** 3
-                        )
-                        here = volume / (6 * width[0] * width[1] * width[2]) - value
-                        apart += here
-                    bend = max(bend, abs(apart) / (2 * far))
-        bent = settings[3] * bend + settings[4] * max(bend - settings[5], 0.0)
-        slack = settings[6] * (settings[1] + bent)
-        # what lies aside of the line to the voxel's centre is nearer than it looks
-        slack += np.sqrt(flat * flat + settings[2] * settings[6] * settings[6]) - flat
-        if away - extent / 2 < settings[7] * settings[6]:  # so near that the line to the centre tells no direction
-            slack = np.inf
-        low = min(low, max(flat - slack, away - extent / 2))
-        worst = max(worst, bend)
-    found[0], found[1], found[2], found[3], found[7] = best, low, best_less, best_along, worst
-    for c in range(3):
-        found[4 + c] = centres[best_voxel, c]
-        for a in range(3):
-            found[4 + c] += planes[best_voxel, 1] * planes[best_voxel, 3 + a] * axes[a, c]
-    return found

@@ -16,7 +16,7 @@ from navplan.planning.boundary import boundary_of
 from navplan.planning.check_plan import _narrowed as narrowed
 from navplan.planning.margins import margins
 from navplan.planning.sub_voxel import samples_told, surface_distance
-from navplan_phantoms.primitives import Box, HalfSpace, Sphere
+from navplan_phantoms.primitives import Box, Capsule, HalfSpace, Sphere
 from navplan_phantoms.rasterise import rasterise
 from navplan_phantoms.solid_base import Solid
 from tests.planning.test_margins import rotation
@@ -86,6 +86,30 @@ def test_an_oblique_wall_is_known_to_a_quarter_of_a_millimetre() -> None:
         assert abs((np.asarray(found.nearest_mm) - 0.1 * normal) @ normal) <= 0.1
         assert np.linalg.norm(np.asarray(found.nearest_mm) - 0.1 * normal) <= 1.0
         assert found.along_mm == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize("radius", [4.0, 6.0, 9.0])
+def test_a_ball_of_four_voxels_and_a_vessel_are_known_to_three_tenths_of_a_millimetre(radius: float) -> None:
+    """Voxels of 1 mm, 8 x 8 x 8 samples; axes from any side, 2 mm and more away."""
+    grid, rng = cube_grid((1.0, 1.0, 1.0), 34.0), np.random.default_rng(int(radius))
+    centre = rng.uniform(-0.5, 0.5, 3)
+    along = rng.standard_normal(3)
+    along *= 12.0 / np.linalg.norm(along)
+    for solid in (Sphere(centre, radius), Capsule(centre - along, centre + along, radius)):
+        bound = boundary_of(labels_of(solid, grid))
+        for _ in range(12):
+            start, aside = rng.standard_normal((2, 3))
+            start *= 60.0 / np.linalg.norm(start)
+            aside -= aside @ start / 3600.0 * start
+            away = radius + rng.uniform(2.0, 8.0)
+            passing = centre + aside * away / np.linalg.norm(aside)
+            first, last = passing + start, passing - start
+            truth = solid.segment_distance_mm(first, last)
+            if truth < 2.0:
+                continue
+            found = surface_distance(bound, first, last)
+            assert found is not None and found.low_mm <= truth <= found.high_mm
+            assert found.high_mm - found.low_mm <= 0.3
 
 
 @pytest.mark.parametrize("seed", [400_002, 400_003, 400_004, 400_008, 400_011, 400_013])
@@ -186,12 +210,11 @@ def test_the_compiled_kernels_agree_with_the_plain_functions() -> None:
     bound = boundary_of(made.labels)
     start, end = axes_past(made)[2]
     fast = surface_distance(bound, start, end)
-    near, planes = module._near_voxels, module._nearest_plane
-    try:
-        module._near_voxels, module._nearest_plane = near.python, planes.python
+    names = ("_near_voxels", "facing_planes", "curved_patches")
+    with pytest.MonkeyPatch.context() as patched:
+        for name in names:
+            patched.setattr(module, name, getattr(module, name).python)
         plain = surface_distance(bound, start, end)
-    finally:
-        module._near_voxels, module._nearest_plane = near, planes
     assert fast is not None and plain is not None
     assert (fast.low_mm, fast.high_mm, fast.along_mm, *fast.nearest_mm) == pytest.approx(
         (plain.low_mm, plain.high_mm, plain.along_mm, *plain.nearest_mm), abs=1e-9
