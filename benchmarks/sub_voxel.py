@@ -180,8 +180,8 @@ def _within(measures: Sequence[Measure], of: str, low: float, high: float) -> li
 
 
 def away_from_resolved(resolved: Sequence[Outcome]) -> list[Measure]:
-    """Of the axes past resolved solids those that pass two voxels away and more."""
-    return [m for o in resolved for m in o.measures if m.distance_mm >= 2 * m.edge_mm]
+    """Of the axes past resolved solids those that pass a voxel away and more."""
+    return [m for o in resolved for m in o.measures if m.distance_mm >= m.edge_mm]
 
 
 def page(
@@ -190,7 +190,7 @@ def page(
     """The page, in Markdown."""
     every = [m for o in outcomes for m in o.measures]
     passing, whole = away_from_resolved(resolved), [m for o in resolved for m in o.measures]
-    near = [m for m in whole if 0 < m.distance_mm < 2 * m.edge_mm]
+    near = [m for m in whole if 0 < m.distance_mm < m.edge_mm]
     wide = sum(m.width_mm > WIDTH_MM for m in passing)
     smooth_violated = sum(m.outside(m.exact) > 0 for m in whole)
     apart = [m for m in every if m.distance_mm > 0]
@@ -218,8 +218,8 @@ def page(
             f"{len(resolved):,} more scenes of balls, capsules and ellipsoids with a radius of curvature of",
             f"{RESOLVED_VOXELS:g} voxels and more, 8 x 8 x 8 samples.",
             f"**{smooth_violated} of {len(whole):,} intervals were violated;",
-            f"{wide} of {len(passing):,} at two voxels and more were wider than {WIDTH_MM:g} mm.**", "",
-            *_table("distance", [("two voxels and more", passing), ("less", near)]),
+            f"{wide} of {len(passing):,} a voxel and more away were wider than {WIDTH_MM:g} mm.**", "",
+            *_table("distance", [("a voxel and more", passing), ("less", near)]),
             "## All", "",
             *_table("axes", [("all", every), ("outside", apart), *_by_samples(apart)]),
             "## By shape", "", *_table("shape", [(s, [m for m in apart if m.shape == s]) for s in SHAPES]),

@@ -25,6 +25,7 @@ better than one voxel's share tells it, as a ball's or a vessel's is:
     what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 2 w)
     and, where the voxel is neither nearly empty nor nearly full, the structure no farther than patch + s (...)
 
+Within a voxel of the axis no line tells which way a plane faces: there patches alone count, and the voxels' near sides.
 t: 1 where the patch lies along the grid, so that all samples of a row change at once, less where it is tilted. The
 higher lower end and the lower upper end count.
 
@@ -63,8 +64,8 @@ TOLD_TO = 1.0 / 255.0  # a share is rounded to this; a voxel that is touched by 
 
 @dataclass(frozen=True)
 class SurfaceDistance:
-    """low_mm, high_mm: the distance between an axis and the surface lies between; nearest_mm: the surface's nearest
-    point, LPS; along_mm: how far from the start of the axis it is nearest."""
+    """low_mm, high_mm: the distance between an axis and the surface lies between, high_mm infinite where nothing tells
+    it; nearest_mm: the surface's nearest point, LPS; along_mm: how far from the start of the axis it is nearest."""
 
     low_mm: float
     high_mm: float
@@ -76,7 +77,7 @@ def surface_distance(
     boundary: Boundary, start_mm: NDArray[np.float64], end_mm: NDArray[np.float64]
 ) -> SurfaceDistance | None:
     """Distance of an axis to the surface of a structure with fractional labels at their grid's resolution; None for
-    others, and where the axis starts inside or passes within a voxel."""
+    others, and where the axis starts inside or runs through the centre of a surface voxel."""
     structure = boundary.structure
     assert structure.grid is not None and structure.occupancy is not None
     if structure.carried_from or not structure.fractional or boundary.diagonal_mm > structure.grid.diagonal_mm * 1.001:
@@ -118,12 +119,13 @@ def surface_distance(
     found, lows, normals = facing_planes(
         centres, indices, occupancy, shape, axes, spacing, start, direction, length, settings
     )
-    if found[0] < edge_mm:
+    if not np.isfinite(lows).any():
         return None
-    high = float(found[1]) + told_share * edge_mm
+    # within a voxel no line to a centre tells a direction: patches alone count, and need not face it
+    high = np.inf if found[0] < edge_mm else float(found[1]) + told_share * edge_mm
     near = np.flatnonzero(np.isfinite(lows) & normals.any(axis=1))
     line = _line_to(centres[near], start, direction, length) @ axes.T
-    near = near[-(normals[near] * line).sum(axis=1) > PATCH_FACING]
+    near = near[(-(normals[near] * line).sum(axis=1) > PATCH_FACING) | (found[0] < 1.5 * edge_mm)]
     patches = curved_patches(
         indices[near],
         normals[near],
@@ -145,7 +147,7 @@ def surface_distance(
     sure = fits & (shares > EMPTY_TO) & (shares < FULL_FROM)
     high = min(high, float((beside + slack)[sure].min(initial=np.inf)))
     x, y, z = (float(value) for value in found[3:6])
-    return SurfaceDistance(max(min(float(lows.min()), high), 0.0), high, (x, y, z), float(found[2]))
+    return SurfaceDistance(max(min(float(lows.min()), high, float(found[1])), 0.0), high, (x, y, z), float(found[2]))
 
 
 def _line_to(

@@ -196,13 +196,28 @@ def test_hard_carried_and_coarse_labels_tell_no_surface() -> None:
         assert narrowed(measured, 0, start, end, 0.6)[0] == measured.interval(0, 0, 0.6)
 
 
-def test_an_axis_within_a_voxel_of_the_surface_or_inside_tells_no_surface() -> None:
+def test_an_axis_within_a_voxel_of_a_smooth_surface_is_known_from_its_patches() -> None:
+    grid = cube_grid((1.0, 0.9, 0.8))
+    ball = Sphere((0.2, -0.1, 0.3), 6.0)
+    bound = boundary_of(labels_of(ball, grid))
+    for away in (0.05, 0.3, 0.7):
+        for side in np.eye(3):
+            middle = np.asarray(ball.centre) + (6.0 + away) * side
+            along = 20.0 * np.roll(side, 1)
+            found = surface_distance(bound, middle - along, middle + along)
+            assert found is not None and found.low_mm <= away <= found.high_mm
+            assert found.high_mm - found.low_mm <= 0.45
+
+
+def test_an_axis_that_goes_in_touches_and_one_that_starts_inside_tells_no_surface() -> None:
     bound = boundary_of(labels_of(Box((0, 0, 0), (6.0, 5.0, 4.0)), cube_grid()))
-    for start, end in (((20, 0, 0), (0, 0, 0)), ((20, 0, 0), (6.3, 0, 0)), ((1, 0, 0), (-1, 0, 0))):
-        points = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
-        assert surface_distance(bound, *points) is None
-        measured = margins([bound], [start], [end])
-        assert narrowed(measured, 0, *points, 0.5)[0] == measured.interval(0, 0, 0.5)
+    for y in (0.0, 1.3, 4.9):
+        found = surface_distance(bound, np.array([20.0, y, 0.2]), np.array([0.0, y, 0.1]))
+        assert found is None or found.low_mm == 0.0 <= found.high_mm
+    start, end = np.array([1.0, 0, 0]), np.array([-1.0, 0, 0])
+    assert surface_distance(bound, start, end) is None
+    measured = margins([bound], [start], [end])
+    assert narrowed(measured, 0, start, end, 0.5)[0] == measured.interval(0, 0, 0.5)
 
 
 def test_the_compiled_kernels_agree_with_the_plain_functions() -> None:
