@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from navplan.geometry.compiled import compiled
 
+FITTED = 0.02  # a worst misfit for which no other start is tried: along the grid a plane on a voxel's face is stuck
 FITS = 14  # steps of a fit at most; most are done after four
 STEPS = 6  # that the search for the nearest point halves before Newton's method finishes it
 
@@ -38,7 +39,13 @@ def curved_patches(
     count = len(indices)
     out = np.empty((count, 5))
     best, tried, basis, gradient, step = np.empty(6), np.empty(6), np.empty(6), np.empty(6), np.empty(6)
-    kept, squares, kept_squares, root = np.empty(6), np.empty((6, 6)), np.empty((6, 6)), np.empty((6, 6))
+    base, kept, squares, kept_squares, root = (
+        np.empty(6),
+        np.empty(6),
+        np.empty((6, 6)),
+        np.empty((6, 6)),
+        np.empty((6, 6)),
+    )
     first, second, width, turned = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     for m in range(count):
         normal = normals[m]
@@ -57,85 +64,102 @@ def curved_patches(
             spread_uu += first[a] * first[a] * spacing[a] ** 2 / 12
             spread_uv += first[a] * second[a] * spacing[a] ** 2 / 12
             spread_vv += second[a] * second[a] * spacing[a] ** 2 / 12
-        best[:], tried[:] = 0.0, 0.0
-        apart, worst, damping = np.inf, 1.0, 1e-4
-        for turn in range(FITS):
-            squares[:], gradient[:] = 0.0, 0.0
-            now, worst_now = 0.0, 0.0
-            for di in range(-1, 2):
-                for dj in range(-1, 2):
-                    for dk in range(-1, 2):
-                        u = v = height = 0.0
-                        for a in range(3):
-                            place = spacing[a] * (di if a == 0 else dj if a == 1 else dk)
-                            u += place * first[a]
-                            v += place * second[a]
-                            height += place * normal[a]
-                        basis[0], basis[1], basis[2] = 1.0, u, v
-                        basis[3], basis[4], basis[5] = u * u + spread_uu, u * v + spread_uv, v * v + spread_vv
-                        surface = 0.0
-                        for k in range(6):
-                            surface += tried[k] * basis[k]
-                        slope_u = tried[1] + 2 * tried[3] * u + tried[4] * v
-                        slope_v = tried[2] + tried[4] * u + 2 * tried[5] * v
-                        size = np.sqrt(1.0 + slope_u * slope_u + slope_v * slope_v)
-                        total = 0.0
-                        for a in range(3):
-                            turned[a] = (normal[a] - slope_u * first[a] - slope_v * second[a]) / size
-                            total += spacing[a] * abs(turned[a])
-                        for a in range(3):
-                            width[a] = max(spacing[a] * abs(turned[a]), 1e-3 * total)
-                        total = width[0] + width[1] + width[2]
-                        z = min(max((surface - height) / size + total / 2, 0.0), total)
-                        volume, area = z**3, z * z
-                        for a in range(3):
-                            one = max(z - width[a], 0.0)
-                            two = max(z - width[a] - width[(a + 1) % 3], 0.0)
-                            volume += two**3 - one**3
-                            area += two * two - one * one
-                        box = 6 * width[0] * width[1] * width[2]
-                        area *= 3 / (box * size)
-                        i, j, k = indices[m, 0] + di, indices[m, 1] + dj, indices[m, 2] + dk
-                        share = 0.0
-                        if 0 <= i < shape[0] and 0 <= j < shape[1] and 0 <= k < shape[2]:
-                            share = occupancy[(k * shape[1] + j) * shape[0] + i] / 255.0
-                        rest = share - volume / box
-                        now += rest * rest
-                        worst_now = max(worst_now, abs(rest))
-                        for k in range(6):
-                            gradient[k] += area * basis[k] * rest
-                            for n in range(k + 1):
-                                squares[k, n] += area * area * basis[k] * basis[n]
-            if now < apart:
-                done = turn > 0 and apart - now < 1e-8
-                apart, worst, damping = now, worst_now, max(damping * 0.1, 1e-7)
-                best[:], kept[:], kept_squares[:] = tried, gradient, squares
-                if done:
-                    break
-            else:
-                damping *= 30.0
-                if damping > 1e3:
-                    break
-            root[:] = kept_squares
-            for k in range(6):  # Cholesky's decomposition, and the step that it gives
-                root[k, k] += damping * (1.0 + kept_squares[k, k])
-                for n in range(k + 1):
-                    value = root[k, n]
-                    for q in range(n):
-                        value -= root[k, q] * root[n, q]
-                    root[k, n] = np.sqrt(max(value, 1e-12)) if n == k else value / root[n, n]
-            for k in range(6):
-                value = kept[k]
-                for q in range(k):
-                    value -= root[k, q] * step[q]
-                step[k] = value / root[k, k]
-            for k in range(5, -1, -1):
-                value = step[k]
-                for q in range(k + 1, 6):
-                    value -= root[q, k] * step[q]
-                step[k] = value / root[k, k]
-            for k in range(6):
-                tried[k] = best[k] + step[k]
+        least_apart, worst = np.inf, 1.0
+        for begin in range(2):  # from the voxel's centre, then from where as much lies behind the plane
+            tried[:] = 0.0
+            if begin == 1:
+                filled = 0.0
+                for di in range(-1, 2):
+                    for dj in range(-1, 2):
+                        for dk in range(-1, 2):
+                            i, j, k = indices[m, 0] + di, indices[m, 1] + dj, indices[m, 2] + dk
+                            if 0 <= i < shape[0] and 0 <= j < shape[1] and 0 <= k < shape[2]:
+                                filled += occupancy[(k * shape[1] + j) * shape[0] + i]
+                for a in range(3):
+                    tried[0] += 3 * spacing[a] * abs(normal[a]) * (filled / (27 * 255.0) - 0.5)
+            apart, damping = np.inf, 1e-4
+            for turn in range(FITS):
+                squares[:], gradient[:] = 0.0, 0.0
+                now, worst_now = 0.0, 0.0
+                for di in range(-1, 2):
+                    for dj in range(-1, 2):
+                        for dk in range(-1, 2):
+                            u = v = height = 0.0
+                            for a in range(3):
+                                place = spacing[a] * (di if a == 0 else dj if a == 1 else dk)
+                                u += place * first[a]
+                                v += place * second[a]
+                                height += place * normal[a]
+                            basis[0], basis[1], basis[2] = 1.0, u, v
+                            basis[3], basis[4], basis[5] = u * u + spread_uu, u * v + spread_uv, v * v + spread_vv
+                            surface = 0.0
+                            for k in range(6):
+                                surface += tried[k] * basis[k]
+                            slope_u = tried[1] + 2 * tried[3] * u + tried[4] * v
+                            slope_v = tried[2] + tried[4] * u + 2 * tried[5] * v
+                            size = np.sqrt(1.0 + slope_u * slope_u + slope_v * slope_v)
+                            total = 0.0
+                            for a in range(3):
+                                turned[a] = (normal[a] - slope_u * first[a] - slope_v * second[a]) / size
+                                total += spacing[a] * abs(turned[a])
+                            for a in range(3):
+                                width[a] = max(spacing[a] * abs(turned[a]), 1e-3 * total)
+                            total = width[0] + width[1] + width[2]
+                            z = min(max((surface - height) / size + total / 2, 0.0), total)
+                            volume, area = z**3, z * z
+                            for a in range(3):
+                                one = max(z - width[a], 0.0)
+                                two = max(z - width[a] - width[(a + 1) % 3], 0.0)
+                                volume += two**3 - one**3
+                                area += two * two - one * one
+                            box = 6 * width[0] * width[1] * width[2]
+                            area *= 3 / (box * size)
+                            i, j, k = indices[m, 0] + di, indices[m, 1] + dj, indices[m, 2] + dk
+                            share = 0.0
+                            if 0 <= i < shape[0] and 0 <= j < shape[1] and 0 <= k < shape[2]:
+                                share = occupancy[(k * shape[1] + j) * shape[0] + i] / 255.0
+                            rest = share - volume / box
+                            now += rest * rest
+                            worst_now = max(worst_now, abs(rest))
+                            for k in range(6):
+                                gradient[k] += area * basis[k] * rest
+                                for n in range(k + 1):
+                                    squares[k, n] += area * area * basis[k] * basis[n]
+                if now < apart:
+                    done = turn > 0 and apart - now < 1e-8
+                    apart, damping = now, max(damping * 0.1, 1e-7)
+                    base[:], kept[:], kept_squares[:] = tried, gradient, squares
+                    if now < least_apart:
+                        least_apart, worst = now, worst_now
+                        best[:] = tried
+                    if done:
+                        break
+                else:
+                    damping *= 30.0
+                    if damping > 1e3:
+                        break
+                root[:] = kept_squares
+                for k in range(6):  # Cholesky's decomposition, and the step that it gives
+                    root[k, k] += damping * (1.0 + kept_squares[k, k])
+                    for n in range(k + 1):
+                        value = root[k, n]
+                        for q in range(n):
+                            value -= root[k, q] * root[n, q]
+                        root[k, n] = np.sqrt(max(value, 1e-12)) if n == k else value / root[n, n]
+                for k in range(6):
+                    value = kept[k]
+                    for q in range(k):
+                        value -= root[k, q] * step[q]
+                    step[k] = value / root[k, k]
+                for k in range(5, -1, -1):
+                    value = step[k]
+                    for q in range(k + 1, 6):
+                        value -= root[q, k] * step[q]
+                    step[k] = value / root[k, k]
+                for k in range(6):
+                    tried[k] = base[k] + step[k]
+            if worst < FITTED:
+                break
         for room in range(2):  # the patch's nearest point: by steps that halve, then by Newton's method
             u = v = 0.0
             nearest, reach, turn = np.inf, 0.5 * rooms[room], 0
