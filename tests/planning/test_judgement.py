@@ -263,7 +263,10 @@ def test_rigid_motion_of_everything_changes_no_distance_and_no_verdict(case: Cas
     motion[:3, :3] = Rotation.from_euler("xyz", (0.4, -0.7, 2.0)).as_matrix()
     motion[:3, 3] = (120.0, -300.0, 55.0)
     moved_case = case_of(motion=motion)
-    move = lambda p: tuple(motion[:3, :3] @ np.asarray(p) + motion[:3, 3])  # noqa: E731
+
+    def move(point: tuple[float, float, float]) -> tuple[float, ...]:
+        return tuple(motion[:3, :3] @ np.asarray(point) + motion[:3, 3])
+
     for way in (LATERAL, THROUGH_AORTA):
         here, there = judged(case, way), judged(moved_case, (move(way[0]), move(way[1])))
         assert here.verdict is there.verdict

@@ -155,7 +155,10 @@ def test_rigid_motion_of_everything_changes_no_distance() -> None:
         moved_grid,
     )
     start, end = random_axis(rng)
-    move = lambda point: motion[:3, :3] @ point + motion[:3, 3]  # noqa: E731
+
+    def move(point: np.ndarray) -> np.ndarray:
+        return motion[:3, :3] @ point + motion[:3, 3]
+
     first = margins([boundary_of(here)], [start], [end])
     second = margins([boundary_of(there)], [move(start)], [move(end)])
     np.testing.assert_allclose(first.centre_mm, second.centre_mm, atol=1e-8)
