@@ -5,7 +5,8 @@
 
 A copy of the case is served by `navplan serve`, opened in Debian's chromium (software rendering of the page), and used
 by a script: slices by key, a needle and a target dragged with the mouse, the scene turned, all of it again and again
-while the memory of server, scene and browser is watched. Times are the page's own: from the event to what is drawn.
+while the memory of server, scene and browser is watched, in a browser in which nothing is recorded
+(benchmarks.plain_browser). Times are the page's own: from the event to what is drawn.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.plain_browser import PlainBrowser
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
@@ -240,9 +243,14 @@ def table(options: argparse.Namespace) -> list[str]:
         triangles = options.triangles
         row(f"scene turned, images a second{triangles}", "15", f"{drawn / spent:.1f}")
         row("scene, full still, median", "600 ms at 100k triangles", f"{np.median(stills(page)):.0f} ms")
-        lines += ["", *endurance(page, options.minutes)]
         page.close()
         browser.close()
+        plain = PlainBrowser(CHROMIUM, FLAGS)
+        page = Page(folder, plain)
+        page.page.wait_for_selector('[data-view="along"] canvas[data-entry]')
+        lines += ["", *endurance(page, options.minutes)]
+        page.close()
+        plain.close()
     return lines
 
 

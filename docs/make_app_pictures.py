@@ -73,7 +73,7 @@ def _taken(page: Any, name: str) -> None:
     """A picture of the page once it is at rest: no words that wait, a still of the scene after the last change."""
     page.wait_for_timeout(1500)
     page.wait_for_selector(".np-view-words:has-text('…')", state="detached")
-    page.wait_for_selector("img.np-scene[data-quality=still]", state="attached")
+    page.wait_for_selector("canvas.np-scene[data-quality=still]", state="attached")
     page.wait_for_function("!document.querySelector('.np-messages progress')")
     page.wait_for_timeout(1500)
     target = PICTURES / f"app-{name}.png"

@@ -128,7 +128,7 @@ def opened(page: Any, served: Served, scene: bool = False) -> Any:
     page.goto(served.address)
     page.wait_for_selector("[data-step=report]")
     if scene:
-        page.wait_for_selector("img.np-scene[data-drawn]", state="attached")
+        page.wait_for_selector("canvas.np-scene[data-drawn]", state="attached")
     return page
 
 

@@ -139,13 +139,35 @@ def test_the_case_folder_goes_away_and_comes_back(page, served):
 
 def test_the_scene_comes_back_when_its_process_dies(page, served):
     opened(page, served, scene=True)
-    before = int(page.locator("img.np-scene").get_attribute("data-drawn"))
+    before = int(page.locator("canvas.np-scene").get_attribute("data-drawn"))
     first = served.scene_process()
     os.kill(first, signal.SIGKILL)
     until(lambda: served.scene_process() not in (0, first))
     page.keyboard.press("h")
-    until(lambda: int(page.locator("img.np-scene").get_attribute("data-drawn")) > before)
+    until(lambda: int(page.locator("canvas.np-scene").get_attribute("data-drawn")) > before)
     page.wait_for_selector('[data-view="scene"] .np-view-words', state="detached")
+
+
+def test_a_scene_that_was_left_while_a_picture_was_on_its_way_does_not_ask_for_ever(page, served):
+    opened(page, served, scene=True)
+    page.evaluate(
+        "() => { const real = window.setTimeout; window.retries = 0;"
+        " window.setTimeout = (call, ms) => { if (ms === 2000) window.retries++; return real(call, ms); }; }"
+    )
+    held = []
+    page.route("**/api/scene?*", lambda route: held.append(route))
+    for _ in range(4):  # as many as may be under way, and one that waits
+        page.keyboard.press("h")
+        page.wait_for_timeout(50)
+    assert held
+    before = int(page.locator("canvas.np-scene").get_attribute("data-drawn"))
+    page.keyboard.press("2")
+    page.wait_for_selector('[data-view="axial"]')
+    page.unroute("**/api/scene?*")  # they are answered now
+    page.keyboard.press("1")
+    page.wait_for_selector("canvas.np-scene[data-quality=still]")
+    assert int(page.locator("canvas.np-scene").get_attribute("data-drawn")) > before
+    assert page.evaluate("window.retries") == 0
 
 
 def status(url: str) -> int:

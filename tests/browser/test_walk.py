@@ -44,7 +44,7 @@ def idle(page) -> None:
 
 def clicked_until_why(page) -> None:
     """Click the skin in the 3-D scene, place after place, until one is found that stands excluded."""
-    page.wait_for_selector("img.np-scene[data-quality=still]", state="attached")
+    page.wait_for_selector("canvas.np-scene[data-quality=still]", state="attached")
     canvas = page.locator('[data-view="scene"] canvas')
     box = canvas.bounding_box()
     for down in (0.5, 0.35, 0.65, 0.2, 0.8):

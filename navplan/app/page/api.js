@@ -45,29 +45,39 @@ export async function unpacked(response, pixels = Int16Array) {
   return { ...header, outlines, values: new pixels(buffer, at, header.width * header.height) };
 }
 
-// One request at a time; of those that came meanwhile only the newest is sent.
+// One request at a time, or as many as depth says; of those that came meanwhile only the newest is sent. An answer that
+// a newer one has overtaken is not heard, and none once it is closed.
 export class Latest {
-  constructor(send, done, failed = () => {}) {
-    Object.assign(this, { send, done, failed, waiting: undefined, busy: false });
+  constructor(send, done, failed = () => {}, depth = 1) {
+    Object.assign(this, { send, done, failed, depth, waiting: undefined, busy: 0, sent: 0, heard: 0 });
   }
 
   ask(what) {
     this.waiting = what;
-    if (!this.busy) this.next();
+    if (this.busy < this.depth) this.next();
   }
 
+  close() { this.depth = 0; }
+
   async next() {
-    if (this.waiting === undefined) return;
-    const what = this.waiting;
+    if (this.waiting === undefined || !this.depth) return;
+    const what = this.waiting, number = ++this.sent;
     this.waiting = undefined;
-    this.busy = true;
+    this.busy++;
     try {
-      this.done(await this.send(what), what);
+      const made = await this.send(what);
+      if (this.hears(number)) this.done(made, what);
     } catch (error) {
-      this.failed(error, what);
+      if (this.hears(number)) this.failed(error, what);
     } finally {
-      this.busy = false;
+      this.busy--;
     }
     this.next();
+  }
+
+  hears(number) {
+    if (!this.depth || number < this.heard) return false;
+    this.heard = number;
+    return true;
   }
 }

@@ -32,6 +32,7 @@ export default {
   },
   unmounted() {
     this.stops.forEach((stop) => stop());
+    this.request.close();
     clearTimeout(this.timer);
   },
   methods: {

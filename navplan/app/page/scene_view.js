@@ -12,8 +12,7 @@ export default {
   inject: ["nav"],
   template: `
     <section class="np-view" :class="{ 'np-big': nav.ui.big === 'scene' }" data-view="scene">
-      <img ref="image" class="np-scene" :alt="nav.t.views.scene" draggable="false">
-      <canvas ref="canvas" tabindex="0" role="img" :aria-label="nav.t.views.scene" @pointerdown="down" @pointermove="move"
+      <canvas ref="canvas" class="np-scene" tabindex="0" role="img" :aria-label="nav.t.views.scene" @pointerdown="down" @pointermove="move"
         @pointerup="up" @pointercancel="up" @pointerleave="leave" @wheel.prevent="wheel" @contextmenu.prevent
         @dblclick="nav.enlarge('scene')" @keydown="key"></canvas>
       <p v-if="told" class="np-view-words">{{ told }}</p>
@@ -22,6 +21,7 @@ export default {
   data: () => ({ told: "", hover: null }),
   created() {
     this.drawnFrom = null;
+    this.picture = null;  // ImageBitmap; closed when the next one takes its place: an <img> of each is kept by the browser
     this.camera = this.nav.keptCamera;  // another layout shows it from where it was seen
     this.touches = new Map();
     this.followed = 0;
@@ -32,10 +32,10 @@ export default {
     this.context = this.$refs.canvas.getContext("2d");
     const nav = this.nav;
     this.stops = [
-      fitted(this.$refs.canvas, () => this.draw(false)),
+      fitted(this.$refs.canvas, () => { this.paint(); this.draw(false); }),
       Vue.watch(() => nav.sceneKey, () => { this.told = nav.t.scene_making; this.draw(false); }),
       Vue.watch(() => nav.ui.home, () => { this.camera = null; this.draw(false); }),
-      Vue.watch(() => nav.way, () => this.words()),
+      Vue.watch(() => nav.way, () => this.paint()),
       Vue.watch(() => nav.ui.drawn, () => this.draw(false)),
       Vue.watch(() => nav.ui.cursor, (point) => this.mark(point)),
       Vue.watch(() => nav.live, () => { if (performance.now() - this.followed > FOLLOW_MS) { this.followed = performance.now(); this.draw(true); } else this.still(); }),
@@ -45,10 +45,11 @@ export default {
   },
   unmounted() {
     this.nav.keptCamera = this.camera;
-    if (this.$refs.image) URL.revokeObjectURL(this.$refs.image.src);
+    this.show(null);
     this.stops.forEach((stop) => stop());
-    clearTimeout(this.timer);
-    clearTimeout(this.markTimer);
+    this.request.close();  // else what it still waits for would fail without its canvas, and be asked for again for ever
+    this.hovering.close();
+    for (const timer of [this.timer, this.markTimer, this.hoverTimer]) clearTimeout(timer);
   },
   methods: {
     size() {
@@ -69,38 +70,38 @@ export default {
       const response = await get("scene", args);
       if (response.status === 204) return null;
       const camera = JSON.parse(response.headers.get("X-Camera"));
-      return { blob: await response.blob(), camera, faded: JSON.parse(response.headers.get("X-Told") || "null") };
+      const picture = await createImageBitmap(await response.blob());
+      return { picture, camera, faded: JSON.parse(response.headers.get("X-Told") || "null") };
     },
-    async got(made, { moving, asked }) {
+    got(made, { moving, asked }) {
       if (!made) return;
-      const { blob, camera, faded } = made;
-      const image = this.$refs.image;
-      if (!image) return;
-      const url = URL.createObjectURL(blob);
-      const old = image.src;
-      image.src = url;
-      try { await image.decode(); } catch { /* the next one comes */ }
-      if (old) URL.revokeObjectURL(old);
+      const { picture, camera, faded } = made, canvas = this.$refs.canvas;
+      if (!canvas) { picture.close(); return; }
+      this.show(picture);
       if (!this.camera) this.camera = camera;
       this.drawnFrom = camera;  // the words stand where this picture has them, wherever the camera is by now
       this.faded = faded || this.faded;
       this.told = "";
-      this.words();
+      this.paint();
       this.nav.timed(moving ? "scene moving" : "scene still", performance.now() - asked);
-      image.dataset.drawn = ++this.nav.scenesDrawn;
-      image.dataset.quality = moving ? "moving" : "still";
+      canvas.dataset.drawn = ++this.nav.scenesDrawn;
+      canvas.dataset.quality = moving ? "moving" : "still";
+    },
+    show(picture) {
+      if (this.picture) this.picture.close();
+      this.picture = picture;
     },
     failed(error) {
       this.told = error.message;
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.draw(false), 2000);
     },
-    words() {
+    // The picture, and the words over it.
+    paint() {
       const canvas = this.$refs.canvas, c = this.context, nav = this.nav;
-      if (!canvas) return;
+      if (!canvas || !this.picture) return;
       c.setTransform(1, 0, 0, 1, 0, 0);
-      c.clearRect(0, 0, canvas.width, canvas.height);
-      if (!this.drawnFrom) return;
+      c.drawImage(this.picture, 0, 0, canvas.width, canvas.height);
       const dpr = window.devicePixelRatio || 1;
       c.scale(dpr, dpr);
       const [width, height] = this.size(), text = nav.ui.text;

@@ -52,6 +52,7 @@ export default {
   },
   unmounted() {
     this.stops.forEach((stop) => stop());
+    this.request.close();
   },
   methods: {
     ask() {

@@ -29,6 +29,7 @@ export default {
   },
   unmounted() {
     this.stops.forEach((stop) => stop());
+    this.request.close();
   },
   methods: {
     ask() { if (this.nav.doc.way) this.request.ask({}); this.draw(); },
