@@ -25,9 +25,10 @@ def curved_patches(
     length: float,
     rooms: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(M, 5) of M voxels: distance of the axis to the patch within rooms[0] mm of the voxel's centre across its
+    """(M, 6) of M voxels: distance of the axis to the patch within rooms[0] mm of the voxel's centre across its
     normal, and within rooms[1]; the worst misfit of a share; the largest curvature, 1/mm; the patch's tilt against the
-    grid: tangent of the angle between its normal and the nearest axis of the grid.
+    grid: tangent of the angle between its normal and the nearest axis of the grid; by how many mm what lies behind the
+    patch stops short of the voxel.
 
     A patch is height = c0 + c1 u + c2 v + c3 u^2 + c4 u v + c5 v^2 over the plane across the normal, fitted by least
     squares (Levenberg and Marquardt) to the 27 shares; in each voxel it is the plane that touches it there, raised by
@@ -37,7 +38,7 @@ def curved_patches(
     voxel's centre, direction: (3,), both in axes of the grid, mm; occupancy: in file order; spacing: (3,) mm.
     """
     count = len(indices)
-    out = np.empty((count, 5))
+    out = np.empty((count, 6))
     best, tried, basis, gradient, step = np.empty(6), np.empty(6), np.empty(6), np.empty(6), np.empty(6)
     base, kept, squares, kept_squares, root = (
         np.empty(6),
@@ -219,10 +220,12 @@ def curved_patches(
         out[m, 2] = worst
         middle, apart = best[3] + best[5], np.sqrt((best[3] - best[5]) ** 2 + best[4] ** 2)
         out[m, 3] = abs(middle) + apart
-        most = size = 0.0
+        most = size = reach = 0.0
         for a in range(3):
             value = normal[a] - best[1] * first[a] - best[2] * second[a]
             most = max(most, abs(value))
             size += value * value
+            reach += spacing[a] * abs(value) / 2
         out[m, 4] = np.sqrt(max(size / (most * most) - 1.0, 0.0))
+        out[m, 5] = max(-(best[0] + reach) / np.sqrt(size), 0.0)
     return out

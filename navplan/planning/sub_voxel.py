@@ -22,8 +22,10 @@ in voxels, so far as the shares themselves tell.
 Patches. Where a curved patch fits the shares of a voxel and of the 26 around it, worst misfit w, the surface is known
 better than one voxel's share tells it, as a ball's or a vessel's is:
 
-    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 2 w)
+    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 2 w) - short
     and, where the voxel is neither nearly empty nor nearly full, the structure no farther than patch + s (...)
+
+short: how far before the voxel what lies behind the patch stops, though the voxel is touched.
 
 Within a voxel of the axis no line tells which way a plane faces: there patches alone count, and the voxels' near sides.
 t: 1 where the patch lies along the grid, so that all samples of a row change at once, less where it is tilted. The
@@ -137,11 +139,11 @@ def surface_distance(
         length,
         np.asarray([edge_mm, 0.5 * float(spacing.min())]),
     )
-    within, beside, misfit, curvature, tilt = patches.T
+    within, beside, misfit, curvature, tilt, short = patches.T
     told = told_share * np.clip(1.0 - TILT_SHARE * samples * tilt, TILT_LEAST, 1.0)
     slack = (told + PATCH_SHARE + MISFIT * misfit) * edge_mm
     fits = (misfit < FIT_SHARE * (1 if samples >= 8 else 2)) & (curvature * edge_mm < CURVATURE_MAX)
-    lows[near[fits]] = np.maximum(lows[near[fits]], (within - slack)[fits])
+    lows[near[fits]] = np.maximum(lows[near[fits]], (within - short - slack)[fits])
     places = indices[near]
     shares = occupancy[(places[:, 2] * shape[1] + places[:, 1]) * shape[0] + places[:, 0]] / 255.0
     sure = fits & (shares > EMPTY_TO) & (shares < FULL_FROM)
