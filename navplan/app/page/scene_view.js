@@ -25,7 +25,7 @@ export default {
     this.camera = this.nav.keptCamera;  // another layout shows it from where it was seen
     this.touches = new Map();
     this.followed = 0;
-    this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error));
+    this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error), 2);  // one drawn, one on its way
     this.hovering = new Latest((what) => ask("pick", what.args), (found, what) => this.picked(found, what), () => {});
   },
   mounted() {
@@ -193,6 +193,7 @@ export default {
     up(event) {
       if (this.start && !this.start.moved && event.type === "pointerup") { if (this.start.button === 2) this.askWhy(event); else this.click(event); }
       this.touches.delete(event.pointerId);
+      if (this.start && this.start.moved && !this.touches.size) this.draw(false);  // let go: it is to be looked at
       this.start = null;
     },
     pinch(event) {
