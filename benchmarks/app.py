@@ -144,18 +144,20 @@ def place(page: Page, view: str, point: str) -> tuple[float, float]:
     return box["x"] + x, box["y"] + y
 
 
-def drag(page: Page, view: str, point: str, seconds: float) -> tuple[int, float, float]:
-    """Drag an end of the way to and fro; how many live answers came, over what time, and s from release to exact."""
+def drag(page: Page, view: str, point: str, seconds: float) -> tuple[list[float], float, float]:
+    """Drag an end of the way to and fro; ms from the hand's place to each live answer, over what time in s, and s from
+    release to exact."""
     x, y = place(page, view, point)
     page.page.mouse.move(x, y)
     page.page.mouse.down()
+    page.times("live")
     start, n, reach = time.perf_counter(), 0, 5.0 if point == "entry" else 2.0  # px: the aim stays in the lesion
     while time.perf_counter() - start < seconds:
         n += 1
         page.page.mouse.move(x + reach * np.sin(n / 6), y + reach * np.sin(n / 5))
         page.page.wait_for_timeout(16)
     spent = time.perf_counter() - start
-    answers = len(page.times("live"))
+    answers = page.times("live")
     released = time.perf_counter()
     page.page.mouse.up()
     page.page.wait_for_function("() => !document.body.innerText.includes('while dragging')")
@@ -164,8 +166,8 @@ def drag(page: Page, view: str, point: str, seconds: float) -> tuple[int, float,
     return answers, spent, exact
 
 
-def turn(page: Page, seconds: float) -> tuple[int, float]:
-    """Turn the scene with the mouse; pictures and time."""
+def turn(page: Page, seconds: float) -> tuple[int, float, float]:
+    """Turn the scene with the mouse; pictures, over what time in s, and ms from letting go to the full still."""
     box = page.box("scene")
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.page.mouse.move(x, y)
@@ -176,8 +178,10 @@ def turn(page: Page, seconds: float) -> tuple[int, float]:
         page.page.mouse.move(x + 160 * np.sin(n / 25), y + 60 * np.cos(n / 30))
         page.page.wait_for_timeout(10)
     spent, drawn = time.perf_counter() - start, page.drawn(".np-scene") - before
+    page.times("scene still")
     page.page.mouse.up()
-    return drawn, spent
+    page.page.wait_for_selector('.np-scene[data-quality="still"]')
+    return drawn, spent, page.times("scene still")[-1]
 
 
 def stills(page: Page, count: int = 5) -> list[float]:
@@ -225,23 +229,24 @@ def table(options: argparse.Namespace) -> list[str]:
         drag(page, "along", "entry", 2.0)
         page.page.wait_for_timeout(4000)
         answers, spent, exact = drag(page, "along", "entry", 5.0)
-        row("needle dragged: live margins a second", "10", f"{answers / spent:.1f}")
+        row("needle dragged: live margins a second", "10", f"{len(answers) / spent:.1f}")
         row("... judged after release", "0.4 s", f"{exact:.2f} s")
         page.page.wait_for_timeout(2000)
         drag(page, "along", "target", 2.0)
         page.page.wait_for_timeout(4000)
-        page.times("live")
         page.times("scene moving")
         answers, spent, exact = drag(page, "along", "target", 5.0)
         moving = page.times("scene moving")
-        row("target dragged: path strip a second", "10", f"{answers / spent:.1f}")
-        if moving:
-            row("... skin map repainted, median", "100 ms", f"{np.median(moving):.0f} ms after the live answer")
+        row("target dragged: path strip repainted, median", "100 ms", f"{np.median(answers):.0f} ms")
+        row("... then the skin map, median", "100 ms", f"{np.median(moving):.0f} ms")
+        row("... both of them a second", "", f"{len(moving) / spent:.1f}")
         row("... judged after release", "0.4 s", f"{exact:.2f} s")
         turn(page, 2.0)
-        drawn, spent = turn(page, 5.0)
+        drawn, spent, still_ms = turn(page, 5.0)
         triangles = options.triangles
         row(f"scene turned, images a second{triangles}", "15", f"{drawn / spent:.1f}")
+        row("... full still after it is let go", "600 ms", f"{still_ms:.0f} ms")
+        page.page.wait_for_timeout(1000)
         row("scene, full still, median", "600 ms at 100k triangles", f"{np.median(stills(page)):.0f} ms")
         page.close()
         browser.close()

@@ -45,11 +45,11 @@ export async function unpacked(response, pixels = Int16Array) {
   return { ...header, outlines, values: new pixels(buffer, at, header.width * header.height) };
 }
 
-// One request at a time, or as many as depth says; of those that came meanwhile only the newest is sent. An answer that
-// a newer one has overtaken is not heard, and none once it is closed.
+// One request at a time, or as many as depth says; of those that came meanwhile only the newest is sent, once it is ready
+// for it. An answer that a newer one has overtaken is not heard, and none once it is closed.
 export class Latest {
-  constructor(send, done, failed = () => {}, depth = 1) {
-    Object.assign(this, { send, done, failed, depth, waiting: undefined, busy: 0, sent: 0, heard: 0 });
+  constructor(send, done, failed = () => {}, { depth = 1, ready = null } = {}) {
+    Object.assign(this, { send, done, failed, depth, ready, waiting: undefined, busy: 0, sent: 0, heard: 0 });
   }
 
   ask(what) {
@@ -61,6 +61,13 @@ export class Latest {
 
   async next() {
     if (this.waiting === undefined || !this.depth) return;
+    this.busy++;
+    try {
+      if (this.ready) await this.ready();
+      if (this.waiting === undefined || !this.depth) return;
+    } finally {
+      this.busy--;
+    }
     const what = this.waiting, number = ++this.sent;
     this.waiting = undefined;
     this.busy++;

@@ -95,7 +95,11 @@ const page = {
     comparison(found) { this.$nextTick(() => this.$refs.compare[found ? "showModal" : "close"]()); },
   },
   created() {
-    this.liveRequest = new Latest((what) => ask("live", what), (way) => { if (this.drag) this.live = way; this.timed("live", performance.now() - this.liveAsked); }, (error) => { if (this.drag) this.live = unjudged(this.doc.way, error.message); });
+    this.liveRequest = new Latest((what) => ask("live", what.args),
+      (way, what) => { if (this.drag) this.live = way; this.timed("live", performance.now() - what.at); },
+      (error) => { if (this.drag) this.live = unjudged(this.doc.way, error.message); },
+      { ready: async () => { await this.$nextTick(); await this.painted; } });
+    this.painted = null;
     this.lookAlong = () => {};
     this.keptCamera = null;
     this.scenesDrawn = 0;
@@ -167,8 +171,7 @@ const page = {
     dragTo(mode, point) {
       if (!this.drag) return;
       this.drag = { mode, [mode]: point };
-      this.liveAsked = performance.now();
-      this.liveRequest.ask(mode === "entry" ? { entry: point } : { aim: point });
+      this.liveRequest.ask({ args: mode === "entry" ? { entry: point } : { aim: point }, at: performance.now() });
     },
     async release(mode, moved) {
       const point = this.drag && this.drag[mode];

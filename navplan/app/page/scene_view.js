@@ -6,7 +6,10 @@ import { cameraAxes, moved, nearer, project, turned } from "./geometry.js";
 
 const TAB = Math.random().toString(36).slice(2);
 const QUIET_MS = 250, HOVER_MS = 180, MARK_MS = 350;
+const PAINT_MS = 120;  // a dragged target's next answer waits at most so long for the skin map of the last
 const FOLLOW_MS = 180;  // a needle under the hand: its margins come oftener than the scene
+
+const after = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export default {
   inject: ["nav"],
@@ -25,7 +28,7 @@ export default {
     this.camera = this.nav.keptCamera;  // another layout shows it from where it was seen
     this.touches = new Map();
     this.followed = 0;
-    this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error), 2);  // one drawn, one on its way
+    this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error), { depth: 2 });  // one drawn, one on its way
     this.hovering = new Latest((what) => ask("pick", what.args), (found, what) => this.picked(found, what), () => {});
   },
   mounted() {
@@ -38,7 +41,7 @@ export default {
       Vue.watch(() => nav.way, () => this.paint()),
       Vue.watch(() => nav.ui.drawn, () => this.draw(false)),
       Vue.watch(() => nav.ui.cursor, (point) => this.mark(point)),
-      Vue.watch(() => nav.live, () => { if (performance.now() - this.followed > FOLLOW_MS) { this.followed = performance.now(); this.draw(true); } else this.still(); }),
+      Vue.watch(() => nav.live, () => this.follow()),
     ];
     nav.lookAlong = () => this.lookAlong();
     this.told = nav.t.scene_making;
@@ -60,6 +63,15 @@ export default {
       clearTimeout(this.timer);
       if (moving) this.still();
       this.request.ask({ moving, asked: performance.now() });
+    },
+    // A way under the hand. A dragged target has the skin painted anew with each answer, before the next is asked for: at
+    // the same time both would be late.
+    follow() {
+      const aimed = this.nav.drag && this.nav.drag.mode === "target";
+      if (!aimed && performance.now() - this.followed <= FOLLOW_MS) { this.still(); return; }
+      this.followed = performance.now();
+      this.draw(true);
+      if (aimed) this.nav.painted = Promise.race([new Promise((done) => { this.painted = done; }), after(PAINT_MS)]);
     },
     // A still once nothing moves; none under a hand that holds the needle.
     still() { this.timer = setTimeout(() => (this.nav.drag ? this.still() : this.draw(false)), QUIET_MS); },
@@ -84,6 +96,7 @@ export default {
       this.told = "";
       this.paint();
       this.nav.timed(moving ? "scene moving" : "scene still", performance.now() - asked);
+      if (this.painted) this.painted();
       canvas.dataset.drawn = ++this.nav.scenesDrawn;
       canvas.dataset.quality = moving ? "moving" : "still";
     },
