@@ -393,7 +393,7 @@ class Session:
 
     def why_not(self, entry_mm: Point) -> dict[str, Any]:
         """What the skin map says of an entry, and all that stands against it, worst first."""
-        from navplan.planning.why_not import limit_line, reason_on_map, why_not
+        from navplan.planning.why_not import FREE, limit_line, reason_on_map, why_not
         from navplan.view.colours import spoken_words
 
         with self.lock:
@@ -404,6 +404,7 @@ class Session:
             found = why_not(shown.situation, shown.way.device, entry_mm)
         return {
             "map": spoken_words(str(told)) if told is not None else "", "entry": list(entry_mm),
+            "map_free": told is None or told.words == FREE,
             "against": [
                 {
                     "verdict": one.verdict.value, "line": spoken_words(limit_line(one)),
