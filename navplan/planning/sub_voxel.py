@@ -22,7 +22,7 @@ in voxels, so far as the shares themselves tell.
 Patches. Where a curved patch fits the shares of a voxel and of the 26 around it, worst misfit w, the surface is known
 better than one voxel's share tells it, as a ball's or a vessel's is:
 
-    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 2 w) - short
+    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 1.5 w) - short
     and, where the voxel is neither nearly empty nor nearly full, the structure no farther than patch + s (...)
 
 short: how far before the voxel what lies behind the patch stops, though the voxel is touched.
@@ -55,8 +55,8 @@ ASIDE_SHARE = 0.1  # (of its square) what lies aside of the line to a voxel's ce
 BEND_SHARE = 0.6  # of a bent surface's misfit; SHARP_SHARE more of it from SHARP_FROM on: an edge, a corner
 SHARP_SHARE, SHARP_FROM = 5.0, 0.10
 NEAR_SHARE = 0.6  # nearer than this to the axis the line to a voxel's centre tells no direction
-PATCH_SHARE, MISFIT = 0.02, 2.0  # what a patch that fits may lie aside, and how much of its worst misfit besides
-FIT_SHARE = 0.03  # the worst misfit that still fits, for labels of 8 x 8 x 8 samples (twice that for fewer)
+PATCH_SHARE, MISFIT = 0.02, 1.5  # what a patch that fits may lie aside, and how much of its worst misfit besides
+FIT_SHARE = 0.04  # the worst misfit that still fits, for labels of 8 x 8 x 8 samples (twice that for fewer)
 CURVATURE_MAX = 0.65  # 1/voxels: an edge between two voxels looks like a bend of a smaller radius
 TILT_SHARE, TILT_LEAST = 0.4, 0.6  # how fast TOLD falls with the patch's tilt times the samples, and how far
 PATCH_FACING = 0.3  # cosine between the line to a voxel's centre and the gradient from which its patch counts
