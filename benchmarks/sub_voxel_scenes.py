@@ -30,7 +30,8 @@ SMOOTH = ("sphere", "capsule", "ellipsoid")
 THIN = ("thin capsule", "plate", "spike")
 SHARP = ("box", "cylinder", "half ball", "bowl", "shell")
 JOINED = ("bent tube", "two close", "crossing plates")
-SHAPES = (*SMOOTH, *THIN, *SHARP, *JOINED)
+BLUNT = ("ridge", "blunt cone")  # an edge, a tip of more than a right angle: 27 voxels hardly tell it from a bend
+SHAPES = (*SMOOTH, *THIN, *SHARP, *JOINED, *BLUNT)
 RESOLVED_VOXELS = 4.0  # radius of curvature from which a smooth solid counts as resolved
 SPACE_MM = 46.0  # edge of the grid
 AXES = 6  # in each scene
@@ -40,7 +41,8 @@ TOLERANCE_MM = 0.004  # of the truth where no closed form gives it
 @dataclass(frozen=True, eq=False)
 class Scene:
     """radius_mm: least radius of curvature of the surface, 0 where it has an edge; mouth_mm: where a hollow one is
-    open; labels: fractional, of 8 x 8 x 8 samples (or 4 x 4 x 4, as the phantoms are made) in each voxel."""
+    open, or the tip of a blunt one; labels: fractional, of 8 x 8 x 8 samples (or 4 x 4 x 4, as the phantoms are made)
+    in each voxel."""
 
     seed: int
     shape: str
@@ -106,6 +108,9 @@ def axes_past(of: Scene) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]
         if n < 2:
             found.append((start, rng.uniform(-22.0, 22.0, 3)))
             continue
+        if of.shape in BLUNT:
+            found.append(_before_the_tip(of, rng, ends=n == 4))
+            continue
         aim = middle + 0.4 * rng.uniform(-1.0, 1.0, 3) * (bounds[1] - bounds[0])
         along = (aim - start) / np.linalg.norm(aim - start)
         if n < 4:  # past it: shifted aside until it is as far as wished
@@ -125,6 +130,18 @@ def axes_past(of: Scene) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]
         else:  # goes in
             found.append((start, aim + rng.uniform(-3.0, 3.0) * along))
     return found
+
+
+def _before_the_tip(of: Scene, rng: np.random.Generator, ends: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """An axis that passes, or ends, .3 to 5 mm before an edge or a tip."""
+    assert of.mouth_mm is not None
+    outward = of.mouth_mm - of.solid.bounds_mm().mean(axis=0)
+    outward /= np.linalg.norm(outward)
+    tilted = outward + rng.uniform(-0.2, 0.2, 3)
+    across = np.cross(tilted, rng.standard_normal(3))
+    across *= rng.uniform(15.0, 30.0) / np.linalg.norm(across)
+    place = of.mouth_mm + rng.uniform(0.3, 5.0) * tilted / np.linalg.norm(tilted)
+    return (place + 40.0 * tilted, place) if ends else (place + across, place - across)
 
 
 def truth_mm(solid: Solid, start: NDArray[np.float64], end: NDArray[np.float64]) -> tuple[float, float]:
@@ -221,5 +238,12 @@ def _solid(
         other = centre + (first + second + rng.uniform(-0.5, 1.5)) * along
         reach = rng.uniform(0.0, 8.0) * turned[:, 1]
         return Union(Sphere(centre, first), Capsule(other - reach, other + reach, second)), min(first, second), None
+    if shape == "ridge":
+        turn, ball = np.radians(rng.uniform(5.0, 40.0)), Sphere(centre - 3.0 * along, 8.0)
+        sides = [np.cos(turn) * along + way * np.sin(turn) * turned[:, 1] for way in (1.0, -1.0)]
+        return Intersection(ball, *(HalfSpace(centre, side) for side in sides)), 0.0, centre
+    if shape == "blunt cone":
+        far, base, tip = rng.uniform(1.02, 1.4), 5.0, rng.uniform(0.05, 0.3)
+        return RoundCone(centre - far * (base - tip) * along, centre, base, tip), tip, centre
     plates = [Box(centre, rng.uniform(2.0, 9.0, 3) * mask + 0.3, turned) for mask in (np.r_[0, 1, 1], np.r_[1, 0, 1])]
     return Union(*plates), 0.0, None

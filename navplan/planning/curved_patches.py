@@ -25,10 +25,10 @@ def curved_patches(
     length: float,
     rooms: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(M, 6) of M voxels: distance of the axis to the patch within rooms[0] mm of the voxel's centre across its
+    """(M, 7) of M voxels: distance of the axis to the patch within rooms[0] mm of the voxel's centre across its
     normal, and within rooms[1]; the worst misfit of a share; the largest curvature, 1/mm; the patch's tilt against the
-    grid: tangent of the angle between its normal and the nearest axis of the grid; by how many mm what lies behind the
-    patch stops short of the voxel.
+    grid: voxels that it rises from one to the next along the steeper of the two flatter axes; by how many mm what lies
+    behind the patch stops short of the voxel; the largest of the 27 shares.
 
     A patch is height = c0 + c1 u + c2 v + c3 u^2 + c4 u v + c5 v^2 over the plane across the normal, fitted by least
     squares (Levenberg and Marquardt) to the 27 shares; in each voxel it is the plane that touches it there, raised by
@@ -38,7 +38,7 @@ def curved_patches(
     voxel's centre, direction: (3,), both in axes of the grid, mm; occupancy: in file order; spacing: (3,) mm.
     """
     count = len(indices)
-    out = np.empty((count, 6))
+    out = np.empty((count, 7))
     best, tried, basis, gradient, step = np.empty(6), np.empty(6), np.empty(6), np.empty(6), np.empty(6)
     base, kept, squares, kept_squares, root = (
         np.empty(6),
@@ -65,19 +65,19 @@ def curved_patches(
             spread_uu += first[a] * first[a] * spacing[a] ** 2 / 12
             spread_uv += first[a] * second[a] * spacing[a] ** 2 / 12
             spread_vv += second[a] * second[a] * spacing[a] ** 2 / 12
-        least_apart, worst = np.inf, 1.0
+        least_apart, worst, filled, fullest = np.inf, 1.0, 0.0, 0.0
+        for di in range(-1, 2):
+            for dj in range(-1, 2):
+                for dk in range(-1, 2):
+                    i, j, k = indices[m, 0] + di, indices[m, 1] + dj, indices[m, 2] + dk
+                    if 0 <= i < shape[0] and 0 <= j < shape[1] and 0 <= k < shape[2]:
+                        share = occupancy[(k * shape[1] + j) * shape[0] + i] / 255.0
+                        filled, fullest = filled + share, max(fullest, share)
         for begin in range(2):  # from the voxel's centre, then from where as much lies behind the plane
             tried[:] = 0.0
             if begin == 1:
-                filled = 0.0
-                for di in range(-1, 2):
-                    for dj in range(-1, 2):
-                        for dk in range(-1, 2):
-                            i, j, k = indices[m, 0] + di, indices[m, 1] + dj, indices[m, 2] + dk
-                            if 0 <= i < shape[0] and 0 <= j < shape[1] and 0 <= k < shape[2]:
-                                filled += occupancy[(k * shape[1] + j) * shape[0] + i]
                 for a in range(3):
-                    tried[0] += 3 * spacing[a] * abs(normal[a]) * (filled / (27 * 255.0) - 0.5)
+                    tried[0] += 3 * spacing[a] * abs(normal[a]) * (filled / 27 - 0.5)
             apart, damping = np.inf, 1e-4
             for turn in range(FITS):
                 squares[:], gradient[:] = 0.0, 0.0
@@ -220,12 +220,14 @@ def curved_patches(
         out[m, 2] = worst
         middle, apart = best[3] + best[5], np.sqrt((best[3] - best[5]) ** 2 + best[4] ** 2)
         out[m, 3] = abs(middle) + apart
-        most = size = reach = 0.0
+        least_side = most = size = reach = 0.0
         for a in range(3):
             value = normal[a] - best[1] * first[a] - best[2] * second[a]
-            most = max(most, abs(value))
             size += value * value
             reach += spacing[a] * abs(value) / 2
-        out[m, 4] = np.sqrt(max(size / (most * most) - 1.0, 0.0))
+            value = abs(value) * spacing[a]
+            least_side, most = (most, value) if value > most else (max(least_side, value), most)
+        out[m, 4] = least_side / most
         out[m, 5] = max(-(best[0] + reach) / np.sqrt(size), 0.0)
+        out[m, 6] = fullest
     return out

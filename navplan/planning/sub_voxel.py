@@ -22,10 +22,12 @@ in voxels, so far as the shares themselves tell.
 Patches. Where a curved patch fits the shares of a voxel and of the 26 around it, worst misfit w, the surface is known
 better than one voxel's share tells it, as a ball's or a vessel's is:
 
-    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 1.5 w) - short
-    and, where the voxel is neither nearly empty nor nearly full, the structure no farther than patch + s (...)
+    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 1.5 w + RIDGE s curvature) - short
+    and, where the voxel is neither nearly empty nor nearly full, the structure no farther than
+    patch + s (TOLD t + PATCH + 1.5 w)
 
-short: how far before the voxel what lies behind the patch stops, though the voxel is touched.
+short: how far before the voxel what lies behind the patch stops, though the voxel is touched; if by more than the least
+share that is told, the patch does not know what is in it, and counts for nothing.
 
 Within a voxel of the axis no line tells which way a plane faces: there patches alone count, and the voxels' near sides.
 t: 1 where the patch lies along the grid, so that all samples of a row change at once, less where it is tilted. The
@@ -50,14 +52,17 @@ from navplan.planning.curved_patches import curved_patches
 from navplan.planning.facing_planes import facing_planes
 
 # Shares of a voxel's longest edge, measured (decision 0008):
-CERTAIN_SHARE = 0.08  # what even a flat surface may lie nearer than its plane
+CERTAIN_SHARE = 0.17  # what even a flat surface may lie nearer than its plane
 ASIDE_SHARE = 0.1  # (of its square) what lies aside of the line to a voxel's centre is nearer than it looks
 BEND_SHARE = 0.6  # of a bent surface's misfit; SHARP_SHARE more of it from SHARP_FROM on: an edge, a corner
 SHARP_SHARE, SHARP_FROM = 5.0, 0.10
 NEAR_SHARE = 0.6  # nearer than this to the axis the line to a voxel's centre tells no direction
 PATCH_SHARE, MISFIT = 0.02, 1.5  # what a patch that fits may lie aside, and how much of its worst misfit besides
 FIT_SHARE = 0.04  # the worst misfit that still fits, for labels of 8 x 8 x 8 samples (twice that for fewer)
-CURVATURE_MAX = 0.65  # 1/voxels: an edge between two voxels looks like a bend of a smaller radius
+CURVATURE_MAX = 0.35  # 1/voxels; and since an obtuse edge looks like a bend, so much of the curvature is nearer than
+RIDGE_SHARE = 0.25  # the patch at its tip
+FULLEST_FROM = 0.5  # of the 27 shares at least one: where all are small anything fits
+ASPECT_MAX = 4.0  # of the voxels' longest edge to the shortest
 TILT_SHARE, TILT_LEAST = 0.4, 0.6  # how fast TOLD falls with the patch's tilt times the samples, and how far
 PATCH_FACING = 0.3  # cosine between the line to a voxel's centre and the gradient from which its patch counts
 EMPTY_TO, FULL_FROM = 0.08, 0.97  # of the shares: such a voxel's patch may lie outside it
@@ -139,13 +144,16 @@ def surface_distance(
         length,
         np.asarray([edge_mm, 0.5 * float(spacing.min())]),
     )
-    within, beside, misfit, curvature, tilt, short = patches.T
+    within, beside, misfit, curvature, tilt, short, fullest = patches.T
     told = told_share * np.clip(1.0 - TILT_SHARE * samples * tilt, TILT_LEAST, 1.0)
     slack = (told + PATCH_SHARE + MISFIT * misfit) * edge_mm
     fits = (misfit < FIT_SHARE * (1 if samples >= 8 else 2)) & (curvature * edge_mm < CURVATURE_MAX)
-    lows[near[fits]] = np.maximum(lows[near[fits]], (within - short - slack)[fits])
+    fits &= (fullest > FULLEST_FROM) & (edge_mm < ASPECT_MAX * float(spacing.min()))
     places = indices[near]
     shares = occupancy[(places[:, 2] * shape[1] + places[:, 1]) * shape[0] + places[:, 0]] / 255.0
+    raised = fits & ((short == 0.0) | (shares <= TOLD_TO))
+    low = within - short - slack - RIDGE_SHARE * curvature * edge_mm**2
+    lows[near[raised]] = np.maximum(lows[near[raised]], low[raised])
     sure = fits & (shares > EMPTY_TO) & (shares < FULL_FROM)
     high = min(high, float((beside + slack)[sure].min(initial=np.inf)))
     x, y, z = (float(value) for value in found[3:6])
