@@ -38,7 +38,7 @@ class Page:
     """The app in a browser."""
 
     def __init__(self, folder: Path, browser: Any) -> None:
-        self.started = time.perf_counter()
+        self.started, self.browser = time.perf_counter(), browser
         self.server = subprocess.Popen(
             [sys.executable, "-m", "navplan", "serve", str(folder), "--port", "0", "--json"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -86,7 +86,7 @@ class Page:
     def memory_mib(self) -> tuple[float, float, float]:
         """Resident: server, scene, browser."""
         children = _children(self.server.pid)
-        browser = sum(_resident(pid) for pid in _named("chromium"))
+        browser = sum(_resident(pid) for pid in _family(self.browser.process_id))
         return _resident(self.server.pid), sum(_resident(pid) for pid in children), browser
 
     def close(self) -> None:
@@ -113,15 +113,9 @@ def _children(pid: int) -> list[int]:
     return sorted(set(found))
 
 
-def _named(name: str) -> list[int]:
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and name in (folder / "comm").read_text():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
+def _family(pid: int) -> list[int]:
+    """A process and all that it started."""
+    return [pid, *(one for child in _children(pid) for one in _family(child))]
 
 
 def slices(page: Page, count: int = 60) -> None:
@@ -144,26 +138,27 @@ def place(page: Page, view: str, point: str) -> tuple[float, float]:
     return box["x"] + x, box["y"] + y
 
 
-def drag(page: Page, view: str, point: str, seconds: float) -> tuple[list[float], float, float]:
-    """Drag an end of the way to and fro; ms from the hand's place to each live answer, over what time in s, and s from
-    release to exact."""
+def drag(page: Page, view: str, point: str, seconds: float) -> tuple[list[float], list[float], float, float]:
+    """Drag an end of the way to and fro; ms from the hand's place to each live answer, ms of each moving scene, over
+    what time in s, and s from release to exact."""
     x, y = place(page, view, point)
     page.page.mouse.move(x, y)
     page.page.mouse.down()
     page.times("live")
+    page.times("scene moving")
     start, n, reach = time.perf_counter(), 0, 5.0 if point == "entry" else 2.0  # px: the aim stays in the lesion
     while time.perf_counter() - start < seconds:
         n += 1
         page.page.mouse.move(x + reach * np.sin(n / 6), y + reach * np.sin(n / 5))
         page.page.wait_for_timeout(16)
     spent = time.perf_counter() - start
-    answers = page.times("live")
+    answers, scenes = page.times("live"), page.times("scene moving")
     released = time.perf_counter()
     page.page.mouse.up()
     page.page.wait_for_function("() => !document.body.innerText.includes('while dragging')")
     exact = time.perf_counter() - released
     page.act("put_back")
-    return answers, spent, exact
+    return answers, scenes, spent, exact
 
 
 def turn(page: Page, seconds: float) -> tuple[int, float, float]:
@@ -228,15 +223,13 @@ def table(options: argparse.Namespace) -> list[str]:
         page.page.wait_for_timeout(3000)
         drag(page, "along", "entry", 2.0)
         page.page.wait_for_timeout(4000)
-        answers, spent, exact = drag(page, "along", "entry", 5.0)
+        answers, _, spent, exact = drag(page, "along", "entry", 5.0)
         row("needle dragged: live margins a second", "10", f"{len(answers) / spent:.1f}")
         row("... judged after release", "0.4 s", f"{exact:.2f} s")
         page.page.wait_for_timeout(2000)
         drag(page, "along", "target", 2.0)
         page.page.wait_for_timeout(4000)
-        page.times("scene moving")
-        answers, spent, exact = drag(page, "along", "target", 5.0)
-        moving = page.times("scene moving")
+        answers, moving, spent, exact = drag(page, "along", "target", 5.0)
         row("target dragged: path strip repainted, median", "100 ms", f"{np.median(answers):.0f} ms")
         row("... then the skin map, median", "100 ms", f"{np.median(moving):.0f} ms")
         row("... both of them a second", "", f"{len(moving) / spent:.1f}")
@@ -260,7 +253,8 @@ def table(options: argparse.Namespace) -> list[str]:
 
 
 def endurance(page: Page, minutes: float) -> list[str]:
-    """Memory while the page is used without rest; growth after the first tenth."""
+    """Memory while the page is used without rest; growth after the first tenth. Rounds differ by what is not yet given
+    back: medians are compared."""
     readings: list[tuple[float, float, float, float]] = []
     start = time.perf_counter()
     while time.perf_counter() - start < 60 * minutes:
@@ -275,13 +269,15 @@ def endurance(page: Page, minutes: float) -> list[str]:
         drag(page, "along", "entry", 2.0)
         page.page.wait_for_timeout(500)
         readings.append(((time.perf_counter() - start) / 60, *page.memory_mib()))
-    steady = [one for one in readings if one[0] >= 0.1 * minutes] or readings
-    grown = [steady[-1][n] - steady[0][n] for n in (1, 2, 3)]
-    now = [round(readings[-1][n]) for n in (1, 2, 3)]
+        print(" ".join(f"{value:.1f}" for value in readings[-1]), file=sys.stderr, flush=True)
+    second = [one for one in readings if 0.1 * minutes <= one[0] <= 0.2 * minutes] or readings[:1]
+    last = [one for one in readings if one[0] >= 0.9 * minutes] or readings[-1:]
+    now = [float(np.median([one[n] for one in last])) for n in (1, 2, 3)]
+    grown = [now[n - 1] - float(np.median([one[n] for one in second])) for n in (1, 2, 3)]
     return [
-        f"Memory after {minutes:g} minutes of scripted use: server {now[0]}, scene {now[1]}, browser {now[2]} MiB;"
-        f" growth after the first tenth: {grown[0]:+.0f}, {grown[1]:+.0f}, {grown[2]:+.0f} MiB"
-        " (asked: at most 50 in 30 minutes)."
+        f"Memory after {minutes:g} minutes of scripted use ({len(readings)} rounds): server {now[0]:.0f}, scene"
+        f" {now[1]:.0f}, browser {now[2]:.0f} MiB; from the second tenth of them to the last (medians of the rounds):"
+        f" {grown[0]:+.0f}, {grown[1]:+.0f}, {grown[2]:+.0f} MiB (asked: at most 50 in 30 minutes)."
     ]
 
 

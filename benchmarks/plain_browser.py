@@ -37,6 +37,11 @@ class PlainBrowser:
             time.sleep(0.05)
         self.port = int(told.read_text().split("\n")[0])
 
+    @property
+    def process_id(self) -> int:
+        """Of the process that starts all others."""
+        return self._process.pid
+
     def new_page(self, viewport: dict[str, int]) -> PlainPage:
         """Its window, so large."""
         return PlainPage(self.port, viewport)

@@ -46,10 +46,10 @@ export async function unpacked(response, pixels = Int16Array) {
 }
 
 // One request at a time, or as many as depth says; of those that came meanwhile only the newest is sent, once it is ready
-// for it. An answer that a newer one has overtaken is not heard, and none once it is closed.
+// for it. An answer that a newer one has overtaken goes to unheard, and so do all once it is closed.
 export class Latest {
-  constructor(send, done, failed = () => {}, { depth = 1, ready = null } = {}) {
-    Object.assign(this, { send, done, failed, depth, ready, waiting: undefined, busy: 0, sent: 0, heard: 0 });
+  constructor(send, done, failed = () => {}, { depth = 1, ready = null, unheard = () => {} } = {}) {
+    Object.assign(this, { send, done, failed, depth, ready, unheard, waiting: undefined, busy: 0, sent: 0, heard: 0, resting: [] });
   }
 
   ask(what) {
@@ -59,27 +59,35 @@ export class Latest {
 
   close() { this.depth = 0; }
 
+  // Nothing that waits is sent any more; resolved when nothing is under way.
+  forget() {
+    this.waiting = undefined;
+    return this.busy ? new Promise((done) => this.resting.push(done)) : Promise.resolve();
+  }
+
   async next() {
     if (this.waiting === undefined || !this.depth) return;
     this.busy++;
     try {
       if (this.ready) await this.ready();
-      if (this.waiting === undefined || !this.depth) return;
+      if (this.waiting !== undefined && this.depth) await this.sendNewest();
     } finally {
       this.busy--;
+      if (!this.busy) this.resting.splice(0).forEach((done) => done());
     }
+    this.next();
+  }
+
+  async sendNewest() {
     const what = this.waiting, number = ++this.sent;
     this.waiting = undefined;
-    this.busy++;
     try {
       const made = await this.send(what);
       if (this.hears(number)) this.done(made, what);
+      else this.unheard(made);
     } catch (error) {
       if (this.hears(number)) this.failed(error, what);
-    } finally {
-      this.busy--;
     }
-    this.next();
   }
 
   hears(number) {

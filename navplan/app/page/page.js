@@ -175,13 +175,15 @@ const page = {
     },
     async release(mode, moved) {
       const point = this.drag && this.drag[mode];
+      clearInterval(this.held);
+      await this.liveRequest.forget();  // else the scene would follow a hand that has let go
       if (moved && point) await this.run("move", mode === "entry" ? { entry: point } : { aim: point });
       else if (point) this.drop();
       this.drag = null;
       this.live = null;
     },
     // Nothing was moved: the scene, which followed the hand, shows the way where it is.
-    drop() { ask("drop").then(() => { this.ui.drawn++; }, () => {}); },
+    drop() { this.liveRequest.forget().then(() => ask("drop")).then(() => { this.ui.drawn++; }, () => {}); },
     brush(row) { this.setCursor(row.entry_mm); },
     async whyNot(entry) {
       this.openStep = "way";

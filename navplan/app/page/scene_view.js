@@ -28,7 +28,8 @@ export default {
     this.camera = this.nav.keptCamera;  // another layout shows it from where it was seen
     this.touches = new Map();
     this.followed = 0;
-    this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error), { depth: 2 });  // one drawn, one on its way
+    this.request = new Latest((what) => this.fetch(what), (made, what) => this.got(made, what), (error) => this.failed(error), 
+      { depth: 2, unheard: (made) => { if (made) made.picture.close(); } });  // one drawn, one on its way
     this.hovering = new Latest((what) => ask("pick", what.args), (found, what) => this.picked(found, what), () => {});
   },
   mounted() {
@@ -62,7 +63,7 @@ export default {
     draw(moving) {
       clearTimeout(this.timer);
       if (moving) this.still();
-      this.request.ask({ moving, asked: performance.now() });
+      this.request.ask({ moving, asked: performance.now(), key: this.nav.sceneKey });
     },
     // A way under the hand. A dragged target has the skin painted anew with each answer, before the next is asked for: at
     // the same time both would be late.
@@ -74,7 +75,7 @@ export default {
       if (aimed) this.nav.painted = Promise.race([new Promise((done) => { this.painted = done; }), after(PAINT_MS)]);
     },
     // A still once nothing moves; none under a hand that holds the needle.
-    still() { this.timer = setTimeout(() => (this.nav.drag ? this.still() : this.draw(false)), QUIET_MS); },
+    still() { clearTimeout(this.timer); this.timer = setTimeout(() => (this.nav.drag ? this.still() : this.draw(false)), QUIET_MS); },
     async fetch({ moving }) {
       const [width, height] = this.size();
       const args = { width, height, moving: moving ? 1 : 0, tab: TAB };
@@ -85,7 +86,7 @@ export default {
       const picture = await createImageBitmap(await response.blob());
       return { picture, camera, faded: JSON.parse(response.headers.get("X-Told") || "null") };
     },
-    got(made, { moving, asked }) {
+    got(made, { moving, asked, key }) {
       if (!made) return;
       const { picture, camera, faded } = made, canvas = this.$refs.canvas;
       if (!canvas) { picture.close(); return; }
@@ -93,10 +94,10 @@ export default {
       if (!this.camera) this.camera = camera;
       this.drawnFrom = camera;  // the words stand where this picture has them, wherever the camera is by now
       this.faded = faded || this.faded;
-      this.told = "";
+      if (key === this.nav.sceneKey) this.told = "";
       this.paint();
       this.nav.timed(moving ? "scene moving" : "scene still", performance.now() - asked);
-      if (this.painted) this.painted();
+      if (this.painted && asked >= this.followed) this.painted();
       canvas.dataset.drawn = ++this.nav.scenesDrawn;
       canvas.dataset.quality = moving ? "moving" : "still";
     },
