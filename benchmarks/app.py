@@ -84,7 +84,7 @@ class Page:
         return found
 
     def memory_mib(self) -> tuple[float, float, float]:
-        """Resident: server, scene, browser."""
+        """Their own, without files that are mapped, which other programs may share: server, scene, browser."""
         children = _children(self.server.pid)
         browser = sum(_resident(pid) for pid in _family(self.browser.process_id))
         return _resident(self.server.pid), sum(_resident(pid) for pid in children), browser
@@ -100,7 +100,8 @@ def _resident(pid: int) -> float:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0.0
-    return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
+    own = ("Pss_Anon:", "Pss_Shmem:")
+    return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith(own)) / 1024
 
 
 def _children(pid: int) -> list[int]:
