@@ -39,7 +39,7 @@ pictures: packages $(READY)  ## The pictures of README and docs
 omissions: packages $(READY)  ## Planted omissions: does any way PASS that should not? REAL=CASE adds the real chest
 	$(BIN)/python -m benchmarks.planted_omissions $(if $(REAL),--real $(REAL)) --out docs/planted-omissions.md
 
-sub-voxel: packages $(READY)  ## Clearances inside the voxels against solids whose distance is known (about 10 min)
+sub-voxel: packages $(READY)  ## Clearances inside the voxels against solids whose distance is known (about 5 min)
 	$(BIN)/python -m benchmarks.sub_voxel --out docs/sub-voxel.md
 
 constraints: $(READY)  ## Resolves constraints.txt anew, to the newest versions that pyproject.toml allows

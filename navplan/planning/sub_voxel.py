@@ -58,14 +58,14 @@ BEND_SHARE = 0.6  # of a bent surface's misfit; SHARP_SHARE more of it from SHAR
 SHARP_SHARE, SHARP_FROM = 5.0, 0.10
 NEAR_SHARE = 0.6  # nearer than this to the axis the line to a voxel's centre tells no direction
 PATCH_SHARE, MISFIT = 0.02, 1.5  # what a patch that fits may lie aside, and how much of its worst misfit besides
-FIT_SHARE = 0.04  # the worst misfit that still fits, for labels of 8 x 8 x 8 samples (twice that for fewer)
-CURVATURE_MAX = 0.35  # 1/voxels; and since an obtuse edge looks like a bend, so much of the curvature is nearer than
+FIT_SHARE = 0.05  # the worst misfit that still fits, for labels of 8 x 8 x 8 samples (twice that for fewer)
+CURVATURE_MAX = 0.5  # 1/voxels; and since an obtuse edge looks like a bend, so much of the curvature is nearer than
 RIDGE_SHARE = 0.25  # the patch at its tip
 FULLEST_FROM = 0.5  # of the 27 shares at least one: where all are small anything fits
 ASPECT_MAX = 4.0  # of the voxels' longest edge to the shortest
 TILT_SHARE, TILT_LEAST = 0.4, 0.6  # how fast TOLD falls with the patch's tilt times the samples, and how far
 PATCH_FACING = 0.3  # cosine between the line to a voxel's centre and the gradient from which its patch counts
-EMPTY_TO, FULL_FROM = 0.08, 0.97  # of the shares: such a voxel's patch may lie outside it
+EMPTY_TO = 0.08  # of the shares: such a voxel's patch may lie outside it, behind it
 TOLD_TO = 1.0 / 255.0  # a share is rounded to this; a voxel that is touched by less is told to be so full
 
 
@@ -154,7 +154,7 @@ def surface_distance(
     raised = fits & ((short == 0.0) | (shares <= TOLD_TO))
     low = within - short - slack - RIDGE_SHARE * curvature * edge_mm**2
     lows[near[raised]] = np.maximum(lows[near[raised]], low[raised])
-    sure = fits & (shares > EMPTY_TO) & (shares < FULL_FROM)
+    sure = fits & (shares > EMPTY_TO)
     high = min(high, float((beside + slack)[sure].min(initial=np.inf)))
     x, y, z = (float(value) for value in found[3:6])
     return SurfaceDistance(max(min(float(lows.min()), high, float(found[1])), 0.0), high, (x, y, z), float(found[2]))
