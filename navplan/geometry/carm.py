@@ -170,7 +170,7 @@ class Beam:
             vector.flags.writeable = False
             object.__setattr__(self, name, vector)
         axes = np.stack([self.columns, self.up])
-        if not np.allclose(axes @ axes.T, np.eye(2), atol=1e-6) or abs(self._distance_mm) < 1.0:
+        if not np.allclose(axes @ axes.T, np.eye(2), atol=1e-6) or abs(self.distance_mm) < 1.0:
             raise GeometryError(
                 "a beam whose detector is skewed or holds the source", "orthonormal directions, source off the detector"
             )
@@ -182,7 +182,7 @@ class Beam:
         return Beam(isocentre - carm.sod_mm * d, isocentre + (carm.sid_mm - carm.sod_mm) * d, angles.columns, angles.up)
 
     @property
-    def _distance_mm(self) -> float:
+    def distance_mm(self) -> float:
         """Source to detector plane, positive along the normal columns x up."""
         return float((self.detector_centre_mm - self.source_mm) @ np.cross(self.columns, self.up))
 
@@ -195,7 +195,7 @@ class Beam:
     def project(self, points_mm: ArrayLike, detector: Detector) -> NDArray[np.float64]:
         """Continuous pixel indices (..., 2), column then row, of LPS points (..., 3); NaN at or behind the source."""
         offset = np.asarray(points_mm, dtype=np.float64) - self.source_mm
-        depth = offset @ np.cross(self.columns, self.up) / self._distance_mm
+        depth = offset @ np.cross(self.columns, self.up) / self.distance_mm
         scale = 1.0 / np.where(depth > 1e-6, depth, np.nan)
         on_plane = self.source_mm + offset * scale[..., None] - self.detector_centre_mm
         column = on_plane @ self.columns / detector.pixel_mm + (detector.cols - 1) / 2
