@@ -100,6 +100,10 @@ class PlainPage:
                 raise TimeoutError(selector)
             time.sleep(0.02)
 
+    def collect_garbage(self) -> None:
+        """Have it give back what its scripts no longer hold."""
+        self._send("HeapProfiler.collectGarbage")
+
     def wait_for_timeout(self, milliseconds: float) -> None:
         """Rest."""
         time.sleep(milliseconds / 1000)

@@ -105,6 +105,43 @@ def small(source: Path, name: str, width: int = 960) -> None:
     picture.point(lambda value: value & 0xFC).save(PICTURES / f"{name}.png", optimize=True)
 
 
+def sheet(shots: list[Path], name: str, width: int = 1200) -> None:
+    """Pictures two by two."""
+    pictures = [Image.open(shot).convert("L") for shot in shots]
+    wide, tall = width // 2, round(max(p.height / p.width for p in pictures) * width / 2)
+    whole = Image.new("L", (width, tall * (len(pictures) // 2)), 24)
+    for place, picture in enumerate(pictures):
+        fitted = picture.resize((wide, round(picture.height * wide / picture.width)), Image.Resampling.LANCZOS)
+        whole.paste(fitted, (wide * (place % 2), tall * (place // 2)))
+    whole.save(PICTURES / f"{name}.png", optimize=True)
+
+
+def lumbar_views(work: Path) -> None:
+    """Views of L3 on the lumbar phantom, prone."""
+    folder, case = work / "lumbar", str(work / "lumbar-case")
+    spacing = ("0.5", "0.5", "0.5")
+    navplan("phantom", "lumbar-spine", "--out", str(folder), "--format", "nrrd", "--spacing", *spacing)
+    navplan("import", str(folder / "image.nrrd"), "--case", case, "--as", "ct", "--patient-position", "HFS")
+    navplan("segment", case, "--labels", str(folder / "labels.seg.nrrd"))
+    shots = []
+    for view in ("AP", "lateral", "Scottie dog left", "contralateral left"):
+        shots.append(work / f"{view}.png")
+        words = ("--find", f"{view} of vertebrae_L3", "--position", "HFP", "--size", "768")
+        navplan("fluoro", case, *words, "--out", str(shots[-1]))
+    sheet(shots, "fluoro-lumbar")
+
+
+def chest_views(case: str, work: Path) -> None:
+    """AP and lateral of a chest, and of one of its vertebrae."""
+    shots = []
+    for number, words in enumerate((
+        ("--view", "AP"), ("--view", "lateral"), ("--find", "AP of vertebrae_T8"), ("--find", "lateral of vertebrae_T8"),
+    )):  # fmt: skip
+        shots.append(work / f"chest{number}.png")
+        navplan("fluoro", case, *words, "--size", "768", "--out", str(shots[-1]))
+    sheet(shots, "fluoro-chest")
+
+
 def real_case(case: Path, name: str) -> None:
     """The hero still of a case's plan, and its freehand card."""
     navplan("scene", str(case), "--hero", "--out", str(case / "hero.png"))
@@ -141,6 +178,7 @@ def real_cases(work: Path, images: Path) -> None:
     navplan("segment", case, "--labels", str(mass), "--structure", "mass")
     navplan("segment", case, "--absent", "bulla", "--absent", "fissure", "--by", "whoever made the pictures")
     navplan("plan", case, "--protocol", "lung-biopsy", "--target", "mass", "--side", "L")
+    chest_views(case, work)
     case = str(work / "liver-invented-lesion")
     labels = ("--labels", str(abdomen / "example_seg_fast_force_split.nii.gz"), "--names", str(abdomen / "labels.json"))
     navplan("segment", case, *labels, "--working-resolution", "3")
@@ -165,6 +203,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         if "--real-cases" not in sys.argv[1:]:
             from_phantom(Path(work))
+            lumbar_views(Path(work))
         if (images / "lidc0001_chest_ct").is_dir():
             real_cases(Path(work), images)
             if "--real-cases" not in sys.argv[1:]:

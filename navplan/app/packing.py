@@ -41,13 +41,14 @@ def packed(found: PlaneValues, outlines: Mapping[str, NDArray[np.float32]], **mo
     return b"".join([_head(header), *pieces, values])
 
 
-def packed_shot(shot: FluoroShot) -> bytes:
-    """Header as above, then pixels (rows, cols) uint8. In the header: words, angles, marks in pixels, side letters."""
+def packed_shot(shot: FluoroShot, moving: bool = False) -> bytes:
+    """Header as above, then pixels (rows, cols) uint8. In the header: words, angles, marks in pixels, side letters, and
+    whether it is a coarse one of an arm that is being swung."""
     overlay, detector, dial = shot.overlay, shot.image.detector, shot.dial
     header = {
         "width": detector.cols, "height": detector.rows, "words": shot.words,
-        "primary_deg": shot.angles.primary_deg, "secondary_deg": shot.angles.secondary_deg,
-        "dial": dial_words(dial) if dial is not None else "", "reachable": shot.reachable,
+        "moving": moving, "primary_deg": shot.angles.primary_deg, "secondary_deg": shot.angles.secondary_deg,
+        "dial": dial_words(dial, shot.image.carm.kinematics) if dial is not None else "", "reachable": shot.reachable,
         "position": shot.patient_position,
         "marks": [{"role": mark.role.value, "points": mark.points} for mark in overlay.marks],
         "letters": [overlay.sides[place] for place in (Place.LEFT, Place.RIGHT, Place.TOP, Place.BOTTOM)],

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiohttp import web
@@ -22,6 +23,10 @@ from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.view.plane_values import Cut, PlaneValues, native_slice, plane_outlines, plane_values, slice_through
 from navplan.view.slices import SlicePlane, needle_planes
+
+if TYPE_CHECKING:
+    from navplan.fluoroscopy.anatomy import Anatomy
+    from navplan.model.volume import Volume
 
 PLANES = ("along", "square", "across", "strip")
 _PLANE_PX, _STRIP_HALF_MM, _STRIP_PX_MM = 300, 14.0, 0.5
@@ -49,6 +54,8 @@ class Pictures:
 
     def __init__(self, session: Session, seen: Callable[[], Awaitable[None]]) -> None:
         self.session, self._seen = session, seen
+        self._prepared: Anatomy | None = None
+        self._one_anatomy = threading.Lock()
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are asked for."""
@@ -96,17 +103,27 @@ class Pictures:
         return _binary(packed(found, plane_outlines(found, shown.situation.structures)))
 
     async def fluoro(self, request: web.Request) -> web.Response:
-        """A simulated shot: view (words, "LAO 30 CRA 15"), size (px)."""
+        """A simulated shot: view (words, "LAO 30 CRA 15"), size (px), moving (1: coarse and fast)."""
         view = request.query.get("view", "bullseye")[:40]
         size = int(numbers(request.query.get("size", "384"), 1)[0])
         if not 64 <= size <= 1024:
             raise InputError(f"a shot of {size} px", "64 to 1024 px")
-        answer = await asyncio.to_thread(self._shot, view, size)
+        moving = request.query.get("moving") == "1"
+        answer = await asyncio.to_thread(self._shot, view, size, moving)
         if self.session.saw("fluoroscopy"):
             await self._seen()
         return answer
 
-    def _shot(self, view: str, size: int) -> web.Response:
+    def _anatomy(self, volume: Volume) -> Anatomy:
+        """Of the image that shots are taken of, prepared once."""
+        from navplan.fluoroscopy.anatomy import Anatomy
+
+        with self._one_anatomy:
+            if self._prepared is None or self._prepared.volume is not volume:
+                self._prepared = Anatomy(volume)
+            return self._prepared
+
+    def _shot(self, view: str, size: int, moving: bool) -> web.Response:
         from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, take_shots
         from navplan.geometry.carm import Detector
 
@@ -118,11 +135,11 @@ class Pictures:
             view = "AP"
         position = shown.plan.patient_position if shown is not None else session.draft.patient_position
         shot = take_shots(
-            volume, (view,), None, shown.way if shown is not None else None,
+            self._anatomy(volume), (view,), None, shown.way if shown is not None else None,
             position or volume.acquisition.patient_position, Detector(size, size, DETECTOR_SIDE_MM / size),
-            image_name=image_id,
+            image_name=image_id, moving=moving,
         )[0]  # fmt: skip
-        return _binary(packed_shot(shot))
+        return _binary(packed_shot(shot, moving))
 
 
 def _strip(shown: Shown) -> PlaneValues:

@@ -318,13 +318,23 @@ def _chosen_plan(case: Case, plan_id: str) -> Plan | None:
 
 def do_fluoro(options: Namespace, output: Output) -> int:
     """One simulated image."""
-    from navplan.verbs.fluoro import fluoro, save_shot
+    from navplan.fluoroscopy.carms import carm_named
+    from navplan.verbs.fluoro import find_view, fluoro, save_shot
 
+    carm = carm_named(options.carm)
     case = _open(options.case)
     chosen = _chosen_plan(case, options.plan)
+    view, isocentre = options.view, None
+    if options.find:
+        view, isocentre = find_view(
+            case, options.find, plan=chosen, trajectory=_place(options, chosen), image=options.image,
+            patient_position=options.position, carm=carm,
+        )  # fmt: skip
     shot = fluoro(
         case,
-        view=options.view,
+        view=view,
+        carm=carm,
+        isocentre_mm=isocentre,
         plan=chosen,
         trajectory=_place(options, chosen),
         image=options.image,
@@ -333,7 +343,8 @@ def do_fluoro(options: Namespace, output: Output) -> int:
         patient_position=options.position,
     )
     path = save_shot(shot, options.out)
-    output.result(str(path), {"path": path})
+    found = {"view": view.words, "reachable": view.reachable, "off_deg": view.off_deg} if options.find else {}
+    output.result("\n".join([str(path), *([view.words] if options.find else [])]), {"path": path, **found})
     return DONE
 
 

@@ -166,11 +166,19 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("case")
     one.add_argument("--plan", default="", metavar="ID")
     one.add_argument("--trajectory", type=int, default=1, metavar="N")
-    one.add_argument("--view", default="AP", help='"AP", "lateral", "LAO 30 CRA 15", "bullseye" ... (default: AP)')
+    view = one.add_mutually_exclusive_group()
+    view.add_argument("--view", default="AP", help='"AP", "lateral", "LAO 30 CRA 15", "bullseye" ... (default: AP)')
+    view.add_argument(
+        "--find",
+        default="",
+        metavar="PURPOSE",
+        help='a view for a purpose: coaxial, perpendicular, "AP of vertebrae_L3", "Scottie dog left of ..." ...',
+    )
+    one.add_argument("--carm", default="generic", metavar="NAME", help="generic, angiography, mobile, or a .toml file")
     one.add_argument("--image", default="", metavar="ID")
     one.add_argument("--size", type=int, default=512, metavar="PIXELS")
     one.add_argument("--position", default="", metavar="HFS", help="patient position on the table")
-    one.add_argument("--out", required=True, metavar="FILE.png")
+    one.add_argument("--out", required=True, metavar="FILE", help=".png with marks and words, or .dcm (DICOM XA)")
 
     one = verb("scene", "the 3-D scene: a picture, a page to turn about, or meshes")
     one.add_argument("case")
@@ -178,7 +186,9 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--trajectory", type=int, default=1, metavar="N")
     one.add_argument("--hero", action="store_true", help="with planes, fluoroscopy and the path beside it (.png)")
     one.add_argument(
-        "--out", required=True, metavar="FILE",
+        "--out",
+        required=True,
+        metavar="FILE",
         help=".png: a picture; .html: a page in one file, to hand on; .glb: meshes for other programs",
     )
 

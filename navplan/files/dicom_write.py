@@ -69,14 +69,16 @@ def write_ct_slices(
         raise GeometryError("slices whose rows and columns are not at right angles", "right angles within each slice")
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: a folder that is not empty", "a new or empty folder")
-    common = _common(acquisition, patient_id, patient_name, birth_date, seed_uid, frame_uid or _uid(seed_uid, "frame"))
+    common = _common(
+        acquisition, patient_id, patient_name, birth_date, seed_uid, frame_uid or uid_of(seed_uid, "frame")
+    )
     if body_part:
         common.BodyPartExamined = body_part
     else:
         common.Laterality = ""
     common.Rows, common.Columns = whole.shape[1], whole.shape[0]
-    common.PixelSpacing = [_ds(spacing[1]), _ds(spacing[0])]
-    common.ImageOrientationPatient = [_ds(value) for value in (*row, *column)]
+    common.PixelSpacing = [decimal_string(spacing[1]), decimal_string(spacing[0])]
+    common.ImageOrientationPatient = [decimal_string(value) for value in (*row, *column)]
     if acquisition.padding_hu is not None and float(acquisition.padding_hu).is_integer():
         common.PixelPaddingValue = int(acquisition.padding_hu)
     paths = tuple(folder / f"CT{k + 1:04d}.dcm" for k in range(whole.shape[2]))
@@ -85,7 +87,7 @@ def write_ct_slices(
         for k, path in enumerate(paths):
             position = affine[:3, 3] + k * affine[:3, 2]
             pixels = np.ascontiguousarray(whole[:, :, k].T).astype("<i2")
-            _write_slice(path, common, k, position, pixels, _uid(seed_uid, f"slice {k}"))
+            _write_slice(path, common, k, position, pixels, uid_of(seed_uid, f"slice {k}"))
     return paths
 
 
@@ -100,7 +102,7 @@ def _write_slice(
     image.update(common)
     image.SOPInstanceUID = UID(uid)
     image.InstanceNumber = k + 1
-    image.ImagePositionPatient = [_ds(value) for value in position]
+    image.ImagePositionPatient = [decimal_string(value) for value in position]
     image.PixelData = pixels.tobytes()
     image.save_as(path, enforce_file_format=True)
 
@@ -127,29 +129,29 @@ def _common(
         patient_name, patient_id, birth_date, "",
     )  # fmt: skip
     common.PatientPosition = acquisition.patient_position
-    common.StudyInstanceUID = acquisition.study_uid or _uid(seed_uid, "study")
-    common.SeriesInstanceUID = acquisition.series_uid or _uid(seed_uid, "series")
+    common.StudyInstanceUID = acquisition.study_uid or uid_of(seed_uid, "study")
+    common.SeriesInstanceUID = acquisition.series_uid or uid_of(seed_uid, "series")
     common.FrameOfReferenceUID, common.PositionReferenceIndicator = frame_uid, ""
     common.SeriesNumber = common.AcquisitionNumber = 1
     common.KVP = None
     if acquisition.slice_thickness_mm is None:
         common.SliceThickness = None
     else:
-        common.SliceThickness = _ds(acquisition.slice_thickness_mm)
+        common.SliceThickness = decimal_string(acquisition.slice_thickness_mm)
     if acquisition.kernel:
         common.ConvolutionKernel = acquisition.kernel.split("\\")
     common.SamplesPerPixel, common.PhotometricInterpretation = 1, "MONOCHROME2"
     common.BitsAllocated, common.BitsStored, common.HighBit, common.PixelRepresentation = 16, 16, 15, 1
-    common.RescaleIntercept, common.RescaleSlope, common.RescaleType = _ds(0.0), _ds(1.0), "HU"
+    common.RescaleIntercept, common.RescaleSlope, common.RescaleType = decimal_string(0.0), decimal_string(1.0), "HU"
     return common
 
 
-def _ds(value: float) -> DSfloat:
+def decimal_string(value: float) -> DSfloat:
     """A decimal string of at most 16 characters, as exact as that allows."""
     return DSfloat(format_number_as_ds(float(value) + 0.0))
 
 
-def _uid(seed: str, what: str) -> str:
+def uid_of(seed: str, what: str) -> str:
     return str(generate_uid(entropy_srcs=["navplan", seed, what]))
 
 

@@ -1,4 +1,9 @@
-"""A simulated fluoroscopic image: line integrals of attenuation, and grey values as a monitor shows them."""
+"""A simulated fluoroscopic image: from a CT, a C-arm's view and a needle to grey values on a monitor.
+
+Physics: the tube's spectrum behind its filters, water, bone and steel energy by energy, a caesium-iodide panel, scatter
+and grid, automatic exposure, quantum and readout noise, blur. Not simulated: motion of the patient, the heel effect,
+lag, veiling glare; tissue whose composition is neither water's nor bone's (fat, contrast medium in the CT).
+"""
 
 from __future__ import annotations
 
@@ -7,41 +12,42 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import InputError
-from navplan.fluoroscopy.materials import WATER_PER_MM, attenuation_per_mm
-from navplan.fluoroscopy.needle import needle_line_integrals
-from navplan.fluoroscopy.project import cut_at_edge, line_integrals
+from navplan.fluoroscopy.anatomy import Anatomy
+from navplan.fluoroscopy.exposure import Exposure, Panel, automatic_exposure
+from navplan.fluoroscopy.frame import read_out, scattered
+from navplan.fluoroscopy.monitor import GreyScale
+from navplan.fluoroscopy.needle import rod_in_beam
+from navplan.fluoroscopy.response import response
 from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
 from navplan.model.trajectory import Trajectory
-from navplan.model.volume import Volume
 
-BODY_LINE_INTEGRAL = 0.2  # about 1 cm of water: below it a pixel counts as the open beam
+HELD_PULSES = 4  # that a last image hold averages
+MEASURED_SHARE = 0.5  # of the picture's width and height: where the automatic exposure looks
+BRIGHTEST_SHARE = 0.1  # of what it looks at is left out, as the open beam beside a patient would be
 
 
 @dataclass(frozen=True, eq=False)
 class FluoroImage:
     """One simulated image, without marks or text.
 
-    pixels: (rows, cols) uint8 for a monitor, high attenuation dark; line_integrals: (rows, cols) float32, of
-    attenuation (no unit), of patient and needle; needle_line_integrals: the needle's part (0 without one); cut:
-    (rows, cols), rays that miss tissue because the CT ends there. Rows run downwards, columns as the beam's
-    `columns`. angles: patient angles p; isocentre_mm: (3,) LPS.
+    pixels: (rows, cols) uint8 for a monitor, high attenuation dark; attenuation: (rows, cols) float32, -log of the
+    primary signal against the open beam, of patient and needle, without scatter and noise; needle_attenuation: the
+    needle's part (0 without one); amounts_mm: (2, rows, cols) of water and bone; cut: (rows, cols), rays that miss
+    tissue because the CT ends there. Rows run downwards, columns as the beam's `columns`. angles: patient angles p;
+    isocentre_mm: (3,) LPS.
     """
 
     pixels: NDArray[np.uint8]
-    line_integrals: NDArray[np.float32]
-    needle_line_integrals: NDArray[np.float32]
+    attenuation: NDArray[np.float32]
+    needle_attenuation: NDArray[np.float32]
+    amounts_mm: NDArray[np.float32]
     cut: NDArray[np.bool_]
     angles: ViewAngles
     isocentre_mm: NDArray[np.float64]
     beam: Beam
     detector: Detector
     carm: CArm
-
-    @property
-    def intensity(self) -> NDArray[np.float32]:
-        """(rows, cols) share of the beam that arrives: exp(-line integral) (Beer-Lambert)."""
-        return np.asarray(np.exp(-self.line_integrals))
+    exposure: Exposure
 
     @property
     def pixel_at_isocentre_mm(self) -> float:
@@ -55,57 +61,76 @@ def needle_ends_mm(trajectory: Trajectory) -> tuple[NDArray[np.float64], NDArray
     return np.asarray(tip - trajectory.device.length_mm * trajectory.direction), tip
 
 
-def monitor_pixels(
-    anatomy: NDArray[np.float32],
-    needle: NDArray[np.float32] | None = None,
-    compression: float = 0.7,
-    detail_gain: float = 1.5,
-) -> NDArray[np.uint8]:
-    """Grey values (rows, cols) of line integrals as fluoroscopy shows them: the logarithm, high attenuation dark.
+class View:
+    """One view of an anatomy, projected once: needles and noise are put on top of it, many times a second."""
 
-    Slow changes over the picture are reduced by `compression` (0 none, 1 all) and small ones raised by `detail_gain`
-    (0 not at all), as systems do to show lung and spine together; then the middle 98.5 % of the body fill the grey
-    scale. All is set by the anatomy alone: a needle does not change the picture around it. For looking only: measure on
-    line integrals.
-    """
-    if not (0.0 <= compression < 1.0 and 0.0 <= detail_gain <= 10.0):
-        raise InputError(f"compression {compression}, detail gain {detail_gain}", "0 to less than 1, and 0 to 10")
-    from scipy.ndimage import gaussian_filter
+    def __init__(
+        self, anatomy: Anatomy, angles: ViewAngles, isocentre_mm: NDArray[np.float64], detector: Detector, carm: CArm,
+        panel: Panel | None = None, field_mm: tuple[float, float] | None = None, kv: int | None = None,
+        moving: bool = False, patient_position: str = "",
+    ) -> None:  # fmt: skip
+        """patient_position: counts for an arm whose picture turns with it (`Beam.of`). field_mm: collimated width and
+        height on the panel; kv: instead of the automatic exposure's; moving: coarse and fast."""
+        self.angles, self.detector, self.carm, self.panel = angles, detector, carm, panel or Panel()
+        self.isocentre_mm = np.asarray(isocentre_mm, dtype=np.float64)
+        self.beam = Beam.of(angles, self.isocentre_mm, carm, patient_position)
+        self.amounts_mm = anatomy.amounts_mm(self.beam, detector, moving)
+        water, bone = measured(self.amounts_mm)
+        self.exposure = automatic_exposure(self.panel, carm, detector, water, bone, field_mm, kv)
+        self._seen = response(self.exposure.tube)
+        self.attenuation, self._quantum_kev = self._seen.of(self.amounts_mm)
+        self._scatter = scattered(self.attenuation, self.panel, detector)
+        self.scale = GreyScale.of(-np.log(np.exp(-self.attenuation) + self._scatter))
 
-    side = max(anatomy.shape)
-    slow = gaussian_filter(anatomy, 0.05 * side, mode="nearest")
-    flat = anatomy - compression * (slow - np.median(slow))
-    flat += detail_gain * (anatomy - gaussian_filter(anatomy, 0.012 * side, mode="nearest"))
-    body = flat[anatomy > BODY_LINE_INTEGRAL]
-    low, high = np.percentile(body if body.size else flat, (0.5, 99.0))
-    shown = flat if needle is None else flat + needle
-    grey = 1.0 - (shown - low) / max(float(high - low), 1e-3)
-    return np.asarray(np.rint(8.0 + 247.0 * np.clip(grey, -8.0 / 247.0, 1.0)), dtype=np.uint8)
+    def needle_attenuation(self, trajectory: Trajectory) -> NDArray[np.float32]:
+        """(rows, cols) what a needle adds: -log of the mean that it lets through over each pixel's area. The tissue
+        that it displaces is left in: an error of 2 %."""
+        added = np.zeros_like(self.attenuation)
+        rod = rod_in_beam(self.beam, self.detector, *needle_ends_mm(trajectory), trajectory.device.diameter_mm)
+        if rod.pixels.size:
+            before = np.broadcast_to(self.attenuation.ravel()[rod.pixels][:, None], rod.chords_mm.shape)
+            extra = self._seen.added(before.astype(np.float64), "steel", rod.chords_mm)
+            added.ravel()[rod.pixels] = -np.log(np.exp(-extra).mean(axis=1))
+        return added
+
+    def pixels(self, needle: NDArray[np.float32] | None = None, frame: int = 0, frames: int = 1) -> NDArray[np.uint8]:
+        """(rows, cols) uint8: picture number `frame` (below 0 without noise), with what a needle adds, of so many
+        pulses averaged (more than one: a last image hold). Scatter is the anatomy's."""
+        whole = self.attenuation if needle is None else self.attenuation + needle
+        signal = read_out(
+            np.exp(-whole) + self._scatter, self._quantum_kev, self.panel, self.exposure, self.carm, self.detector,
+            frame, frames,
+        )  # fmt: skip
+        return self.scale.pixels(-np.log(signal))
+
+
+def measured(amounts_mm: NDArray[np.float32]) -> tuple[float, float]:
+    """Water and bone, mm, that the automatic exposure goes by: of the median ray in the middle of the picture, without
+    the brightest."""
+    rows, cols = amounts_mm.shape[1:]
+    tall, wide = (max(1, round(n * MEASURED_SHARE)) for n in (rows, cols))
+    top, left = (rows - tall) // 2, (cols - wide) // 2
+    water, bone = (amount[top : top + tall : 2, left : left + wide : 2].ravel() for amount in amounts_mm)
+    order = np.argsort(water + 2.5 * bone)  # bone weakens about 2.5 times as much as water
+    typical = order[int(order.size * (BRIGHTEST_SHARE + (1.0 - BRIGHTEST_SHARE) / 2))]
+    return float(water[typical]), float(bone[typical])
 
 
 def simulate(
-    volume: Volume,
-    angles: ViewAngles,
-    isocentre_mm: NDArray[np.float64],
-    detector: Detector | None = None,
-    carm: CArm | None = None,
-    trajectory: Trajectory | None = None,
-    attenuation: NDArray[np.float32] | None = None,
-) -> FluoroImage:
+    anatomy: Anatomy, angles: ViewAngles, isocentre_mm: NDArray[np.float64], detector: Detector | None = None,
+    carm: CArm | None = None, trajectory: Trajectory | None = None, frame: int = 0, frames: int = HELD_PULSES,
+    **settings: object,
+) -> FluoroImage:  # fmt: skip
     """The image of a CT for patient angles p about an isocentre (3,), LPS mm, with a needle where one is given.
 
-    Physics: one photon energy (`materials`), Beer-Lambert, nothing else: no spectrum, scatter, noise, blur or motion.
-    Everything in the CT is in the picture, its couch too. attenuation: what `attenuation_per_mm(volume)` gave, to
-    save doing it again for a second view. Raises InputError for a volume that is no CT.
+    Everything in the CT is in the picture, its couch too. frame, frames, settings: as `View` and its `pixels` have
+    them; by default a last image hold.
     """
-    detector, carm = detector or Detector(), carm or CArm()
-    per_mm = attenuation_per_mm(volume) if attenuation is None else attenuation
-    isocentre = np.asarray(isocentre_mm, dtype=np.float64)
-    beam = Beam.of(angles, isocentre, carm)
-    anatomy = line_integrals(per_mm, volume.grid, beam, detector)
-    needle = np.zeros_like(anatomy)
-    if trajectory is not None:
-        needle = needle_line_integrals(beam, detector, *needle_ends_mm(trajectory), trajectory.device.diameter_mm)
-    cut = cut_at_edge(per_mm, volume.grid, beam, detector, above=WATER_PER_MM / 2)
-    pixels = monitor_pixels(anatomy, needle)
-    return FluoroImage(pixels, anatomy + needle, needle, cut, angles, isocentre, beam, detector, carm)
+    panel, machine = detector or Detector(), carm or CArm()
+    view = View(anatomy, angles, isocentre_mm, panel, machine, **settings)  # type: ignore[arg-type]
+    needle = np.zeros_like(view.attenuation) if trajectory is None else view.needle_attenuation(trajectory)
+    cut = np.zeros(needle.shape, dtype=bool) if settings.get("moving") else anatomy.cut(view.beam, view.detector)
+    return FluoroImage(
+        view.pixels(needle, frame, frames), view.attenuation + needle, needle, view.amounts_mm, cut, angles,
+        view.isocentre_mm, view.beam, view.detector, view.carm, view.exposure,
+    )  # fmt: skip

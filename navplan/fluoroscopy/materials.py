@@ -1,7 +1,8 @@
-"""From CT numbers to the attenuation of X-rays of ONE energy.
+"""From CT numbers to amounts of water and of cortical bone: what X-rays of any energy can be weakened by.
 
-Monochromatic: no spectrum, so no beam hardening (the mean attenuation of water at 80 kVp falls from .2448 to .2233
-per cm between 1 and 30 cm), no scatter, no noise. Good for where things are seen, not for how well they are seen.
+A voxel holds so many mm of water and of bone per mm of path. Below the ramp it is water of the density that its number
+says; above, water and cortical bone by volume, so mixed that the CT number is right at the scanner's energy; beyond
+cortical bone, bone alone. Metal and iodine in the CT are taken for dense bone: too faint, but in place.
 """
 
 from __future__ import annotations
@@ -12,74 +13,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import InputError
-from navplan.geometry.compiled import compiled, prange
 from navplan.model.volume import Volume
 
-EFFECTIVE_ENERGY_KEV = 60.0  # a choice: about the mean energy of a filtered 100 kVp beam
-
-# Linear attenuation at 60 keV, per mm. NIST XCOM mass coefficients, as xraydb gives them:
-WATER_PER_MM = 0.02059  # 1.000 g/cm3
-CORTICAL_BONE_PER_MM = 0.06045  # ICRU-44 cortical bone, 1.92 g/cm3
-STEEL_PER_MM = 0.951  # 70 % Fe, 19 % Cr, 10 % Ni, 1 % Mn, 8.0 g/cm3
-
-# The CT number of cortical bone where a 120 kVp scanner has its effective energy (taken as 80 keV):
-# 1000 (.4279 / .1837 - 1) HU, from the same tables.
-CORTICAL_BONE_HU = 1330.0
-BONE_FROM_HU, BONE_FULL_HU = 100.0, 200.0  # soft ramp: below all water, above all a mixture of water and bone
 AIR_HU = -1000.0
+# The CT number of cortical bone where a 120 kVp scanner has its effective energy, taken as 80 keV:
+# 1000 (.4279 / .1837 - 1) HU, linear attenuation of ICRU-44 cortical bone and of water from NIST XCOM.
+CORTICAL_BONE_HU = 1330.0
+BONE_FROM_HU, BONE_FULL_HU = 100.0, 200.0  # soft ramp
+OUTER_AIR_HU = (
+    -950
+)  # what a row has outside its outermost voxel above this is air: a CT's air is noisy, and a beam's not
+WATER_STEP, BONE_STEP = 1.0 / 16384, 1.0 / 2000  # of the stored amounts
+_ALL_HU = np.arange(-32768, 32768)
 
-_TABLE_FROM_HU, _TABLE_TO_HU = -1024, 32767
 
-
-def attenuation_of_hu(hu: NDArray[Any]) -> NDArray[np.float64]:
-    """Linear attenuation at 60 keV, per mm, of CT numbers of any shape; 0 from AIR_HU down, rising everywhere above.
-
-    Below the ramp it is water of the density that HU says. Above it, water and cortical bone by volume, so mixed that
-    the CT number is right at the scanner's energy. Metal and iodine are taken for dense bone: too faint, but in
-    place.
-    """
+def water_and_bone_of_hu(hu: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """mm of water and of cortical bone in 1 mm of tissue of CT numbers of any shape; both 0 from AIR_HU down."""
     numbers = np.asarray(hu, dtype=np.float64)
-    soft = WATER_PER_MM * np.maximum(1.0 + numbers / 1000.0, 0.0)
-    bone = WATER_PER_MM + numbers / CORTICAL_BONE_HU * (CORTICAL_BONE_PER_MM - WATER_PER_MM)
     along = np.clip((numbers - BONE_FROM_HU) / (BONE_FULL_HU - BONE_FROM_HU), 0.0, 1.0)
-    weight = along * along * (3.0 - 2.0 * along)
-    return np.asarray((1.0 - weight) * soft + weight * bone)
+    mixed = along * along * (3.0 - 2.0 * along)
+    share = numbers / CORTICAL_BONE_HU
+    dense = np.maximum(share, 1.0)  # of cortical bone and more
+    bone = np.where(share > 1.0, (1.0 + dense * CORTICAL_BONE_HU / 1e3) / (1.0 + CORTICAL_BONE_HU / 1e3), share)
+    water = (1.0 - mixed) * np.maximum(1.0 + numbers / 1e3, 0.0) + mixed * np.maximum(1.0 - share, 0.0)
+    return water, np.asarray(mixed * bone)
 
 
-@compiled(parallel=True)
-def _look_up(
-    values: NDArray[Any], table: NDArray[np.float32], from_hu: float, padding: float, attenuation: NDArray[np.float32]
-) -> None:
-    """values: flat CT numbers; table: attenuation of from_hu, from_hu + 1, ...; attenuation: flat, written."""
-    last = table.size - 1
-    for index in prange(values.size):
-        number = float(values[index])
-        place = min(max(number - from_hu, 0.0), float(last))
-        below = min(int(place), last - 1)
-        attenuation[index] = table[below] + (place - below) * (table[below + 1] - table[below])
-        if number == padding:
-            attenuation[index] = 0.0
+def amount_tables(padding_hu: float | None) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Of water in WATER_STEP and of bone in BONE_STEP, at [HU + 32768]; padding counts as air."""
+    water, bone = water_and_bone_of_hu(_ALL_HU)
+    tables = (np.rint(water / WATER_STEP).astype(np.int16), np.rint(bone / BONE_STEP).astype(np.int16))
+    if padding_hu is not None and -32768 <= padding_hu <= 32767 and padding_hu == round(padding_hu):
+        for table in tables:
+            table[int(padding_hu) + 32768] = 0
+    return tables
 
 
-def attenuation_per_mm(volume: Volume) -> NDArray[np.float32]:
-    """(i, j, k) float32: linear attenuation at 60 keV, per mm, of a CT; padding counts as air.
-
-    Raises InputError for a volume that does not hold Hounsfield units.
-    """
+def hounsfield(volume: Volume) -> NDArray[np.int16]:
+    """[i, j, k] whole CT numbers. Raises InputError for a volume that does not hold Hounsfield units."""
     if volume.modality != "CT" or volume.quantity != "HU":
         raise InputError(
             f"an image of modality {volume.modality}, quantity {volume.quantity}",
             "CT in Hounsfield units",
             "Choose the CT: X-ray attenuation cannot be had from another kind of image",
         )
-    table = attenuation_of_hu(np.arange(_TABLE_FROM_HU, _TABLE_TO_HU + 1)).astype(np.float32)
     voxels = volume.voxels
-    if not (voxels.flags.c_contiguous or voxels.flags.f_contiguous):
-        voxels = np.asfortranarray(voxels)
-    attenuation = np.empty_like(voxels, dtype=np.float32)  # in the same order in memory
-    padding = volume.acquisition.padding_hu
-    _look_up(
-        voxels.ravel(order="K"), table, float(_TABLE_FROM_HU), np.nan if padding is None else float(padding),
-        attenuation.ravel(order="K"),
-    )  # fmt: skip
-    return attenuation
+    if voxels.dtype == np.int16:
+        return voxels
+    return np.rint(np.clip(voxels, -32768, 32767)).astype(np.int16)

@@ -67,7 +67,7 @@ def _seen(image: FluoroImage, column_row: ArrayLike) -> bool:
 
 def side_letters(image: FluoroImage) -> dict[Place, str]:
     """The patient's side at each edge of the image: columns run along u, rows along -v."""
-    right, up = image.angles.columns, image.angles.up
+    right, up = image.beam.columns, image.beam.up
     return {
         Place.LEFT: orientation_letters(-right), Place.RIGHT: orientation_letters(right),
         Place.TOP: orientation_letters(up), Place.BOTTOM: orientation_letters(-up),

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import InputError
-from navplan.fluoroscopy.image import FluoroImage, simulate
-from navplan.fluoroscopy.materials import EFFECTIVE_ENERGY_KEV, attenuation_per_mm
+from navplan.fluoroscopy.anatomy import Anatomy
+from navplan.fluoroscopy.collision import Room, room_about
+from navplan.fluoroscopy.image import HELD_PULSES, FluoroImage, simulate
 from navplan.fluoroscopy.overlay import Overlay, needle_marks, scale_bar, side_letters, target_marks
+from navplan.fluoroscopy.view_finder import FoundView
 from navplan.geometry.carm import (
     CArm,
     Detector,
     ViewAngles,
-    dial_from_patient,
     dial_words,
     parse_view,
     view_words,
@@ -36,7 +37,8 @@ class FluoroShot:
 
     name: the view as it was asked for; words: what it is called ("LAO 30 / CRA 15"); angles: patient angles p; dial:
     dial angles m, None when the patient's position is not stated; reachable: by the C-arm's dial reach, None when not
-    known; patient_position: DICOM code or "". pixels and line_integrals: of the image, without marks.
+    known; room: about its housings; patient_position: DICOM code or "". pixels and attenuation: of the image, without
+    marks.
     """
 
     name: str
@@ -46,6 +48,7 @@ class FluoroShot:
     reachable: bool | None
     patient_position: str
     image: FluoroImage
+    room: Room
     overlay: Overlay
 
     @property
@@ -54,9 +57,9 @@ class FluoroShot:
         return self.image.pixels
 
     @property
-    def line_integrals(self) -> NDArray[np.float32]:
-        """(rows, cols) float32, of attenuation, patient and needle."""
-        return self.image.line_integrals
+    def attenuation(self) -> NDArray[np.float32]:
+        """(rows, cols) float32, of patient and needle, without scatter and noise."""
+        return self.image.attenuation
 
 
 def _angle_pair(angles: ViewAngles) -> str:
@@ -70,7 +73,8 @@ def _lines(shot: FluoroShot, volume: Volume, image_name: str) -> tuple[tuple[str
     if shot.dial is None:
         m = "dial m not known: patient position not stated"
     else:
-        m = f"dial m {_angle_pair(shot.dial)} deg ({dial_words(shot.dial)}), patient {shot.patient_position}"
+        dial = f"{_angle_pair(shot.dial)} deg ({dial_words(shot.dial, carm.kinematics)})"
+        m = f"dial m {dial}, patient {shot.patient_position}"
     size = f"{detector.cols * detector.pixel_mm:.0f} x {detector.rows * detector.pixel_mm:.0f}"
     machine = f"SID {carm.sid_mm:.0f}, SOD {carm.sod_mm:.0f}, detector {size} mm ({carm.name})"
     made = " ".join(part for part in (image_name, acquisition.date[:10], acquisition.patient_position) if part)
@@ -78,12 +82,18 @@ def _lines(shot: FluoroShot, volume: Volume, image_name: str) -> tuple[tuple[str
         f"{title}    {p}",
         m,
         f"{machine}    from CT {made or 'without a date'}",
-        f"SIMULATED, one energy ({EFFECTIVE_ENERGY_KEV:.0f} keV), no scatter, no noise, the CT's couch included. "
+        shot.image.exposure.words,
+        f"SIMULATED, {HELD_PULSES} pulses averaged; tube, panel and dose assumed; the CT's couch included. "
         "Research and training only",
     )
     warnings = []
     if shot.reachable is False:
         warnings.append(f"Beyond the reach of the {carm.name} ({carm.source})")
+    warnings += [
+        f"The {part} would meet the patient or the couch ({-mm:.0f} mm too near)"
+        for part, mm in (("panel", shot.room.panel_mm), ("tube", shot.room.tube_mm))
+        if mm < 0.0
+    ]
     cut = float(shot.image.cut.mean())
     if cut > CUT_SHARE_TOLD:
         warnings.append(f"{100 * cut:.0f} % of the picture misses tissue: the CT ends inside the body there")
@@ -95,21 +105,26 @@ def _lines(shot: FluoroShot, volume: Volume, image_name: str) -> tuple[tuple[str
 
 
 def take_shots(
-    volume: Volume,
-    views: Sequence[str | ViewAngles],
+    anatomy: Anatomy | Volume,
+    views: Sequence[str | ViewAngles | FoundView],
     isocentre_mm: ArrayLike | None = None,
     trajectory: Trajectory | None = None,
     patient_position: str = "",
     detector: Detector | None = None,
     carm: CArm | None = None,
     image_name: str = "",
+    moving: bool = False,
 ) -> tuple[FluoroShot, ...]:
-    """Simulated images of a CT, one a view (words as `parse_view` reads them, or patient angles p).
+    """Simulated images of a CT, one a view: words as `parse_view` reads them, patient angles p, or a view that was
+    found for a purpose.
 
     isocentre_mm: (3,) LPS; default the trajectory's target, else the middle of the image. patient_position: of the
-    patient on the C-arm's table; "" when not stated, and then the dial angles are not given. The CT is converted once.
+    patient on the C-arm's table; "" when not stated, and then the dial angles are not given. anatomy: of the CT, to
+    take more views later without preparing it again, or the CT itself. moving: coarse and fast, for an arm that is
+    swung; it is not looked at whether rays miss tissue.
     Raises InputError for words that are no view, a decubitus position, an image that is no CT.
     """
+    volume = anatomy.volume if isinstance(anatomy, Anatomy) else anatomy
     machine, panel = carm or CArm(), detector or Detector(512, 512, DETECTOR_SIDE_MM / 512)
     if isocentre_mm is None:
         middle = volume.grid.points_mm((np.asarray(volume.grid.shape) - 1) / 2)
@@ -120,23 +135,36 @@ def take_shots(
         raise InputError(f"isocentre {isocentre.tolist()}", "three finite LPS coordinates in mm")
     direction = None if trajectory is None else trajectory.direction
     named = [
-        (view, parse_view(view, patient_position, direction, machine)) if isinstance(view, str) else ("", view)
+        (view, parse_view(view, patient_position, direction, machine)) if isinstance(view, str)
+        else (view.name, view.angles) if isinstance(view, FoundView) else ("", view)
         for view in views
-    ]
-    dials = [dial_from_patient(angles, patient_position) if patient_position else None for _, angles in named]
-    attenuation = attenuation_per_mm(volume)
+    ]  # fmt: skip
+    dials = [machine.dial(angles, patient_position) if patient_position else None for _, angles in named]
+    prepared = anatomy if isinstance(anatomy, Anatomy) else Anatomy(anatomy)
     shots = []
-    for (name, angles), dial in zip(named, dials, strict=True):
-        image = simulate(volume, angles, isocentre, panel, machine, trajectory, attenuation)
+    for view, (name, angles), dial in zip(views, named, dials, strict=True):
+        image = simulate(
+            prepared,
+            angles,
+            isocentre,
+            panel,
+            machine,
+            trajectory,
+            patient_position=patient_position,
+            moving=moving,
+        )
         bar, scale_words = scale_bar(image)
         marks = [bar]
         if trajectory is not None:
             marks += [*needle_marks(image, trajectory), *target_marks(image, trajectory.target_mm)]
         words = view_words(angles, patient_position)
+        room = room_about(prepared.surface_mm(), image.beam, machine)
         bare = FluoroShot(
             name or words, words, angles, dial, None if dial is None else machine.reaches(dial), patient_position,
-            image, Overlay(tuple(marks), side_letters(image), scale_words, ()),
+            image, room, Overlay(tuple(marks), side_letters(image), scale_words, ()),
         )  # fmt: skip
         lines, warnings = _lines(bare, volume, image_name)
+        if isinstance(view, FoundView):
+            lines = (lines[0], view.reason, *lines[1:])
         shots.append(replace(bare, overlay=replace(bare.overlay, lines=lines, warnings=warnings)))
     return tuple(shots)

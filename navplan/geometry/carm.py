@@ -3,12 +3,14 @@
 Patient angles p (DICOM XA, PS3.3 C.8.7.5.1.2) say where the DETECTOR is about the PATIENT: primary 0 in front of the
 patient, +90 at the patient's left (LAO), secondary + towards the head (CRA). Dial angles m are what the machine shows
 with the patient in some position: those of a supine, head-first patient in the same place. Reach is tested on m only.
+What the two dials of an arm turn, and in which order, is the arm's `Kinematics`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +21,18 @@ from navplan.geometry.lines import unit
 
 POSITIONS_WITH_A_DIAL = ("HFS", "HFP", "FFS", "FFP")
 EXAMPLES_OF_VIEWS = 'AP, PA, lateral, right lateral, "LAO 30 CRA 15", "RAO 20", "AP CAU 10", "dial RAO 30", bullseye'
+
+
+class Kinematics(StrEnum):
+    """What turns inside what, from the floor to the detector.
+
+    ANGIOGRAPHY: the rotation (primary, about the patient's long axis) carries the angulation (secondary): the dial
+    reads as DICOM's angles do. MOBILE: an arm beside the table tilts about the patient's left-right axis (secondary,
+    t), and the C orbits inside (primary, o): d = (sin o, -cos o cos t, cos o sin t), and its image turns with it.
+    """
+
+    ANGIOGRAPHY = "rotation, then angulation"
+    MOBILE = "tilt, then orbit"
 
 
 def wrap_deg(angle_deg: float) -> float:
@@ -74,21 +88,73 @@ def _position_with_a_dial(patient_position: str) -> str:
     )
 
 
-def dial_from_patient(angles: ViewAngles, patient_position: str) -> ViewAngles:
+# The patient's axes on the table of a supine, head-first patient.
+_ON_THE_TABLE = {"HFS": (1, 1, 1), "HFP": (-1, -1, 1), "FFS": (-1, 1, -1), "FFP": (1, -1, -1)}
+
+
+def angles_of(toward_detector: ArrayLike) -> ViewAngles:
+    """The angles of a direction (3,) from the isocentre to the detector. Raises GeometryError for zero length."""
+    d = unit(toward_detector)
+    flat = float(np.hypot(d[0], d[1]))
+    primary = float(np.degrees(np.arctan2(d[0], -d[1]))) if flat > 1e-9 else 0.0
+    return ViewAngles(primary, float(np.degrees(np.arctan2(d[2], flat))))
+
+
+def _orbit_and_tilt(d: NDArray[np.float64]) -> ViewAngles:
+    """Of a mobile arm, the tilt within 90 degrees; a detector below the table is behind an orbit of more than 90."""
+    in_plane = float(np.hypot(d[1], d[2]))
+    orbit = float(np.degrees(np.arctan2(d[0], in_plane)))
+    tilt = float(np.degrees(np.arctan2(d[2], -d[1]))) if in_plane > 1e-9 else 0.0
+    if abs(tilt) > 90.0:
+        orbit, tilt = 180.0 - orbit, tilt - np.copysign(180.0, tilt)
+    return ViewAngles(orbit, tilt)
+
+
+def dial_from_patient(
+    angles: ViewAngles, patient_position: str, kinematics: Kinematics = Kinematics.ANGIOGRAPHY
+) -> ViewAngles:
     """Dial angles m of patient angles p. Raises InputError for a decubitus or unstated position.
 
-    HFS (a, b); HFP (a - 180, b); FFS (-a, -b); FFP (180 - a, -b).
+    Of an angiography system: HFS (a, b); HFP (a - 180, b); FFS (-a, -b); FFP (180 - a, -b). Of a mobile arm: orbit and
+    tilt of the same direction on the table.
     """
     a, b = angles.primary_deg, angles.secondary_deg
-    return {
+    dial = {
         "HFS": ViewAngles(a, b), "HFP": ViewAngles(a - 180.0, b),
         "FFS": ViewAngles(-a, -b), "FFP": ViewAngles(180.0 - a, -b),
     }[_position_with_a_dial(patient_position)]  # fmt: skip
+    return dial if kinematics is Kinematics.ANGIOGRAPHY else _orbit_and_tilt(dial.toward_detector)
 
 
-def patient_from_dial(dial: ViewAngles, patient_position: str) -> ViewAngles:
+def patient_from_dial(
+    dial: ViewAngles, patient_position: str, kinematics: Kinematics = Kinematics.ANGIOGRAPHY
+) -> ViewAngles:
     """Patient angles p of dial angles m: each of the four maps, after wrapping, is its own inverse."""
+    if kinematics is Kinematics.MOBILE:
+        dial = angles_of(_arm_axes(dial)[2])
     return dial_from_patient(dial, patient_position)
+
+
+def _arm_axes(dial: ViewAngles) -> NDArray[np.float64]:
+    """(3, 3) of a mobile arm at orbit and tilt: columns and up of its image, and the direction to its detector."""
+    o, t = np.radians([dial.primary_deg, dial.secondary_deg])
+    return np.array([
+        [np.cos(o), np.sin(o) * np.cos(t), -np.sin(o) * np.sin(t)],
+        [0.0, np.sin(t), np.cos(t)],
+        [np.sin(o), -np.cos(o) * np.cos(t), np.cos(o) * np.sin(t)],
+    ])  # fmt: skip
+
+
+def toward_of_dials(
+    primary_deg: ArrayLike, secondary_deg: ArrayLike, patient_position: str, carm: CArm
+) -> NDArray[np.float64]:
+    """(..., 3) directions to the detector, LPS, of dial angles of any shapes that broadcast."""
+    first, second = np.radians(primary_deg), np.radians(secondary_deg)
+    if carm.kinematics is Kinematics.ANGIOGRAPHY:
+        parts = (np.sin(first) * np.cos(second), -np.cos(first) * np.cos(second), np.sin(second) + 0.0 * first)
+    else:
+        parts = (np.sin(first) + 0.0 * second, -np.cos(first) * np.cos(second), np.cos(first) * np.sin(second))
+    return np.stack(np.broadcast_arrays(*parts), axis=-1) * _ON_THE_TABLE[_position_with_a_dial(patient_position)]
 
 
 def frontal(patient_position: str = "") -> ViewAngles:
@@ -104,17 +170,16 @@ def bullseye(direction: ArrayLike, detector_on_entry_side: bool = True) -> ViewA
     Raises GeometryError for a direction of zero length.
     """
     needle = unit(direction)
-    d = -needle if detector_on_entry_side else needle
-    in_plane = float(np.hypot(d[0], d[1]))
-    primary = float(np.degrees(np.arctan2(d[0], -d[1]))) if in_plane > 1e-9 else 0.0
-    return ViewAngles(primary, float(np.degrees(np.arctan2(d[2], in_plane))))
+    return angles_of(-needle if detector_on_entry_side else needle)
 
 
 @dataclass(frozen=True)
 class CArm:
     """A C-arm: distances in mm, and the dial angles that it reaches in degrees.
 
-    sid_mm: source to detector; sod_mm: source to isocentre. The default reach is a cautious assumption, not a device's.
+    sid_mm: source to detector; sod_mm: source to isocentre. primary and secondary: what the arm's kinematics call so.
+    panel_mm, tube_mm: the housings that may meet the patient, a square panel's side and the radius of a ball about the
+    focus. The default is a cautious assumption, not a device's.
     """
 
     sid_mm: float = 1200.0
@@ -123,10 +188,24 @@ class CArm:
     secondary_reach_deg: tuple[float, float] = (-45.0, 45.0)
     name: str = "generic C-arm"
     source: str = "assumed, not a device's data sheet"
+    kinematics: Kinematics = Kinematics.ANGIOGRAPHY
+    panel_mm: float = 420.0
+    tube_mm: float = 200.0
 
     def __post_init__(self) -> None:
         if not (np.isfinite([self.sid_mm, self.sod_mm]).all() and 0.0 < self.sod_mm < self.sid_mm):
             raise GeometryError(f"SID {self.sid_mm} mm, SOD {self.sod_mm} mm", "0 < SOD < SID")
+        reach = (*self.primary_reach_deg, *self.secondary_reach_deg, self.panel_mm, self.tube_mm)
+        rising = reach[0] <= reach[1] and reach[2] <= reach[3] and max(abs(reach[2]), abs(reach[3])) <= 90.0
+        if not np.isfinite(reach).all() or len(reach) != 6 or not rising or min(reach[4:]) < 0.0:
+            raise GeometryError(
+                f"C-arm {self.name!r} with reach and housings {reach}",
+                "finite, lower before upper, secondary within 90 degrees, no negative housing",
+            )
+
+    def dial(self, angles: ViewAngles, patient_position: str) -> ViewAngles:
+        """Dial angles m of patient angles p on this arm. Raises InputError for a decubitus or unstated position."""
+        return dial_from_patient(angles, patient_position, self.kinematics)
 
     def reaches(self, dial: ViewAngles) -> bool:
         """Whether both DIAL angles (never patient angles) are within reach."""
@@ -176,10 +255,20 @@ class Beam:
             )
 
     @staticmethod
-    def of(angles: ViewAngles, isocentre_mm: ArrayLike, carm: CArm) -> Beam:
-        """The beam of patient angles p about an isocentre (3,): source = I - SOD d, detector = I + (SID - SOD) d."""
+    def of(angles: ViewAngles, isocentre_mm: ArrayLike, carm: CArm, patient_position: str = "") -> Beam:
+        """The beam of patient angles p about an isocentre (3,): source = I - SOD d, detector = I + (SID - SOD) d.
+
+        The picture of a mobile arm turns with it; then the patient's position counts (head-first supine where it is not
+        stated), and of a feet-first patient the picture is turned round, so that the head is up.
+        """
         isocentre, d = np.asarray(isocentre_mm, dtype=np.float64), angles.toward_detector
-        return Beam(isocentre - carm.sod_mm * d, isocentre + (carm.sid_mm - carm.sod_mm) * d, angles.columns, angles.up)
+        columns, up = angles.columns, angles.up
+        if carm.kinematics is Kinematics.MOBILE:
+            position = patient_position or "HFS"
+            columns, up, _ = _arm_axes(carm.dial(angles, position)) * _ON_THE_TABLE[_position_with_a_dial(position)]
+            if position.startswith("FF"):
+                columns, up = -columns, -up
+        return Beam(isocentre - carm.sod_mm * d, isocentre + (carm.sid_mm - carm.sod_mm) * d, columns, up)
 
     @property
     def distance_mm(self) -> float:
@@ -225,9 +314,11 @@ def view_words(angles: ViewAngles, patient_position: str = "") -> str:
     return first if b == 0.0 else f"{first} / {'CRA' if b > 0 else 'CAU'} {_number(abs(b))}"
 
 
-def dial_words(dial: ViewAngles) -> str:
-    """Dial angles as a machine shows them: "RAO 30 / CRA 0"."""
+def dial_words(dial: ViewAngles, kinematics: Kinematics = Kinematics.ANGIOGRAPHY) -> str:
+    """Dial angles as a machine shows them: "RAO 30 / CRA 0", of a mobile arm "orbit -30 / tilt 0"."""
     a, b = round(dial.primary_deg, 1), round(dial.secondary_deg, 1)
+    if kinematics is Kinematics.MOBILE:
+        return f"orbit {_number(a)} / tilt {_number(b)}"
     return f"{'RAO' if a < 0 else 'LAO'} {_number(abs(a))} / {'CAU' if b < 0 else 'CRA'} {_number(abs(b))}"
 
 
@@ -266,6 +357,15 @@ def _angles_of(words: str, text: str, front_deg: float) -> ViewAngles:
     return ViewAngles(front_deg if primary is None else primary, secondary or 0.0)
 
 
+def _dial_of(words: str, text: str, carm: CArm) -> ViewAngles:
+    if carm.kinematics is Kinematics.ANGIOGRAPHY:
+        return _angles_of(words, text, 0.0)
+    found = re.fullmatch(r"ORBIT (-?\d+(?:\.\d+)?)(?: TILT (-?\d+(?:\.\d+)?))?", text)
+    if found is None or abs(float(found[2] or 0.0)) > 90.0:
+        raise _refuse(words, f'the dial of {carm.name} reads "dial orbit 30 tilt 10"')
+    return ViewAngles(float(found[1]), float(found[2] or 0.0))
+
+
 def parse_view(
     words: str, patient_position: str = "", needle_direction: ArrayLike | None = None, carm: CArm | None = None
 ) -> ViewAngles:
@@ -285,8 +385,9 @@ def parse_view(
         if not patient_position:
             return near
         machine = carm or CArm()
-        reach = [machine.reaches(dial_from_patient(angles, patient_position)) for angles in (near, far)]
+        reach = [machine.reaches(machine.dial(angles, patient_position)) for angles in (near, far)]
         return far if reach == [False, True] else near
     if text.startswith("DIAL "):
-        return patient_from_dial(_angles_of(words, text.removeprefix("DIAL "), 0.0), patient_position)
+        kind = (carm or CArm()).kinematics
+        return patient_from_dial(_dial_of(words, text.removeprefix("DIAL "), carm or CArm()), patient_position, kind)
     return _angles_of(words, text, front_deg)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from navplan_phantoms.abdomen_anatomy import AbdomenAnatomy, abdomen_anatomy
 from navplan_phantoms.abdomen_truth import abdomen_truth
-from navplan_phantoms.anatomy_parts import AbdomenShape, Part
-from navplan_phantoms.grids import GANTRY_TILT_DEG, PhantomGrid, phantom_grid
-from navplan_phantoms.rasterise import FULL, CroppedOccupancy, hard_occupancy, rasterise
-from navplan_phantoms.result import PhantomResult, PhantomStructure
-from navplan_phantoms.solid_base import FloatArray, as_rigid
+from navplan_phantoms.anatomy_parts import AbdomenShape
+from navplan_phantoms.grids import phantom_grid
+from navplan_phantoms.painting import grid_truth, paint, with_noise
+from navplan_phantoms.result import PhantomResult
+from navplan_phantoms.solid_base import as_rigid
 
-AIR_HU = -1000.0
-LOWEST_HU, HIGHEST_HU = -1024, 3071
 _ORDINARY_SIZE_MM = (380.0, 300.0, 260.0)
 _BORDER_MM = 12.0
-MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ class AbdomenPhantom:
         anatomy = abdomen_anatomy(self.shape)
         grid = phantom_grid(spacing_mm, orientation, _field_of_view_mm(anatomy))
         affine = motion @ grid.affine
-        image, structures = _paint(anatomy.moved(motion), affine, grid.shape, hard_labels)
+        image, structures = paint(anatomy.moved(motion).parts, affine, grid.shape, hard_labels)
         truth = abdomen_truth(self.shape, motion)
         truth["phantom"] = self.name
         truth["structures_outside_image"] = sorted(set(truth["structures"]) - set(structures))
@@ -76,9 +71,9 @@ class AbdomenPhantom:
             "note": "body holds all within the skin; liver holds the lesion and the vessels inside it; others disjoint",
         }
         truth["image"] = {"noise_hu": noise_hu, "seed": seed, "orientation": orientation}
-        truth["grid"] = _grid_truth(affine, grid)
+        truth["grid"] = grid_truth(affine, grid)
         return PhantomResult(
-            voxels=_with_noise(image, noise_hu, seed),
+            voxels=with_noise(image, noise_hu, seed),
             affine=affine,
             structures=structures,
             truth=truth,
@@ -94,62 +89,3 @@ def _field_of_view_mm(anatomy: AbdomenAnatomy) -> tuple[float, float, float]:
     across = 2.0 * (float(np.abs(body[:, 0]).max()) + _BORDER_MM)
     deep = 2.0 * (float(table[1, 1]) + _BORDER_MM)
     return max(_ORDINARY_SIZE_MM[0], across), max(_ORDINARY_SIZE_MM[1], deep), _ORDINARY_SIZE_MM[2] * scale
-
-
-def _paint(
-    anatomy: AbdomenAnatomy, affine: FloatArray, shape: tuple[int, int, int], hard_labels: bool
-) -> tuple[NDArray[np.float32], dict[str, PhantomStructure]]:
-    """Mean CT numbers (partial volume by occupancy, later parts over earlier ones) and the labelled structures."""
-    image = np.full(shape, AIR_HU, dtype=np.float32)
-    structures = {}
-
-    def drawn(part: Part) -> CroppedOccupancy:
-        return rasterise(part.solid, affine, shape, mark_touched=part.labelled)
-
-    with ThreadPoolExecutor(max_workers=min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        crops = list(pool.map(drawn, anatomy.parts))
-    for part, crop in zip(anatomy.parts, crops, strict=True):
-        if crop.occupancy.size == 0:
-            continue
-        _blend(image[crop.slices], crop.occupancy, part.hu)
-        if part.labelled:
-            label: CroppedOccupancy = hard_occupancy(part.solid, affine, crop) if hard_labels else crop
-            structures[part.name] = PhantomStructure(label.offset, label.occupancy, part.concept, part.side, part.hu)
-    return image, structures
-
-
-def _blend(window: NDArray[np.float32], occupancy: NDArray[np.uint8], hu: float) -> None:
-    """Paint `hu` into a window of the image, in proportion to the occupancy."""
-    full = occupancy == FULL
-    window[full] = hu
-    partial = (occupancy > 0) & ~full
-    fraction = occupancy[partial].astype(np.float32) / FULL
-    window[partial] += (hu - window[partial]) * fraction
-
-
-def _with_noise(image: NDArray[np.float32], noise_hu: float, seed: int) -> NDArray[np.int16]:
-    """Add Gaussian noise, a little smooth within the slice, and round to whole HU; the first index runs fastest."""
-    noise = np.random.default_rng(seed).standard_normal(image.shape, dtype=np.float32)
-    for axis in (0, 1):
-        noise = 0.5 * noise + 0.25 * (np.roll(noise, 1, axis=axis) + np.roll(noise, -1, axis=axis))
-    smoothing = 0.375  # standard deviation that two passes of (1/4, 1/2, 1/4) leave of 1
-    noise *= noise_hu / smoothing
-    noise += image
-    return np.asfortranarray(np.rint(np.clip(noise, LOWEST_HU, HIGHEST_HU)).astype(np.int16))
-
-
-def _grid_truth(affine: FloatArray, grid: PhantomGrid) -> dict[str, Any]:
-    """The grid in plain numbers; for a sheared stack also its slices' positions."""
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    truth: dict[str, Any] = {
-        "affine": affine.tolist(),
-        "shape": list(grid.shape),
-        "spacing_mm": spacing.tolist(),
-        "orthogonal": grid.orthogonal,
-    }
-    if not grid.orthogonal:
-        slices = np.arange(grid.shape[2])
-        truth["gantry_tilt_deg"] = GANTRY_TILT_DEG
-        truth["slice_positions_lps_mm"] = (affine[:3, 3] + slices[:, None] * affine[:3, 2]).tolist()
-        truth["note"] = "The slices are tilted and stacked along the table: no orthogonal grid holds this stack."
-    return truth

@@ -4,10 +4,20 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from navplan.fluoroscopy.materials import STEEL_PER_MM
-from navplan.fluoroscopy.needle import needle_line_integrals, rod_chords_mm
+from navplan.fluoroscopy.needle import rod_chords_mm, rod_in_beam
 from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
 from navplan_phantoms.primitives import Cylinder
+
+STEEL_PER_MM = 1.0  # about that at 60 keV
+
+
+def needle_line_integrals(beam, detector, hub_mm, tip_mm, diameter_mm):
+    """(rows, cols) -log of the mean that steel lets through, one energy, nothing else in the way."""
+    image = np.zeros((detector.rows, detector.cols))
+    rod = rod_in_beam(beam, detector, hub_mm, tip_mm, diameter_mm)
+    image.ravel()[rod.pixels] = -np.log(np.exp(-STEEL_PER_MM * rod.chords_mm).mean(axis=1))
+    return image
+
 
 points = st.tuples(*[st.floats(-40, 40)] * 3)
 

@@ -11,6 +11,7 @@ from navplan.geometry.carm import (
     Beam,
     CArm,
     Detector,
+    Kinematics,
     ViewAngles,
     bullseye,
     dial_from_patient,
@@ -18,6 +19,7 @@ from navplan.geometry.carm import (
     frontal,
     parse_view,
     patient_from_dial,
+    toward_of_dials,
     view_words,
 )
 
@@ -248,3 +250,69 @@ def test_machines_that_make_no_sense_are_refused():
     ):
         with pytest.raises(GeometryError):
             attempt()
+
+
+def test_a_mobile_arms_dial_of_45_and_30_is_dicoms_49_and_20():
+    """FLUORO.md's example: the arm tilts about a fixed axis and orbits inside."""
+    angles = patient_from_dial(ViewAngles(45, 30), "HFS", Kinematics.MOBILE)
+    assert (angles.primary_deg, angles.secondary_deg) == pytest.approx((49.1, 20.7), abs=0.05)
+    assert dial_words(ViewAngles(45, 30), Kinematics.MOBILE) == "orbit 45 / tilt 30"
+
+
+@given(primary, secondary, st.sampled_from(POSITIONS_WITH_A_DIAL))
+def test_a_mobile_arms_dial_puts_the_detector_in_the_same_place(a, b, position):
+    angles = ViewAngles(a, b)
+    dial = dial_from_patient(angles, position, Kinematics.MOBILE)
+    assert abs(dial.secondary_deg) <= 90.0
+    back = patient_from_dial(dial, position, Kinematics.MOBILE)
+    assert np.allclose(back.toward_detector, angles.toward_detector, atol=1e-9)
+    carm = CArm(kinematics=Kinematics.MOBILE)
+    toward = toward_of_dials(dial.primary_deg, dial.secondary_deg, position, carm)
+    assert np.allclose(toward, angles.toward_detector, atol=1e-9)
+
+
+@given(primary, st.floats(-89, 89), st.sampled_from(POSITIONS_WITH_A_DIAL), st.sampled_from(list(Kinematics)))
+def test_a_beam_looks_along_its_angles_whatever_the_arm(a, b, position, kinematics):
+    beam = Beam.of(ViewAngles(a, b), (1, 2, 3), CArm(kinematics=kinematics), position)
+    into = np.cross(beam.columns, beam.up)
+    assert np.allclose(into, ViewAngles(a, b).toward_detector, atol=1e-9)
+
+
+@pytest.mark.parametrize("position", POSITIONS_WITH_A_DIAL)
+def test_straight_above_both_kinds_of_arm_show_the_same_picture_with_the_head_up(position):
+    above = frontal(position)
+    one, two = (Beam.of(above, (0, 0, 0), CArm(kinematics=kind), position) for kind in Kinematics)
+    assert np.allclose(one.columns, two.columns) and np.allclose(one.up, two.up) and two.up[2] == pytest.approx(1.0)
+
+
+def test_a_mobile_arms_picture_turns_with_it():
+    carm = CArm(kinematics=Kinematics.MOBILE)
+    angles = patient_from_dial(ViewAngles(45, 30), "HFS", Kinematics.MOBILE)
+    turned, straight = Beam.of(angles, (0, 0, 0), carm, "HFS"), Beam.of(angles, (0, 0, 0), CArm(), "HFS")
+    roll = np.degrees(np.arccos(turned.up @ straight.up))
+    assert 15.0 < roll < 30.0 and np.allclose(turned.source_mm * CArm().sod_mm / carm.sod_mm, straight.source_mm)
+
+
+def test_words_of_a_mobile_arms_dial_are_read_back():
+    carm = CArm(kinematics=Kinematics.MOBILE)
+    angles = parse_view("dial orbit 45 tilt 30", "HFP", carm=carm)
+    assert dial_from_patient(angles, "HFP", Kinematics.MOBILE) == ViewAngles(45, 30) or np.allclose(
+        dial_from_patient(angles, "HFP", Kinematics.MOBILE).toward_detector, ViewAngles(45, 30).toward_detector
+    )
+    for words in ("dial RAO 30", "dial orbit 30 tilt 95", "dial orbit"):
+        with pytest.raises(InputError, match="orbit"):
+            parse_view(words, "HFS", carm=carm)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"primary_reach_deg": (20.0, -20.0)},
+        {"secondary_reach_deg": (-100.0, 10.0)},
+        {"panel_mm": -1.0},
+        {"tube_mm": np.nan},
+    ],
+)
+def test_a_c_arm_that_cannot_be_is_refused(wrong):
+    with pytest.raises(GeometryError):
+        CArm(**wrong)

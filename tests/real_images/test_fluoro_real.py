@@ -44,7 +44,7 @@ def views(chest):
 
 def mean_of(shot, points_mm, half=3):
     column, row = shot.image.beam.project(points_mm, WIDE).round().astype(int)
-    return float(shot.line_integrals[row - half : row + half + 1, column - half : column + half + 1].mean())
+    return float(shot.attenuation[row - half : row + half + 1, column - half : column + half + 1].mean())
 
 
 def test_lungs_are_bright_spine_and_liver_dark_in_ap(views):
@@ -62,11 +62,11 @@ def test_the_heart_lies_on_the_side_marked_left(views):
     assert left > 1.2 * right
 
 
-def test_the_line_integrals_are_those_of_a_person(views):
+def test_the_attenuation_are_those_of_a_person(views):
     for shot in views.values():
-        body = shot.line_integrals[60:130, 60:130]
-        assert 1.0 < np.median(body) < 8.0 and shot.line_integrals.max() < 12.0
-        assert np.isfinite(shot.line_integrals).all() and shot.line_integrals.min() >= 0.0
+        body = shot.attenuation[60:130, 60:130]
+        assert 1.0 < np.median(body) < 8.0 and shot.attenuation.max() < 12.0
+        assert np.isfinite(shot.attenuation).all() and shot.attenuation.min() >= 0.0
 
 
 def test_what_is_missing_is_told(views):
@@ -76,8 +76,8 @@ def test_what_is_missing_is_told(views):
 
 def test_the_mass_is_denser_than_the_lung_about_it_in_an_oblique_view(chest, mass):
     shot = take_shots(chest, ("LAO 30 CRA 15",), mass, detector=Detector(192, 192, 1.6))[0]
-    middle = shot.line_integrals[92:100, 92:100].mean()
-    about = [shot.line_integrals[rows, columns].mean() for rows, columns in (
+    middle = shot.attenuation[92:100, 92:100].mean()
+    about = [shot.attenuation[rows, columns].mean() for rows, columns in (
         (slice(70, 76), slice(92, 100)), (slice(116, 122), slice(92, 100)), (slice(92, 100), slice(70, 76)),
     )]  # fmt: skip
     assert np.allclose(shot.image.beam.project(mass, shot.image.detector), 95.5)

@@ -57,12 +57,12 @@ def test_without_a_plan_the_middle_of_the_image_is_the_isocentre_and_no_needle_i
     shot = small(case)
     assert shot.words == "AP" and shot.pixels.shape == (48, 64) and shot.patient_position == "HFS"
     assert np.allclose(shot.image.isocentre_mm, (0, 0, 0))
-    assert not shot.image.needle_line_integrals.any()
+    assert not shot.image.needle_attenuation.any()
 
 
 def test_with_a_plan_the_target_is_the_isocentre_and_its_position_counts(case, plan):
     shot = small(case, plan=plan)
-    assert np.allclose(shot.image.isocentre_mm, NEEDLE.target_mm) and shot.image.needle_line_integrals.any()
+    assert np.allclose(shot.image.isocentre_mm, NEEDLE.target_mm) and shot.image.needle_attenuation.any()
     assert shot.patient_position == "HFP" and shot.angles == ViewAngles(180, 0) and shot.words == "AP"
     assert small(case, plan=plan, patient_position="HFS").angles == ViewAngles(0, 0)
     assert small(case.with_plan(plan), plan="first").patient_position == "HFP"

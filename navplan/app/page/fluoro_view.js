@@ -37,23 +37,26 @@ export default {
   },
   methods: {
     // A way that was moved is shot once it rests: another one may be on its way.
-    ask(wait_ms = 0) {
+    ask(wait_ms = 0, quiet = false) {
       clearTimeout(this.timer);
       if (!this.nav.doc.case.image) return;
-      this.words = this.nav.t.shot_making;
-      this.timer = setTimeout(() => (this.nav.drag ? this.ask(REST_MS) : this.request.ask({ view: this.view, size: 320, rev: this.nav.wayKey })), wait_ms);
+      if (!quiet) this.words = this.nav.t.shot_making;
+      this.timer = setTimeout(() => (this.nav.drag ? this.ask(REST_MS, quiet) : this.request.ask({ view: this.view, size: 320, rev: this.nav.wayKey })), wait_ms);
     },
     set(view) { this.view = view; this.ask(); },
     swing() {
       const first = Math.abs(this.primary) <= 90 ? `${this.primary < 0 ? "RAO" : "LAO"} ${Math.abs(this.primary)}`
         : `${this.primary < 0 ? "RPO" : "LPO"} ${180 - Math.abs(this.primary)}`;
       this.view = `${first} ${this.secondary < 0 ? "CAU" : "CRA"} ${Math.abs(this.secondary)}`;
-      this.ask();
+      if (this.nav.doc.case.image) this.request.ask({ view: this.view, size: 320, rev: this.nav.wayKey, moving: 1 });
+      this.ask(REST_MS, true);
     },
     got(shot) {
       this.shot = shot;
-      this.primary = Math.round(shot.primary_deg);
-      this.secondary = Math.round(shot.secondary_deg);
+      if (!shot.moving) {
+        this.primary = Math.round(shot.primary_deg);
+        this.secondary = Math.round(shot.secondary_deg);
+      }
       const t = this.nav.t;
       this.warned = shot.reachable === false || shot.warnings.length > 0;
       const more = shot.warnings.length > 1 ? ` (+${shot.warnings.length - 1})` : "";

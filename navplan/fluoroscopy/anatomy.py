@@ -1,0 +1,116 @@
+"""A CT made ready to be seen from anywhere: how much water and bone each ray passes."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.fluoroscopy.materials import AIR_HU, BONE_STEP, OUTER_AIR_HU, WATER_STEP, amount_tables, hounsfield
+from navplan.fluoroscopy.packed import Packed, pack
+from navplan.fluoroscopy.project import cut_at_edge, line_integrals
+from navplan.fluoroscopy.shear_warp import FINEST, principal_axis, slice_integrals
+from navplan.geometry.carm import Beam, Detector
+from navplan.geometry.grid import Grid
+from navplan.model.volume import Volume
+
+MOVING_MM = 1.4  # voxels of about this edge serve a view that moves
+TISSUE_HU = -500
+SURFACE_EVERY = 5  # of the surface's voxels: points about 3 mm apart
+
+
+class Anatomy:
+    """A CT's water and bone, prepared for each principal axis when a view first asks for it.
+
+    Raises InputError for a volume that is no CT. Takes about the CT's own memory for each axis (AP and lateral views
+    have two), less what is air. May be used from several threads.
+    """
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self._hu, self._tables = hounsfield(volume), amount_tables(volume.acquisition.padding_hu)
+        self._packed: dict[tuple[int, bool], tuple[Packed, Packed]] = {}
+        self._coarse: tuple[NDArray[np.int16], Grid] | None = None
+        self._surface: NDArray[np.float64] | None = None
+        self._lock = threading.Lock()
+
+    def _of(self, moving: bool) -> tuple[NDArray[np.int16], Grid]:
+        if not moving:
+            return self._hu, self.volume.grid
+        if self._coarse is None:
+            padding, air = self.volume.acquisition.padding_hu, np.int16(AIR_HU)
+            clean = np.maximum(self._hu, air)
+            if padding is not None and padding > AIR_HU:
+                clean[self._hu == padding] = air
+            self._coarse = binned(clean, self.volume.grid, MOVING_MM)
+        return self._coarse
+
+    def _ready(self, axis: int, moving: bool) -> tuple[tuple[Packed, Packed], Grid]:
+        with self._lock:
+            hu, grid = self._of(moving)
+            if (axis, moving) not in self._packed:
+                water, bone = amount_tables(None) if moving else self._tables
+                self._packed[axis, moving] = (
+                    pack(hu, axis, water, WATER_STEP, OUTER_AIR_HU),
+                    pack(hu, axis, bone, BONE_STEP, OUTER_AIR_HU),
+                )
+            return self._packed[axis, moving], grid
+
+    def amounts_mm(self, beam: Beam, detector: Detector, moving: bool = False) -> NDArray[np.float32]:
+        """(2, rows, cols) mm of water and of cortical bone from the source to each pixel.
+
+        moving: from voxels of about MOVING_MM, several times faster, for a view that changes.
+        """
+        packs, grid = self._ready(principal_axis(self.volume.grid, beam), moving)
+        finest = 1.0 if moving else FINEST
+        found = [slice_integrals(packed, grid, beam, detector, finest) for packed in packs]
+        whole = [
+            self._by_rays(material, beam, detector) if image is None else image for material, image in enumerate(found)
+        ]
+        return np.stack(whole)
+
+    def _by_rays(self, material: int, beam: Beam, detector: Detector) -> NDArray[np.float32]:
+        """Where slices cannot tell: the source or the detector stands in the image."""
+        values = np.take(self._tables[material], self._hu.astype(np.int32) + 32768)
+        step = np.float32((WATER_STEP, BONE_STEP)[material])
+        return line_integrals(values, self.volume.grid, beam, detector) * step
+
+    def surface_mm(self) -> NDArray[np.float64]:
+        """(N, 3) LPS: coarse voxels of tissue or couch beside one that is neither, for `room_about`."""
+        with self._lock:
+            if self._surface is None:
+                hu, grid = self._of(moving=True)
+                dense = np.pad(hu > TISSUE_HU, 1)
+                within = dense[1:-1, 1:-1, 1:-1].copy()
+                for axis in range(3):
+                    for side in (0, 2):
+                        place = [slice(1, -1)] * 3
+                        place[axis] = slice(side, side + hu.shape[axis])
+                        within &= dense[tuple(place)]
+                shell = dense[1:-1, 1:-1, 1:-1] & ~within
+                self._surface = grid.points_mm(np.argwhere(shell)[::SURFACE_EVERY])
+            return self._surface
+
+    def cut(self, beam: Beam, detector: Detector) -> NDArray[np.bool_]:
+        """(rows, cols) rays that miss tissue because the CT ends there."""
+        return cut_at_edge(self._hu, self.volume.grid, beam, detector, above=TISSUE_HU)
+
+
+def binned(values: NDArray[np.int16], grid: Grid, edge_mm: float) -> tuple[NDArray[np.int16], Grid]:
+    """Means of as many voxels along each axis as come to about edge_mm, and their grid; what is left over at the far
+    ends counts with the last values repeated."""
+    many = [max(1, round(edge_mm / float(size))) for size in grid.spacing_mm]
+    if max(many) == 1:
+        return values, grid
+    missing = [-count % n for count, n in zip(grid.shape, many, strict=True)]
+    if any(missing):
+        values = np.pad(values, [(0, more) for more in missing], mode="edge")
+    shape = tuple(size // n for size, n in zip(values.shape, many, strict=True))
+    sums = np.zeros(shape[::-1], dtype=np.int32).T  # the first axis fastest, as in images
+    for i, j, k in np.ndindex(*many):
+        sums += values[i :: many[0], j :: many[1], k :: many[2]]
+    affine = grid.affine.copy()
+    affine[:3, :3] = grid.affine[:3, :3] * many
+    affine[:3, 3] = grid.points_mm((np.asarray(many) - 1) / 2)
+    return np.rint(sums / np.float32(np.prod(many))).astype(np.int16), Grid(affine, shape)

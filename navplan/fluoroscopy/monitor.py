@@ -1,0 +1,67 @@
+"""Grey values as the monitor of a fluoroscopy system shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.errors import InputError
+from navplan.fluoroscopy.smooth import blurred
+from navplan.geometry.compiled import by_rows, compiled
+
+BODY = 0.2  # attenuation of about 1 cm of water: below it a pixel counts as the open beam
+EVERY = 4  # of the pixels each way set the grey scale
+SLOW_SHARE, FINE_SHARE = 0.05, 0.012  # of the picture's longer side: standard deviations of the two blurs
+
+
+@dataclass(frozen=True, eq=False)
+class GreyScale:
+    """How attenuation becomes grey: white - (gain attenuation - level) / span. level: (rows, cols)."""
+
+    level: NDArray[np.float32]
+    gain: float
+    span: float
+
+    @staticmethod
+    def of(anatomy: NDArray[np.float32], compression: float = 0.7, detail_gain: float = 1.5) -> GreyScale:
+        """The scale for a picture (rows, cols) of attenuation, without needle and noise.
+
+        Slow changes over the picture are reduced by `compression` (0 none, 1 all) and small ones raised by
+        `detail_gain` (0 not at all), as systems do to show lung and spine together; then the middle 98.5 % of the body
+        fill the grey scale. What is not in `anatomy` (a needle, noise) is raised too, and changes nothing around it.
+        """
+        if not (0.0 <= compression < 1.0 and 0.0 <= detail_gain <= 10.0):
+            raise InputError(f"compression {compression}, detail gain {detail_gain}", "0 to less than 1, and 0 to 10")
+        side, level = max(anatomy.shape), np.zeros_like(anatomy)
+        some = (slice(None, None, EVERY),) * 2 if side >= 64 * EVERY else (slice(None),) * 2
+        if compression > 0.0:
+            slow = blurred(anatomy, SLOW_SHARE * side)
+            level += np.float32(compression) * (slow - np.float32(np.median(slow[some])))
+        if detail_gain > 0.0:
+            level += np.float32(detail_gain) * blurred(anatomy, FINE_SHARE * side)
+        gain = 1.0 + detail_gain
+        shown = gain * anatomy[some] - level[some]
+        body = shown[anatomy[some] > BODY]
+        low, high = np.percentile(body if body.size else shown, (0.5, 99.0))
+        return GreyScale(level + np.float32(low), gain, max(float(high - low), 1e-3))
+
+    def pixels(self, attenuation: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """(rows, cols) grey values of attenuation (-log of the panel's signal): high attenuation dark."""
+        rows = np.arange(attenuation.shape[0])
+        return np.asarray(by_rows(_grey, (rows,), attenuation, self.level, self.gain, self.span, least=64))
+
+
+@compiled()
+def _grey(
+    rows: NDArray[np.int64], attenuation: NDArray[np.float32], level: NDArray[np.float32], gain: float, span: float
+) -> NDArray[np.uint8]:
+    found = np.empty((rows.size, attenuation.shape[1]), np.uint8)
+    per, more = np.float32(247.0 / span), np.float32(gain)
+    for number in range(rows.size):
+        row = rows[number]
+        for column in range(attenuation.shape[1]):
+            value = np.float32(255.5) - per * (more * attenuation[row, column] - level[row, column])
+            found[number, column] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
+    return found

@@ -1,0 +1,164 @@
+"""Views for a purpose: right to a degree on phantoms, within reach or told how far from it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from navplan.errors import InputError
+from navplan.fluoroscopy.anatomy import Anatomy
+from navplan.fluoroscopy.vertebra import vertebra_frame
+from navplan.fluoroscopy.view_finder import (
+    VERTEBRA_VIEWS,
+    bone_over_path_mm,
+    coaxial_view,
+    nearest_within_reach,
+    perpendicular_view,
+    vertebra_view,
+)
+from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles, angles_of, dial_from_patient
+from navplan.geometry.grid import Grid
+from navplan.model.structure import Presence, Structure
+from navplan.model.volume import Volume
+from navplan_phantoms.lumbar import LumbarPhantom
+
+directions = st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda d: np.linalg.norm(d) > 0.1)
+positions = st.sampled_from(["HFS", "HFP", "FFS", "FFP"])
+
+
+def degrees_between(a, b):
+    return float(np.degrees(np.arccos(np.clip(np.dot(a, b), -1, 1))))
+
+
+def turned(seed):
+    """A small rotation of the whole patient, and a shift."""
+    motion = np.eye(4)
+    motion[:3, :3] = Rotation.from_euler(
+        "xyz", np.random.default_rng(seed).uniform(-14, 14, 3), degrees=True
+    ).as_matrix()
+    motion[:3, 3] = (7.0, -12.0, 20.0)
+    return motion
+
+
+def structures_of(result):
+    grid = Grid(result.affine, result.voxels.shape)
+    for name, found in result.structures.items():
+        if name.startswith("vertebrae"):
+            cropped = grid.crop(found.offset, found.occupancy.shape)
+            yield Structure(
+                name, Presence.PRESENT, found.occupancy, cropped, fractional=True, evaluated_in=grid, image_id="ct"
+            )
+
+
+@pytest.fixture(scope="module", params=[0, 1, 2])
+def spine(request):
+    spacing = [(1.0, 1.0, 1.0), (0.8, 0.8, 2.0), (1.2, 1.2, 1.2)][request.param]
+    motion = np.eye(4) if request.param == 0 else turned(request.param)
+    return LumbarPhantom().make(spacing, rigid_motion=motion, hard_labels=request.param == 2)
+
+
+def test_a_vertebras_axes_are_known_to_a_degree(spine):
+    told = spine.truth["vertebrae"]
+    names = [structure.name for structure in structures_of(spine)]
+    assert len(names) == 5
+    for structure in structures_of(spine):
+        frame, truth = vertebra_frame(structure), told[structure.name]
+        for axis in ("superior", "anterior", "left"):
+            assert degrees_between(getattr(frame, axis), truth[axis]) < 1.0, (structure.name, axis)
+        assert np.linalg.norm(frame.centre_mm - truth["centre_lps_mm"]) < 1.5
+        assert frame.endplates_deg < 1.5 and frame.symmetry > 0.9
+
+
+@pytest.mark.parametrize("position", ["HFS", "HFP", ""])
+def test_in_its_views_the_endplates_are_square_to_a_degree(spine, position):
+    truth = spine.truth["vertebrae"]["vertebrae_L3"]
+    frame = vertebra_frame(next(s for s in structures_of(spine) if s.name == "vertebrae_L3"))
+    for name in VERTEBRA_VIEWS:
+        view = vertebra_view(name, frame, position)
+        d = view.angles.toward_detector
+        assert abs(90.0 - degrees_between(d, truth["superior"])) < 1.0 or view.off_deg > 0, name
+        if name == "AP":
+            above = -1.0 if position == "HFP" else 1.0
+            assert degrees_between(d, above * np.asarray(truth["anterior"])) < 1.0
+        if name == "lateral":
+            assert min(degrees_between(d, s * np.asarray(truth["left"])) for s in (1, -1)) < 1.0
+
+
+def test_a_scottie_dog_of_the_left_is_seen_from_the_left_back_or_the_right_front(spine):
+    frame = vertebra_frame(next(s for s in structures_of(spine) if s.name == "vertebrae_L3"))
+    line = -np.cos(np.radians(40)) * frame.anterior + np.sin(np.radians(40)) * frame.left
+    prone, supine = (vertebra_view("Scottie dog left", frame, p).angles.toward_detector for p in ("HFP", "HFS"))
+    assert degrees_between(prone, line) < 0.01 and degrees_between(supine, -line) < 0.01
+    for side, other in (("left", "right"), ("right", "left")):
+        dog = vertebra_view(f"Scottie dog {side}", frame, "HFP").angles.toward_detector
+        oblique = vertebra_view(f"contralateral {other}", frame, "HFP").angles.toward_detector
+        assert degrees_between(dog, oblique) < 10.1  # on the same side, 50 degrees instead of 40
+    with pytest.raises(InputError, match="Scottie dog left"):
+        vertebra_view("oblique", frame)
+
+
+@given(directions)
+def test_the_entry_lies_on_the_target_in_a_coaxial_view(direction):
+    target, needle = np.array([10.0, -20.0, 30.0]), np.asarray(direction) / np.linalg.norm(direction)
+    detector = Detector(512, 512, 0.6)
+    beam = Beam.of(coaxial_view(needle).angles, target, CArm())
+    ends = beam.project([target, target - 100.0 * needle], detector)
+    at_isocentre = 0.6 * CArm().sod_mm / CArm().sid_mm
+    assert np.linalg.norm(ends[1] - ends[0]) * at_isocentre < 0.5
+
+
+@given(directions, positions)
+def test_a_perpendicular_view_is_square_to_the_needle_or_says_how_far_off(direction, position):
+    needle = np.asarray(direction) / np.linalg.norm(direction)
+    view = perpendicular_view(-100.0 * needle, (0, 0, 0), position)
+    off = abs(90.0 - degrees_between(view.angles.toward_detector, needle))
+    assert off <= view.off_deg + 0.01
+    assert CArm().reaches(dial_from_patient(view.angles, position)) and (view.reachable is (view.off_deg == 0.0))
+
+
+@given(st.floats(-180, 180), st.floats(-90, 90), positions)
+def test_the_nearest_view_within_reach_is_the_nearest(a, b, position):
+    angles, carm = ViewAngles(a, b), CArm()
+    found, off = nearest_within_reach(angles, position, carm)
+    assert carm.reaches(dial_from_patient(found, position))
+    assert off == pytest.approx(degrees_between(found.toward_detector, angles.toward_detector), abs=1e-3)
+    rng = np.random.default_rng(0)
+    others = [
+        ViewAngles(rng.uniform(*carm.primary_reach_deg), rng.uniform(*carm.secondary_reach_deg)).toward_detector
+        for _ in range(300)
+    ]
+    dial = dial_from_patient(angles, position).toward_detector
+    assert off <= min(degrees_between(dial, other) for other in others) + 0.05
+
+
+def test_the_perpendicular_view_with_an_anatomy_has_the_least_bone_over_the_path():
+    grid = Grid(np.diag([2.0, 2.0, 2.0, 1.0]) + np.array([[0, 0, 0, -80]] * 3 + [[0] * 4]), (81, 81, 81))
+    x, y, _ = np.moveaxis(grid.points_mm(np.stack(np.indices(grid.shape), -1)), -1, 0)
+    hu = np.where((abs(x) < 60) & (abs(y) < 60), 40, -1000).astype(np.int16)
+    hu[(abs(y - 40) < 6) & (abs(x) < 50)] = 1200  # a plate of bone behind
+    anatomy = Anatomy(Volume(hu, grid))
+    skin, target = np.array([0.0, -60.0, 0.0]), np.array([0.0, 0.0, 0.0])
+    view = perpendicular_view(skin, target, "HFS", anatomy=anatomy)
+    assert view.bone_mm == pytest.approx(0.0, abs=0.5) and abs(view.angles.toward_detector[1]) < 0.05
+    assert bone_over_path_mm(anatomy, ViewAngles(0, 0), skin, target, CArm()) > 5.0
+    assert "least bone" in view.words
+
+
+def test_an_angle_found_is_the_direction_asked_for():
+    for d in ((0, -1, 0), (0, 0, 1), (1, 1, 1), (-1, 0.2, -0.4)):
+        assert np.allclose(angles_of(d).toward_detector, np.asarray(d) / np.linalg.norm(d))
+
+
+def test_what_is_no_vertebra_is_refused(spine):
+    grid = Grid(np.eye(4), (30, 30, 30))
+    thin = np.zeros(grid.shape, np.uint8)
+    thin[10:20, 10:13, 5:25] = 255
+    even = np.zeros(grid.shape, np.uint8)
+    even[5:25, 5:25, 5:25] = 255
+    for occupancy, words in ((thin, "ball"), (even, "even to the front")):
+        structure = Structure("bone", Presence.PRESENT, occupancy, grid, evaluated_in=grid, image_id="ct")
+        with pytest.raises(InputError, match=words):
+            vertebra_frame(structure)
+    with pytest.raises(InputError, match="without voxels"):
+        vertebra_frame(Structure("vertebrae_L1", Presence.UNKNOWN, image_id="ct"))
