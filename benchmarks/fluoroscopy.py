@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from navplan.fluoroscopy.anatomy import Anatomy, binned
+from navplan.fluoroscopy.anatomy import ALONG_RAYS, MOVING_MM, Anatomy, binned
 from navplan.fluoroscopy.image import View
 from navplan.fluoroscopy.packed import pack
 from navplan.fluoroscopy.project import line_integrals, rays
@@ -124,12 +124,14 @@ def median_time(call: Callable[[], Any], repeat: int) -> tuple[float, Any]:
 def projectors_table(counts: NDArray[np.int16], grid: Grid, repeat: int) -> list[str]:
     """Views and projectors: ms, ratio to RTK, rel."""
     packs = {axis: pack(counts, axis, SAME, SCALE, -32768) for axis in (0, 1, 2)}
-    coarse, wide = binned(counts, grid, 1.4)
-    small = {axis: pack(coarse, axis, SAME, SCALE, -32768) for axis in (0, 1, 2)}
+    small = {}
+    for axis in (0, 1):
+        coarse, wide = binned(counts, grid, [MOVING_MM * (ALONG_RAYS if other == axis else 1) for other in range(3)])
+        small[axis] = pack(coarse, axis, SAME, SCALE, -32768), wide
     isocentre = grid.points_mm((np.asarray(grid.shape) - 1) / 2)
     calls: dict[str, Callable[[Beam], Any]] = {
         "navplan": lambda beam: slice_integrals(packs[principal_axis(grid, beam)], grid, beam, DETECTOR),
-        "navplan, moving": lambda beam: slice_integrals(small[principal_axis(grid, beam)], wide, beam, DETECTOR, 1.0),
+        "navplan, moving": lambda beam: slice_integrals(*small[principal_axis(grid, beam)], beam, DETECTOR, 1.0),
         "navplan, ray by ray": lambda beam: line_integrals(counts, grid, beam, DETECTOR) * np.float32(SCALE),
     }
     rtk = rtk_projector(counts, grid)
@@ -211,11 +213,15 @@ def pictures_table(volume: Volume, repeat: int) -> list[str]:
         median = float(np.median(times))
         lines.append(f"| {what} | {1e3 * median:.1f} | {1 / median:.0f} |")
 
+    half = Detector(256, 256, SIDE_MM / 256)
+
     def swung(number: int, moving: bool, detector: Detector) -> bytes:
         view = View(anatomy, angles[number % len(angles)], isocentre, detector, CArm(), moving=moving)
-        return jpeg(view.pixels(frame=number))
+        pixels = view.pixels(view.needle_attenuation(needle_to(volume.grid, number)), frame=number)
+        whole = Image.fromarray(pixels).resize((512, 512), Image.Resampling.BILINEAR)
+        return jpeg(np.asarray(whole))
 
-    line("the arm moves, 512 x 512, moving quality", lambda n: swung(n, True, DETECTOR), 60)
+    line("the arm moves, moving quality: 256 x 256, brought to 512 x 512", lambda n: swung(n, True, half), 60)
     line("the arm moves, 512 x 512, full quality", lambda n: swung(n, False, DETECTOR), 30)
     for side in (512, 1024):
         detector = Detector(side, side, SIDE_MM / side)
@@ -254,12 +260,13 @@ def linear_table(repeat: int) -> list[str]:
 
 MEMORY = """
 import sys
+import numba
 import numpy as np
 from benchmarks.fluoroscopy import CArm, DETECTOR, VIEWS, Anatomy, Volume, View, own_memory
 from navplan.geometry.grid import Grid
-raw = np.memmap(sys.argv[1], np.int16, "r", shape=(int(sys.argv[2]), 512, 512))
 before = own_memory("VmRSS")
-volume = Volume(np.array(raw).transpose(2, 1, 0), Grid(np.diag([.7, .7, 1.0, 1.0]), (512, 512, int(sys.argv[2]))))
+raw = np.fromfile(sys.argv[1], np.int16).reshape(int(sys.argv[2]), 512, 512)
+volume = Volume(raw.transpose(2, 1, 0), Grid(np.diag([.7, .7, 1.0, 1.0]), (512, 512, int(sys.argv[2]))))
 anatomy = Anatomy(volume)
 middle = volume.grid.points_mm((np.asarray(volume.grid.shape) - 1) / 2)
 for angles in VIEWS:

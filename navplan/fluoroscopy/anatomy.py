@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,9 @@ from navplan.geometry.carm import Beam, Detector
 from navplan.geometry.grid import Grid
 from navplan.model.volume import Volume
 
-MOVING_MM = 1.4  # voxels of about this edge serve a view that moves
+MOVING_MM, ALONG_RAYS = 1.4, 2  # voxels of about this edge serve a view that moves, so many times as long along it
 TISSUE_HU = -500
-SURFACE_EVERY = 5  # of the surface's voxels: points about 3 mm apart
+SURFACE_EVERY = 3  # of the surface's voxels: points about 3 mm apart
 
 
 class Anatomy:
@@ -31,24 +32,21 @@ class Anatomy:
         self.volume = volume
         self._hu, self._tables = hounsfield(volume), amount_tables(volume.acquisition.padding_hu)
         self._packed: dict[tuple[int, bool], tuple[Packed, Packed]] = {}
-        self._coarse: tuple[NDArray[np.int16], Grid] | None = None
+        self._coarse: dict[int, tuple[NDArray[np.int16], Grid]] = {}
         self._surface: NDArray[np.float64] | None = None
         self._lock = threading.Lock()
 
-    def _of(self, moving: bool) -> tuple[NDArray[np.int16], Grid]:
+    def _of(self, axis: int, moving: bool) -> tuple[NDArray[np.int16], Grid]:
         if not moving:
             return self._hu, self.volume.grid
-        if self._coarse is None:
-            padding, air = self.volume.acquisition.padding_hu, np.int16(AIR_HU)
-            clean = np.maximum(self._hu, air)
-            if padding is not None and padding > AIR_HU:
-                clean[self._hu == padding] = air
-            self._coarse = binned(clean, self.volume.grid, MOVING_MM)
-        return self._coarse
+        if axis not in self._coarse:
+            edges = [MOVING_MM * (ALONG_RAYS if other == axis else 1) for other in range(3)]
+            self._coarse[axis] = binned(self._hu, self.volume.grid, edges, self.volume.acquisition.padding_hu)
+        return self._coarse[axis]
 
     def _ready(self, axis: int, moving: bool) -> tuple[tuple[Packed, Packed], Grid]:
         with self._lock:
-            hu, grid = self._of(moving)
+            hu, grid = self._of(axis, moving)
             if (axis, moving) not in self._packed:
                 water, bone = amount_tables(None) if moving else self._tables
                 self._packed[axis, moving] = (
@@ -80,7 +78,7 @@ class Anatomy:
         """(N, 3) LPS: coarse voxels of tissue or couch beside one that is neither, for `room_about`."""
         with self._lock:
             if self._surface is None:
-                hu, grid = self._of(moving=True)
+                hu, grid = self._of(1, moving=True)
                 dense = np.pad(hu > TISSUE_HU, 1)
                 within = dense[1:-1, 1:-1, 1:-1].copy()
                 for axis in range(3):
@@ -97,20 +95,26 @@ class Anatomy:
         return cut_at_edge(self._hu, self.volume.grid, beam, detector, above=TISSUE_HU)
 
 
-def binned(values: NDArray[np.int16], grid: Grid, edge_mm: float) -> tuple[NDArray[np.int16], Grid]:
-    """Means of as many voxels along each axis as come to about edge_mm, and their grid; what is left over at the far
-    ends counts with the last values repeated."""
-    many = [max(1, round(edge_mm / float(size))) for size in grid.spacing_mm]
-    if max(many) == 1:
-        return values, grid
+def binned(
+    values: NDArray[np.int16], grid: Grid, edges_mm: Sequence[float], padding_hu: float | None = None
+) -> tuple[NDArray[np.int16], Grid]:
+    """Means of as many CT numbers along each axis as come to about edges_mm (3,), and their grid. Padding and what is
+    below air count as air; what is left over at the far ends counts with the last values repeated."""
+    many = [max(1, round(edge / float(size))) for edge, size in zip(edges_mm, grid.spacing_mm, strict=True)]
     missing = [-count % n for count, n in zip(grid.shape, many, strict=True)]
     if any(missing):
         values = np.pad(values, [(0, more) for more in missing], mode="edge")
     shape = tuple(size // n for size, n in zip(values.shape, many, strict=True))
     sums = np.zeros(shape[::-1], dtype=np.int32).T  # the first axis fastest, as in images
     for i, j, k in np.ndindex(*many):
-        sums += values[i :: many[0], j :: many[1], k :: many[2]]
+        piece = values[i :: many[0], j :: many[1], k :: many[2]]
+        sums += np.maximum(piece, np.int16(AIR_HU))
+        if padding_hu is not None and padding_hu > AIR_HU:
+            sums -= np.where(piece == padding_hu, piece - np.int16(AIR_HU), np.int16(0))
+    count = int(np.prod(many))
+    sums += count // 2
+    sums //= count
     affine = grid.affine.copy()
     affine[:3, :3] = grid.affine[:3, :3] * many
     affine[:3, 3] = grid.points_mm((np.asarray(many) - 1) / 2)
-    return np.rint(sums / np.float32(np.prod(many))).astype(np.int16), Grid(affine, shape)
+    return sums.astype(np.int16), Grid(affine, shape)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from navplan.geometry.carm import Beam, Detector
 from navplan.geometry.lines import unit
 
-LEAST_SUBPIXELS, MOST_SUBPIXELS = 5, 24  # a side; more for a needle that is thin against a pixel
+LEAST_SUBPIXELS, MOST_SUBPIXELS = 4, 24  # a side; more for a needle that is thin against a pixel
 
 
 def rod_chords_mm(

@@ -161,7 +161,9 @@ def slice_integrals(
     fineness = float(np.clip(np.sqrt(packed.samples.size / FINER_BELOW), finest, 1.0))
     low, pitch, many = [], [], []
     for axis in (1, 2):
-        step = fineness * min(COARSEST_PITCH, PITCH_PX * float(np.abs(near[1:] - near[0])[:, axis].max()))
+        step = COARSEST_PITCH
+        if finest < 1.0:
+            step = fineness * min(step, PITCH_PX * float(np.abs(near[1:] - near[0])[:, axis].max()))
         reach = [source[axis] + (edge - source[axis]) / m for edge in edges[axis] for m in (nearest, farthest)]
         begin = (np.ceil(max(casts[:, axis].min(), min(reach)) / step) - 2) * step
         low.append(float(begin))

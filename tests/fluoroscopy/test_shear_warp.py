@@ -197,7 +197,7 @@ def test_a_single_row_a_single_column_and_a_single_slice_can_be_asked_for():
 def test_binned_voxels_keep_their_place_and_sum():
     grid = grid_about((3, 4, 5), Rotation.from_euler("x", 30, degrees=True), (0.7, 0.7, 2.0), 20.0)
     values = (1000 * np.abs(smooth_field(grid, 4))).astype(np.int16)
-    coarse, wide = binned(values, grid, 1.4)
+    coarse, wide = binned(values, grid, (1.4, 1.4, 1.4))
     assert np.allclose(wide.spacing_mm, (1.4, 1.4, 2.0)) and coarse.dtype == np.int16
     before = np.average(
         grid.points_mm(np.stack(np.indices(grid.shape), -1)).reshape(-1, 3), axis=0, weights=values.ravel()
@@ -206,7 +206,9 @@ def test_binned_voxels_keep_their_place_and_sum():
         wide.points_mm(np.stack(np.indices(wide.shape), -1)).reshape(-1, 3), axis=0, weights=coarse.ravel()
     )
     assert np.allclose(before, after, atol=0.1)
-    assert binned(values, grid, 0.5)[0] is values
+    assert (binned(values, grid, (0.5, 0.5, 0.5))[0] == values).all()
+    padded = np.where(values > 900, np.int16(77), values)
+    assert binned(padded, grid, (1.4,) * 3, 77.0)[0].mean() < binned(padded, grid, (1.4,) * 3)[0].mean()
 
 
 def test_the_compiled_kernels_agree_with_the_plain_functions(monkeypatch):

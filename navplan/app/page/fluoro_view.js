@@ -48,7 +48,7 @@ export default {
       const first = Math.abs(this.primary) <= 90 ? `${this.primary < 0 ? "RAO" : "LAO"} ${Math.abs(this.primary)}`
         : `${this.primary < 0 ? "RPO" : "LPO"} ${180 - Math.abs(this.primary)}`;
       this.view = `${first} ${this.secondary < 0 ? "CAU" : "CRA"} ${Math.abs(this.secondary)}`;
-      if (this.nav.doc.case.image) this.request.ask({ view: this.view, size: 320, rev: this.nav.wayKey, moving: 1 });
+      if (this.nav.doc.case.image) this.request.ask({ view: this.view, size: 192, rev: this.nav.wayKey, moving: 1 });
       this.ask(REST_MS, true);
     },
     got(shot) {
