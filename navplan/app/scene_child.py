@@ -11,6 +11,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from navplan.app.memory import few_heaps
 from navplan.errors import InputError
 
 _QUALITY_MOVING, _QUALITY_STILL = 60, 90
@@ -24,6 +25,7 @@ def serve(connection: Connection, parent_id: int) -> None:
 
     The first message says that the scene's window is there. Each request has one reply.
     """
+    few_heaps()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the pipe
     with suppress(EOFError, ConnectionError):
         try:

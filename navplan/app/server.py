@@ -18,6 +18,7 @@ from aiohttp import web
 
 from navplan.app.actions import Actions
 from navplan.app.guard import Guard, guarded
+from navplan.app.memory import few_heaps
 from navplan.app.pictures import Pictures, as_json
 from navplan.app.scene_views import SceneViews
 from navplan.session.document import document
@@ -48,6 +49,7 @@ class App:
 
     async def serve(self) -> None:
         """Serve until cancelled; the scene's process ends with it."""
+        few_heaps()
         os.environ["TRAME_ARGS"] = "--server"  # trame would read the arguments of navplan's own command line
         os.environ["WSLINK_READY_MSG"] = ""
         from trame.app import get_server
