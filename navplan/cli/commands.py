@@ -343,7 +343,9 @@ def do_fluoro(options: Namespace, output: Output) -> int:
         patient_position=options.position,
     )
     path = save_shot(shot, options.out)
-    found = {"view": view.words, "reachable": view.reachable, "off_deg": view.off_deg} if options.find else {}
+    found: dict[str, Any] = {}
+    if options.find:
+        found = {"view": view.words, "ideal_reachable": view.ideal_reachable, "off_deg": view.off_deg}
     output.result("\n".join([str(path), *([view.words] if options.find else [])]), {"path": path, **found})
     return DONE
 

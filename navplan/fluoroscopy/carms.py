@@ -14,6 +14,7 @@ from navplan.geometry.carm import CArm, Kinematics
 _REACHES = ("primary_reach_deg", "secondary_reach_deg")
 _LENGTHS = ("sid_mm", "sod_mm", "panel_mm", "tube_mm")
 _LARGEST_FILE = 100_000
+LEAST_SOD_MM = 250.0  # the reference point of the dose lies 150 mm from the isocentre, before the tube
 
 
 @cache
@@ -60,12 +61,13 @@ def carm_of(entries: Any, where: str) -> CArm:
         kinematics in kinds
         and all(isinstance(entries[key], str) and 0 < len(entries[key]) <= 200 for key in ("name", "source"))
         and all(_is_number(value) and 0 <= value <= 5000 for value in lengths.values())
+        and entries["sod_mm"] >= LEAST_SOD_MM
         and all(isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair)) for pair in reaches.values())
     )
     if not right:
         raise InputError(
             f"C-arm {where}: {dict(entries)!r:.200}",
-            f"texts, mm from 0 to 5000, pairs of degrees, kinematics {' or '.join(map(repr, kinds))}",
+            f"texts, mm to 5000, SOD from {LEAST_SOD_MM:g}, pairs of degrees, {' or '.join(map(repr, kinds))}",
         )
     first, second = ((float(low), float(high)) for low, high in reaches.values())
     try:

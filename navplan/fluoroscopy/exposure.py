@@ -16,7 +16,7 @@ from navplan.geometry.carm import CArm, Detector
 
 REFERENCE_POINT_MM = 150.0  # from the isocentre towards the source (IEC 60601-2-43, interventional reference point)
 LOWEST_KV, HIGHEST_KV, STEP_KV = 60, 120, 2
-USUAL_FIELD_MM = 300.0  # that the panel's dose is for; smaller fields get more, in inverse proportion
+USUAL_FIELD_MM = 300.0  # the detector that the dose is for; a smaller one (a zoom) gets more, in inverse proportion
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def automatic_exposure(
     water_mm, bone_mm: what the rays in the middle of the picture pass. field_mm: collimated width and height on the
     panel, default the whole detector.
     """
+    if carm.sod_mm <= REFERENCE_POINT_MM + 1.0:
+        raise InputError(f"SOD {carm.sod_mm:g} mm", f"more than {REFERENCE_POINT_MM:g} mm, where the dose is told")
     whole = detector.cols * detector.pixel_mm, detector.rows * detector.pixel_mm
     opened = (min(field_mm[0], whole[0]), min(field_mm[1], whole[1])) if field_mm else whole
     wanted = panel.kerma_per_pulse_ngy * max(USUAL_FIELD_MM / max(whole), 1.0)

@@ -34,12 +34,14 @@ def open_quanta_kev(panel: Panel, exposure: Exposure, carm: CArm, detector: Dete
     return at_panel * panel.grid_primary * detector.pixel_mm**2
 
 
-def scattered(attenuation: NDArray[np.float32], panel: Panel, detector: Detector) -> NDArray[np.float32]:
+def scattered(
+    attenuation: NDArray[np.float32], panel: Panel, detector: Detector, field_mm: tuple[float, float]
+) -> NDArray[np.float32]:
     """(rows, cols) scatter behind the grid, in shares of the open beam's primary behind it: what each ray lost, spread
     over the panel (the forward scatter model of Ohnesorge et al. 1999, Eur Radiol 9:563-569)."""
     share = panel.scatter_share * panel.grid_scatter / panel.grid_primary
     lost = np.float32(share) * np.exp(-attenuation) * attenuation
-    return blurred(lost, panel.scatter_spread_mm / detector.pixel_mm)
+    return blurred(_collimated(lost, field_mm, detector), panel.scatter_spread_mm / detector.pixel_mm)
 
 
 def read_out(
@@ -67,10 +69,14 @@ def read_out(
 
 
 def _blur(image: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
-    if sigma_px < 0.1:
-        return image
-    beside = float(np.exp(-0.5 / sigma_px**2))
-    weights = np.array([beside**4, beside, 1.0, beside, beside**4], dtype=np.float32)
+    """Of this standard deviation exactly, also where it is a fraction of a pixel: three taps have its variance."""
+    if sigma_px > 1.1:
+        return blurred(image, sigma_px)
+    if sigma_px < 0.7:
+        beside = 0.5 * sigma_px**2
+        weights = np.array([0.0, beside, 1.0 - 2.0 * beside, beside, 0.0], dtype=np.float32)
+    else:
+        weights = np.exp(-0.5 * (np.arange(-2, 3) / sigma_px) ** 2).astype(np.float32)
     return np.asarray(by_rows(_five_by_five, (np.arange(image.shape[0]),), image, weights / weights.sum(), least=64))
 
 
@@ -94,10 +100,10 @@ def _quantum(
     per = np.float32(1.0 / full)
     for number in range(rows.size):
         row = rows[number]
-        line = tile[(row + offsets[0]) % tile.shape[0]]
+        aside = offsets[1] + 613 * (row // 1024)  # where the tile begins again, it begins elsewhere
         for column in range(signal.shape[1]):
             value = signal[row, column]
-            noise = line[(column + offsets[1]) & 2047]
+            noise = tile[(row + offsets[0] + 487 * (column >> 11)) & 1023, (column + aside) & 2047]
             found[number, column] = value + np.sqrt(value * quantum[row, column] * per) * noise
     return found
 
@@ -111,9 +117,10 @@ def _readout(
     width, low = np.float32(readout), np.float32(least)
     for number in range(rows.size):
         row = rows[number]
-        line = tile[(3 * row + offsets[2] + 517) % tile.shape[0]]
+        aside = offsets[3] + 379 * (row // 1024)
         for column in range(signal.shape[1]):
-            found[number, column] = max(signal[row, column] + width * line[(column + offsets[3]) & 2047], low)
+            noise = tile[(row + offsets[2] + 261 * (column >> 11)) & 1023, (column + aside) & 2047]
+            found[number, column] = max(signal[row, column] + width * noise, low)
     return found
 
 

@@ -34,7 +34,7 @@ class FluoroImage:
     primary signal against the open beam, of patient and needle, without scatter and noise; needle_attenuation: the
     needle's part (0 without one); amounts_mm: (2, rows, cols) of water and bone; cut: (rows, cols), rays that miss
     tissue because the CT ends there. Rows run downwards, columns as the beam's `columns`. angles: patient angles p;
-    isocentre_mm: (3,) LPS.
+    isocentre_mm: (3,) LPS; exposure: of one of the pulses that were averaged.
     """
 
     pixels: NDArray[np.uint8]
@@ -48,6 +48,7 @@ class FluoroImage:
     detector: Detector
     carm: CArm
     exposure: Exposure
+    pulses: int
 
     @property
     def pixel_at_isocentre_mm(self) -> float:
@@ -79,7 +80,7 @@ class View:
         self.exposure = automatic_exposure(self.panel, carm, detector, water, bone, field_mm, kv)
         self._seen = response(self.exposure.tube)
         self.attenuation, self._quantum_kev = self._seen.of(self.amounts_mm)
-        self._scatter = scattered(self.attenuation, self.panel, detector)
+        self._scatter = scattered(self.attenuation, self.panel, detector, self.exposure.field_mm)
         self.scale = GreyScale.of(-np.log(np.exp(-self.attenuation) + self._scatter))
 
     def needle_attenuation(self, trajectory: Trajectory) -> NDArray[np.float32]:
@@ -132,5 +133,5 @@ def simulate(
     cut = np.zeros(needle.shape, dtype=bool) if settings.get("moving") else anatomy.cut(view.beam, view.detector)
     return FluoroImage(
         view.pixels(needle, frame, frames), view.attenuation + needle, needle, view.amounts_mm, cut, angles,
-        view.isocentre_mm, view.beam, view.detector, view.carm, view.exposure,
+        view.isocentre_mm, view.beam, view.detector, view.carm, view.exposure, frames,
     )  # fmt: skip

@@ -110,7 +110,8 @@ def _look_up(
         for column in range(cols):
             at_w = amounts[0, rows[number], column] * per_water
             at_b = amounts[1, rows[number], column] * per_bone
-            w, b = min(int(at_w), grid.shape[1] - 2), min(int(at_b), grid.shape[2] - 2)
+            w = max(min(int(at_w), grid.shape[1] - 2), 0)
+            b = max(min(int(at_b), grid.shape[2] - 2), 0)
             s, t = at_w - np.float32(w), at_b - np.float32(b)
             for kind in range(2):
                 near = grid[kind, w, b] + t * (grid[kind, w, b + 1] - grid[kind, w, b])

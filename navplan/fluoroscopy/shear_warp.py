@@ -19,6 +19,7 @@ from navplan.geometry.compiled import by_rows, compiled
 from navplan.geometry.grid import Grid
 
 COARSEST_PITCH, PITCH_PX = 1.0, 1.6  # of the base plane: voxels, and detector pixels as they are cast on it
+LEAST_PITCH = 0.1  # voxels: what lies between them is straight
 FINEST, FINER_BELOW = 0.25, 24e6  # of that pitch; and the samples below which it is finer: a small volume has time
 STEEPEST = 4.0  # voxels that a ray moves within a plane from one plane to the next
 ROWS_A_TASK = 48
@@ -114,7 +115,8 @@ def _to_detector(
             x = corner_mm[0] + row * down_mm[0] + column * right_mm[0]
             y = corner_mm[1] + row * down_mm[1] + column * right_mm[1]
             z = corner_mm[2] + row * down_mm[2] + column * right_mm[2]
-            image[number, column] = total * scale * np.sqrt(x * x + y * y + z * z) / abs(da)
+            # a cubic overshoots beside a sharp edge: there is no less than nothing
+            image[number, column] = max(total, np.float32(0.0)) * scale * np.sqrt(x * x + y * y + z * z) / abs(da)
     return image
 
 
@@ -164,6 +166,7 @@ def slice_integrals(
         step = COARSEST_PITCH
         if finest < 1.0:
             step = fineness * min(step, PITCH_PX * float(np.abs(near[1:] - near[0])[:, axis].max()))
+            step = max(step, LEAST_PITCH)
         reach = [source[axis] + (edge - source[axis]) / m for edge in edges[axis] for m in (nearest, farthest)]
         begin = (np.ceil(max(casts[:, axis].min(), min(reach)) / step) - 2) * step
         low.append(float(begin))

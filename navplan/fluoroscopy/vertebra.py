@@ -17,6 +17,8 @@ HIGHEST_MM, PLATE_STEP_MM = 35.0, 0.5  # how far from the body's middle an endpl
 DISC_SHARE = 1.1  # of that ball's radius: the part of each endplate that is fitted
 TRIMMED = 0.15  # of the endplate's points, the farthest from the plane, are left out (rims, osteophytes)
 ROUNDS = 4
+LEAST_SYMMETRY, LYING_DEG = 0.8, 45.0
+WEDGE_TOLD_DEG = 10.0  # between the endplates: then a view can square only their mean
 TURN_TO_DEG, TURN_STEP_DEG = 16.0, 0.5
 
 
@@ -39,12 +41,15 @@ def vertebra_frame(structure: Structure) -> VertebraFrame:
 
     The body is about the largest ball that the label holds. Superior is the mean normal of planes through its two
     endplates; anterior points from the processes to the body, turned until the label is most even about the midplane.
-    Raises InputError for a structure without voxels, a label without a body (too small, or cut), or without processes.
+    Raises InputError for a structure without voxels, a label without a body (too small), cut by the image's end, uneven
+    (cut, or not one vertebra), lying down, or without processes.
     """
     from scipy.ndimage import distance_transform_edt
 
     if structure.presence is not Presence.PRESENT or structure.occupancy is None or structure.grid is None:
         raise InputError(f"structure {structure.name} without voxels", "a labelled vertebra")
+    if _touches_the_end(structure):
+        raise InputError(f"{structure.name}, cut by the end of the image", "a whole vertebra", "Choose another one")
     full, origin = _sampled(structure)
     inside = full >= 0.5
     depth = distance_transform_edt(np.pad(inside, 1), sampling=SAMPLE_MM)[1:-1, 1:-1, 1:-1]
@@ -68,8 +73,26 @@ def vertebra_frame(structure: Structure) -> VertebraFrame:
         raise InputError(f"{structure.name}, even to the front and the back", "a vertebra with its processes")
     anterior /= np.linalg.norm(anterior)
     anterior, symmetry = _straightened(points, inside, origin, centre, superior, anterior)
+    upright = float(np.degrees(np.arccos(np.clip(superior[2], -1.0, 1.0))))
+    if symmetry < LEAST_SYMMETRY or upright > LYING_DEG:
+        raise InputError(
+            f"{structure.name}, {100 * symmetry:.0f} % even about its midplane, {upright:.0f} degrees from upright",
+            f"a whole vertebra: {100 * LEAST_SYMMETRY:.0f} % and more, up to {LYING_DEG:g} degrees",
+            "Look at the label: a part may be missing, or belong to another vertebra",
+        )
     left = np.cross(superior, anterior)
     return VertebraFrame(structure.name, centre, superior, anterior, left, wedge_deg, symmetry)
+
+
+def _touches_the_end(structure: Structure) -> bool:
+    """Whether its outermost voxels are the image's own."""
+    assert structure.grid is not None and structure.occupancy is not None and structure.evaluated_in is not None
+    places = np.argwhere(structure.occupancy > 127)
+    if not len(places):
+        return False
+    ends = structure.evaluated_in.indices(structure.grid.points_mm(np.stack([places.min(axis=0), places.max(axis=0)])))
+    last = np.asarray(structure.evaluated_in.shape) - 1.5
+    return bool((ends.min(axis=0) < 0.5).any() or (ends.max(axis=0) > last).any())
 
 
 def _sampled(structure: Structure) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.vertebra import VertebraFrame
+from navplan.fluoroscopy.vertebra import WEDGE_TOLD_DEG, VertebraFrame
 from navplan.geometry.carm import (
     Beam,
     CArm,
     Detector,
+    Kinematics,
     ViewAngles,
     angles_of,
     frontal,
@@ -31,6 +32,7 @@ from navplan.geometry.lines import unit
 
 SCOTTIE_DEG, CONTRALATERAL_DEG = 40.0, 50.0  # from AP: 30 to 45 and 45 to 60 degrees are usual
 PERPENDICULAR_STEP_DEG = 5.0
+UNTILTED_DEG = 5.0  # so near a lateral view a mobile arm is not tilted
 REACH_STEP_DEG = 1.0
 SEEN = Detector(160, 160, 1.8)  # what overlap is judged on
 PATH_SAMPLES = 25
@@ -40,32 +42,30 @@ PATH_SAMPLES = 25
 class FoundView:
     """One view: what it is for and why it is so; angles are patient angles p.
 
-    off_deg: how far it is from the ideal, because the ideal is out of reach (0 where it is not); reachable: None where
-    the patient's position is not stated. bone_mm: bone that hides the path or the target, mean over it, None where it
+    off_deg: how far it is from the ideal (0 where it is that), and off_why; ideal_reachable: None where the patient's
+    position is not stated. bone_mm: bone that hides the path or the target, mean over it, None where it
     was not looked at.
     """
 
     name: str
     angles: ViewAngles
     why: str
-    reachable: bool | None = None
+    ideal_reachable: bool | None = None
     off_deg: float = 0.0
+    off_why: str = "which the C-arm does not reach"
+    patient_position: str = ""
     bone_mm: float | None = None
 
     @property
     def reason(self) -> str:
         """Why it is so, and how far from the ideal where that is out of reach."""
-        off = (
-            f"; {self.off_deg:.1f} degrees from the ideal, which the C-arm does not reach"
-            if self.off_deg > 0.05
-            else ""
-        )
+        off = f"; {self.off_deg:.1f} degrees from the ideal, {self.off_why}" if self.off_deg > 0.05 else ""
         return f"{self.name}: {self.why}{off}"
 
     @property
     def words(self) -> str:
         """For a list."""
-        return f"{view_words(self.angles)}; {self.reason}"
+        return f"{view_words(self.angles, self.patient_position)}; {self.reason}"
 
 
 def nearest_within_reach(angles: ViewAngles, patient_position: str, carm: CArm) -> tuple[ViewAngles, float]:
@@ -95,7 +95,20 @@ def _offered(name: str, toward: Sequence[NDArray[np.float64]], why: str, positio
     near = [nearest_within_reach(angles, position, carm) for angles in wanted]
     best = min(range(len(near)), key=lambda n: (round(near[n][1], 6), n))
     angles, off = near[best]
-    return FoundView(name, angles, why, off == 0.0, off)
+    found = FoundView(name, angles, why, off == 0.0, off, patient_position=position)
+    return _untilted(found, wanted[best], carm) if carm.kinematics is Kinematics.MOBILE else found
+
+
+def _untilted(found: FoundView, wanted: ViewAngles, carm: CArm) -> FoundView:
+    """Near a lateral view a mobile arm's tilt turns its picture and hardly moves its detector: it is left alone."""
+    orbit = carm.dial(wanted, found.patient_position).primary_deg
+    if abs(np.cos(np.radians(orbit))) > np.sin(np.radians(UNTILTED_DEG)):
+        return found
+    flat = patient_from_dial(ViewAngles(float(np.copysign(90.0, orbit)), 0.0), found.patient_position, carm.kinematics)
+    if not carm.reaches(carm.dial(flat, found.patient_position)):
+        return found
+    off = float(np.degrees(np.arccos(np.clip(flat.toward_detector @ wanted.toward_detector, -1.0, 1.0))))
+    return replace(found, angles=flat, off_deg=off, off_why="for which the arm's tilt would turn the picture")
 
 
 def coaxial_view(direction: ArrayLike, patient_position: str = "", carm: CArm | None = None) -> FoundView:
@@ -129,6 +142,8 @@ def perpendicular_view(
         return views[best]
     bones = [bone_over_path_mm(anatomy, views[n].angles, skin, target, machine) for n in near]
     best = int(np.argmin(bones))
+    if not np.isfinite(bones[best]):
+        return views[near[best]]
     why = f"{why}; of {len(near)} such views the one with least bone over the path"
     return replace(views[near[best]], why=why, bone_mm=float(bones[best]))
 
@@ -162,6 +177,8 @@ def vertebra_view(name: str, frame: VertebraFrame, patient_position: str = "", c
     behind = frontal(patient_position).toward_detector @ frame.anterior < 0.0
     toward = -frame.anterior if behind else frame.anterior
     squared = "both endplates are lines"
+    if frame.endplates_deg > WEDGE_TOLD_DEG:
+        squared = f"the endplates, {frame.endplates_deg:.0f} degrees apart in the label, are squared on average"
     if name == "AP":
         why = f"{squared}, the spinous process in the middle"
         return _offered(name, [toward], why, patient_position, machine)

@@ -19,6 +19,7 @@ from navplan.errors import GeometryError, InputError
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.geometry.lines import unit
 
+ROUNDING_DEG = 1e-6
 POSITIONS_WITH_A_DIAL = ("HFS", "HFP", "FFS", "FFP")
 EXAMPLES_OF_VIEWS = 'AP, PA, lateral, right lateral, "LAO 30 CRA 15", "RAO 20", "AP CAU 10", "dial RAO 30", bullseye'
 
@@ -196,11 +197,11 @@ class CArm:
         if not (np.isfinite([self.sid_mm, self.sod_mm]).all() and 0.0 < self.sod_mm < self.sid_mm):
             raise GeometryError(f"SID {self.sid_mm} mm, SOD {self.sod_mm} mm", "0 < SOD < SID")
         reach = (*self.primary_reach_deg, *self.secondary_reach_deg, self.panel_mm, self.tube_mm)
-        rising = reach[0] <= reach[1] and reach[2] <= reach[3] and max(abs(reach[2]), abs(reach[3])) <= 90.0
+        rising = -180.0 <= reach[0] <= reach[1] <= 180.0 and -90.0 <= reach[2] <= reach[3] <= 90.0
         if not np.isfinite(reach).all() or len(reach) != 6 or not rising or min(reach[4:]) < 0.0:
             raise GeometryError(
                 f"C-arm {self.name!r} with reach and housings {reach}",
-                "finite, lower before upper, secondary within 90 degrees, no negative housing",
+                "finite, lower before upper, primary within 180 and secondary within 90 degrees, no negative housing",
             )
 
     def dial(self, angles: ViewAngles, patient_position: str) -> ViewAngles:
@@ -210,7 +211,9 @@ class CArm:
     def reaches(self, dial: ViewAngles) -> bool:
         """Whether both DIAL angles (never patient angles) are within reach."""
         (low, high), (caudal, cranial) = self.primary_reach_deg, self.secondary_reach_deg
-        return low <= dial.primary_deg <= high and caudal <= dial.secondary_deg <= cranial
+        first, second = dial.primary_deg, dial.secondary_deg
+        within = low - ROUNDING_DEG <= first <= high + ROUNDING_DEG
+        return within and caudal - ROUNDING_DEG <= second <= cranial + ROUNDING_DEG
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def flat(mm_of_water, panel=SHARP, frame=0, frames=1, detector=DETECTOR, **more)
     amounts = np.zeros((2, detector.rows, detector.cols), np.float32)
     amounts[0] = mm_of_water
     attenuation, quantum = response(exposure.tube).of(amounts)
-    signal = np.exp(-attenuation) + scattered(attenuation, panel, detector)
+    signal = np.exp(-attenuation) + scattered(attenuation, panel, detector, exposure.field_mm)
     return read_out(signal, quantum, panel, exposure, CARM, detector, frame, frames), exposure
 
 

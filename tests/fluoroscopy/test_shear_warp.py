@@ -221,3 +221,14 @@ def test_the_compiled_kernels_agree_with_the_plain_functions(monkeypatch):
         monkeypatch.setattr(f"navplan.fluoroscopy.{module}.{kernel.__name__}", kernel.python)
     plain = sliced(values, grid, beam, few)
     assert fast is not None and plain is not None and np.allclose(fast, plain, rtol=1e-5, atol=1e-5 * fast.max())
+
+
+def test_a_sharp_edge_along_the_rays_leaves_no_amount_below_nothing():
+    """The cubic step to the detector overshoots there; a negative amount has no attenuation."""
+    grid = Grid(np.diag([1.0, 1.0, 1.0, 1.0]), (60, 60, 60))
+    values = np.ones(grid.shape, np.float32)
+    beam = Beam.of(ViewAngles(0, 0), (29.5, 29.5, 59.75), CARM)
+    for finest in (0.25, 1.0):
+        counts, scale = counted(values)
+        image = slice_integrals(pack(counts, 1, SAME, scale, -32768), grid, beam, Detector(128, 128, 0.6), finest)
+        assert image is not None and image.min() == 0.0 and image.max() < 1.1 * 60 * 1.1

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.vertebra import vertebra_frame
+from navplan.fluoroscopy.vertebra import VertebraFrame, vertebra_frame
 from navplan.fluoroscopy.view_finder import (
     VERTEBRA_VIEWS,
     bone_over_path_mm,
@@ -17,7 +17,16 @@ from navplan.fluoroscopy.view_finder import (
     perpendicular_view,
     vertebra_view,
 )
-from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles, angles_of, dial_from_patient
+from navplan.geometry.carm import (
+    Beam,
+    CArm,
+    Detector,
+    Kinematics,
+    ViewAngles,
+    angles_of,
+    dial_from_patient,
+    parse_view,
+)
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
@@ -114,7 +123,7 @@ def test_a_perpendicular_view_is_square_to_the_needle_or_says_how_far_off(direct
     view = perpendicular_view(-100.0 * needle, (0, 0, 0), position)
     off = abs(90.0 - degrees_between(view.angles.toward_detector, needle))
     assert off <= view.off_deg + 0.01
-    assert CArm().reaches(dial_from_patient(view.angles, position)) and (view.reachable is (view.off_deg == 0.0))
+    assert CArm().reaches(dial_from_patient(view.angles, position)) and (view.ideal_reachable is (view.off_deg == 0.0))
 
 
 @given(st.floats(-180, 180), st.floats(-90, 90), positions)
@@ -162,3 +171,38 @@ def test_what_is_no_vertebra_is_refused(spine):
             vertebra_frame(structure)
     with pytest.raises(InputError, match="without voxels"):
         vertebra_frame(Structure("vertebrae_L1", Presence.UNKNOWN, image_id="ct"))
+
+
+def test_a_label_that_the_image_cuts_or_that_lost_a_side_is_refused():
+    result = LumbarPhantom().make((1.5, 1.5, 1.5))
+    whole = next(s for s in structures_of(result) if s.name == "vertebrae_L3")
+    assert whole.grid is not None and whole.occupancy is not None
+    half = whole.occupancy.copy()
+    half[: half.shape[0] // 2] = 0
+    ct = whole.evaluated_in
+    beside = Structure("vertebrae_L3", Presence.PRESENT, half, whole.grid, evaluated_in=ct, image_id="ct")
+    with pytest.raises(InputError, match="even"):
+        vertebra_frame(beside)
+    lower = whole.grid.crop((0, 0, 0), (*whole.grid.shape[:2], whole.grid.shape[2] - 12))
+    cut = Structure(
+        "vertebrae_L3", Presence.PRESENT, whole.occupancy[:, :, :-12], lower, evaluated_in=lower, image_id="ct"
+    )
+    with pytest.raises(InputError, match="cut by the end"):
+        vertebra_frame(cut)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 0.1, 3.0])
+def test_a_mobile_arm_is_not_tilted_for_a_lateral_view(turn_deg):
+    turn = Rotation.from_euler("xyz", (0.0, turn_deg, 0.1), degrees=True).as_matrix()
+    frame = VertebraFrame("L3", np.zeros(3), turn @ [0, 0, 1.0], turn @ [0, -1.0, 0], turn @ [1.0, 0, 0], 0.0, 1.0)
+    arm = CArm(kinematics=Kinematics.MOBILE, primary_reach_deg=(-95.0, 95.0))
+    view = vertebra_view("lateral", frame, "HFS", arm)
+    assert arm.dial(view.angles, "HFS").secondary_deg == pytest.approx(0.0, abs=1e-6)
+    assert view.off_deg == pytest.approx(np.hypot(turn_deg, 0.1), abs=0.01)
+
+
+def test_the_words_of_a_prone_patients_view_are_read_back_as_that_view(spine):
+    frame = vertebra_frame(next(s for s in structures_of(spine) if s.name == "vertebrae_L3"))
+    view = vertebra_view("AP", frame, "HFP")
+    back = parse_view(view.words.split(";")[0], "HFP")
+    assert degrees_between(back.toward_detector, view.angles.toward_detector) < 0.2

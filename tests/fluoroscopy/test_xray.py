@@ -102,3 +102,9 @@ def test_steel_in_front_of_water_adds_what_the_hardened_beam_says():
         both = seen.exact({"water": np.array([50.0, 150.0, 250.0]), "steel": steel})[0]
         assert np.allclose(seen.added(before, "steel", steel), both - before, rtol=0.02)
     assert seen.added(before, "steel", np.zeros(3)) == pytest.approx(0.0)
+
+
+def test_an_amount_a_little_below_nothing_is_next_to_nothing():
+    seen = response(Tube(80))
+    below = np.array([[[-15.0, -0.1]], [[-3.0, 0.0]]], dtype=np.float32)
+    assert np.abs(seen.of(below)[0]).max() < 1.0
