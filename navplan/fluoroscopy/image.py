@@ -120,17 +120,17 @@ def measured(amounts_mm: NDArray[np.float32]) -> tuple[float, float]:
 def simulate(
     anatomy: Anatomy, angles: ViewAngles, isocentre_mm: NDArray[np.float64], detector: Detector | None = None,
     carm: CArm | None = None, trajectory: Trajectory | None = None, frame: int = 0, frames: int = HELD_PULSES,
-    **settings: object,
+    moving: bool = False, patient_position: str = "",
 ) -> FluoroImage:  # fmt: skip
     """The image of a CT for patient angles p about an isocentre (3,), LPS mm, with a needle where one is given.
 
-    Everything in the CT is in the picture, its couch too. frame, frames, settings: as `View` and its `pixels` have
-    them; by default a last image hold.
+    Everything in the CT is in the picture, its couch too. The other arguments are those of `View` and its
+    `pixels`; by default a last image hold.
     """
     panel, machine = detector or Detector(), carm or CArm()
-    view = View(anatomy, angles, isocentre_mm, panel, machine, **settings)  # type: ignore[arg-type]
+    view = View(anatomy, angles, isocentre_mm, panel, machine, moving=moving, patient_position=patient_position)
     needle = np.zeros_like(view.attenuation) if trajectory is None else view.needle_attenuation(trajectory)
-    cut = np.zeros(needle.shape, dtype=bool) if settings.get("moving") else anatomy.cut(view.beam, view.detector)
+    cut = np.zeros(needle.shape, dtype=bool) if moving else anatomy.cut(view.beam, view.detector)
     return FluoroImage(
         view.pixels(needle, frame, frames), view.attenuation + needle, needle, view.amounts_mm, cut, angles,
         view.isocentre_mm, view.beam, view.detector, view.carm, view.exposure, frames,

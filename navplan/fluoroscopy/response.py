@@ -28,6 +28,7 @@ class Response:
         tables = xray_tables()
         self.tube = tube
         self._photons = tube.photons()
+        self._extras: dict[tuple[str, float], NDArray[np.float64]] = {}
         caught = 1.0 - np.exp(-tables.per_mm["caesium iodide"] * SCINTILLATOR_MM)
         self._energy = self._photons * caught * tables.energies_kev
         self._square = self._energy * tables.energies_kev
@@ -67,15 +68,16 @@ class Response:
         )
         return found
 
-    @cache  # noqa: B019  # a Response is itself one of few (`response`)
     def _extra(self, material: str, most_mm: float) -> NDArray[np.float64]:
         """(EXTRA_STEPS, EXTRA_STEPS): what mm of a material add to an attenuation, at even steps of that and of the
         amount's root."""
-        before = np.linspace(0.0, EXTRA_TO, EXTRA_STEPS)
-        water = np.interp(before, self._grid[0, :, 0], WATER_GRID[0] * np.arange(WATER_GRID[1]))
-        amount = most_mm * np.linspace(0.0, 1.0, EXTRA_STEPS) ** 2  # a little changes most
-        both = self.exact({"water": water[:, None] + 0 * amount, material: amount + 0 * water[:, None]})[0]
-        return np.asarray(both - both[:, :1])
+        if (material, most_mm) not in self._extras:
+            before = np.linspace(0.0, EXTRA_TO, EXTRA_STEPS)
+            water = np.interp(before, self._grid[0, :, 0], WATER_GRID[0] * np.arange(WATER_GRID[1]))
+            amount = most_mm * np.linspace(0.0, 1.0, EXTRA_STEPS) ** 2  # a little changes most
+            both = self.exact({"water": water[:, None] + 0 * amount, material: amount + 0 * water[:, None]})[0]
+            self._extras[material, most_mm] = np.asarray(both - both[:, :1])
+        return self._extras[material, most_mm]
 
     def added(
         self, attenuation: NDArray[np.float64], material: str, amount_mm: NDArray[np.float64]
