@@ -177,7 +177,8 @@ def turn(page: Page, seconds: float) -> tuple[int, float, float]:
     page.times("scene still")
     page.page.mouse.up()
     page.page.wait_for_selector('.np-scene[data-quality="still"]')
-    return drawn, spent, page.times("scene still")[-1]
+    took = page.times("scene still")
+    return drawn, spent, took[-1] if took else float("nan")  # none timed: the still was there already
 
 
 def stills(page: Page, count: int = 5) -> list[float]:

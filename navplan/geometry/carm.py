@@ -101,14 +101,13 @@ def angles_of(toward_detector: ArrayLike) -> ViewAngles:
     return ViewAngles(primary, float(np.degrees(np.arctan2(d[2], flat))))
 
 
-def _orbit_and_tilt(d: NDArray[np.float64]) -> ViewAngles:
+def _orbit_and_tilt(d: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of a mobile arm, the tilt within 90 degrees; a detector below the table is behind an orbit of more than 90."""
-    in_plane = float(np.hypot(d[1], d[2]))
-    orbit = float(np.degrees(np.arctan2(d[0], in_plane)))
-    tilt = float(np.degrees(np.arctan2(d[2], -d[1]))) if in_plane > 1e-9 else 0.0
-    if abs(tilt) > 90.0:
-        orbit, tilt = 180.0 - orbit, tilt - np.copysign(180.0, tilt)
-    return ViewAngles(orbit, tilt)
+    in_plane = np.hypot(d[..., 1], d[..., 2])
+    orbit = np.degrees(np.arctan2(d[..., 0], in_plane))
+    tilt = np.where(in_plane > 1e-9, np.degrees(np.arctan2(d[..., 2], -d[..., 1])), 0.0)
+    behind = np.abs(tilt) > 90.0
+    return np.where(behind, 180.0 - orbit, orbit), np.where(behind, tilt - np.copysign(180.0, tilt), tilt)
 
 
 def dial_from_patient(
@@ -124,7 +123,10 @@ def dial_from_patient(
         "HFS": ViewAngles(a, b), "HFP": ViewAngles(a - 180.0, b),
         "FFS": ViewAngles(-a, -b), "FFP": ViewAngles(180.0 - a, -b),
     }[_position_with_a_dial(patient_position)]  # fmt: skip
-    return dial if kinematics is Kinematics.ANGIOGRAPHY else _orbit_and_tilt(dial.toward_detector)
+    if kinematics is Kinematics.ANGIOGRAPHY:
+        return dial
+    orbit, tilt = _orbit_and_tilt(dial.toward_detector)
+    return ViewAngles(float(orbit), float(tilt))
 
 
 def patient_from_dial(
@@ -156,6 +158,18 @@ def toward_of_dials(
     else:
         parts = (np.sin(first) + 0.0 * second, -np.cos(first) * np.cos(second), np.cos(first) * np.sin(second))
     return np.stack(np.broadcast_arrays(*parts), axis=-1) * _ON_THE_TABLE[_position_with_a_dial(patient_position)]
+
+
+def dials_of(
+    toward_detector: ArrayLike, patient_position: str, carm: CArm
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Primary and secondary dial angle (...) of directions (..., 3) to the detector, LPS: undoes `toward_of_dials`."""
+    d = np.asarray(toward_detector, dtype=np.float64) * _ON_THE_TABLE[_position_with_a_dial(patient_position)]
+    if carm.kinematics is Kinematics.MOBILE:
+        return _orbit_and_tilt(d)
+    flat = np.hypot(d[..., 0], d[..., 1])
+    primary = np.where(flat > 1e-9, np.degrees(np.arctan2(d[..., 0], -d[..., 1])), 0.0)
+    return primary, np.degrees(np.arctan2(d[..., 2], flat))
 
 
 def frontal(patient_position: str = "") -> ViewAngles:
@@ -208,12 +222,16 @@ class CArm:
         """Dial angles m of patient angles p on this arm. Raises InputError for a decubitus or unstated position."""
         return dial_from_patient(angles, patient_position, self.kinematics)
 
+    def beyond_deg(self, primary_deg: ArrayLike, secondary_deg: ArrayLike) -> NDArray[np.float64]:
+        """How far DIAL angles (...) are out of reach, degrees, by the worse of the two: 0 within it, to rounding."""
+        (low, high), (caudal, cranial) = self.primary_reach_deg, self.secondary_reach_deg
+        first, second = np.asarray(primary_deg, dtype=np.float64), np.asarray(secondary_deg, dtype=np.float64)
+        beyond = np.maximum(np.maximum(low - first, first - high), np.maximum(caudal - second, second - cranial))
+        return np.where(beyond > ROUNDING_DEG, beyond, 0.0)
+
     def reaches(self, dial: ViewAngles) -> bool:
         """Whether both DIAL angles (never patient angles) are within reach."""
-        (low, high), (caudal, cranial) = self.primary_reach_deg, self.secondary_reach_deg
-        first, second = dial.primary_deg, dial.secondary_deg
-        within = low - ROUNDING_DEG <= first <= high + ROUNDING_DEG
-        return within and caudal - ROUNDING_DEG <= second <= cranial + ROUNDING_DEG
+        return not self.beyond_deg(dial.primary_deg, dial.secondary_deg)
 
 
 @dataclass(frozen=True)

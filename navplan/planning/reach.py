@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.geometry.carm import POSITIONS_WITH_A_DIAL, CArm
+from navplan.geometry.carm import POSITIONS_WITH_A_DIAL, CArm, dials_of
 from navplan.geometry.grid import Grid
 from navplan.model.device import Device
 from navplan.planning.entry_candidates import HUB_MM
@@ -51,20 +51,5 @@ def _beyond_reach_deg(outward: NDArray[np.float64], patient_position: str, carm:
     """Of the view along each needle, detector on the entry's side or opposite, whichever is nearer to reach."""
     if patient_position not in POSITIONS_WITH_A_DIAL:
         return np.full(len(outward), NO_DIAL_DEG)
-    sides = []
-    for toward in (outward, -outward):
-        primary = np.degrees(np.arctan2(toward[:, 0], -toward[:, 1]))
-        secondary = np.degrees(np.arcsin(np.clip(toward[:, 2], -1.0, 1.0)))
-        primary, secondary = {  # dial angles, as navplan.geometry.carm.dial_from_patient
-            "HFS": (primary, secondary),
-            "HFP": (primary - 180.0, secondary),
-            "FFS": (-primary, -secondary),
-            "FFP": (180.0 - primary, -secondary),
-        }[patient_position]
-        primary = 180.0 - (180.0 - primary) % 360.0
-        excess = [
-            np.maximum(np.maximum(low - angle, angle - high), 0.0)
-            for angle, (low, high) in ((primary, carm.primary_reach_deg), (secondary, carm.secondary_reach_deg))
-        ]
-        sides.append(np.maximum(*excess))
-    return np.asarray(np.minimum(*sides))
+    sides = [carm.beyond_deg(*dials_of(toward, patient_position, carm)) for toward in (outward, -outward)]
+    return np.minimum(*sides)

@@ -16,11 +16,13 @@ from navplan.geometry.carm import (
     bullseye,
     dial_from_patient,
     dial_words,
+    dials_of,
     frontal,
     parse_view,
     patient_from_dial,
     toward_of_dials,
     view_words,
+    wrap_deg,
 )
 
 LEFT, POSTERIOR, HEAD = np.eye(3)
@@ -269,6 +271,14 @@ def test_a_mobile_arms_dial_puts_the_detector_in_the_same_place(a, b, position):
     carm = CArm(kinematics=Kinematics.MOBILE)
     toward = toward_of_dials(dial.primary_deg, dial.secondary_deg, position, carm)
     assert np.allclose(toward, angles.toward_detector, atol=1e-9)
+
+
+@given(primary, st.floats(-89.9, 89.9), st.sampled_from(POSITIONS_WITH_A_DIAL), st.sampled_from(list(Kinematics)))
+def test_the_dials_of_many_directions_are_those_of_each(a, b, position, kinematics):
+    carm = CArm(kinematics=kinematics)
+    dial = carm.dial(ViewAngles(a, b), position)
+    first, second = dials_of([ViewAngles(a, b).toward_detector] * 2, position, carm)
+    assert np.allclose([wrap_deg(first[1] - dial.primary_deg), second[1] - dial.secondary_deg], 0.0, atol=1e-5)
 
 
 @given(primary, st.floats(-89, 89), st.sampled_from(POSITIONS_WITH_A_DIAL), st.sampled_from(list(Kinematics)))
