@@ -29,7 +29,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from navplan.fluoroscopy.anatomy import ALONG_RAYS, MOVING_MM, Anatomy, binned
-from navplan.fluoroscopy.image import View
+from navplan.fluoroscopy.image import Machine, View
 from navplan.fluoroscopy.packed import pack
 from navplan.fluoroscopy.project import line_integrals, rays
 from navplan.fluoroscopy.shear_warp import principal_axis, slice_integrals
@@ -197,10 +197,10 @@ def pictures_table(volume: Volume, repeat: int) -> list[str]:
     isocentre = volume.grid.points_mm((np.asarray(volume.grid.shape) - 1) / 2)
     start = time.perf_counter()
     anatomy = Anatomy(volume)
-    View(anatomy, ViewAngles(0, 0), isocentre, DETECTOR, CArm()).pixels()
+    View(anatomy, ViewAngles(0, 0), isocentre, Machine(detector=DETECTOR)).pixels()
     first = time.perf_counter() - start
     angles = [ViewAngles(a, 5.0) for a in range(-40, 41, 4)] + [ViewAngles(90 + a, 0.0) for a in range(-20, 21, 5)]
-    View(anatomy, ViewAngles(90, 0), isocentre, DETECTOR, CArm(), moving=True)
+    View(anatomy, ViewAngles(90, 0), isocentre, Machine(detector=DETECTOR), moving=True)
     lines = ["| what | ms a picture | pictures a second |", "|---|---|---|"]
 
     def line(what: str, call: Callable[[int], Any], count: int) -> None:
@@ -216,8 +216,8 @@ def pictures_table(volume: Volume, repeat: int) -> list[str]:
     half = Detector(256, 256, SIDE_MM / 256)
 
     def swung(number: int, moving: bool, detector: Detector) -> bytes:
-        view = View(anatomy, angles[number % len(angles)], isocentre, detector, CArm(), moving=moving)
-        pixels = view.pixels(view.needle_attenuation(needle_to(volume.grid, number)), frame=number)
+        view = View(anatomy, angles[number % len(angles)], isocentre, Machine(detector=detector), moving=moving)
+        pixels = view.pixels(view.added([needle_to(volume.grid, number)]), frame=number)
         whole = Image.fromarray(pixels).resize((512, 512), Image.Resampling.BILINEAR)
         return jpeg(np.asarray(whole))
 
@@ -225,10 +225,10 @@ def pictures_table(volume: Volume, repeat: int) -> list[str]:
     line("the arm moves, 512 x 512, full quality", lambda n: swung(n, False, DETECTOR), 30)
     for side in (512, 1024):
         detector = Detector(side, side, SIDE_MM / side)
-        view = View(anatomy, ViewAngles(-30, 15), isocentre, detector, CArm())
+        view = View(anatomy, ViewAngles(-30, 15), isocentre, Machine(detector=detector))
 
         def with_needle(number: int, view: View = view) -> bytes:
-            return jpeg(view.pixels(view.needle_attenuation(needle_to(volume.grid, number)), number))
+            return jpeg(view.pixels(view.added([needle_to(volume.grid, number)]), number))
 
         line(f"the needle moves, {side} x {side}, full quality", with_needle, 40)
     lines += ["", f"First shot (AP) after the volume is in memory, preparation included: {first:.2f} s."]
@@ -262,7 +262,7 @@ MEMORY = """
 import sys
 import numba
 import numpy as np
-from benchmarks.fluoroscopy import CArm, DETECTOR, VIEWS, Anatomy, Volume, View, own_memory
+from benchmarks.fluoroscopy import DETECTOR, VIEWS, Anatomy, Machine, Volume, View, own_memory
 from navplan.geometry.grid import Grid
 before = own_memory("VmRSS")
 raw = np.fromfile(sys.argv[1], np.int16).reshape(int(sys.argv[2]), 512, 512)
@@ -270,8 +270,8 @@ volume = Volume(raw.transpose(2, 1, 0), Grid(np.diag([.7, .7, 1.0, 1.0]), (512, 
 anatomy = Anatomy(volume)
 middle = volume.grid.points_mm((np.asarray(volume.grid.shape) - 1) / 2)
 for angles in VIEWS:
-    View(anatomy, angles, middle, DETECTOR, CArm()).pixels()
-    View(anatomy, angles, middle, DETECTOR, CArm(), moving=True).pixels()
+    View(anatomy, angles, middle, Machine(detector=DETECTOR)).pixels()
+    View(anatomy, angles, middle, Machine(detector=DETECTOR), moving=True).pixels()
 print(own_memory() - before)
 """
 

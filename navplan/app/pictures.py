@@ -124,7 +124,8 @@ class Pictures:
             return self._prepared
 
     def _shot(self, view: str, size: int, moving: bool) -> web.Response:
-        from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, take_shots
+        from navplan.fluoroscopy.image import Machine
+        from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, subject_of, take_shots
         from navplan.geometry.carm import Detector
 
         session = self.session
@@ -134,11 +135,13 @@ class Pictures:
         if shown is None and view.lower() == "bullseye":
             view = "AP"
         position = shown.plan.patient_position if shown is not None else session.draft.patient_position
+        subject = subject_of(
+            self._anatomy(volume), None, shown.way if shown is not None else None,
+            position or volume.acquisition.patient_position, image_id,
+        )  # fmt: skip
         shot = take_shots(
-            self._anatomy(volume), (view,), None, shown.way if shown is not None else None,
-            position or volume.acquisition.patient_position, Detector(size, size, DETECTOR_SIDE_MM / size),
-            image_name=image_id, moving=moving,
-        )[0]  # fmt: skip
+            subject, (view,), Machine(detector=Detector(size, size, DETECTOR_SIDE_MM / size)), moving
+        )[0]
         return _binary(packed_shot(shot, moving))
 
 

@@ -25,7 +25,7 @@ def do_adjust(options: Namespace, output: Output) -> int:
 
     case = open_case(options.case)
     found = case.plan(options.plan)
-    place = commands._place(options, found)
+    place = commands.place_of(options, found)
     made = by_hand(
         case,
         found,
@@ -52,7 +52,7 @@ def do_approve(options: Namespace, output: Output) -> int:
 
     case = open_case(options.case)
     found = case.plan(options.plan)
-    place = commands._place(options, found)
+    place = commands.place_of(options, found)
     if options.withdraw and (options.acknowledge or options.trajectory != 1):
         raise InputError("--withdraw with --acknowledge or --trajectory", "--withdraw alone: it is of all approvals")
     if options.withdraw:

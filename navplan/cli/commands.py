@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from navplan.cli.approvals import do_adjust, do_approve
+from navplan.cli.fluoroscopy import do_fluoro
 from navplan.cli.moved_way import against_data, against_lines, point_of
 from navplan.cli.output import Output, listen_to_interrupts
 from navplan.cli.serving import do_serve, serve_case
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from navplan.model.safety import SafetyReport, Verdict
 
 DONE, FAILED, NOT_DECIDED = 0, 3, 4
-__all__ = ["do_adjust", "do_approve", "do_compare", "do_serve", "do_transfer"]
+__all__ = ["do_adjust", "do_approve", "do_compare", "do_fluoro", "do_serve", "do_transfer"]
 
 
 def do_demo(options: Namespace, output: Output) -> int:
@@ -68,7 +69,7 @@ def do_inspect(options: Namespace, output: Output) -> int:
     return DONE
 
 
-def _open(folder: str) -> Case:
+def open_case(folder: str) -> Case:
     from navplan.verbs.case_verbs import open_case
 
     return open_case(folder)
@@ -88,7 +89,7 @@ def do_import(options: Namespace, output: Output) -> int:
     from navplan.verbs.import_images import import_images
 
     folder = Path(options.case)
-    before = _open(str(folder)) if (folder / "case.json").exists() else None
+    before = open_case(str(folder)) if (folder / "case.json").exists() else None
     case = import_images(
         options.path,
         before,
@@ -124,7 +125,7 @@ def do_segment(options: Namespace, output: Output) -> int:
     ways = [bool(options.segmenter), bool(options.labels), bool(options.absent)]
     if sum(ways) != 1:
         raise InputError(f"{sum(ways)} of --segmenter, --labels and --absent", "exactly one of them")
-    case = _open(options.case)
+    case = open_case(options.case)
     before = dict(case.structures)
     if options.absent:
         for name in options.absent:
@@ -163,7 +164,7 @@ def do_plan(options: Namespace, output: Output) -> int:
     from navplan.model.safety import Verdict
     from navplan.verbs.plan import plan
 
-    case = _open(options.case)
+    case = open_case(options.case)
     made = plan(
         case,
         options.protocol,
@@ -176,7 +177,7 @@ def do_plan(options: Namespace, output: Output) -> int:
         breath_state=options.breath,
         top=options.top,
         progress=output.progress,
-        **({"beside": _beside(options, case)} if options.beside else {}),
+        **({"beside": beside_of(options, case)} if options.beside else {}),
     )
     with ExitStack() as stack:
         if options.out:
@@ -246,8 +247,8 @@ def do_check(options: Namespace, output: Output) -> int:
     from navplan.model.safety import Verdict
     from navplan.verbs.check import check
 
-    case = _open(options.case)
-    place = _place(options, case.plans.get(options.plan))
+    case = open_case(options.case)
+    place = place_of(options, case.plans.get(options.plan))
     report = check(
         case,
         options.plan,
@@ -259,7 +260,7 @@ def do_check(options: Namespace, output: Output) -> int:
         image=options.image,
         guidance=options.guidance,
         patient_position=options.position,
-        beside=_beside(options, case),
+        beside=beside_of(options, case),
         entry=point_of(options.entry, "--entry"),
         aim=point_of(options.aim, "--aim"),
     )
@@ -288,7 +289,7 @@ def _exit_code(verdict: Verdict, strict: bool, kinds: type[Verdict]) -> int:
     return NOT_DECIDED if verdict is kinds.NOT_EVALUATED else DONE
 
 
-def _place(options: Namespace, plan: Plan | None) -> int:
+def place_of(options: Namespace, plan: Plan | None) -> int:
     """--trajectory, counted from 1, as the verbs count, from 0. Raises ChoiceError for one that the plan does not
     have."""
     count = len(plan.trajectories) if plan is not None else None
@@ -298,7 +299,7 @@ def _place(options: Namespace, plan: Plan | None) -> int:
     return int(options.trajectory) - 1
 
 
-def _beside(options: Namespace, case: Case) -> tuple[tuple[str, int], ...]:
+def beside_of(options: Namespace, case: Case) -> tuple[tuple[str, int], ...]:
     """--beside PLAN or PLAN:N, N counted from 1, as (plan, N counted from 0)."""
     found = []
     for words in options.beside:
@@ -311,55 +312,21 @@ def _beside(options: Namespace, case: Case) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def _chosen_plan(case: Case, plan_id: str) -> Plan | None:
+def chosen_plan(case: Case, plan_id: str) -> Plan | None:
     """The plan named, or the only one; None where the case has none and none is named."""
     return case.plan(plan_id) if plan_id or case.plans else None
-
-
-def do_fluoro(options: Namespace, output: Output) -> int:
-    """One simulated image."""
-    from navplan.fluoroscopy.carms import carm_named
-    from navplan.verbs.fluoro import find_view, fluoro, save_shot
-
-    carm = carm_named(options.carm)
-    case = _open(options.case)
-    chosen = _chosen_plan(case, options.plan)
-    view, isocentre = options.view, None
-    if options.find:
-        view, isocentre = find_view(
-            case, options.find, plan=chosen, trajectory=_place(options, chosen), image=options.image,
-            patient_position=options.position, carm=carm,
-        )  # fmt: skip
-    shot = fluoro(
-        case,
-        view=view,
-        carm=carm,
-        isocentre_mm=isocentre,
-        plan=chosen,
-        trajectory=_place(options, chosen),
-        image=options.image,
-        rows=options.size,
-        cols=options.size,
-        patient_position=options.position,
-    )
-    path = save_shot(shot, options.out)
-    found: dict[str, Any] = {}
-    if options.find:
-        found = {"view": view.words, "ideal_reachable": view.ideal_reachable, "off_deg": view.off_deg}
-    output.result("\n".join([str(path), *([view.words] if options.find else [])]), {"path": path, **found})
-    return DONE
 
 
 def do_scene(options: Namespace, output: Output) -> int:
     """The 3-D scene."""
     from navplan.verbs.scene import scene
 
-    case = _open(options.case)
-    chosen = _chosen_plan(case, options.plan)
+    case = open_case(options.case)
+    chosen = chosen_plan(case, options.plan)
     path = scene(
         case,
         plan=chosen,
-        trajectory=_place(options, chosen),
+        trajectory=place_of(options, chosen),
         out=options.out,
         hero=options.hero,
     )
@@ -371,14 +338,14 @@ def do_report(options: Namespace, output: Output) -> int:
     """Report and freehand card."""
     from navplan.verbs.report import report
 
-    case = _open(options.case)
-    chosen = _chosen_plan(case, options.plan)
+    case = open_case(options.case)
+    chosen = chosen_plan(case, options.plan)
     if chosen is None:
         raise ChoiceError(
             "a case without a plan", "a plan to report on", "Run: navplan plan CASE --protocol ID --target NAME"
         )
     made = report(
-        case, chosen, options.out, trajectory=_place(options, chosen), card_only=options.card_only,
+        case, chosen, options.out, trajectory=place_of(options, chosen), card_only=options.card_only,
         progress=output.progress,
     )  # fmt: skip
     for words in made.notes:

@@ -162,23 +162,45 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--trajectory-a", type=int, default=1, metavar="N", help="counted from 1 (default: the best)")
     one.add_argument("--trajectory-b", type=int, default=1, metavar="N")
 
-    one = verb("fluoro", "simulated fluoroscopy")
+    one = verb("fluoro", "simulated fluoroscopy: a shot, a run, a sweep, both planes, or a real picture's counterpart")
     one.add_argument("case")
-    one.add_argument("--plan", default="", metavar="ID")
+    one.add_argument("--plan", default="", metavar="ID", help='whose needle is drawn (default: the only one; "none")')
     one.add_argument("--trajectory", type=int, default=1, metavar="N")
     view = one.add_mutually_exclusive_group()
     view.add_argument("--view", default="AP", help='"AP", "lateral", "LAO 30 CRA 15", "bullseye" ... (default: AP)')
     view.add_argument(
         "--find",
-        default="",
+        default=None,
         metavar="PURPOSE",
-        help='a view for a purpose: coaxial, perpendicular, "AP of vertebrae_L3", "Scottie dog left of ..." ...',
+        help='a view for a purpose: coaxial, perpendicular, free, "AP of vertebrae_L3", "Scottie dog left of ...", '
+        '"along aorta", protocol (all of the plan\'s protocol) ...',
     )
-    one.add_argument("--carm", default="generic", metavar="NAME", help="generic, angiography, mobile, or a .toml file")
+    view.add_argument("--like", default="", metavar="FILE.dcm", help="from where a picture of an XA file was taken")
+    one.add_argument("--picture", type=int, default=1, metavar="N", help="of --like, counted from 1")
+    more = one.add_mutually_exclusive_group()
+    more.add_argument("--to", default="", metavar="VIEW", help="a sweep of the arm to this view")
+    more.add_argument("--run", action="store_true", help="a run: the needle goes from the skin to its place")
+    more.add_argument("--biplane", default="", metavar="VIEW", help="the second plane's view, of a biplane system")
+    one.add_argument("--pictures", type=int, default=30, metavar="N", help="of a run or sweep")
+    one.add_argument("--rate", type=float, default=7.5, metavar="R", help="pictures a second")
+    one.add_argument(
+        "--carm", default="generic", metavar="NAME", help="generic, angiography, mobile ..., or a .toml file"
+    )
+    one.add_argument("--field", default="", metavar="WxH", help="collimated field at the isocentre, mm")
+    one.add_argument("--zoom", type=float, default=None, metavar="MM", help="side of the panel that is read out (307)")
+    one.add_argument(
+        "--fill", action="append", default=[], metavar="NAME=MEDIUM",
+        help='a structure with iodine, "iodine 300" (mg/ml), cement or "cement 40" (%%); may be repeated',
+    )  # fmt: skip
+    one.add_argument("--outline", action="append", default=[], metavar="NAME", help="a structure's outline; repeatable")
+    one.add_argument("--beside", action="append", default=[], metavar="PLAN[:N]", help="a further needle; repeatable")
     one.add_argument("--image", default="", metavar="ID")
     one.add_argument("--size", type=int, default=512, metavar="PIXELS")
     one.add_argument("--position", default="", metavar="HFS", help="patient position on the table")
-    one.add_argument("--out", required=True, metavar="FILE", help=".png with marks and words, or .dcm (DICOM XA)")
+    one.add_argument("--enhanced", action="store_true", help="a .dcm as Enhanced XA")
+    one.add_argument(
+        "--out", required=True, metavar="FILE", help=".png with marks, .dcm (DICOM XA), .mp4 of a run or sweep"
+    )
 
     one = verb("scene", "the 3-D scene: a picture, a page to turn about, or meshes")
     one.add_argument("case")

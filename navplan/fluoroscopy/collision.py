@@ -35,3 +35,26 @@ def room_about(surface_mm: NDArray[np.float64], beam: Beam, carm: CArm) -> Room:
     outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=1) + np.minimum(beyond.max(axis=1), 0.0)
     tube = np.linalg.norm(surface_mm - beam.source_mm, axis=1).min() - carm.tube_mm
     return Room(float(outside.min()), float(tube))
+
+
+def planes_apart_mm(one: Beam, one_carm: CArm, other: Beam, other_carm: CArm) -> float:
+    """mm between the housings of the two planes of a biplane system, negative where they meet: points about 40 mm apart
+    on each one's against the other's."""
+    first = room_about(_housings_mm(one, one_carm), other, other_carm)
+    second = room_about(_housings_mm(other, other_carm), one, one_carm)
+    return min(first.panel_mm, first.tube_mm, second.panel_mm, second.tube_mm)
+
+
+def _housings_mm(beam: Beam, carm: CArm) -> NDArray[np.float64]:
+    """(N, 3) points on the surfaces of panel and tube, LPS."""
+    into = np.cross(beam.columns, beam.up) * np.sign(beam.distance_mm)
+    axes = np.stack([beam.columns, beam.up, into])
+    across, deep = np.linspace(-0.5, 0.5, 12) * carm.panel_mm, np.linspace(0.0, PANEL_DEEP_MM, 5)
+    box = np.stack(np.meshgrid(across, across, deep, indexing="ij"), axis=-1).reshape(-1, 3)
+    turn = np.linspace(0.0, 2.0 * np.pi, 24, endpoint=False)
+    height = np.linspace(-1.0, 1.0, 13)
+    ring = np.sqrt(1.0 - height**2)
+    ball = np.stack([
+        np.outer(ring, np.cos(turn)), np.outer(ring, np.sin(turn)), np.outer(height, np.ones_like(turn)),
+    ], axis=-1).reshape(-1, 3)  # fmt: skip
+    return np.concatenate([beam.detector_centre_mm + box @ axes, beam.source_mm + carm.tube_mm * ball])

@@ -71,6 +71,28 @@ class Exposure:
         return f"{self.tube.kv} kV, {self.mas:.3g} mAs a pulse{short}, {filters}; a pulse gives {dose}"
 
 
+@dataclass(frozen=True)
+class Dose:
+    """Of pulses together: air kerma at the reference point, dose-area product, how many."""
+
+    reference_kerma_ugy: float = 0.0
+    dap_ugy_cm2: float = 0.0
+    pulses: int = 0
+
+    def __add__(self, other: Dose) -> Dose:
+        return Dose(
+            self.reference_kerma_ugy + other.reference_kerma_ugy, self.dap_ugy_cm2 + other.dap_ugy_cm2,
+            self.pulses + other.pulses,
+        )  # fmt: skip
+
+    @property
+    def words(self) -> str:
+        """For a line of text."""
+        pulses = f"{self.pulses} pulse{'s' if self.pulses != 1 else ''}"
+        dap = f"DAP {self.dap_ugy_cm2 / 1e3:.3g} mGy cm2"
+        return f"{pulses}, {self.reference_kerma_ugy:.3g} uGy at the reference point, {dap}"
+
+
 def panel_kerma_ngy_per_mas(panel: Panel, seen: Response, carm: CArm, water_mm: float, bone_mm: float) -> float:
     """Air kerma behind a patient and the grid on the panel, nGy per mAs: primary, and scatter by the panel's share."""
     primary = 1e3 * seen.kerma_behind_ugy_per_mas({"water": water_mm, "bone": bone_mm}) * (1e3 / carm.sid_mm) ** 2

@@ -7,22 +7,26 @@ lag, veiling glare; tissue whose composition is neither water's nor bone's (fat,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.exposure import Exposure, Panel, automatic_exposure
+from navplan.fluoroscopy.exposure import Dose, Exposure, Panel, automatic_exposure
 from navplan.fluoroscopy.frame import read_out, scattered
 from navplan.fluoroscopy.monitor import GreyScale
 from navplan.fluoroscopy.needle import rod_in_beam
 from navplan.fluoroscopy.response import response
+from navplan.fluoroscopy.solid import Fill
 from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
 from navplan.model.trajectory import Trajectory
 
 HELD_PULSES = 4  # that a last image hold averages
 MEASURED_SHARE = 0.5  # of the picture's width and height: where the automatic exposure looks
+LEAST_FIELD_MM = 10.0
 BRIGHTEST_SHARE = 0.1  # of what it looks at is left out, as the open beam beside a patient would be
 
 
@@ -31,15 +35,15 @@ class FluoroImage:
     """One simulated image, without marks or text.
 
     pixels: (rows, cols) uint8 for a monitor, high attenuation dark; attenuation: (rows, cols) float32, -log of the
-    primary signal against the open beam, of patient and needle, without scatter and noise; needle_attenuation: the
-    needle's part (0 without one); amounts_mm: (2, rows, cols) of water and bone; cut: (rows, cols), rays that miss
-    tissue because the CT ends there. Rows run downwards, columns as the beam's `columns`. angles: patient angles p;
-    isocentre_mm: (3,) LPS; exposure: of one of the pulses that were averaged.
+    primary signal against the open beam, of patient and what is on top, without scatter and noise; added: the part of
+    needles, contrast medium and cement; amounts_mm: (2, rows, cols) of water and bone; cut: (rows, cols), rays that
+    miss tissue because the CT ends there. Rows run downwards, columns as the beam's `columns`. angles: patient angles
+    p; isocentre_mm: (3,) LPS; exposure: of one of the pulses that were averaged.
     """
 
     pixels: NDArray[np.uint8]
     attenuation: NDArray[np.float32]
-    needle_attenuation: NDArray[np.float32]
+    added: NDArray[np.float32]
     amounts_mm: NDArray[np.float32]
     cut: NDArray[np.bool_]
     angles: ViewAngles
@@ -55,6 +59,12 @@ class FluoroImage:
         """Size of a pixel in the plane through the isocentre: smaller than at the detector by SOD / SID."""
         return self.detector.pixel_mm * self.carm.sod_mm / self.carm.sid_mm
 
+    @property
+    def dose(self) -> Dose:
+        """Of all its pulses."""
+        one = self.exposure
+        return Dose(one.reference_kerma_ugy * self.pulses, one.dap_ugy_cm2 * self.pulses, self.pulses)
+
 
 def needle_ends_mm(trajectory: Trajectory) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Hub and tip (3,), LPS mm, of the device as it stands before it fires."""
@@ -62,42 +72,77 @@ def needle_ends_mm(trajectory: Trajectory) -> tuple[NDArray[np.float64], NDArray
     return np.asarray(tip - trajectory.device.length_mm * trajectory.direction), tip
 
 
+@dataclass(frozen=True)
+class Machine:
+    """A C-arm as it is set. field_mm: collimated width and height in the plane through the isocentre, None = open; kv:
+    instead of the automatic exposure's. Raises InputError for a field that is none."""
+
+    carm: CArm = field(default_factory=CArm)
+    detector: Detector = field(default_factory=Detector)
+    panel: Panel = field(default_factory=Panel)
+    field_mm: tuple[float, float] | None = None
+    kv: int | None = None
+
+    def __post_init__(self) -> None:
+        field_mm = self.field_mm
+        if field_mm is not None and not (np.isfinite(field_mm).all() and min(field_mm) >= LEAST_FIELD_MM):
+            raise InputError(f"a collimated field of {self.field_mm} mm", f"two sides of {LEAST_FIELD_MM:g} mm or more")
+
+    @property
+    def field_on_panel_mm(self) -> tuple[float, float] | None:
+        """The collimated width and height on the panel."""
+        if self.field_mm is None:
+            return None
+        magnified = self.carm.sid_mm / self.carm.sod_mm
+        return self.field_mm[0] * magnified, self.field_mm[1] * magnified
+
+
 class View:
-    """One view of an anatomy, projected once: needles and noise are put on top of it, many times a second."""
+    """One view of an anatomy, projected once: what is put on top of it, and noise, change many times a second."""
 
     def __init__(
-        self, anatomy: Anatomy, angles: ViewAngles, isocentre_mm: NDArray[np.float64], detector: Detector, carm: CArm,
-        panel: Panel | None = None, field_mm: tuple[float, float] | None = None, kv: int | None = None,
-        moving: bool = False, patient_position: str = "",
+        self, anatomy: Anatomy, angles: ViewAngles, isocentre_mm: NDArray[np.float64], machine: Machine | None = None,
+        patient_position: str = "", moving: bool = False,
     ) -> None:  # fmt: skip
-        """patient_position: counts for an arm whose picture turns with it (`Beam.of`). field_mm: collimated width and
-        height on the panel; kv: instead of the automatic exposure's; moving: coarse and fast."""
-        self.angles, self.detector, self.carm, self.panel = angles, detector, carm, panel or Panel()
+        """patient_position: counts for an arm whose picture turns with it (`Beam.of`); moving: coarse and fast."""
+        self.machine = machine or Machine()
+        self.angles, self.detector, self.carm = angles, self.machine.detector, self.machine.carm
+        self.panel = self.machine.panel
         self.isocentre_mm = np.asarray(isocentre_mm, dtype=np.float64)
-        self.beam = Beam.of(angles, self.isocentre_mm, carm, patient_position)
-        self.amounts_mm = anatomy.amounts_mm(self.beam, detector, moving)
-        water, bone = measured(self.amounts_mm)
-        self.exposure = automatic_exposure(self.panel, carm, detector, water, bone, field_mm, kv)
+        self.beam = Beam.of(angles, self.isocentre_mm, self.carm, patient_position)
+        self.amounts_mm = anatomy.amounts_mm(self.beam, self.detector, moving)
+        opened = self.machine.field_on_panel_mm
+        water, bone = measured(self.amounts_mm, self.detector, opened)
+        self.exposure = automatic_exposure(
+            self.panel, self.carm, self.detector, water, bone, opened, self.machine.kv
+        )
         self._seen = response(self.exposure.tube)
         self.attenuation, self._quantum_kev = self._seen.of(self.amounts_mm)
-        self._scatter = scattered(self.attenuation, self.panel, detector, self.exposure.field_mm)
+        self._scatter = scattered(self.attenuation, self.panel, self.detector, self.exposure.field_mm)
         self.scale = GreyScale.of(-np.log(np.exp(-self.attenuation) + self._scatter))
 
-    def needle_attenuation(self, trajectory: Trajectory) -> NDArray[np.float32]:
-        """(rows, cols) what a needle adds: -log of the mean that it lets through over each pixel's area. The tissue
-        that it displaces is left in: an error of 2 %."""
-        added = np.zeros_like(self.attenuation)
-        rod = rod_in_beam(self.beam, self.detector, *needle_ends_mm(trajectory), trajectory.device.diameter_mm)
-        if rod.pixels.size:
-            before = np.broadcast_to(self.attenuation.ravel()[rod.pixels][:, None], rod.chords_mm.shape)
-            extra = self._seen.added(before.astype(np.float64), "steel", rod.chords_mm)
-            added.ravel()[rod.pixels] = -np.log(np.exp(-extra).mean(axis=1))
-        return added
+    def added(self, needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = ()) -> NDArray[np.float32]:
+        """(rows, cols) what media and needles add to the attenuation: of needles -log of the mean that they let through
+        over each pixel's area. The tissue that they displace is left in: of a needle an error of 2 %."""
+        found = np.zeros_like(self.attenuation)
+        for fill in fills:
+            amount = fill.share * fill.solid.length_mm(self.beam, self.detector).astype(np.float64)
+            where = amount > 0.0
+            before = (self.attenuation + found)[where].astype(np.float64)
+            found[where] += self._seen.added(before, fill.medium, amount[where])
+        for needle in needles:
+            rod = rod_in_beam(self.beam, self.detector, *needle_ends_mm(needle), needle.device.diameter_mm)
+            if rod.pixels.size:
+                ray = (self.attenuation.ravel() + found.ravel())[rod.pixels]
+                before = np.broadcast_to(ray[:, None], rod.chords_mm.shape).astype(np.float64)
+                extra = self._seen.added(before, "steel", rod.chords_mm)
+                found.ravel()[rod.pixels] -= np.log(np.exp(-extra).mean(axis=1))
+        return found
 
-    def pixels(self, needle: NDArray[np.float32] | None = None, frame: int = 0, frames: int = 1) -> NDArray[np.uint8]:
-        """(rows, cols) uint8: picture number `frame` (below 0 without noise), with what a needle adds, of so many
+    def pixels(self, added: NDArray[np.float32] | None = None, frame: int = 0, frames: int = 1) -> NDArray[np.uint8]:
+        """(rows, cols) uint8: picture number `frame` (below 0 without noise), with what is on top (`added`), of so many
         pulses averaged (more than one: a last image hold). Scatter is the anatomy's."""
-        whole = self.attenuation if needle is None else self.attenuation + needle
+        whole = self.attenuation if added is None else self.attenuation + added
         signal = read_out(
             np.exp(-whole) + self._scatter, self._quantum_kev, self.panel, self.exposure, self.carm, self.detector,
             frame, frames,
@@ -105,11 +150,15 @@ class View:
         return self.scale.pixels(-np.log(signal))
 
 
-def measured(amounts_mm: NDArray[np.float32]) -> tuple[float, float]:
-    """Water and bone, mm, that the automatic exposure goes by: of the median ray in the middle of the picture, without
-    the brightest."""
+def measured(
+    amounts_mm: NDArray[np.float32], detector: Detector, field_mm: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """Water and bone, mm, that the automatic exposure goes by: of the median ray in the middle of the picture and of
+    the collimated field on the panel, without the brightest."""
     rows, cols = amounts_mm.shape[1:]
     tall, wide = (max(1, round(n * MEASURED_SHARE)) for n in (rows, cols))
+    if field_mm is not None:
+        wide, tall = (min(n, max(1, int(mm / detector.pixel_mm))) for n, mm in zip((wide, tall), field_mm, strict=True))
     top, left = (rows - tall) // 2, (cols - wide) // 2
     water, bone = (amount[top : top + tall : 2, left : left + wide : 2].ravel() for amount in amounts_mm)
     order = np.argsort(water + 2.5 * bone)  # bone weakens about 2.5 times as much as water
@@ -117,21 +166,25 @@ def measured(amounts_mm: NDArray[np.float32]) -> tuple[float, float]:
     return float(water[typical]), float(bone[typical])
 
 
-def simulate(
-    anatomy: Anatomy, angles: ViewAngles, isocentre_mm: NDArray[np.float64], detector: Detector | None = None,
-    carm: CArm | None = None, trajectory: Trajectory | None = None, frame: int = 0, frames: int = HELD_PULSES,
-    moving: bool = False, patient_position: str = "",
+def image_of(
+    view: View, cut: NDArray[np.bool_] | None = None, needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = (),
+    frame: int = 0, frames: int = HELD_PULSES,
 ) -> FluoroImage:  # fmt: skip
-    """The image of a CT for patient angles p about an isocentre (3,), LPS mm, with a needle where one is given.
-
-    Everything in the CT is in the picture, its couch too. The other arguments are those of `View` and its
-    `pixels`; by default a last image hold.
-    """
-    panel, machine = detector or Detector(), carm or CArm()
-    view = View(anatomy, angles, isocentre_mm, panel, machine, moving=moving, patient_position=patient_position)
-    needle = np.zeros_like(view.attenuation) if trajectory is None else view.needle_attenuation(trajectory)
-    cut = np.zeros(needle.shape, dtype=bool) if moving else anatomy.cut(view.beam, view.detector)
+    """A picture of a view with what is on top of it; by default a last image hold. cut: where rays miss tissue, None =
+    not looked at. The other arguments are those of `View.added` and `View.pixels`."""
+    added = view.added(needles, fills)
     return FluoroImage(
-        view.pixels(needle, frame, frames), view.attenuation + needle, needle, view.amounts_mm, cut, angles,
-        view.isocentre_mm, view.beam, view.detector, view.carm, view.exposure, frames,
+        view.pixels(added, frame, frames), view.attenuation + added, added, view.amounts_mm,
+        np.zeros(added.shape, dtype=bool) if cut is None else cut, view.angles, view.isocentre_mm, view.beam,
+        view.detector, view.carm, view.exposure, frames,
     )  # fmt: skip
+
+
+def simulate(
+    anatomy: Anatomy, angles: ViewAngles, isocentre_mm: NDArray[np.float64], machine: Machine | None = None,
+    needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = (), frame: int = 0, frames: int = HELD_PULSES,
+) -> FluoroImage:  # fmt: skip
+    """The image of a CT for patient angles p about an isocentre (3,), LPS mm. Everything in the CT is in the picture,
+    its couch too."""
+    view = View(anatomy, angles, isocentre_mm, machine)
+    return image_of(view, anatomy.cut(view.beam, view.detector), needles, fills, frame, frames)

@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from navplan.fluoroscopy.image import FluoroImage, needle_ends_mm
+from navplan.fluoroscopy.solid import Solid
 from navplan.geometry.conventions import orientation_letters
 from navplan.model.trajectory import Trajectory
 
+SIDE_SEEN = 0.2  # as in `orientation_letters`: sides that an edge shows less of are not named there
+SHADOW_EDGE = 0.5  # voxels that a ray runs inside a structure at the edge of its shadow
+LEAST_OUTLINE = 8  # points; shorter ones are specks
 LEAST_NEEDLE_PX = 2.0  # a needle narrower than this in the image gets a line over it, so that it can be found
 
 
@@ -22,6 +26,8 @@ class Role(StrEnum):
     NEEDLE = "needle"
     TIP = "tip"
     SCALE = "scale"
+    PATH = "path"
+    OUTLINE = "outline"
 
 
 class Place(StrEnum):
@@ -35,10 +41,12 @@ class Place(StrEnum):
 
 @dataclass(frozen=True)
 class Mark:
-    """A line through continuous pixel indices (column, row); whole numbers are pixel centres."""
+    """A line through continuous pixel indices (column, row); whole numbers are pixel centres. name: of the structure
+    that an outline is of."""
 
     role: Role
     points: tuple[tuple[float, float], ...]
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,8 @@ class Overlay:
     """What lies over an image.
 
     marks: lines; sides: the patient's side at each edge of the image ("L", "R", "A", "P", "S", "I", or several, the
-    main one first); scale_words: length of the scale bar; lines: of text, top down; warnings: the same, seen first.
+    main one first); scale_words: length of the scale bar; lines: of text, top down; warnings: the same, seen first;
+    marker: what a lead letter would say, "L" or "R", and where it stands.
     """
 
     marks: tuple[Mark, ...]
@@ -54,6 +63,7 @@ class Overlay:
     scale_words: str
     lines: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    marker: tuple[str, Place] = ("", Place.LEFT)
 
 
 def _points(values: ArrayLike) -> tuple[tuple[float, float], ...]:
@@ -72,6 +82,47 @@ def side_letters(image: FluoroImage) -> dict[Place, str]:
         Place.LEFT: orientation_letters(-right), Place.RIGHT: orientation_letters(right),
         Place.TOP: orientation_letters(up), Place.BOTTOM: orientation_letters(-up),
     }  # fmt: skip
+
+
+def side_marker(image: FluoroImage) -> tuple[str, Place]:
+    """ "L" or "R" and the edge it stands at: the patient's side there, and in a view from the side, which has neither
+    at an edge, the side that faces the detector, at the top."""
+    across = float(image.beam.columns[0])
+    if abs(across) > SIDE_SEEN:
+        return ("L" if across > 0.0 else "R"), Place.RIGHT
+    upright = float(image.beam.up[0])
+    if abs(upright) > SIDE_SEEN:
+        return ("L" if upright > 0.0 else "R"), Place.TOP
+    toward = image.beam.detector_centre_mm - image.beam.source_mm
+    return ("L" if toward[0] > 0.0 else "R"), Place.TOP
+
+
+def outline_marks(image: FluoroImage, solid: Solid) -> list[Mark]:
+    """The outlines of a structure's shadow; none where it is outside the image."""
+    from contourpy import contour_generator
+
+    length = np.pad(solid.length_mm(image.beam, image.detector), 1)  # a shadow cut by the edge is closed along it
+    edge = SHADOW_EDGE * float(solid.grid.spacing_mm.min())
+    lines = (np.asarray(line) for line in contour_generator(z=length).lines(edge))
+    return [Mark(Role.OUTLINE, _points(line - 1.0), solid.name) for line in lines if len(line) >= LEAST_OUTLINE]
+
+
+def path_marks(image: FluoroImage, trajectory: Trajectory) -> list[Mark]:
+    """The way still to go, from the tip to the target, and a tick across the way where it enters the skin."""
+    tip = trajectory.point_at_mm(trajectory.tip_depth_mm)
+    ends = image.beam.project(np.stack([trajectory.entry_mm, trajectory.target_mm, tip]), image.detector)
+    if not np.isfinite(ends).all():
+        return []
+    entry, target, at_tip = ends
+    marks = []
+    if np.linalg.norm(target - at_tip) > image.detector.cols / 80:  # beyond the ring about the tip
+        marks.append(Mark(Role.PATH, _points([at_tip, target])))
+    along = target - entry
+    length = float(np.linalg.norm(along))
+    if length > image.detector.cols / 40 and _seen(image, entry):
+        across = np.array([-along[1], along[0]]) / length * image.detector.cols / 60
+        marks.append(Mark(Role.PATH, _points([entry - across, entry + across])))
+    return marks
 
 
 def _cross(column: float, row: float, size: float) -> list[Mark]:

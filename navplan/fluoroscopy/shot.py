@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,18 +10,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.collision import Room, room_about
-from navplan.fluoroscopy.image import HELD_PULSES, FluoroImage, simulate
-from navplan.fluoroscopy.overlay import Overlay, needle_marks, scale_bar, side_letters, target_marks
-from navplan.fluoroscopy.view_finder import FoundView
-from navplan.geometry.carm import (
-    CArm,
-    Detector,
-    ViewAngles,
-    dial_words,
-    parse_view,
-    view_words,
+from navplan.fluoroscopy.collision import Room, planes_apart_mm, room_about
+from navplan.fluoroscopy.exposure import Dose
+from navplan.fluoroscopy.image import HELD_PULSES, FluoroImage, Machine, View, image_of
+from navplan.fluoroscopy.overlay import (
+    Overlay,
+    needle_marks,
+    outline_marks,
+    path_marks,
+    scale_bar,
+    side_letters,
+    side_marker,
+    target_marks,
 )
+from navplan.fluoroscopy.solid import Fill, Solid
+from navplan.fluoroscopy.view_finder import FoundView
+from navplan.geometry.carm import Detector, ViewAngles, dial_words, parse_view, view_words
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
 
@@ -29,6 +33,53 @@ DETECTOR_SIDE_MM = 307.2
 NEEDLE_VIEWS = ("AP", "lateral", "bullseye")
 CUT_SHARE_TOLD = 0.005  # of the picture
 _NEVER_HU = -1500  # nothing real has such a CT number: padding
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What lies under the C-arm, and what is drawn.
+
+    isocentre_mm: (3,) LPS; way: the plan's needle; patient_position: on the C-arm's table, DICOM code, "" when not
+    stated; needles: further ones; fills: structures with contrast medium or cement; outlines: structures whose outlines
+    are drawn; image_name: the CT's id. Make one by `subject_of`.
+    """
+
+    anatomy: Anatomy
+    isocentre_mm: NDArray[np.float64]
+    way: Trajectory | None = None
+    patient_position: str = ""
+    image_name: str = ""
+    needles: tuple[Trajectory, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    outlines: tuple[Solid, ...] = ()
+
+
+def subject_of(
+    anatomy: Anatomy | Volume, isocentre_mm: ArrayLike | None = None, way: Trajectory | None = None,
+    patient_position: str = "", image_name: str = "", needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = (),
+    outlines: Sequence[Solid] = (),
+) -> Subject:  # fmt: skip
+    """A CT, or one that is prepared already, about an isocentre: default the way's target, else the image's middle.
+
+    Raises InputError for an image that is no CT, an isocentre that is no point.
+    """
+    prepared = anatomy if isinstance(anatomy, Anatomy) else Anatomy(anatomy)
+    if isocentre_mm is None:
+        grid = prepared.volume.grid
+        middle = grid.points_mm((np.asarray(grid.shape) - 1) / 2)
+        isocentre = middle if way is None else np.asarray(way.target_mm, dtype=np.float64)
+    else:
+        isocentre = np.asarray(isocentre_mm, dtype=np.float64)
+    if isocentre.shape != (3,) or not np.isfinite(isocentre).all():
+        raise InputError(f"isocentre {isocentre.tolist()}", "three finite LPS coordinates in mm")
+    return Subject(
+        prepared, isocentre, way, patient_position, image_name, tuple(needles), tuple(fills), tuple(outlines)
+    )
+
+
+def usual_machine() -> Machine:
+    """A machine with the usual panel of 512 x 512 pixels."""
+    return Machine(detector=Detector(512, 512, DETECTOR_SIDE_MM / 512))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +117,9 @@ def _angle_pair(angles: ViewAngles) -> str:
     return f"{angles.primary_deg:+.1f} / {angles.secondary_deg:+.1f}"
 
 
-def _lines(shot: FluoroShot, volume: Volume, image_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    carm, detector, acquisition = shot.image.carm, shot.image.detector, volume.acquisition
+def _lines(shot: FluoroShot, subject: Subject, machine: Machine) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    carm, detector, volume = shot.image.carm, shot.image.detector, subject.anatomy.volume
+    acquisition = volume.acquisition
     title = shot.words if shot.name.lower() != "bullseye" else f"bull's-eye: {shot.words}"
     p = f"patient angles p {_angle_pair(shot.angles)} deg"
     if shot.dial is None:
@@ -76,16 +128,20 @@ def _lines(shot: FluoroShot, volume: Volume, image_name: str) -> tuple[tuple[str
         dial = f"{_angle_pair(shot.dial)} deg ({dial_words(shot.dial, carm.kinematics)})"
         m = f"dial m {dial}, patient {shot.patient_position}"
     size = f"{detector.cols * detector.pixel_mm:.0f} x {detector.rows * detector.pixel_mm:.0f}"
-    machine = f"SID {carm.sid_mm:.0f}, SOD {carm.sod_mm:.0f}, detector {size} mm ({carm.name})"
-    made = " ".join(part for part in (image_name, acquisition.date[:10], acquisition.patient_position) if part)
-    lines = (
+    arm = f"SID {carm.sid_mm:.0f}, SOD {carm.sod_mm:.0f}, detector {size} mm ({carm.name})"
+    if machine.field_mm is not None:
+        arm += f", collimated to {machine.field_mm[0]:g} x {machine.field_mm[1]:g} mm"
+    made = " ".join(part for part in (subject.image_name, acquisition.date[:10], acquisition.patient_position) if part)
+    pulses = f"{shot.image.pulses} pulses averaged" if shot.image.pulses > 1 else "one pulse"
+    lines = [
         f"{title}    {p}",
         m,
-        f"{machine}    from CT {made or 'without a date'}",
+        f"{arm}    from CT {made or 'without a date'}",
         shot.image.exposure.words,
-        f"SIMULATED, {HELD_PULSES} pulses averaged; tube, panel and dose assumed; the CT's couch included. "
-        "Research and training only",
-    )
+        f"SIMULATED, {pulses}; tube, panel and dose assumed; the CT's couch included. Research and training only",
+    ]
+    if subject.fills:
+        lines.insert(3, f"Filled: {'; '.join(fill.words for fill in subject.fills)}")
     warnings = []
     if shot.reachable is False:
         warnings.append(f"Beyond the reach of the {carm.name} ({carm.source})")
@@ -101,70 +157,127 @@ def _lines(shot: FluoroShot, volume: Volume, image_name: str) -> tuple[tuple[str
         warnings.append("Tissue outside the CT's round field of view is missing (padding counts as air)")
     if shot.patient_position and acquisition.patient_position not in ("", shot.patient_position):
         warnings.append(f"The CT was made in {acquisition.patient_position}, the view is for {shot.patient_position}")
-    return lines, tuple(warnings)
+    return tuple(lines), tuple(warnings)
 
 
 def take_shots(
-    anatomy: Anatomy | Volume,
-    views: Sequence[str | ViewAngles | FoundView],
-    isocentre_mm: ArrayLike | None = None,
-    trajectory: Trajectory | None = None,
-    patient_position: str = "",
-    detector: Detector | None = None,
-    carm: CArm | None = None,
-    image_name: str = "",
+    subject: Subject, views: Sequence[str | ViewAngles | FoundView], machine: Machine | None = None,
     moving: bool = False,
-) -> tuple[FluoroShot, ...]:
-    """Simulated images of a CT, one a view: words as `parse_view` reads them, patient angles p, or a view that was
-    found for a purpose.
+) -> tuple[FluoroShot, ...]:  # fmt: skip
+    """Last image holds, one a view: words as `parse_view` reads them, patient angles p, or a view that was found for a
+    purpose. By default of `usual_machine`. moving: coarse and fast, for an arm that is swung; it is not looked at
+    whether rays miss tissue.
 
-    isocentre_mm: (3,) LPS; default the trajectory's target, else the middle of the image. patient_position: of the
-    patient on the C-arm's table; "" when not stated, and then the dial angles are not given. anatomy: of the CT, to
-    take more views later without preparing it again, or the CT itself. moving: coarse and fast, for an arm that is
-    swung; it is not looked at whether rays miss tissue.
-    Raises InputError for words that are no view, a decubitus position, an image that is no CT.
+    Raises InputError for words that are no view, a decubitus position.
     """
-    volume = anatomy.volume if isinstance(anatomy, Anatomy) else anatomy
-    machine, panel = carm or CArm(), detector or Detector(512, 512, DETECTOR_SIDE_MM / 512)
-    if isocentre_mm is None:
-        middle = volume.grid.points_mm((np.asarray(volume.grid.shape) - 1) / 2)
-        isocentre = middle if trajectory is None else np.asarray(trajectory.target_mm, dtype=np.float64)
+    used = machine or usual_machine()
+    named = [named_view(view, subject, used) for view in views]  # all, before the first is computed
+    return tuple(
+        _shot(subject, found, used, _projected(subject, found, used, moving), 0, HELD_PULSES, moving) for found in named
+    )
+
+
+def take_run(
+    subject: Subject, views: Sequence[str | ViewAngles | FoundView], machine: Machine | None = None,
+    ways: Sequence[Trajectory | None] = (),
+) -> Iterator[FluoroShot]:  # fmt: skip
+    """One pulse a picture: of views one after another (a sweep), or of one view while the needle stands as each of
+    `ways` says (a run). The dose in a picture's words is the sum so far.
+
+    Raises as `take_shots`, before the first picture.
+    """
+    used = machine or usual_machine()
+    named = [named_view(view, subject, used) for view in views]
+    if not named or (ways and len(named) != 1):
+        raise InputError(f"a run of {len(named)} views and {len(ways)} places of the needle", "one view, or no places")
+    return _pictures(subject, named, used, ways)
+
+
+def _pictures(
+    subject: Subject, named: Sequence[NamedView], machine: Machine, ways: Sequence[Trajectory | None]
+) -> Iterator[FluoroShot]:
+    total, count = Dose(), max(len(named), len(ways))
+    view: View | None = None
+    for number in range(count):
+        found = named[min(number, len(named) - 1)]
+        if view is None or len(named) > 1:
+            view = _projected(subject, found, machine, False)
+        way = ways[number] if ways else None
+        now = subject if way is None else replace(subject, way=way)
+        shot = _shot(now, found, machine, view, number, 1, False)
+        total += shot.image.dose
+        so_far = f"picture {number + 1} of {count}; so far {total.words}"
+        lines = (*shot.overlay.lines[:-1], so_far, shot.overlay.lines[-1])
+        yield replace(shot, overlay=replace(shot.overlay, lines=lines))
+
+
+@dataclass(frozen=True)
+class NamedView:
+    """A view as it was asked for, its angles p and dial angles m, and why it is so."""
+
+    name: str
+    angles: ViewAngles
+    dial: ViewAngles | None
+    reason: str = ""
+
+
+def named_view(view: str | ViewAngles | FoundView, subject: Subject, machine: Machine) -> NamedView:
+    """Raises InputError for words that are no view, a decubitus position."""
+    position, carm = subject.patient_position, machine.carm
+    direction = None if subject.way is None else subject.way.direction
+    if isinstance(view, str):
+        name, angles, reason = view, parse_view(view, position, direction, carm), ""
+    elif isinstance(view, FoundView):
+        name, angles, reason = view.name, view.angles, view.reason
     else:
-        isocentre = np.asarray(isocentre_mm, dtype=np.float64)
-    if isocentre.shape != (3,) or not np.isfinite(isocentre).all():
-        raise InputError(f"isocentre {isocentre.tolist()}", "three finite LPS coordinates in mm")
-    direction = None if trajectory is None else trajectory.direction
-    named = [
-        (view, parse_view(view, patient_position, direction, machine)) if isinstance(view, str)
-        else (view.name, view.angles) if isinstance(view, FoundView) else ("", view)
-        for view in views
-    ]  # fmt: skip
-    dials = [machine.dial(angles, patient_position) if patient_position else None for _, angles in named]
-    prepared = anatomy if isinstance(anatomy, Anatomy) else Anatomy(anatomy)
-    shots = []
-    for view, (name, angles), dial in zip(views, named, dials, strict=True):
-        image = simulate(
-            prepared,
-            angles,
-            isocentre,
-            panel,
-            machine,
-            trajectory,
-            patient_position=patient_position,
-            moving=moving,
-        )
-        bar, scale_words = scale_bar(image)
-        marks = [bar]
-        if trajectory is not None:
-            marks += [*needle_marks(image, trajectory), *target_marks(image, trajectory.target_mm)]
-        words = view_words(angles, patient_position)
-        room = room_about(prepared.surface_mm(), image.beam, machine)
-        bare = FluoroShot(
-            name or words, words, angles, dial, None if dial is None else machine.reaches(dial), patient_position,
-            image, room, Overlay(tuple(marks), side_letters(image), scale_words, ()),
-        )  # fmt: skip
-        lines, warnings = _lines(bare, volume, image_name)
-        if isinstance(view, FoundView):
-            lines = (lines[0], view.reason, *lines[1:])
-        shots.append(replace(bare, overlay=replace(bare.overlay, lines=lines, warnings=warnings)))
-    return tuple(shots)
+        name, angles, reason = "", view, ""
+    return NamedView(name, angles, carm.dial(angles, position) if position else None, reason)
+
+
+def _projected(subject: Subject, found: NamedView, machine: Machine, moving: bool) -> View:
+    return View(subject.anatomy, found.angles, subject.isocentre_mm, machine, subject.patient_position, moving)
+
+
+def _shot(
+    subject: Subject, found: NamedView, machine: Machine, view: View, frame: int, pulses: int, moving: bool
+) -> FluoroShot:
+    anatomy, position, way = subject.anatomy, subject.patient_position, subject.way
+    needles = subject.needles if way is None else (way, *subject.needles)
+    cut = None if moving else anatomy.cut(view.beam, view.detector)
+    image = image_of(view, cut, needles, subject.fills, frame, pulses)
+    bar, scale_words = scale_bar(image)
+    marks = [bar, *(mark for solid in subject.outlines for mark in outline_marks(image, solid))]
+    marks += [mark for needle in needles for mark in needle_marks(image, needle)]
+    if way is not None:
+        marks += [*path_marks(image, way), *target_marks(image, way.target_mm)]
+    words = view_words(found.angles, position)
+    room = room_about(anatomy.surface_mm(), image.beam, machine.carm)
+    bare = FluoroShot(
+        found.name or words, words, found.angles, found.dial,
+        None if found.dial is None else machine.carm.reaches(found.dial), position, image, room,
+        Overlay(tuple(marks), side_letters(image), scale_words, (), marker=side_marker(image)),
+    )  # fmt: skip
+    lines, warnings = _lines(bare, subject, machine)
+    if found.reason:
+        lines = (lines[0], found.reason, *lines[1:])
+    return replace(bare, overlay=replace(bare.overlay, lines=lines, warnings=warnings))
+
+
+def take_biplane(
+    subject: Subject, views: tuple[str | ViewAngles | FoundView, str | ViewAngles | FoundView],
+    planes: tuple[Machine, Machine],
+) -> tuple[FluoroShot, FluoroShot]:  # fmt: skip
+    """A last image hold of each plane, taken together; warns where the housings of one would meet the other's.
+
+    Raises as `take_shots`.
+    """
+    one, other = (take_shots(subject, (view,), machine)[0] for view, machine in zip(views, planes, strict=True))
+    apart_mm = planes_apart_mm(one.image.beam, planes[0].carm, other.image.beam, planes[1].carm)
+    if apart_mm >= 0.0:
+        return one, other
+    warning = f"The housings of the two planes would meet ({-apart_mm:.0f} mm too near)"
+    met = [
+        replace(shot, overlay=replace(shot.overlay, warnings=(warning, *shot.overlay.warnings)))
+        for shot in (one, other)
+    ]
+    return met[0], met[1]

@@ -1,8 +1,7 @@
 """Views for a purpose, with the reason for each, within the C-arm's reach or the nearest that is.
 
 A view is where the detector stands: a unit vector d from the isocentre. Coaxial: d along the needle. Perpendicular: d
-square to it. AP and lateral of a vertebra: d along its own axes, so that both endplates are lines and the midline is in
-the middle. The Scottie dog: between the two, about the vertebra's own long axis.
+square to it. Views of a vertebra and of procedures: `procedure_views`; views that are searched for: `free_views`.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.vertebra import WEDGE_TOLD_DEG, VertebraFrame
 from navplan.geometry.carm import (
     Beam,
     CArm,
@@ -23,14 +20,12 @@ from navplan.geometry.carm import (
     Kinematics,
     ViewAngles,
     angles_of,
-    frontal,
     patient_from_dial,
     toward_of_dials,
     view_words,
 )
 from navplan.geometry.lines import unit
 
-SCOTTIE_DEG, CONTRALATERAL_DEG = 40.0, 50.0  # from AP: 30 to 45 and 45 to 60 degrees are usual
 PERPENDICULAR_STEP_DEG = 5.0
 UNTILTED_DEG = 5.0  # so near a lateral view a mobile arm is not tilted
 REACH_STEP_DEG = 1.0
@@ -87,7 +82,7 @@ def nearest_within_reach(angles: ViewAngles, patient_position: str, carm: CArm) 
     return found, off
 
 
-def _offered(name: str, toward: Sequence[NDArray[np.float64]], why: str, position: str, carm: CArm) -> FoundView:
+def offered(name: str, toward: Sequence[NDArray[np.float64]], why: str, position: str, carm: CArm) -> FoundView:
     """The first direction that is within reach; else of all the nearest reachable view."""
     wanted = [angles_of(d) for d in toward]
     if not position:
@@ -114,7 +109,7 @@ def _untilted(found: FoundView, wanted: ViewAngles, carm: CArm) -> FoundView:
 def coaxial_view(direction: ArrayLike, patient_position: str = "", carm: CArm | None = None) -> FoundView:
     """Down the needle, direction (3,) from skin to target: a dot; the detector on the entry side if it gets there."""
     needle = unit(direction)
-    return _offered(
+    return offered(
         "coaxial", [-needle, needle], "the needle is a dot over its target", patient_position, carm or CArm()
     )
 
@@ -128,71 +123,52 @@ def perpendicular_view(
     machine = carm or CArm()
     skin, target = np.asarray(skin_mm, dtype=np.float64), np.asarray(target_mm, dtype=np.float64)
     needle = unit(target - skin)
-    across = unit(np.cross(needle, np.eye(3)[int(np.abs(needle).argmin())]))
-    beside = np.cross(needle, across)
-    turns = np.radians(np.arange(0.0, 360.0, PERPENDICULAR_STEP_DEG))
-    around = np.cos(turns)[:, None] * across + np.sin(turns)[:, None] * beside
+    turns = around(needle)
     why = "the needle's whole length and its depth are seen"
-    views = [_offered("perpendicular", [d], why, patient_position, machine) for d in around]
-    least = min(view.off_deg for view in views)
-    near = [n for n, view in enumerate(views) if view.off_deg <= least + 1e-6]
+    views = nearest_of("perpendicular", turns, why, patient_position, machine)
     if anatomy is None:
         front, side = np.array([0.0, -1.0, 0.0]), np.array([1.0, 0.0, 0.0])
-        best = max(near, key=lambda n: round(max(abs(around[n] @ front), abs(around[n] @ side)), 6))
+        along = [np.abs([front, side] @ view.angles.toward_detector).max() for view in views]
+        best = int(np.argmax(np.round(along, 6)))
         return views[best]
-    bones = [bone_over_path_mm(anatomy, views[n].angles, skin, target, machine) for n in near]
+    path = path_points(skin, target)
+    bones = [bone_over_mm(anatomy, view.angles, path, machine) for view in views]
     best = int(np.argmin(bones))
     if not np.isfinite(bones[best]):
-        return views[near[best]]
-    why = f"{why}; of {len(near)} such views the one with least bone over the path"
-    return replace(views[near[best]], why=why, bone_mm=float(bones[best]))
+        return views[best]
+    why = f"{why}; of {len(views)} such views the one with least bone over the path"
+    return replace(views[best], why=why, bone_mm=float(bones[best]))
 
 
-def bone_over_path_mm(
-    anatomy: Anatomy, angles: ViewAngles, skin_mm: NDArray[np.float64], target_mm: NDArray[np.float64], carm: CArm
+def around(axis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) unit vectors square to a unit vector, PERPENDICULAR_STEP_DEG apart."""
+    across = unit(np.cross(axis, np.eye(3)[int(np.abs(axis).argmin())]))
+    turns = np.radians(np.arange(0.0, 360.0, PERPENDICULAR_STEP_DEG))
+    return np.asarray(np.cos(turns)[:, None] * across + np.sin(turns)[:, None] * np.cross(axis, across))
+
+
+def nearest_of(name: str, toward: NDArray[np.float64], why: str, position: str, carm: CArm) -> list[FoundView]:
+    """Of directions (N, 3) those within reach; else those that are nearest to it."""
+    views = [offered(name, [d], why, position, carm) for d in toward]
+    least = min(view.off_deg for view in views)
+    return [view for view in views if view.off_deg <= least + 1e-6]
+
+
+def path_points(skin_mm: NDArray[np.float64], target_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) points from the skin to the target."""
+    return np.asarray(skin_mm + np.linspace(0.0, 1.0, PATH_SAMPLES)[:, None] * (target_mm - skin_mm))
+
+
+def bone_over_mm(
+    anatomy: Anatomy, angles: ViewAngles, points_mm: NDArray[np.float64], carm: CArm, detector: Detector = SEEN
 ) -> float:
-    """mm of cortical bone that the rays through the path pass, mean over skin to target."""
-    beam = Beam.of(angles, (skin_mm + target_mm) / 2.0, carm)
-    bone = anatomy.amounts_mm(beam, SEEN, moving=True)[1]
-    path = skin_mm + np.linspace(0.0, 1.0, PATH_SAMPLES)[:, None] * (target_mm - skin_mm)
-    at = np.rint(beam.project(path, SEEN)[:, ::-1])
+    """mm of cortical bone that the rays through points (N, 3), LPS, pass, mean over them; infinite where none is seen.
+    """
+    beam = Beam.of(angles, points_mm.mean(axis=0), carm)
+    bone = anatomy.amounts_mm(beam, detector, moving=True)[1]
+    at = np.rint(beam.project(points_mm, detector)[:, ::-1])
     seen = np.isfinite(at).all(axis=1) & (at >= 0).all(axis=1) & (at < bone.shape).all(axis=1)
     if not seen.any():
         return float("inf")
     rows, cols = at[seen].astype(int).T
     return float(bone[rows, cols].mean())
-
-
-VERTEBRA_VIEWS = ("AP", "lateral", "Scottie dog left", "Scottie dog right", "contralateral left", "contralateral right")
-
-
-def vertebra_view(name: str, frame: VertebraFrame, patient_position: str = "", carm: CArm | None = None) -> FoundView:
-    """One of VERTEBRA_VIEWS of a vertebra. Left and right are the patient's: the side looked at, or the needle's.
-
-    A Scottie dog of the left side is seen along the line from the left back to the right front, so a detector above
-    stands at the left back of a prone and at the right front of a supine patient; a contralateral oblique for a needle
-    on the left along the other line. Raises InputError for another name.
-    """
-    machine = carm or CArm()
-    behind = frontal(patient_position).toward_detector @ frame.anterior < 0.0
-    toward = -frame.anterior if behind else frame.anterior
-    squared = "both endplates are lines"
-    if frame.endplates_deg > WEDGE_TOLD_DEG:
-        squared = f"the endplates, {frame.endplates_deg:.0f} degrees apart in the label, are squared on average"
-    if name == "AP":
-        why = f"{squared}, the spinous process in the middle"
-        return _offered(name, [toward], why, patient_position, machine)
-    if name == "lateral":
-        why = f"{squared}, both sides over each other"
-        return _offered(name, [frame.left, -frame.left], why, patient_position, machine)
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        for kind, degrees, to_the_side, why in (
-            ("Scottie dog", SCOTTIE_DEG, sign, "pedicle, pars and facet joint of that side are free"),
-            ("contralateral", CONTRALATERAL_DEG, -sign, "for a needle on that side: its laminae are end-on, a line"),
-        ):
-            if name == f"{kind} {side}":
-                turn = np.radians(degrees)
-                aside = to_the_side * (1.0 if behind else -1.0) * frame.left
-                d = np.cos(turn) * toward + np.sin(turn) * aside
-                return _offered(name, [d], f"{degrees:g} degrees from AP, {squared}, {why}", patient_position, machine)
-    raise InputError(f"view {name!r} of a vertebra", ", ".join(VERTEBRA_VIEWS))

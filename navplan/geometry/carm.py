@@ -93,6 +93,12 @@ def _position_with_a_dial(patient_position: str) -> str:
 _ON_THE_TABLE = {"HFS": (1, 1, 1), "HFP": (-1, -1, 1), "FFS": (-1, 1, -1), "FFP": (1, -1, -1)}
 
 
+def on_the_table(vectors: ArrayLike, patient_position: str) -> NDArray[np.float64]:
+    """Directions (..., 3), LPS of a patient in some position, in the LPS axes of a supine, head-first patient in the
+    same place; its own inverse. Raises InputError for a decubitus or unstated position."""
+    return np.asarray(vectors, dtype=np.float64) * _ON_THE_TABLE[_position_with_a_dial(patient_position)]
+
+
 def angles_of(toward_detector: ArrayLike) -> ViewAngles:
     """The angles of a direction (3,) from the isocentre to the detector. Raises GeometryError for zero length."""
     d = unit(toward_detector)
@@ -157,14 +163,14 @@ def toward_of_dials(
         parts = (np.sin(first) * np.cos(second), -np.cos(first) * np.cos(second), np.sin(second) + 0.0 * first)
     else:
         parts = (np.sin(first) + 0.0 * second, -np.cos(first) * np.cos(second), np.cos(first) * np.sin(second))
-    return np.stack(np.broadcast_arrays(*parts), axis=-1) * _ON_THE_TABLE[_position_with_a_dial(patient_position)]
+    return on_the_table(np.stack(np.broadcast_arrays(*parts), axis=-1), patient_position)
 
 
 def dials_of(
     toward_detector: ArrayLike, patient_position: str, carm: CArm
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Primary and secondary dial angle (...) of directions (..., 3) to the detector, LPS: undoes `toward_of_dials`."""
-    d = np.asarray(toward_detector, dtype=np.float64) * _ON_THE_TABLE[_position_with_a_dial(patient_position)]
+    d = on_the_table(toward_detector, patient_position)
     if carm.kinematics is Kinematics.MOBILE:
         return _orbit_and_tilt(d)
     flat = np.hypot(d[..., 0], d[..., 1])
@@ -286,7 +292,7 @@ class Beam:
         columns, up = angles.columns, angles.up
         if carm.kinematics is Kinematics.MOBILE:
             position = patient_position or "HFS"
-            columns, up, _ = _arm_axes(carm.dial(angles, position)) * _ON_THE_TABLE[_position_with_a_dial(position)]
+            columns, up, _ = on_the_table(_arm_axes(carm.dial(angles, position)), position)
             if position.startswith("FF"):
                 columns, up = -columns, -up
         return Beam(isocentre - carm.sod_mm * d, isocentre + (carm.sid_mm - carm.sod_mm) * d, columns, up)

@@ -58,7 +58,8 @@ def _made(folder: Path, before: Case | None, progress: Progress) -> DemoResult:
     """All files of the demo; before: the case of an earlier one in that folder."""
     from navplan.verbs.case_verbs import save_case
     from navplan.verbs.check import check
-    from navplan.verbs.fluoro import fluoro, save_shot
+    from navplan.verbs.fluoro import fluoro
+    from navplan.verbs.fluoro_files import save_shot
     from navplan.verbs.plan import plan
     from navplan.verbs.report import report
     from navplan.verbs.scene import scene

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from navplan.errors import ChoiceError, InputError, MismatchError
@@ -13,16 +13,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from navplan.fluoroscopy.shot import FluoroShot
+    from navplan.files.xa_read import XaRun
+    from navplan.fluoroscopy.image import Machine
+    from navplan.fluoroscopy.shot import FluoroShot, Subject
     from navplan.fluoroscopy.view_finder import FoundView
     from navplan.geometry.carm import CArm, ViewAngles
     from navplan.model.case import Case
     from navplan.model.draft import Point
     from navplan.model.plan import Plan
+    from navplan.model.structure import Structure
     from navplan.model.trajectory import Trajectory
     from navplan.model.volume import Volume
 
-__all__ = ["find_view", "fluoro", "fluoro_views", "save_shot"]
+__all__ = [
+    "find_view", "fluoro", "fluoro_biplane", "fluoro_like", "fluoro_machine", "fluoro_run", "fluoro_subject",
+    "fluoro_views", "protocol_views",
+]  # fmt: skip
 
 
 def fluoro(
@@ -62,23 +68,141 @@ def fluoro_views(
 ) -> tuple[FluoroShot, ...]:
     """Simulated images, one a view; by default AP and lateral, and down the needle where a plan is given.
 
-    views: words ("AP", "lateral", "LAO 30 CRA 15", "bullseye", ...), patient angles, or what `find_view` found. plan: a
-    plan or its id, whose needle `trajectory` (0 the best) is drawn; the isocentre is then its target, else the middle
-    of the image. image: id, default the plan's, or the only one. patient_position: on the C-arm's table (DICOM code),
-    default the plan's, then the image's; if none says it, no dial angles are given. detector_mm: length of the longer
-    side (307.2). carm: default `CArm()`; `navplan.fluoroscopy.carms` has others.
-    Raises MismatchError for a plan that was made on another image, ChoiceError, InputError.
+    views: words ("AP", "lateral", "LAO 30 CRA 15", "bullseye", ...), patient angles, or what `find_view` found. The
+    other arguments are those of `fluoro_subject` and `fluoro_machine`.
     """
-    from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, NEEDLE_VIEWS, take_shots
-    from navplan.geometry.carm import Detector
+    from navplan.fluoroscopy.shot import NEEDLE_VIEWS, take_shots
+
+    machine = fluoro_machine(rows=rows, cols=cols, detector_mm=detector_mm, carm=carm)
+    subject = fluoro_subject(
+        case, plan=plan, trajectory=trajectory, image=image, patient_position=patient_position,
+        isocentre_mm=isocentre_mm,
+    )  # fmt: skip
+    usual = NEEDLE_VIEWS if subject.way is not None else NEEDLE_VIEWS[:2]
+    return take_shots(subject, tuple(views) or usual, machine)
+
+
+def fluoro_machine(
+    *,
+    rows: int = 512,
+    cols: int = 512,
+    detector_mm: float | None = None,
+    carm: CArm | None = None,
+    field_mm: tuple[float, float] | None = None,
+) -> Machine:
+    """A C-arm as it is set. detector_mm: of the panel's longer side that is read out (307.2; less is a zoom); carm:
+    default `CArm()`, `navplan.fluoroscopy.carms` has others; field_mm: collimated width and height at the isocentre.
+
+    Raises InputError, GeometryError.
+    """
+    from navplan.fluoroscopy.image import Machine
+    from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM
+    from navplan.geometry.carm import CArm, Detector
 
     if not (16 <= rows <= 4096 and 16 <= cols <= 4096):
         raise InputError(f"{rows} rows and {cols} columns", "16 to 4096 of each")
+    detector = Detector(rows, cols, (detector_mm or DETECTOR_SIDE_MM) / max(rows, cols))
+    return Machine(carm or CArm(), detector, field_mm=field_mm)
+
+
+def fluoro_subject(
+    case: Case,
+    *,
+    plan: Plan | str | None = None,
+    trajectory: int = 0,
+    image: str = "",
+    patient_position: str = "",
+    isocentre_mm: tuple[float, float, float] | None = None,
+    beside: Sequence[tuple[Plan | str, int]] = (),
+    fill: Mapping[str, str] | None = None,
+    outline: Sequence[str] = (),
+) -> Subject:
+    """What lies under the C-arm: an image of the case, and what is put on top of it.
+
+    plan: a plan or its id, whose needle `trajectory` (0 the best) is drawn; the isocentre is then its target, else the
+    middle of the image. image: id, default the plan's, or the only one. patient_position: on the C-arm's table (DICOM
+    code), default the plan's, then the image's; if none says it, no dial angles are given. beside: further needles, as
+    plan and trajectory. fill: structure's name -> "iodine", "iodine 300" (mg/ml), "cement", "cement 40" (%). outline:
+    names of structures, drawn as lines.
+    Raises MismatchError for a plan that was made on another image, ChoiceError, InputError.
+    """
+    from navplan.fluoroscopy.shot import subject_of
+    from navplan.fluoroscopy.solid import Fill, Solid
+
     image_id, volume, needle, position = _asked(case, plan, trajectory, image, patient_position)
-    return take_shots(
-        volume, tuple(views) or (NEEDLE_VIEWS if needle is not None else NEEDLE_VIEWS[:2]), isocentre_mm, needle,
-        position, Detector(rows, cols, (detector_mm or DETECTOR_SIDE_MM) / max(rows, cols)), carm, image_name=image_id,
-    )  # fmt: skip
+    needles = []
+    for other, number in beside:
+        further = _asked(case, other, number, image_id, position)[2]
+        if further is not None:
+            needles.append(further)
+    fills = [Fill.of(_structure(case, image_id, name), words) for name, words in (fill or {}).items()]
+    outlines = [Solid(_structure(case, image_id, name)) for name in outline]
+    return subject_of(volume, isocentre_mm, needle, position, image_id, needles, fills, outlines)
+
+
+def fluoro_run(
+    subject: Subject,
+    view: str | ViewAngles | FoundView = "AP",
+    *,
+    to: str | ViewAngles | FoundView | None = None,
+    pictures: int = 30,
+    machine: Machine | None = None,
+) -> Iterator[FluoroShot]:
+    """One pulse a picture. With `to` a sweep of the arm from one view to the other; else a run of one view, in which
+    the needle goes from the skin to its place, where there is one.
+
+    Raises InputError as `take_shots`, and for less than 2 or more than 1000 pictures, before the first picture.
+    """
+    from navplan.fluoroscopy.run import needle_steps, sweep_views
+    from navplan.fluoroscopy.shot import take_run, usual_machine
+
+    if not 2 <= pictures <= 1000:
+        raise InputError(f"a run of {pictures} pictures", "2 to 1000")
+    used = machine or usual_machine()
+    if to is not None:
+        return take_run(subject, sweep_views(subject, view, to, pictures, used), used)
+    if subject.way is None:
+        return take_run(subject, [view], used, [None] * pictures)
+    return take_run(subject, [view], used, needle_steps(subject.way, pictures))
+
+
+def fluoro_biplane(
+    subject: Subject, views: tuple[str | ViewAngles | FoundView, str | ViewAngles | FoundView] = ("AP", "lateral"), *,
+    planes: tuple[Machine, Machine] | None = None,
+) -> tuple[FluoroShot, FluoroShot]:  # fmt: skip
+    """One shot of each plane of a biplane system, about one isocentre; each says where its housings would meet those of
+    the other plane. planes: default those of the C-arm "biplane" and "biplane-lateral"."""
+    from navplan.fluoroscopy.carms import carms
+    from navplan.fluoroscopy.shot import take_biplane
+
+    if planes is None:
+        known = carms()
+        planes = fluoro_machine(carm=known["biplane"]), fluoro_machine(carm=known["biplane-lateral"])
+    return take_biplane(subject, views, planes)
+
+
+def fluoro_like(
+    subject: Subject, path: str | os.PathLike[str], picture: int = 0, *, machine: Machine | None = None
+) -> tuple[FluoroShot, XaRun]:
+    """A shot from where a picture (0 the first) of an XA file was taken: its angles, distances and pixels.
+
+    What the file does not say is the machine's, and the shot says which. The isocentre is the subject's: no file tells
+    where the patient lay. Raises FileFormatError, and InputError for a file without angles.
+    """
+    from navplan.files.xa_read import read_xa
+    from navplan.fluoroscopy.like import machine_like
+    from navplan.fluoroscopy.shot import take_shots, usual_machine
+
+    run = read_xa(path)
+    view, used = machine_like(run, picture, machine or usual_machine())
+    return take_shots(subject, [view], used)[0], run
+
+
+def _structure(case: Case, image_id: str, name: str) -> Structure:
+    structures = case.structures_of(image_id)
+    if name not in structures:
+        raise ChoiceError(f"structure {name!r}", ", ".join(sorted(structures)) or "the case has none")
+    return structures[name]
 
 
 def find_view(
@@ -93,35 +217,69 @@ def find_view(
 ) -> tuple[FoundView, Point]:
     """A view for a purpose, with its reason, and the isocentre it is about (LPS mm).
 
-    purpose: "coaxial" or "perpendicular" to a plan's needle; or a view of a labelled vertebra: "AP of vertebrae_L3",
-    and lateral, Scottie dog left or right, contralateral left or right. Where the C-arm does not reach the ideal, the
-    nearest view that it does reach, and how far that is from the ideal. Raises ChoiceError, InputError, MismatchError.
+    purpose: "coaxial" or "perpendicular" to a plan's needle, or "free": with least bone over needle and target; a view
+    of a labelled vertebra: "AP of vertebrae_L3", lateral, Scottie dog left or right ...; "profile of NAME", a vessel in
+    its full length; or a view by the patient's axes: "sacroiliac left" ... Where the C-arm does not reach the ideal,
+    the nearest view that it does reach, and how far that is from the ideal. Raises ChoiceError, InputError,
+    MismatchError.
     """
     import numpy as np
 
     from navplan.fluoroscopy.anatomy import Anatomy
+    from navplan.fluoroscopy.free_views import free_view, profile_view
+    from navplan.fluoroscopy.procedure_views import parse_purpose, patient_view, vertebra_view
+    from navplan.fluoroscopy.solid import Solid
     from navplan.fluoroscopy.vertebra import vertebra_frame
-    from navplan.fluoroscopy.view_finder import VERTEBRA_VIEWS, coaxial_view, perpendicular_view, vertebra_view
+    from navplan.fluoroscopy.view_finder import coaxial_view, perpendicular_view
 
     image_id, volume, needle, position = _asked(case, plan, trajectory, image, patient_position)
-    if purpose in ("coaxial", "perpendicular"):
+    if purpose in ("coaxial", "perpendicular", "free"):
         if needle is None:
             raise InputError(f"a {purpose} view without a needle", "a plan", "Give a plan")
-        target = np.asarray(needle.target_mm)
+        target, skin = np.asarray(needle.target_mm), needle.point_at_mm(0.0)
         if purpose == "coaxial":
             return coaxial_view(needle.direction, position, carm), _point(target)
-        skin = needle.point_at_mm(0.0)
+        if purpose == "free":
+            return free_view(Anatomy(volume), skin, target, position, carm), _point(target)
         return perpendicular_view(skin, target, position, carm, Anatomy(volume)), _point(target)
-    kind, of, name = purpose.rpartition(" of ")
-    if not of or kind not in VERTEBRA_VIEWS:
-        kinds = ", ".join(f'"{view} of NAME"' for view in VERTEBRA_VIEWS)
-        raise InputError(f"purpose {purpose!r}", f"coaxial, perpendicular, or of a vertebra {kinds}")
-    structures = case.structures_of(image_id)
-    if name not in structures:
-        spine = sorted(known for known in structures if known.startswith("vertebra"))
-        raise ChoiceError(f"structure {name!r}", ", ".join(spine) or "no vertebra is labelled")
-    frame = vertebra_frame(structures[name])
+    kind, name = parse_purpose(purpose)
+    if not name:
+        middle = volume.grid.points_mm((np.asarray(volume.grid.shape) - 1) / 2)
+        return patient_view(kind, position, carm), _point(middle if needle is None else np.asarray(needle.target_mm))
+    structure = _structure(case, image_id, name)
+    if kind == "profile":
+        solid = Solid(structure)
+        return profile_view(Anatomy(volume), solid, position, carm), _point(solid.middle_mm)
+    frame = vertebra_frame(structure)
     return vertebra_view(kind, frame, position, carm), _point(frame.centre_mm)
+
+
+def protocol_views(
+    case: Case, plan: Plan | str, *, trajectory: int = 0, patient_position: str = "", carm: CArm | None = None
+) -> tuple[FoundView, ...]:
+    """The views that a plan's protocol asks for, about its target, with their purpose.
+
+    "AP" and "lateral" are as the arm takes them (the detector above); a view without angles is solved for from the
+    needle. Raises as `find_view`; InputError for a protocol without views.
+    """
+    from navplan.fluoroscopy.view_finder import coaxial_view, offered
+    from navplan.geometry.carm import CArm, ViewAngles, parse_view
+
+    chosen = case.plan(plan) if isinstance(plan, str) else plan
+    _, _, needle, position = _asked(case, chosen, trajectory, "", patient_position)
+    machine, found = carm or CArm(), []
+    for asked in chosen.protocol.views:
+        if asked.primary_deg is None or asked.secondary_deg is None:
+            if needle is not None:
+                found.append(replace(coaxial_view(needle.direction, position, machine), name=asked.name))
+            continue
+        named = asked.name in ("AP", "PA", "lateral")
+        angles = parse_view(asked.name, position) if named else ViewAngles(asked.primary_deg, asked.secondary_deg)
+        ways = [angles.toward_detector, -angles.toward_detector][: 2 if asked.name == "lateral" else 1]
+        found.append(offered(asked.name, ways, asked.purpose, position, machine))
+    if not found:
+        raise InputError(f"protocol {chosen.protocol.id}, which asks for no view", "a protocol with views")
+    return tuple(found)
 
 
 def _asked(
@@ -149,24 +307,3 @@ def _asked(
 
 def _point(values: NDArray[np.float64]) -> Point:
     return float(values[0]), float(values[1]), float(values[2])
-
-
-def save_shot(shot: FluoroShot, path: str | os.PathLike[str]) -> Path:
-    """Write a shot, whole or not at all, replacing what had that name: .png with its marks and words, .dcm as DICOM XA.
-
-    Raises InputError for a name that ends otherwise, or a place that cannot be written to.
-    """
-    from navplan.files.whole_file import whole_file
-    from navplan.fluoroscopy.picture import shot_png
-
-    target = Path(path)
-    if target.suffix.lower() == ".dcm":
-        from navplan.files.xa_write import save_xa
-
-        return save_xa((shot,), target)
-    if target.suffix.lower() != ".png":
-        raise InputError(f"picture {target.name!r}", "a name that ends in .png or .dcm")
-    picture = shot_png(shot)
-    with whole_file(target) as file:
-        file.write(picture)
-    return target

@@ -7,7 +7,8 @@ from navplan.errors import ChoiceError, InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.carms import carm_named, carms
 from navplan.fluoroscopy.collision import room_about
-from navplan.fluoroscopy.shot import take_shots
+from navplan.fluoroscopy.image import Machine
+from navplan.fluoroscopy.shot import subject_of, take_shots
 from navplan.geometry.carm import Beam, CArm, Detector, Kinematics, ViewAngles
 
 FILE = """
@@ -22,7 +23,8 @@ secondary_reach_deg = [-40.0, 40.0]
 
 
 def test_those_that_come_with_navplan_say_where_their_numbers_are_from():
-    assert set(carms()) == {"generic", "angiography", "mobile"} and carm_named("generic") == CArm()
+    names = {"generic", "angiography", "mobile", "biplane", "biplane-lateral"}
+    assert set(carms()) == names and carm_named("generic") == CArm()
     assert all(one.source for one in carms().values()) and carm_named("mobile").kinematics is Kinematics.MOBILE
     with pytest.raises(ChoiceError, match="angiography"):
         carm_named("theirs")
@@ -79,21 +81,22 @@ def test_the_room_about_panel_and_tube_is_that_of_a_box_and_a_ball():
     assert room_about(beside, beam, carm).panel_mm == pytest.approx(5.0)
     assert room_about(beam.source_mm[None] + 100.0, beam, carm).tube_mm == pytest.approx(100 * 3**0.5 - 150)
 
+PLATE = Detector(64, 64, 3.0)
+
 
 def test_a_shot_says_when_the_panel_would_meet_the_patient(body):
     near = CArm(sid_mm=840.0)
-    shot = take_shots(Anatomy(body), ("AP",), (0, 0, 0), detector=Detector(64, 64, 3.0), carm=near)[0]
+    shot = take_shots(subject_of(Anatomy(body), (0, 0, 0)), ("AP",), Machine(near, PLATE))[0]
     assert abs(shot.room.panel_mm - 0.0) < 4.0
-    nearer = take_shots(body, ("AP",), (0, 0, 0), detector=Detector(64, 64, 3.0), carm=CArm(sid_mm=820.0))[0]
+    nearer = take_shots(subject_of(body, (0, 0, 0)), ("AP",), Machine(CArm(sid_mm=820.0), PLATE))[0]
     assert nearer.room.panel_mm < -15.0 and any("panel would meet" in words for words in nearer.overlay.warnings)
-    far = take_shots(body, ("AP",), (0, 0, 0), detector=Detector(64, 64, 3.0))[0]
+    far = take_shots(subject_of(body, (0, 0, 0)), ("AP",), Machine(detector=PLATE))[0]
     assert far.room.panel_mm > 300.0 and not any("meet" in words for words in far.overlay.warnings)
 
 
 def test_a_mobile_arms_shot_names_its_dial(body):
     arm = carm_named("mobile")
-    shot = take_shots(
-        body, ("LAO 40 CRA 20",), (0, 0, 0), detector=Detector(64, 64, 3.0), carm=arm, patient_position="HFS"
-    )[0]
+    subject = subject_of(body, (0, 0, 0), patient_position="HFS")
+    shot = take_shots(subject, ("LAO 40 CRA 20",), Machine(arm, PLATE))[0]
     assert "orbit" in shot.overlay.lines[1] and shot.reachable
     assert shot.dial is not None and shot.dial != shot.angles

@@ -6,17 +6,23 @@ from matplotlib import image as matplotlib_image
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.image import simulate
+from navplan.fluoroscopy.image import Machine, simulate
 from navplan.fluoroscopy.overlay import Place, Role
 from navplan.fluoroscopy.picture import shot_png
-from navplan.fluoroscopy.shot import take_shots
+from navplan.fluoroscopy.shot import subject_of, take_shots
 from navplan.geometry.carm import Detector, ViewAngles
 
 DETECTOR = Detector(96, 120, 2.4)
 
 
 def shoot(body, *views, **more):
-    return take_shots(body, views, isocentre_mm=more.pop("isocentre_mm", (0, 0, 0)), detector=DETECTOR, **more)
+    subject = subject_of(body, more.pop("isocentre_mm", (0, 0, 0)), **more)
+    return take_shots(subject, views, Machine(detector=DETECTOR))
+
+
+def aimed(body, needle, *views, detector=DETECTOR, **more):
+    """Shots about the needle's target."""
+    return take_shots(subject_of(body, way=needle, **more), views, Machine(detector=detector))
 
 
 def column_and_row_of_bone(shot):
@@ -93,17 +99,17 @@ def test_the_scale_bar_is_true_at_the_isocentre(body):
 
 def test_the_needle_darkens_its_own_pixels_and_changes_no_others(body, needle):
     anatomy = Anatomy(body)
-    plain = simulate(anatomy, ViewAngles(0, 0), np.zeros(3), DETECTOR, frame=-1)
-    drawn = simulate(anatomy, ViewAngles(0, 0), np.zeros(3), DETECTOR, trajectory=needle, frame=-1)
-    touched = drawn.needle_attenuation > 0
-    assert touched.any() and not plain.needle_attenuation.any()
+    plain = simulate(anatomy, ViewAngles(0, 0), np.zeros(3), Machine(detector=DETECTOR), frame=-1)
+    drawn = simulate(anatomy, ViewAngles(0, 0), np.zeros(3), Machine(detector=DETECTOR), [needle], frame=-1)
+    touched = drawn.added > 0
+    assert touched.any() and not plain.added.any()
     change = plain.pixels.astype(int) - drawn.pixels  # scatter and blur spread a little of it
     assert np.abs(change[~touched]).max() <= 4 and (change[touched] >= -4).all() and change.max() > 30
-    assert np.allclose(drawn.attenuation - plain.attenuation, drawn.needle_attenuation, atol=1e-5)
+    assert np.allclose(drawn.attenuation - plain.attenuation, drawn.added, atol=1e-5)
 
 
 def test_the_target_is_the_isocentre_and_the_tip_stands_short_of_it(body, needle):
-    for shot in take_shots(body, ("AP", "lateral", "LAO 30 CRA 15"), trajectory=needle, detector=DETECTOR):
+    for shot in aimed(body, needle, "AP", "lateral", "LAO 30 CRA 15"):
         cross = np.array([point for mark in shot.overlay.marks if mark.role is Role.TARGET for point in mark.points])
         assert np.allclose(cross.mean(axis=0), (59.5, 47.5))
         ring = np.array(next(mark.points for mark in shot.overlay.marks if mark.role is Role.TIP)[:-1])
@@ -113,14 +119,14 @@ def test_the_target_is_the_isocentre_and_the_tip_stands_short_of_it(body, needle
 
 
 def test_the_bullseye_view_has_the_needle_as_a_dot_in_the_middle(body, needle):
-    shot = take_shots(body, ("bullseye",), trajectory=needle, patient_position="HFS", detector=DETECTOR)[0]
-    rows, columns = np.nonzero(shot.image.needle_attenuation > 0.05)
+    shot = aimed(body, needle, "bullseye", patient_position="HFS")[0]
+    rows, columns = np.nonzero(shot.image.added > 0.05)
     assert {*rows} <= {46, 47, 48, 49} and {*columns} <= {58, 59, 60, 61}
     assert shot.overlay.lines[0].startswith("bull's-eye: LAO") and shot.reachable
 
 
 def test_a_thick_needle_gets_no_line_over_it(body, needle):
-    fine = take_shots(body, ("AP",), trajectory=needle, detector=Detector(64, 64, 0.2))[0]
+    fine = aimed(body, needle, "AP", detector=Detector(64, 64, 0.2))[0]
     assert not any(mark.role is Role.NEEDLE for mark in fine.overlay.marks)
 
 
@@ -141,7 +147,7 @@ def test_wrong_use_is_refused(body, wrong):
 
 
 def test_the_picture_holds_the_image_and_a_strip_of_words(body, needle, tmp_path):
-    shot = take_shots(body, ("AP",), trajectory=needle, detector=DETECTOR)[0]
+    shot = aimed(body, needle, "AP")[0]
     path = tmp_path / "shot.png"
     path.write_bytes(shot_png(shot))
     picture = matplotlib_image.imread(path)

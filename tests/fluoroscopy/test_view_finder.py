@@ -8,14 +8,14 @@ from scipy.spatial.transform import Rotation
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
+from navplan.fluoroscopy.procedure_views import vertebra_view, views_of
 from navplan.fluoroscopy.vertebra import VertebraFrame, vertebra_frame
 from navplan.fluoroscopy.view_finder import (
-    VERTEBRA_VIEWS,
-    bone_over_path_mm,
+    bone_over_mm,
     coaxial_view,
     nearest_within_reach,
+    path_points,
     perpendicular_view,
-    vertebra_view,
 )
 from navplan.geometry.carm import (
     Beam,
@@ -83,9 +83,11 @@ def test_a_vertebras_axes_are_known_to_a_degree(spine):
 def test_in_its_views_the_endplates_are_square_to_a_degree(spine, position):
     truth = spine.truth["vertebrae"]["vertebrae_L3"]
     frame = vertebra_frame(next(s for s in structures_of(spine) if s.name == "vertebrae_L3"))
-    for name in VERTEBRA_VIEWS:
+    for name in views_of(True):
         view = vertebra_view(name, frame, position)
         d = view.angles.toward_detector
+        if name.startswith("pillar"):
+            continue
         assert abs(90.0 - degrees_between(d, truth["superior"])) < 1.0 or view.off_deg > 0, name
         if name == "AP":
             above = -1.0 if position == "HFP" else 1.0
@@ -150,7 +152,7 @@ def test_the_perpendicular_view_with_an_anatomy_has_the_least_bone_over_the_path
     skin, target = np.array([0.0, -60.0, 0.0]), np.array([0.0, 0.0, 0.0])
     view = perpendicular_view(skin, target, "HFS", anatomy=anatomy)
     assert view.bone_mm == pytest.approx(0.0, abs=0.5) and abs(view.angles.toward_detector[1]) < 0.05
-    assert bone_over_path_mm(anatomy, ViewAngles(0, 0), skin, target, CArm()) > 5.0
+    assert bone_over_mm(anatomy, ViewAngles(0, 0), path_points(skin, target), CArm()) > 5.0
     assert "least bone" in view.words
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from navplan.fluoroscopy.shot import take_shots
+from navplan.fluoroscopy.image import Machine
+from navplan.fluoroscopy.shot import subject_of, take_shots
 from navplan.geometry.carm import Detector
 from navplan.geometry.grid import Grid
 from navplan.model.volume import Volume
@@ -39,7 +40,7 @@ def mass(real_images):
 def views(chest):
     middle = chest.grid.points_mm((np.asarray(chest.grid.shape) - 1) / 2)
     names = ("AP", "lateral", "LAO 30 CRA 15")
-    return dict(zip(names, take_shots(chest, names, middle, detector=WIDE), strict=True))
+    return dict(zip(names, take_shots(subject_of(chest, middle), names, Machine(detector=WIDE)), strict=True))
 
 
 def mean_of(shot, points_mm, half=3):
@@ -75,7 +76,7 @@ def test_what_is_missing_is_told(views):
 
 
 def test_the_mass_is_denser_than_the_lung_about_it_in_an_oblique_view(chest, mass):
-    shot = take_shots(chest, ("LAO 30 CRA 15",), mass, detector=Detector(192, 192, 1.6))[0]
+    shot = take_shots(subject_of(chest, mass), ("LAO 30 CRA 15",), Machine(detector=Detector(192, 192, 1.6)))[0]
     middle = shot.attenuation[92:100, 92:100].mean()
     about = [shot.attenuation[rows, columns].mean() for rows, columns in (
         (slice(70, 76), slice(92, 100)), (slice(116, 122), slice(92, 100)), (slice(92, 100), slice(70, 76)),

@@ -1,0 +1,171 @@
+"""`navplan fluoro`: from options to shots, and to files."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from navplan.cli.output import Output
+from navplan.errors import InputError
+from navplan.fluoroscopy.exposure import Dose
+
+if TYPE_CHECKING:
+    from navplan.fluoroscopy.image import Machine
+    from navplan.fluoroscopy.shot import FluoroShot, Subject
+    from navplan.fluoroscopy.view_finder import FoundView
+    from navplan.geometry.carm import CArm
+    from navplan.model.case import Case
+    from navplan.model.plan import Plan
+
+NO_PLAN = "none"  # --plan none: no needle
+
+
+def do_fluoro(options: Namespace, output: Output) -> int:
+    """A shot, a run, a sweep, both planes, or a real picture's counterpart."""
+    from navplan.cli import commands
+    from navplan.fluoroscopy.carms import carm_named
+    from navplan.verbs.fluoro import fluoro_machine, fluoro_subject, protocol_views
+
+    _refuse_what_does_not_go_together(options)
+    carm, field, fill = carm_named(options.carm), _field(options.field), _fill(options.fill)
+    case = commands.open_case(options.case)
+    plan = None if options.plan == NO_PLAN else commands.chosen_plan(case, options.plan)
+    if plan is None and options.trajectory != 1:
+        words = f"--trajectory {options.trajectory} without a plan"
+        raise InputError(words, "a plan whose ways are counted", "Give --plan")
+    place = commands.place_of(options, plan)
+    machine = fluoro_machine(
+        rows=options.size, cols=options.size, detector_mm=options.zoom, carm=carm, field_mm=field
+    )
+    views: tuple[str | FoundView, ...]
+    if options.find == "protocol":
+        if plan is None:
+            raise InputError("the views of a protocol without a plan", "a plan", "Give --plan")
+        views = protocol_views(case, plan, trajectory=place, patient_position=options.position, carm=carm)
+        isocentre = None
+    else:
+        view, isocentre = _view(options, case, plan, place, carm)
+        views = (view,)
+    subject = fluoro_subject(
+        case, plan=plan, trajectory=place, image=options.image, patient_position=options.position,
+        isocentre_mm=isocentre, beside=commands.beside_of(options, case), fill=fill, outline=options.outline,
+    )  # fmt: skip
+    told = [view.words for view in views if not isinstance(view, str)]
+    paths, dose = _taken(options, subject, views, machine, output)
+    found = [] if not told else [
+        {"view": view.words, "ideal_reachable": view.ideal_reachable, "off_deg": view.off_deg}
+        for view in views if not isinstance(view, str)
+    ]  # fmt: skip
+    data: dict[str, Any] = {"path": paths[0], "paths": paths, "dose": dose, **(found[0] if len(found) == 1 else {})}
+    if len(found) > 1:
+        data["views"] = found
+    output.result("\n".join([*(str(path) for path in paths), *told, f"dose: {dose.words} (assumed)"]), data)
+    return commands.DONE
+
+
+def _refuse_what_does_not_go_together(options: Namespace) -> None:
+    suffix = Path(options.out).suffix.lower()
+    moves = bool(options.to or options.run) or suffix == ".mp4"
+    wrong = (
+        (options.find is not None and not options.find.strip(), "--find without a purpose"),
+        (options.picture != 1 and not options.like, "--picture without --like"),
+        (bool(options.like) and (moves or options.biplane), "--like with a run, a sweep or a second plane"),
+        (bool(options.like) and suffix != ".png", "--like, which is drawn beside the real picture, not as .png"),
+        (options.find == "protocol" and (moves or options.biplane), "--find protocol with a run or a second plane"),
+        (options.find == "protocol" and suffix != ".png", "--find protocol, which is several pictures, not as .png"),
+        (moves and suffix not in (".mp4", ".dcm"), f"a run or sweep as {suffix or 'a file without an ending'}"),
+        (bool(options.biplane) and suffix == ".mp4", "both planes as .mp4"),
+        (options.enhanced and suffix != ".dcm", "--enhanced for a file that is no .dcm"),
+        (options.enhanced and bool(options.biplane), "--enhanced for both planes"),
+        (bool(options.biplane) and options.carm not in ("generic", "biplane"), f"--biplane with --carm {options.carm}"),
+    )
+    for is_wrong, words in wrong:
+        if is_wrong:
+            raise InputError(words, "options that go together", "See: navplan fluoro --help")
+
+
+def _field(words: str) -> tuple[float, float] | None:
+    """ "120x80" in mm."""
+    if not words:
+        return None
+    try:
+        wide, tall = (float(side) for side in words.lower().split("x"))
+    except ValueError as error:
+        raise InputError(f"--field {words}", "width x height in mm, for example 120x80") from error
+    return wide, tall
+
+
+def _fill(given: list[str]) -> dict[str, str]:
+    found = {}
+    for words in given:
+        name, equals, medium = words.partition("=")
+        if not equals or not name or not medium:
+            raise InputError(f"--fill {words}", "NAME=MEDIUM, for example aorta=iodine")
+        if name in found:
+            raise InputError(f"--fill {name} given twice", "each structure once")
+        found[name] = medium
+    return found
+
+
+def _view(
+    options: Namespace, case: Case, plan: Plan | None, place: int, carm: CArm
+) -> tuple[str | FoundView, tuple[float, float, float] | None]:
+    from navplan.verbs.fluoro import find_view
+
+    if options.find is None:
+        return options.view, None
+    return find_view(
+        case, options.find, plan=plan, trajectory=place, image=options.image, patient_position=options.position,
+        carm=carm,
+    )  # fmt: skip
+
+
+def _taken(
+    options: Namespace, subject: Subject, views: tuple[str | FoundView, ...], machine: Machine, output: Output
+) -> tuple[tuple[Path, ...], Dose]:
+    """What was written, and what it took."""
+    from navplan.fluoroscopy.shot import take_shots
+    from navplan.verbs.fluoro import fluoro_biplane, fluoro_like, fluoro_run
+    from navplan.verbs.fluoro_files import save_beside_real, save_biplane_shots, save_run, save_shot, save_shots
+
+    if options.like:
+        shot, real = fluoro_like(subject, options.like, options.picture - 1, machine=machine)
+        return (save_beside_real(shot, real, options.picture - 1, options.out),), shot.image.dose
+    if options.biplane:
+        planes = fluoro_biplane(subject, (views[0], options.biplane), planes=_planes(machine))
+        return save_biplane_shots(planes, options.out), planes[0].image.dose + planes[1].image.dose
+    if options.to or options.run or options.out.lower().endswith(".mp4"):
+        if options.run and subject.way is None:
+            raise InputError("--run without a needle", "a plan whose needle goes in", "Give --plan, or --to VIEW")
+        seen = _Seen(options.pictures, output.progress)
+        run = fluoro_run(subject, views[0], to=options.to or None, pictures=options.pictures, machine=machine)
+        path = save_run(run, options.out, rate_per_s=options.rate, enhanced=options.enhanced, each=seen)
+        return (path,), seen.dose
+    shots = take_shots(subject, views, machine)
+    if len(shots) > 1:
+        return (save_shots(shots, options.out),), sum((shot.image.dose for shot in shots), Dose())
+    return (save_shot(shots[0], options.out, enhanced=options.enhanced),), shots[0].image.dose
+
+
+def _planes(machine: Machine) -> tuple[Machine, Machine]:
+    from dataclasses import replace
+
+    from navplan.fluoroscopy.carms import carms
+
+    known = carms()
+    return replace(machine, carm=known["biplane"]), replace(machine, carm=known["biplane-lateral"])
+
+
+class _Seen:
+    """Tells how far a run has come, and adds up what it takes."""
+
+    def __init__(self, count: int, progress: Callable[[str, float], None]) -> None:
+        self.dose = Dose()
+        self._done, self._count, self._progress = 0, count, progress
+
+    def __call__(self, shot: FluoroShot) -> None:
+        self.dose, self._done = self.dose + shot.image.dose, self._done + 1
+        self._progress(f"picture {self._done} of {self._count}", self._done / self._count)
+

@@ -1,0 +1,159 @@
+"""Enhanced X-Ray Angiographic Image (PS3.3 A.47): each picture with angles of its own, the patient's and the machine's.
+
+The machine's angles (C.8.19.6.13) are those of the arm in the room, whatever the patient's position, with a third one
+for a picture that is turned, as that of a mobile arm is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.files.dicom_write import decimal_string, uid_of
+from navplan.files.xa_write import DGY_PER_UGY, PULSE_MS, Frame, Run, collimated_px, empty_file
+from navplan.geometry.carm import Beam, angles_of, on_the_table
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset, FileDataset
+
+# How this kind calls the plane: planes in the acquisition, which of them (PS3.3 C.8.19.2).
+PLANE_WORDS = {
+    "SINGLE PLANE": ("SINGLE PLANE", "MONOPLANE"), "BIPLANE A": ("BIPLANE", "PLANE A"),
+    "BIPLANE B": ("BIPLANE", "PLANE B"),
+}  # fmt: skip
+
+
+def enhanced_xa_dataset(run: Run) -> FileDataset:
+    """One file of one or more pictures. This kind has no overlay plane for the side letter: each picture's label names
+    it, and its orientation the patient's sides."""
+    from pydicom.dataset import Dataset
+    from pydicom.uid import EnhancedXAImageStorage
+
+    found, exposure = empty_file(run, EnhancedXAImageStorage), run.first.exposure
+    detector = run.first.detector
+    found.ImageType = ["DERIVED", "PRIMARY", "FLUOROSCOPY", "NONE"]
+    now = datetime.now()
+    moment = now.strftime("%Y%m%d%H%M%S.%f")
+    found.ContentDate, found.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S.%f")
+    found.AcquisitionDateTime, found.AcquisitionDuration = moment, len(run.frames) * run.frame_time_ms
+    found.AcquisitionNumber = 1
+    found.DeviceSerialNumber, found.SoftwareVersions = "none: simulated", _version()
+    found.ContentQualification = "RESEARCH"
+    found.PlanesInAcquisition, found.PlaneIdentification = PLANE_WORDS[run.plane]
+    found.PixelIntensityRelationship, found.PresentationLUTShape = "OTHER", "IDENTITY"
+    found.AcquisitionContextSequence = []
+    found.KVP, found.RadiationSetting, found.RadiationMode = decimal_string(exposure.tube.kv), "SC", "PULSED"
+    found.XRayReceptorType, found.DetectorType = "DIGITAL_DETECTOR", "SCINTILLATOR"
+    found.PhysicalDetectorSize = [detector.rows * detector.pixel_mm, detector.cols * detector.pixel_mm]
+    found.PositionerType, found.CArmPositionerTabletopRelationship = "CARM", "NO"
+    found.ExposureInmAs, found.AveragePulseWidth = run.mas, PULSE_MS
+    found.ExposureTimeInms = PULSE_MS * sum(frame.pulses for frame in run.frames)
+    found.XRayTubeCurrentInmA = run.mas / found.ExposureTimeInms * 1e3
+    found.AcquiredImageAreaDoseProduct = run.dap_ugy_cm2 * DGY_PER_UGY
+    found.NumberOfFrames = len(run.frames)
+    shared = Dataset()
+    _shared(shared, run)
+    found.SharedFunctionalGroupsSequence = [shared]
+    found.PerFrameFunctionalGroupsSequence = [
+        _per_frame(run, frame, number, now) for number, frame in enumerate(run.frames)
+    ]
+    return found
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("navplan")
+
+
+def _one(**values: object) -> list[Dataset]:
+    """A sequence of one item."""
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, value)
+    return [item]
+
+
+def _shared(shared: Dataset, run: Run) -> None:
+    carm, detector = run.first.carm, run.first.detector
+    shared.XAXRFFrameCharacteristicsSequence = _one(
+        FrameType=["DERIVED", "PRIMARY", "FLUOROSCOPY", "NONE"],
+        DerivationDescription="Simulated from a CT; tube, panel and dose are assumptions",
+        AcquisitionDeviceProcessingDescription="grey scale of a monitor, simulated",
+        AcquisitionDeviceProcessingCode="",
+    )
+    wide, tall = detector.cols * detector.pixel_mm, detector.rows * detector.pixel_mm
+    shared.FieldOfViewSequence = _one(
+        FieldOfViewShape="RECTANGLE", FieldOfViewDimensionsInFloat=[tall, wide], FieldOfViewOrigin=[0.0, 0.0],
+        FieldOfViewRotation="0", FieldOfViewHorizontalFlip="NO",
+    )  # fmt: skip
+    shared.FramePixelDataPropertiesSequence = _one(
+        FrameType=["DERIVED", "PRIMARY", "FLUOROSCOPY", "NONE"],
+        ImagerPixelSpacing=[decimal_string(detector.pixel_mm)] * 2, PixelIntensityRelationship="OTHER",
+        PixelIntensityRelationshipSign=1, GeometricalProperties="UNIFORM", ImageProcessingApplied="MULTI_BAND_FLTR",
+    )  # fmt: skip
+    shared.FrameVOILUTSequence = _one(WindowCenter="128", WindowWidth="256")
+    whole = _one(CodeValue="38266002", CodingSchemeDesignator="SCT", CodeMeaning="Entire body")
+    shared.FrameAnatomySequence = _one(FrameLaterality="U", AnatomicRegionSequence=whole)
+    shared.FrameDetectorParametersSequence = _one(DetectorActiveTime=decimal_string(PULSE_MS))
+    shared.XRayGeometrySequence = _one(
+        DistanceSourceToDetector=decimal_string(carm.sid_mm), DistanceSourceToIsocenter=carm.sod_mm,
+        EstimatedRadiographicMagnificationFactor=decimal_string(carm.sid_mm / carm.sod_mm),
+    )  # fmt: skip
+    edges = collimated_px(run)
+    if edges is not None:
+        shared.CollimatorShapeSequence = _one(
+            CollimatorShape="RECTANGULAR", CollimatorLeftVerticalEdge=edges[0], CollimatorRightVerticalEdge=edges[1],
+            CollimatorUpperHorizontalEdge=edges[2], CollimatorLowerHorizontalEdge=edges[3],
+        )  # fmt: skip
+    shared.IrradiationEventIdentificationSequence = _one(IrradiationEventUID=uid_of(run.seed, "event"))
+
+
+def _per_frame(run: Run, frame: Frame, number: int, start: datetime) -> Dataset:
+    from pydicom.dataset import Dataset
+
+    found = Dataset()
+    moment = start + timedelta(milliseconds=number * run.frame_time_ms)
+    found.FrameContentSequence = _one(
+        FrameAcquisitionNumber=number + 1, FrameReferenceDateTime=moment.strftime("%Y%m%d%H%M%S.%f"),
+        FrameAcquisitionDateTime=moment.strftime("%Y%m%d%H%M%S.%f"), FrameAcquisitionDuration=PULSE_MS * frame.pulses,
+        FrameLabel=f"SIMULATED; side marker {run.marker[0]} at the {run.marker[1].value}"[:64],
+    )  # fmt: skip
+    found.PositionerPositionSequence = _one(
+        PositionerPrimaryAngle=decimal_string(frame.angles.primary_deg),
+        PositionerSecondaryAngle=decimal_string(frame.angles.secondary_deg),
+    )
+    found.FrameAcquisitionSequence = _one(
+        KVP=decimal_string(run.first.exposure.tube.kv), XRayTubeCurrentInmA=frame.mas / PULSE_MS * 1e3,
+    )  # fmt: skip
+    beam = Beam.of(frame.angles, run.first.isocentre_mm, run.first.carm, run.patient_position)
+    found.PatientOrientationInFrameSequence = _one(PatientOrientation=run.letters(beam))
+    if run.patient_position:
+        primary, secondary, turned = isocentre_angles(beam, run.patient_position)
+        found.IsocenterReferenceSystemSequence = _one(
+            PositionerIsocenterPrimaryAngle=primary, PositionerIsocenterSecondaryAngle=secondary,
+            PositionerIsocenterDetectorRotationAngle=turned, TableXPositionToIsocenter=0.0,
+            TableYPositionToIsocenter=0.0, TableZPositionToIsocenter=0.0, TableHorizontalRotationAngle=0.0,
+            TableHeadTiltAngle=0.0, TableCradleTiltAngle=0.0,
+        )  # fmt: skip
+    return found
+
+
+def isocentre_angles(beam: Beam, patient_position: str) -> tuple[float, float, float]:
+    """Primary, secondary and detector rotation angle of PS3.3 C.8.19.6.13.1.2, degrees, with the room's X to the left
+    and its Z to the head of a supine, head-first patient. The rotation turns the picture's columns from those of the
+    other two angles towards its top."""
+    columns, toward = on_the_table(np.stack([beam.columns, _toward(beam)]), patient_position)
+    angles = angles_of(toward)
+    turned = float(np.degrees(np.arctan2(columns @ angles.up, columns @ angles.columns)))
+    return angles.primary_deg, angles.secondary_deg, turned
+
+
+def _toward(beam: Beam) -> NDArray[np.float64]:
+    away = beam.detector_centre_mm - beam.source_mm
+    return np.asarray(away / np.linalg.norm(away))

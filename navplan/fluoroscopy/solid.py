@@ -1,0 +1,129 @@
+"""Labelled structures in the beam: filled with contrast medium or cement, or drawn as outlines."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.errors import ChoiceError, InputError
+from navplan.fluoroscopy.packed import Packed, pack
+from navplan.fluoroscopy.project import line_integrals
+from navplan.fluoroscopy.shear_warp import principal_axis, slice_integrals
+from navplan.geometry.carm import Beam, Detector
+from navplan.geometry.grid import Grid
+from navplan.model.structure import Presence, Structure
+
+ALONG_MM = 4.0
+FULL = 255  # of a structure's occupancy
+MEDIA = ("iodine", "cement")
+USUAL_SHARE = {"iodine": 0.15, "cement": 1.0}  # g iodine per cm3 of diluted contrast medium in a vessel; of the volume
+MOST_SHARE = {"iodine": 0.4, "cement": 1.0}
+
+
+class Solid:
+    """A present structure, prepared for each principal axis when a view first asks for it. Thread-safe.
+
+    Raises InputError for a structure without voxels.
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        if structure.presence is not Presence.PRESENT or structure.occupancy is None or structure.grid is None:
+            raise InputError(f"structure {structure.name}, which is {structure.presence}", "a structure with voxels")
+        self.name = structure.name
+        self._occupancy, self._grid = structure.occupancy, structure.grid
+        self._packed: dict[int, Packed] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def middle_mm(self) -> NDArray[np.float64]:
+        """(3,) LPS: the mean of its voxels."""
+        return np.asarray(self._principal[0].mean(axis=0))
+
+    @cached_property
+    def _principal(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Points, standard deviations along the principal axes (rising), and the axes as columns."""
+        points = self._grid.points_mm(np.argwhere(self._occupancy > 0))
+        offset = points - points.mean(axis=0)
+        squares, axes = np.linalg.eigh(offset.T @ offset / len(points))
+        return points, np.sqrt(np.maximum(squares, 0.0)), axes
+
+    @property
+    def long_axis(self) -> NDArray[np.float64]:
+        """(3,) unit vector, LPS, along which it is longest."""
+        return self._principal[2][:, 2]
+
+    @property
+    def elongation(self) -> float:
+        """Its extent along that axis over the next longest."""
+        return float(self._principal[1][2] / max(self._principal[1][1], 1e-9))
+
+    @property
+    def along_mm(self) -> NDArray[np.float64]:
+        """(N, 3) LPS: the middles of its slices across the long axis, a few mm apart."""
+        points, _, axes = self._principal
+        place = (points - points.mean(axis=0)) @ axes[:, 2]
+        which = np.rint((place - place.min()) / ALONG_MM).astype(int)
+        many = np.bincount(which)
+        sums = np.stack([np.bincount(which, weights=points[:, axis]) for axis in range(3)], axis=1)
+        return np.asarray((sums / np.maximum(many, 1)[:, None])[many > 0])
+
+    @property
+    def grid(self) -> Grid:
+        """Of its voxels."""
+        return self._grid
+
+    def length_mm(self, beam: Beam, detector: Detector) -> NDArray[np.float32]:
+        """(rows, cols) mm that each ray runs inside it."""
+        axis = principal_axis(self._grid, beam)
+        with self._lock:
+            if axis not in self._packed:
+                values = self._occupancy.astype(np.int16)
+                self._packed[axis] = pack(values, axis, _AS_IT_IS, 1.0 / FULL, 0)
+        found = slice_integrals(self._packed[axis], self._grid, beam, detector)
+        if found is None:
+            found = line_integrals(self._occupancy.astype(np.float32) / FULL, self._grid, beam, detector)
+        return found
+
+
+_AS_IT_IS = np.concatenate([np.zeros(32768, np.int16), np.arange(32768, dtype=np.int16)])
+
+
+@dataclass(frozen=True, eq=False)
+class Fill:
+    """A structure filled with a medium: `iodine`, of `share` g/cm3, or `cement`, that share of its volume.
+
+    What it displaces is left in. Raises InputError for another medium or a share that cannot be.
+    """
+
+    solid: Solid
+    medium: str = "iodine"
+    share: float = USUAL_SHARE["iodine"]
+
+    def __post_init__(self) -> None:
+        if self.medium not in MEDIA:
+            raise ChoiceError(f"medium {self.medium!r}", ", ".join(MEDIA))
+        if not 0.0 < self.share <= MOST_SHARE[self.medium]:
+            raise InputError(f"{self.share:g} of {self.medium}", f"more than 0, up to {MOST_SHARE[self.medium]:g}")
+
+    @staticmethod
+    def of(structure: Structure, words: str) -> Fill:
+        """By words: "iodine", "iodine 300" (mg/ml), "cement", "cement 40" (% of it). Raises InputError, ChoiceError."""
+        medium, _, amount = words.strip().partition(" ")
+        if medium not in MEDIA:
+            raise ChoiceError(f"medium {words!r}", 'iodine, "iodine 300" (mg/ml), cement, "cement 40" (%)')
+        try:
+            share = float(amount) / (1e3 if medium == "iodine" else 1e2) if amount else USUAL_SHARE[medium]
+        except ValueError as error:
+            raise InputError(f"{words!r}", f"{medium} and a number") from error
+        return Fill(Solid(structure), medium, share)
+
+    @property
+    def words(self) -> str:
+        """For the line under a picture."""
+        if self.medium == "iodine":
+            return f"{self.solid.name} with {1e3 * self.share:g} mg/ml of iodine"
+        return f"{self.solid.name} with cement ({100 * self.share:g} % of it)"
