@@ -41,18 +41,25 @@ def packed(found: PlaneValues, outlines: Mapping[str, NDArray[np.float32]], **mo
     return b"".join([_head(header), *pieces, values])
 
 
-def packed_shot(shot: FluoroShot, moving: bool = False) -> bytes:
+def packed_shot(shot: FluoroShot, moving: bool = False, **more: Any) -> bytes:
     """Header as above, then pixels (rows, cols) uint8. In the header: words, angles, marks in pixels, side letters, and
     whether it is a coarse one of an arm that is being swung."""
+    from navplan.fluoroscopy.picture import outlined
+
+    tints = outlined(shot.overlay)
     overlay, detector, dial = shot.overlay, shot.image.detector, shot.dial
     header = {
         "width": detector.cols, "height": detector.rows, "words": shot.words,
         "moving": moving, "primary_deg": shot.angles.primary_deg, "secondary_deg": shot.angles.secondary_deg,
         "dial": dial_words(dial, shot.image.carm.kinematics) if dial is not None else "", "reachable": shot.reachable,
         "position": shot.patient_position,
-        "marks": [{"role": mark.role.value, "points": mark.points} for mark in overlay.marks],
+        "marks": [
+            {"role": mark.role.value, "points": mark.points, "name": mark.name, "tint": tints.get(mark.name, "")}
+            for mark in overlay.marks
+        ],
+        "marker": [overlay.marker[0], overlay.marker[1].value], "dose": shot.image.dose.words,
         "letters": [overlay.sides[place] for place in (Place.LEFT, Place.RIGHT, Place.TOP, Place.BOTTOM)],
-        "scale_words": overlay.scale_words, "lines": overlay.lines, "warnings": overlay.warnings,
+        "scale_words": overlay.scale_words, "lines": overlay.lines, "warnings": overlay.warnings, **more,
     }  # fmt: skip
     return b"".join([_head(header), np.ascontiguousarray(shot.pixels, dtype=np.uint8).tobytes()])
 

@@ -1,4 +1,4 @@
-"""What the page draws, one picture a request: slices, planes of the needle, the scene, fluoroscopy.
+"""What the page draws, one picture a request: slices and planes of the needle.
 
 The page holds cursor, zoom, window and camera; the server keeps none of it. Each handler answers with the picture or
 with the words of the error.
@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from aiohttp import web
 
-from navplan.app.packing import packed, packed_shot
+from navplan.app.packing import packed
 from navplan.errors import InputError, NavplanError
 from navplan.model.draft import Point
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.view.plane_values import Cut, PlaneValues, native_slice, plane_outlines, plane_values, slice_through
 from navplan.view.slices import SlicePlane, needle_planes
-
-if TYPE_CHECKING:
-    from navplan.fluoroscopy.anatomy import Anatomy
-    from navplan.model.volume import Volume
 
 PLANES = ("along", "square", "across", "strip")
 _PLANE_PX, _STRIP_HALF_MM, _STRIP_PX_MM = 300, 14.0, 0.5
@@ -50,18 +44,15 @@ def point(text: str) -> Point:
 
 
 class Pictures:
-    """Handlers of the pictures of one session. seen: called when a person has a view before them for the first time."""
+    """Handlers of the pictures of one session."""
 
-    def __init__(self, session: Session, seen: Callable[[], Awaitable[None]]) -> None:
-        self.session, self._seen = session, seen
-        self._prepared: Anatomy | None = None
-        self._one_anatomy = threading.Lock()
+    def __init__(self, session: Session) -> None:
+        self.session = session
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are asked for."""
         return [
             web.get("/api/slice", answered(self.slice)), web.get("/api/plane", answered(self.plane)),
-            web.get("/api/fluoro", answered(self.fluoro)),
         ]  # fmt: skip
 
     async def slice(self, request: web.Request) -> web.Response:
@@ -76,7 +67,7 @@ class Pictures:
         number = slice_through(volume.grid, cut, at)
         found = native_slice(volume, cut, number, slab)
         outlines = plane_outlines(found, session.case.structures_of(image_id))
-        return _binary(packed(found, outlines, revision=session.case.revision))
+        return binary(packed(found, outlines, revision=session.case.revision))
 
     async def plane(self, request: web.Request) -> web.Response:
         """A plane of the needle: kind, depth (mm, for `across`), shape (width / height of its place)."""
@@ -95,54 +86,12 @@ class Pictures:
             raise InputError("a plane of a needle", "a plan with a way in", "Search the ways in first")
         image = shown.situation.image
         if kind == "strip":
-            return _binary(packed(_strip(shown), {}))
+            return binary(packed(_strip(shown), {}))
         plane = needle_planes(shown.way, depth_mm)[PLANES.index(kind)]
         least_mm = 80.0 if kind == "across" else max(110.0, 1.35 * shown.way.depth_mm)  # the shorter side shows this
         size = round(_PLANE_PX * max(shape, 1.0)), round(_PLANE_PX * max(1.0 / shape, 1.0))
         found = plane_values(image, plane, size, least_mm / _PLANE_PX)
-        return _binary(packed(found, plane_outlines(found, shown.situation.structures)))
-
-    async def fluoro(self, request: web.Request) -> web.Response:
-        """A simulated shot: view (words, "LAO 30 CRA 15"), size (px), moving (1: coarse and fast)."""
-        view = request.query.get("view", "bullseye")[:40]
-        size = int(numbers(request.query.get("size", "384"), 1)[0])
-        if not 64 <= size <= 1024:
-            raise InputError(f"a shot of {size} px", "64 to 1024 px")
-        moving = request.query.get("moving") == "1"
-        answer = await asyncio.to_thread(self._shot, view, size, moving)
-        if self.session.saw("fluoroscopy"):
-            await self._seen()
-        return answer
-
-    def _anatomy(self, volume: Volume) -> Anatomy:
-        """Of the image that shots are taken of, prepared once."""
-        from navplan.fluoroscopy.anatomy import Anatomy
-
-        with self._one_anatomy:
-            if self._prepared is None or self._prepared.volume is not volume:
-                self._prepared = Anatomy(volume)
-            return self._prepared
-
-    def _shot(self, view: str, size: int, moving: bool) -> web.Response:
-        from navplan.fluoroscopy.image import Machine
-        from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM, subject_of, take_shots
-        from navplan.geometry.carm import Detector
-
-        session = self.session
-        with session.lock:
-            shown = session.shown()
-            image_id, volume = session.image()
-        if shown is None and view.lower() == "bullseye":
-            view = "AP"
-        position = shown.plan.patient_position if shown is not None else session.draft.patient_position
-        subject = subject_of(
-            self._anatomy(volume), None, shown.way if shown is not None else None,
-            position or volume.acquisition.patient_position, image_id,
-        )  # fmt: skip
-        shot = take_shots(
-            subject, (view,), Machine(detector=Detector(size, size, DETECTOR_SIDE_MM / size)), moving
-        )[0]
-        return _binary(packed_shot(shot, moving))
+        return binary(packed(found, plane_outlines(found, shown.situation.structures)))
 
 
 def _strip(shown: Shown) -> PlaneValues:
@@ -185,7 +134,7 @@ def as_json(found: Any, status: int = 200) -> web.Response:
     return web.json_response(found, status=status, dumps=partial(json.dumps, allow_nan=False))
 
 
-def _binary(data: bytes) -> web.Response:
+def binary(data: bytes) -> web.Response:
     return web.Response(body=data, content_type="application/octet-stream")
 
 

@@ -14,7 +14,8 @@ from navplan.app.actions import arguments_of
 from navplan.app.pictures import answered, numbers
 from navplan.app.scene_process import SceneProcess, Superseded
 from navplan.errors import InputError
-from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
+from navplan.fluoroscopy.carms import carms
+from navplan.geometry.carm import Beam, Detector, ViewAngles
 from navplan.model.plan import SkinMap
 from navplan.session.asked import length_of, point_of
 from navplan.session.session import Session
@@ -155,11 +156,14 @@ class SceneViews:
         if not asked:
             process.tell("show_carm", None)
             return web.json_response({})
+        known, name = carms(), str(asked.get("carm") or "generic")
+        if name not in known:
+            raise InputError(f"C-arm {name[:40]!a}", ", ".join(known))
         angles = ViewAngles(length_of(asked.get("primary"), "an angle"), length_of(asked.get("secondary"), "an angle"))
         shown = await asyncio.to_thread(self.session.shown)
         _, volume = self.session.image()
         middle = shown.way.target_mm if shown is not None else volume.grid.corners_mm().mean(axis=0)
-        beam = Beam.of(angles, middle, CArm())
+        beam = Beam.of(angles, middle, known[name])
         corners = beam.pixels_mm(np.array([-0.5, 2.5, 2.5, -0.5]), np.array([-0.5, -0.5, 2.5, 2.5]), _DETECTOR)
         process.tell("show_carm", beam.source_mm, corners, np.asarray(middle, dtype=np.float64))
         return web.json_response({})

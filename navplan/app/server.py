@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from navplan.app.actions import Actions
+from navplan.app.fluoro_shots import FluoroShots
 from navplan.app.guard import Guard, guarded
 from navplan.app.memory import few_heaps
 from navplan.app.pictures import Pictures, as_json
@@ -37,7 +38,8 @@ class App:
         self.session, self.host, self.port, self.token, self._ready = session, host, port, token, ready
         self.guard = Guard(token)
         self.actions = Actions(session, self._push)
-        self.pictures = Pictures(session, self.actions.refresh)
+        self.pictures = Pictures(session)
+        self.shots = FluoroShots(session, self.actions.refresh)
         self.scene = SceneViews(session)
         self.actions.after.append(self.scene.show)
         self.actions.while_dragged.append(self.scene.follow)
@@ -95,7 +97,8 @@ class App:
         application.middlewares.append(guarded(self.guard))
         application.add_routes([web.get("/", self._page), web.get("/index.html", self._page), web.get("/alive", alive)])
         application.add_routes([web.post("/paraview/", self._where)])
-        application.add_routes([*self.pictures.routes(), *self.actions.routes(), *self.scene.routes()])
+        for part in (self.pictures, self.shots, self.actions, self.scene):
+            application.add_routes(part.routes())
         application.add_routes([web.route("*", "/api/{rest:.*}", unknown)])
         self.scene.start()
 

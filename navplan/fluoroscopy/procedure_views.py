@@ -11,7 +11,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import ChoiceError, InputError
+from navplan.errors import ChoiceError
 from navplan.fluoroscopy.vertebra import WEDGE_TOLD_DEG, VertebraFrame
 from navplan.fluoroscopy.view_finder import FoundView, offered
 from navplan.geometry.carm import CArm, frontal
@@ -110,15 +110,3 @@ def _direction(row: Oblique, side: float, axes: NDArray[np.float64], behind: boo
     flat = np.cos(turn) * axes[0] + np.sin(turn) * aside * axes[1]
     along = np.sin(tilt) * axes[2] * (1.0 if behind else -1.0)
     return np.asarray(np.cos(tilt) * flat + along)
-
-
-def parse_purpose(purpose: str) -> tuple[str, str]:
-    """ "Scottie dog left of vertebrae_L3" as view and structure; a view of the patient's axes has no structure. Raises
-    InputError for words that are neither."""
-    kind, of, name = purpose.rpartition(" of ")
-    if of and kind in (*views_of(True), "profile"):
-        return kind, name
-    if purpose in views_of(False):
-        return purpose, ""
-    kinds = ", ".join(f'"{view} of NAME"' for view in (*views_of(True), "profile"))
-    raise InputError(f"purpose {purpose!r}", f"coaxial, perpendicular, free, {', '.join(views_of(False))}, or {kinds}")

@@ -223,35 +223,12 @@ def find_view(
     the nearest view that it does reach, and how far that is from the ideal. Raises ChoiceError, InputError,
     MismatchError.
     """
-    import numpy as np
-
     from navplan.fluoroscopy.anatomy import Anatomy
-    from navplan.fluoroscopy.free_views import free_view, profile_view
-    from navplan.fluoroscopy.procedure_views import parse_purpose, patient_view, vertebra_view
-    from navplan.fluoroscopy.solid import Solid
-    from navplan.fluoroscopy.vertebra import vertebra_frame
-    from navplan.fluoroscopy.view_finder import coaxial_view, perpendicular_view
+    from navplan.fluoroscopy.purposes import view_for
 
     image_id, volume, needle, position = _asked(case, plan, trajectory, image, patient_position)
-    if purpose in ("coaxial", "perpendicular", "free"):
-        if needle is None:
-            raise InputError(f"a {purpose} view without a needle", "a plan", "Give a plan")
-        target, skin = np.asarray(needle.target_mm), needle.point_at_mm(0.0)
-        if purpose == "coaxial":
-            return coaxial_view(needle.direction, position, carm), _point(target)
-        if purpose == "free":
-            return free_view(Anatomy(volume), skin, target, position, carm), _point(target)
-        return perpendicular_view(skin, target, position, carm, Anatomy(volume)), _point(target)
-    kind, name = parse_purpose(purpose)
-    if not name:
-        middle = volume.grid.points_mm((np.asarray(volume.grid.shape) - 1) / 2)
-        return patient_view(kind, position, carm), _point(middle if needle is None else np.asarray(needle.target_mm))
-    structure = _structure(case, image_id, name)
-    if kind == "profile":
-        solid = Solid(structure)
-        return profile_view(Anatomy(volume), solid, position, carm), _point(solid.middle_mm)
-    frame = vertebra_frame(structure)
-    return vertebra_view(kind, frame, position, carm), _point(frame.centre_mm)
+    view, isocentre = view_for(purpose, Anatomy(volume), needle, case.structures_of(image_id), position, carm)
+    return view, _point(isocentre)
 
 
 def protocol_views(

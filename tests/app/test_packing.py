@@ -81,18 +81,23 @@ def test_what_is_not_finite_is_refused_and_not_sent() -> None:
 
 
 def test_a_shot_is_packed_by_the_same_pattern() -> None:
-    from navplan.fluoroscopy.overlay import Place
+    from navplan.fluoroscopy.exposure import Dose
+    from navplan.fluoroscopy.overlay import Mark, Overlay, Place, Role
 
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    mark = SimpleNamespace(role=SimpleNamespace(value="tip"), points=[[1.0, 2.0]])
+    marks = Mark(Role.TIP, ((1.0, 2.0),)), Mark(Role.OUTLINE, ((0.0, 2.0),), "aorta")
     sides = {Place.LEFT: "R", Place.RIGHT: "L", Place.TOP: "H", Place.BOTTOM: "F"}
-    overlay = SimpleNamespace(marks=[mark], sides=sides, scale_words="10 mm", lines=["a"], warnings=["w"])
+    overlay = Overlay(marks, sides, "10 mm", ("a",), ("w",), ("L", Place.RIGHT))
+    image = SimpleNamespace(detector=SimpleNamespace(rows=3, cols=4), dose=Dose(2.0, 30.0, 4))
     shot: Any = SimpleNamespace(
-        overlay=overlay, image=SimpleNamespace(detector=SimpleNamespace(rows=3, cols=4)), dial=None, words="AP",
+        overlay=overlay, image=image, dial=None, words="AP",
         angles=SimpleNamespace(primary_deg=0.0, secondary_deg=10.0), reachable=True, patient_position="HFS",
         pixels=pixels,
     )  # fmt: skip
-    header, _, found = unpacked(packed_shot(shot), "u1")
+    header, _, found = unpacked(packed_shot(shot, so_far="x"), "u1")
     np.testing.assert_array_equal(found, pixels)
-    assert header["letters"] == ["R", "L", "H", "F"] and header["marks"] == [{"role": "tip", "points": [[1.0, 2.0]]}]
+    assert header["letters"] == ["R", "L", "H", "F"] and header["marker"] == ["L", "right"]
+    assert header["marks"][0] == {"role": "tip", "points": [[1.0, 2.0]], "name": "", "tint": ""}
+    assert header["marks"][1]["name"] == "aorta" and header["marks"][1]["tint"].startswith("#")
+    assert header["dose"].startswith("4 pulses") and header["so_far"] == "x"
     assert (header["primary_deg"], header["secondary_deg"], header["dial"]) == (0.0, 10.0, "")

@@ -141,6 +141,57 @@ def test_a_shot_that_was_looked_at_is_told_to_the_steps(served: Served) -> None:
     served.session.undo()
 
 
+def shot_of(served: Served, query: str) -> dict:
+    answer = served.get(f"/api/fluoro?size=96&{query}")
+    assert answer.status == 200, answer.body
+    return unpacked(answer.body, "u1")[0]
+
+
+def test_a_shot_is_taken_by_the_machine_that_was_asked_for(served: Served) -> None:
+    plain, mobile = (shot_of(served, f"view=LAO+20&carm={name}") for name in ("generic", "mobile"))
+    assert "orbit" in mobile["dial"] and "LAO" in plain["dial"]
+    small = shot_of(served, "view=AP&field=80&zoom=150")
+    assert "detector 150 x 150 mm" in small["lines"][2] and "collimated to 80 x 80 mm" in small["lines"][2]
+
+
+def test_the_dose_is_summed_up_for_stills_and_not_for_a_moving_arm(served: Served) -> None:
+    first = shot_of(served, "view=AP")
+    moving = shot_of(served, "view=LAO+10&moving=1")
+    after = shot_of(served, "view=AP")
+    pulses = [int(header["so_far"].split()[0]) for header in (first, moving, after)]
+    assert pulses == [pulses[0], pulses[0], pulses[0] + 4] and after["dose"].startswith("4 pulses")
+
+
+def test_a_view_is_found_for_a_purpose_and_says_why(served: Served) -> None:
+    offered = shot_of(served, "view=AP")["purposes"]
+    assert offered[:3] == ["coaxial", "perpendicular", "free"]
+    direction = way_of(served.session).way.direction
+    for purpose in ("coaxial", "perpendicular", "free"):
+        header = shot_of(served, f"find={purpose}")
+        a, b = np.radians([header["primary_deg"], header["secondary_deg"]])
+        along = abs(np.dot((np.sin(a) * np.cos(b), -np.cos(a) * np.cos(b), np.sin(b)), direction))
+        assert along > 0.999 if purpose == "coaxial" else along < 0.9
+        assert len(header["lines"][1]) > 20
+
+
+def test_outlines_are_of_the_target_and_its_neighbours(served: Served) -> None:
+    marks = shot_of(served, "view=AP&outlines=1")["marks"]
+    names = {mark["name"] for mark in marks if mark["role"] == "outline"}
+    shown = way_of(served.session)
+    assert shown.plan.target.structure in names and 2 <= len(names) <= 4
+    assert all(mark["tint"].startswith("#") for mark in marks if mark["role"] == "outline")
+    assert not any(mark["role"] == "outline" for mark in shot_of(served, "view=AP")["marks"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["carm=none", "carm=../x.toml", "field=-1", "field=5", "field=nan", "zoom=10", "zoom=1000", "zoom=x",
+     "find=oblique", "find=AP+of+nothing", "find=%00", "find=" + "a" * 4000],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused(served: Served, query: str) -> None:
+    refused(served, f"/api/fluoro?view=AP&size=64&{query}")
+
+
 @pytest.mark.parametrize(
     "query",
     ["view=sideways", "view=LAO+999", "view=", "view=LAO+nan", "view=LAO+1e308", "view=%00", "view=" + "A" * 4000,

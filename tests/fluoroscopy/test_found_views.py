@@ -11,7 +11,8 @@ from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.free_views import free_view, profile_view
 from navplan.fluoroscopy.image import Machine
 from navplan.fluoroscopy.like import machine_like
-from navplan.fluoroscopy.procedure_views import obliques, parse_purpose, patient_view, vertebra_view, views_of
+from navplan.fluoroscopy.procedure_views import obliques, patient_view, vertebra_view, views_of
+from navplan.fluoroscopy.purposes import parse_purpose, purposes_about
 from navplan.fluoroscopy.shot import subject_of, take_shots
 from navplan.fluoroscopy.solid import Solid
 from navplan.fluoroscopy.vertebra import VertebraFrame
@@ -147,6 +148,23 @@ def test_a_simulated_file_is_taken_again_as_it_was(tmp_path, body):
     view, used = machine_like(run, 0, Machine())
     again = take_shots(subject, [view], used)[0]
     assert np.allclose(again.attenuation, shot.attenuation, atol=1e-5) and (again.pixels == shot.pixels).mean() > 0.999
+
+
+def test_what_can_be_asked_for_is_of_the_needle_and_the_nearest_vertebra():
+    grid = Grid(np.eye(4), (10, 10, 10))
+    structures = {}
+    for name, up in (("vertebrae_L1", 60.0), ("vertebrae_L2", 20.0), ("aorta", 0.0)):
+        affine = np.eye(4)
+        affine[2, 3] = up
+        full = np.full(grid.shape, 255, np.uint8)
+        structures[name] = Structure(
+            name, Presence.PRESENT, full, Grid(affine, grid.shape), evaluated_in=grid, image_id="ct"
+        )
+    structures["vertebrae_L3"] = Structure("vertebrae_L3", Presence.UNKNOWN, image_id="ct")
+    found = purposes_about(np.zeros(3), structures, True)
+    assert found[:3] == ("coaxial", "perpendicular", "free") and "Scottie dog left of vertebrae_L2" in found
+    assert not any("L1" in words or "L3" in words for words in found)
+    assert purposes_about(np.zeros(3), {}, False) == ()
 
 
 def test_an_angle_pair_has_one_direction():

@@ -33,7 +33,7 @@ const page = {
       t, drag: null, live: null, help: false, gone: false, actions: 0, remarks: kept.remarks ?? this.doc.draft.remarks, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
       absent: { name: "", who: "" }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {},
       ui: {
-        layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, drawn: 0, text: 1, measures: [],
+        layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
       },
     };
@@ -210,7 +210,7 @@ const page = {
       this.carm = [primary, secondary];
       if (!this.ui.carm && !this.carmShown) return;
       this.carmShown = this.ui.carm;
-      try { await ask("carm", this.ui.carm ? { primary, secondary } : {}); this.ui.drawn++; } catch (error) { this.say(error.message); }
+      try { await ask("carm", this.ui.carm ? { primary, secondary, carm: this.ui.carmName } : {}); this.ui.drawn++; } catch (error) { this.say(error.message); }
     },
     async listen() {
       try {
