@@ -58,9 +58,17 @@ def _walk(page: Any, served: Any) -> None:
     _taken(page, "moved")
     page.keyboard.press("Control+z")
     page.wait_for_selector("[data-test=keep]", state="detached")
-    for step in ("device", "fluoroscopy", "check"):
-        open_step(page, step)
-        _taken(page, step)
+    open_step(page, "device")
+    _taken(page, "device")
+    open_step(page, "fluoroscopy")
+    page.dblclick("[data-view=fluoroscopy] canvas")
+    page.select_option("[data-test=find]", "free")
+    page.check("[data-test=outlines]")
+    page.wait_for_selector("[data-view=fluoroscopy] :text('free of bone')")
+    _taken(page, "fluoroscopy", scene=False)
+    page.dblclick("[data-view=fluoroscopy] canvas")
+    open_step(page, "check")
+    _taken(page, "check")
     open_step(page, "report")
     page.click("[data-test=report]")
     page.wait_for_selector('[data-test="report.html"]', timeout=180_000)
@@ -69,11 +77,12 @@ def _walk(page: Any, served: Any) -> None:
     _taken(page, "slices")
 
 
-def _taken(page: Any, name: str) -> None:
+def _taken(page: Any, name: str, scene: bool = True) -> None:
     """A picture of the page once it is at rest: no words that wait, a still of the scene after the last change."""
     page.wait_for_timeout(1500)
     page.wait_for_selector(".np-view-words:has-text('…')", state="detached")
-    page.wait_for_selector("canvas.np-scene[data-quality=still]", state="attached")
+    if scene:
+        page.wait_for_selector("canvas.np-scene[data-quality=still]", state="attached")
     page.wait_for_function("!document.querySelector('.np-messages progress')")
     page.wait_for_timeout(1500)
     target = PICTURES / f"app-{name}.png"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from navplan.session.shown import Shown
 
 NEAREST = 3  # structures whose outlines are drawn, with the target's
+EVERYWHERE = ("body", "bone", "skin")  # whose outlines would hide the picture
 
 
 class FluoroShots:
@@ -101,7 +102,8 @@ class FluoroShots:
 
         if shown is None:
             return ()
-        nearest = [finding.structure for finding in shown.ranked.report.clearances[:NEAREST]]
+        named = [finding.structure for finding in shown.ranked.report.clearances]
+        nearest = [name for name in named if name not in EVERYWHERE][:NEAREST]
         found = []
         with self._one_at_a_time:
             for name in dict.fromkeys((shown.plan.target.structure, *nearest)):

@@ -25,7 +25,7 @@ class GreyScale:
     span: float
 
     @staticmethod
-    def of(anatomy: NDArray[np.float32], compression: float = 0.7, detail_gain: float = 1.5) -> GreyScale:
+    def of(anatomy: NDArray[np.float32], compression: float = 0.4, detail_gain: float = 0.5) -> GreyScale:
         """The scale for a picture (rows, cols) of attenuation, without needle and noise.
 
         Slow changes over the picture are reduced by `compression` (0 none, 1 all) and small ones raised by

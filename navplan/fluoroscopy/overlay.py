@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from navplan.fluoroscopy.image import FluoroImage, needle_ends_mm
+from navplan.fluoroscopy.smooth import blurred
 from navplan.fluoroscopy.solid import Solid
 from navplan.geometry.conventions import orientation_letters
 from navplan.model.trajectory import Trajectory
 
 SIDE_SEEN = 0.2  # as in `orientation_letters`: sides that an edge shows less of are not named there
 SHADOW_EDGE = 0.5  # voxels that a ray runs inside a structure at the edge of its shadow
+STEPS_BLURRED = 0.5  # of the coarsest spacing: standard deviation of the blur
 LEAST_OUTLINE = 8  # points; shorter ones are specks
 LEAST_NEEDLE_PX = 2.0  # a needle narrower than this in the image gets a line over it, so that it can be found
 
@@ -101,10 +103,15 @@ def outline_marks(image: FluoroImage, solid: Solid) -> list[Mark]:
     """The outlines of a structure's shadow; none where it is outside the image."""
     from contourpy import contour_generator
 
-    length = np.pad(solid.length_mm(image.beam, image.detector), 1)  # a shadow cut by the edge is closed along it
-    edge = SHADOW_EDGE * float(solid.grid.spacing_mm.min())
-    lines = (np.asarray(line) for line in contour_generator(z=length).lines(edge))
-    return [Mark(Role.OUTLINE, _points(line - 1.0), solid.name) for line in lines if len(line) >= LEAST_OUTLINE]
+    spacing = solid.grid.spacing_mm
+    shadow = (solid.length_mm(image.beam, image.detector) > SHADOW_EDGE * spacing.min()).astype(np.float32)
+    smooth = blurred(shadow, STEPS_BLURRED * float(spacing.max()) / image.pixel_at_isocentre_mm)
+    for seen in (smooth, shadow):  # without the steps of its voxels, unless it is as thin as they are
+        lines = (np.asarray(line) for line in contour_generator(z=np.pad(seen, 1)).lines(0.5))  # closed along the edge
+        marks = [Mark(Role.OUTLINE, _points(line - 1.0), solid.name) for line in lines if len(line) >= LEAST_OUTLINE]
+        if marks:
+            return marks
+    return []
 
 
 def path_marks(image: FluoroImage, trajectory: Trajectory) -> list[Mark]:
