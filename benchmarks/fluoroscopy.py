@@ -5,7 +5,8 @@
 Volume: 512 x 512 x slices int16, .7 x .7 x 1 mm, CT-like, axis-parallel, air in the outermost slices (projectors differ
 in what they assume beyond them); C-arm SID 1200, SOD 800, detector 307.2 mm. rel: |image - reference| / |reference| on
 every 16th pixel each way, against trilinear interpolation every .1 mm in double precision. Times: medians, kernels
-compiled before. Peers: itk-rtk and plastimatch where they are installed (pip install itk-rtk; Debian's plastimatch).
+compiled before. Peers where they are installed: itk-rtk, gvxr (pip; gvxr wants Debian's libxcb-res0 libxcb-ewmh2
+libxcb-composite0 libxcb-xinerama0 libxcb-keysyms1 libxcb-icccm4), and Debian's plastimatch.
 """
 
 from __future__ import annotations
@@ -178,6 +179,76 @@ def plastimatch_table(counts: NDArray[np.int16], grid: Grid, repeat: int) -> lis
     return [f"plastimatch drr, exact, AP, the whole call: {1e3 * seconds:.0f} ms."]
 
 
+GVXR = """
+import sys, time
+import numpy as np
+from gvxrPython3 import gvxr
+gvxr.createOpenGLContext()
+gvxr.usePointSource()
+gvxr.setMonoChromaticPerPixelAtSDD(60.0, "keV", 1.0)
+gvxr.setDetectorNumberOfPixels(512, 512)
+gvxr.setDetectorPixelSize(0.6, 0.6, "mm")
+for name, density in (("lungs", 0.3), ("spine", 1.9), ("trunk", 1.0)):
+    gvxr.loadMeshFile(name, f"{sys.argv[1]}/{name}.stl", "mm", False)
+    gvxr.setCompound(name, "H2O")
+    gvxr.setDensity(name, density, "g/cm3")
+    (gvxr.addPolygonMeshAsOuterSurface if name == "trunk" else gvxr.addPolygonMeshAsInnerSurface)(name)
+views = np.load(f"{sys.argv[1]}/views.npy")
+repeat = int(sys.argv[2])
+for source, detector, up in views:
+    times = []
+    for _ in range(repeat + 1):
+        start = time.perf_counter()
+        gvxr.setSourcePosition(*source, "mm")
+        gvxr.setDetectorPosition(*detector, "mm")
+        gvxr.setDetectorUpVector(*up)
+        image = np.asarray(gvxr.computeXRayImage())
+        times.append(time.perf_counter() - start)
+    assert image.max() > 2.0 * image.min() >= 0.0, "an empty picture"
+    print("seconds", np.median(times[1:]))
+"""
+
+
+def gvxr_table(counts: NDArray[np.int16], grid: Grid, repeat: int) -> list[str]:
+    """gVirtualXRay, which takes surfaces: those of trunk, lungs and spine; one energy, and no voxels."""
+    import pyvista
+
+    with tempfile.TemporaryDirectory() as folder:
+        half = counts[::2, ::2, ::2].astype(np.float32) * np.float32(SCALE)
+        triangles = 0
+        for name, level, inside in (("trunk", 0.003, half), ("spine", 0.03, half), ("lungs", 0.013, _lungs(half))):
+            image = pyvista.ImageData(
+                dimensions=half.shape, spacing=2 * grid.spacing_mm, origin=grid.origin_mm
+            )
+            image["values"] = inside.ravel(order="F")
+            mesh = image.contour([level]).decimate(0.5)
+            mesh.save(f"{folder}/{name}.stl")
+            triangles += mesh.n_cells
+        isocentre = grid.points_mm((np.asarray(grid.shape) - 1) / 2)
+        beams = [Beam.of(angles, isocentre, CArm()) for angles in VIEWS]
+        np.save(f"{folder}/views.npy", np.array([(b.source_mm, b.detector_centre_mm, b.up) for b in beams]))
+        done = subprocess.run(
+            [sys.executable, "-c", GVXR, folder, str(repeat)], capture_output=True, text=True, timeout=600
+        )
+    if "No module named" in done.stderr:
+        return ["gVirtualXRay is not installed (pip install gvxr)."]
+    if done.returncode != 0:
+        return [f"gVirtualXRay did not run: {done.stderr.strip().splitlines()[-1]}"]
+    times = [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("seconds ")]
+    each = " / ".join(f"{1e3 * seconds:.0f}" for seconds in times)
+    what = f"surfaces of the same body alone ({triangles:,} triangles, software OpenGL, one energy)"
+    return [f"gVirtualXRay, {what}, AP / lateral / oblique: {each} ms, mean {1e3 * np.mean(times):.0f} ms."]
+
+
+def _lungs(half: NDArray[np.float32]) -> NDArray[np.float32]:
+    """High inside the lungs: what is thin within the trunk."""
+    from scipy.ndimage import binary_fill_holes
+
+    trunk = half > 0.003
+    filled = np.stack([binary_fill_holes(trunk[..., k]) for k in range(half.shape[2])], axis=-1)
+    return gaussian_filter(np.where(filled & (half < 0.013), 0.026, 0.0).astype(np.float32), 1.0)
+
+
 def phantom(counts: NDArray[np.int16], grid: Grid) -> Volume:
     """The same body in Hounsfield units."""
     hu = np.clip(counts * (SCALE / 0.0206 * 1000.0) - 1000.0, -1000, 3000)
@@ -312,6 +383,7 @@ def main() -> None:
         f"{100 * (counts > 0).mean():.0f} % not air;", "SID 1200, SOD 800, detector 307.2 mm; two processors.", "",
         "## The projector", "", *projectors_table(counts, grid, chosen.repeat), "",
         *plastimatch_table(counts, grid, chosen.repeat), "",
+        *gvxr_table(counts, grid, max(1, chosen.repeat // 2)), "",
         "## Pictures", "", *pictures_table(volume, chosen.repeat), "", memory_line(volume, chosen.slices), "",
         "## Linear", "", *linear_table(chosen.repeat), "",
     ]  # fmt: skip

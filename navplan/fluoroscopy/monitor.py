@@ -12,6 +12,7 @@ from navplan.fluoroscopy.smooth import blurred
 from navplan.geometry.compiled import by_rows, compiled
 
 BODY = 0.2  # attenuation of about 1 cm of water: below it a pixel counts as the open beam
+LOOKED_AT = 0.75  # of the picture's width and height: the rest may be too bright or too dark, as at the skin
 EVERY = 4  # of the pixels each way set the grey scale
 SLOW_SHARE, FINE_SHARE = 0.05, 0.012  # of the picture's longer side: standard deviations of the two blurs
 
@@ -25,12 +26,12 @@ class GreyScale:
     span: float
 
     @staticmethod
-    def of(anatomy: NDArray[np.float32], compression: float = 0.4, detail_gain: float = 0.5) -> GreyScale:
+    def of(anatomy: NDArray[np.float32], compression: float = 0.5, detail_gain: float = 0.8) -> GreyScale:
         """The scale for a picture (rows, cols) of attenuation, without needle and noise.
 
         Slow changes over the picture are reduced by `compression` (0 none, 1 all) and small ones raised by
         `detail_gain` (0 not at all), as systems do to show lung and spine together; then the middle 98.5 % of the body
-        fill the grey scale. What is not in `anatomy` (a needle, noise) is raised too, and changes nothing around it.
+        in the middle of the picture fill the grey scale. What is not in `anatomy` (a needle, noise) is raised too, and changes nothing around it.
         """
         if not (0.0 <= compression < 1.0 and 0.0 <= detail_gain <= 10.0):
             raise InputError(f"compression {compression}, detail gain {detail_gain}", "0 to less than 1, and 0 to 10")
@@ -42,8 +43,10 @@ class GreyScale:
         if detail_gain > 0.0:
             level += np.float32(detail_gain) * blurred(anatomy, FINE_SHARE * side)
         gain = 1.0 + detail_gain
-        shown = gain * anatomy[some] - level[some]
-        body = shown[anatomy[some] > BODY]
+        middle = tuple(slice(round(n * (1 - LOOKED_AT) / 2), n - round(n * (1 - LOOKED_AT) / 2)) for n in anatomy.shape)
+        seen = anatomy[middle][some]
+        shown = gain * seen - level[middle][some]
+        body = shown[seen > BODY]
         low, high = np.percentile(body if body.size else shown, (0.5, 99.0))
         return GreyScale(level + np.float32(low), gain, max(float(high - low), 1e-3))
 
