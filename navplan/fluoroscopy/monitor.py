@@ -31,7 +31,8 @@ class GreyScale:
 
         Slow changes over the picture are reduced by `compression` (0 none, 1 all) and small ones raised by
         `detail_gain` (0 not at all), as systems do to show lung and spine together; then the middle 98.5 % of the body
-        in the middle of the picture fill the grey scale. What is not in `anatomy` (a needle, noise) is raised too, and changes nothing around it.
+        in the middle of the picture fill the grey scale. What is not in `anatomy` (a needle, noise) is raised too, and
+        changes nothing around it.
         """
         if not (0.0 <= compression < 1.0 and 0.0 <= detail_gain <= 10.0):
             raise InputError(f"compression {compression}, detail gain {detail_gain}", "0 to less than 1, and 0 to 10")
