@@ -38,7 +38,8 @@ def imported() -> set[str]:
 
 def declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["pdf"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["pdf"], *extras["video"]]
     return {canonicalize_name(Requirement(text).name) for text in wanted}
 
 
