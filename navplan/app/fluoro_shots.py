@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from navplan.app.packing import packed_shot
-from navplan.app.pictures import answered, binary, numbers
+from navplan.app.pictures import answered, binary, numbers, point
 from navplan.errors import InputError
 from navplan.fluoroscopy.exposure import Dose
 from navplan.session.session import Session
@@ -44,7 +44,8 @@ class FluoroShots:
 
     async def fluoro(self, request: web.Request) -> web.Response:
         """A shot: view (words, "LAO 30 CRA 15") or find (a purpose), size (px), moving (1: coarse and fast), carm (a
-        name), field (mm, a collimated square; 0 open), zoom (mm of the panel; 0 the whole), outlines (1)."""
+        name), at (x,y,z: the isocentre, default the target), field (mm, a collimated square; 0 open), zoom (mm of the
+        panel; 0 the whole), outlines (1)."""
         query = request.query
         size = int(numbers(query.get("size", "384"), 1)[0])
         if not 64 <= size <= 1024:
@@ -82,11 +83,9 @@ class FluoroShots:
         view: Any = query.get("view", "bullseye")[:40]
         if way is None and view.lower() == "bullseye":
             view = "AP"
-        isocentre = None
+        isocentre: Any = point(query["at"]) if query.get("at") else None
         if query.get("find"):
             view, isocentre = view_for(query["find"][:80], anatomy, way, structures, position, machine.carm)
-            if way is not None:
-                isocentre = None  # the target stays in the middle
         outlines = self._outlines(shown, structures) if query.get("outlines") == "1" and not moving else ()
         subject: Subject = subject_of(anatomy, isocentre, way, position, image_id, outlines=outlines)
         shot = take_shots(subject, (view,), machine, moving)[0]
@@ -94,7 +93,8 @@ class FluoroShots:
             with self._one_at_a_time:
                 self.dose += shot.image.dose
         purposes = purposes_about(subject.isocentre_mm, structures, way is not None)
-        return binary(packed_shot(shot, moving, so_far=self.dose.words, purposes=purposes))
+        at = subject.isocentre_mm.tolist()
+        return binary(packed_shot(shot, moving, so_far=self.dose.words, purposes=purposes, isocentre=at))
 
     def _outlines(self, shown: Shown | None, structures: Mapping[str, Structure]) -> tuple[Solid, ...]:
         """Of the target and of what is nearest to the needle."""

@@ -163,6 +163,7 @@ class SceneViews:
         shown = await asyncio.to_thread(self.session.shown)
         _, volume = self.session.image()
         middle = shown.way.target_mm if shown is not None else volume.grid.corners_mm().mean(axis=0)
+        middle = point_of(asked.get("at")) or middle
         beam = Beam.of(angles, middle, known[name])
         corners = beam.pixels_mm(np.array([-0.5, 2.5, 2.5, -0.5]), np.array([-0.5, -0.5, 2.5, 2.5]), _DETECTOR)
         process.tell("show_carm", beam.source_mm, corners, np.asarray(middle, dtype=np.float64))

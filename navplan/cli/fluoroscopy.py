@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,9 @@ def do_fluoro(options: Namespace, output: Output) -> int:
         raise InputError(words, "a plan whose ways are counted", "Give --plan")
     place = commands.place_of(options, plan)
     machine = fluoro_machine(
-        rows=options.size, cols=options.size, detector_mm=options.zoom, carm=carm, field_mm=field
-    )
+        rows=options.size or 512, cols=options.size or 512, detector_mm=options.zoom, carm=carm, field_mm=field,
+        kv=options.kv,
+    )  # fmt: skip
     views: tuple[str | FoundView, ...]
     if options.find == "protocol":
         if plan is None:
@@ -50,15 +52,20 @@ def do_fluoro(options: Namespace, output: Output) -> int:
         views = (view,)
     subject = fluoro_subject(
         case, plan=plan, trajectory=place, image=options.image, patient_position=options.position,
-        isocentre_mm=isocentre, beside=commands.beside_of(options, case), fill=fill, outline=options.outline,
+        isocentre_mm=isocentre, beside=commands.beside_of(options, case), fill=fill,
+        outline=tuple(dict.fromkeys([*options.outline, *_named_in(options.find)])),
     )  # fmt: skip
     told = [view.words for view in views if not isinstance(view, str)]
-    paths, dose = _taken(options, subject, views, machine, output)
+    paths, dose, warnings = _taken(options, subject, views, machine, output)
+    for words in warnings:
+        output.message(f"! {words}")
     found = [] if not told else [
         {"view": view.words, "ideal_reachable": view.ideal_reachable, "off_deg": view.off_deg}
         for view in views if not isinstance(view, str)
     ]  # fmt: skip
-    data: dict[str, Any] = {"path": paths[0], "paths": paths, "dose": dose, **(found[0] if len(found) == 1 else {})}
+    data: dict[str, Any] = {
+        "path": paths[0], "paths": paths, "dose": dose, "warnings": warnings, **(found[0] if len(found) == 1 else {}),
+    }  # fmt: skip
     if len(found) > 1:
         data["views"] = found
     output.result("\n".join([*(str(path) for path in paths), *told, f"dose: {dose.words} (assumed)"]), data)
@@ -71,11 +78,18 @@ def _refuse_what_does_not_go_together(options: Namespace) -> None:
     wrong = (
         (options.find is not None and not options.find.strip(), "--find without a purpose"),
         (options.picture != 1 and not options.like, "--picture without --like"),
+        (options.size is not None and options.size < 1, f"--size {options.size}"),
+        (bool(options.like) and (options.size or options.zoom) is not None, "--like with --size or --zoom"),
+        (options.pictures is not None and not moves, "--pictures without a run or sweep"),
+        (options.rate is not None and not moves, "--rate without a run or sweep"),
         (bool(options.like) and (moves or options.biplane), "--like with a run, a sweep or a second plane"),
         (bool(options.like) and suffix != ".png", "--like, which is drawn beside the real picture, not as .png"),
         (options.find == "protocol" and (moves or options.biplane), "--find protocol with a run or a second plane"),
         (options.find == "protocol" and suffix != ".png", "--find protocol, which is several pictures, not as .png"),
-        (moves and suffix not in (".mp4", ".dcm"), f"a run or sweep as {suffix or 'a file without an ending'}"),
+        (
+            moves and suffix not in (".mp4", ".dcm"),
+            f"a run or sweep as {suffix or 'a file without an ending'}, not .mp4 or .dcm",
+        ),
         (bool(options.biplane) and suffix == ".mp4", "both planes as .mp4"),
         (options.enhanced and suffix != ".dcm", "--enhanced for a file that is no .dcm"),
         (options.enhanced and bool(options.biplane), "--enhanced for both planes"),
@@ -95,6 +109,12 @@ def _field(words: str) -> tuple[float, float] | None:
     except ValueError as error:
         raise InputError(f"--field {words}", "width x height in mm, for example 120x80") from error
     return wide, tall
+
+
+def _named_in(purpose: str | None) -> list[str]:
+    """The structure that a view was found for is drawn: else nobody could tell which vertebra it is."""
+    name = (purpose or "").rpartition(" of ")[2]
+    return [name] if " of " in (purpose or "") else []
 
 
 def _fill(given: list[str]) -> dict[str, str]:
@@ -124,29 +144,43 @@ def _view(
 
 def _taken(
     options: Namespace, subject: Subject, views: tuple[str | FoundView, ...], machine: Machine, output: Output
-) -> tuple[tuple[Path, ...], Dose]:
-    """What was written, and what it took."""
+) -> tuple[tuple[Path, ...], Dose, tuple[str, ...]]:
+    """What was written, what it took, and what must be told of it."""
     from navplan.fluoroscopy.shot import take_shots
     from navplan.verbs.fluoro import fluoro_biplane, fluoro_like, fluoro_run
-    from navplan.verbs.fluoro_files import save_beside_real, save_biplane_shots, save_run, save_shot, save_shots
+    from navplan.verbs.fluoro_files import (
+        RATE_PER_S,
+        save_beside_real,
+        save_biplane_shots,
+        save_run,
+        save_shot,
+        save_shots,
+    )
 
     if options.like:
         shot, real = fluoro_like(subject, options.like, options.picture - 1, machine=machine)
-        return (save_beside_real(shot, real, options.picture - 1, options.out),), shot.image.dose
+        path = save_beside_real(shot, real, options.picture - 1, options.out)
+        return (path,), shot.image.dose, shot.overlay.warnings
     if options.biplane:
         planes = fluoro_biplane(subject, (views[0], options.biplane), planes=_planes(machine))
-        return save_biplane_shots(planes, options.out), planes[0].image.dose + planes[1].image.dose
+        return save_biplane_shots(planes, options.out), planes[0].image.dose + planes[1].image.dose, _all(planes)
     if options.to or options.run or options.out.lower().endswith(".mp4"):
         if options.run and subject.way is None:
             raise InputError("--run without a needle", "a plan whose needle goes in", "Give --plan, or --to VIEW")
-        seen = _Seen(options.pictures, output.progress)
-        run = fluoro_run(subject, views[0], to=options.to or None, pictures=options.pictures, machine=machine)
-        path = save_run(run, options.out, rate_per_s=options.rate, enhanced=options.enhanced, each=seen)
-        return (path,), seen.dose
+        count = 30 if options.pictures is None else options.pictures
+        seen = _Seen(count, output.progress)
+        run = fluoro_run(subject, views[0], to=options.to or None, pictures=count, machine=machine)
+        rate = RATE_PER_S if options.rate is None else options.rate
+        path = save_run(run, options.out, rate_per_s=rate, enhanced=options.enhanced, each=seen)
+        return (path,), seen.dose, tuple(seen.warnings)
     shots = take_shots(subject, views, machine)
     if len(shots) > 1:
-        return (save_shots(shots, options.out),), sum((shot.image.dose for shot in shots), Dose())
-    return (save_shot(shots[0], options.out, enhanced=options.enhanced),), shots[0].image.dose
+        return (save_shots(shots, options.out),), sum((shot.image.dose for shot in shots), Dose()), _all(shots)
+    return (save_shot(shots[0], options.out, enhanced=options.enhanced),), shots[0].image.dose, _all(shots)
+
+
+def _all(shots: Sequence[FluoroShot]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words for shot in shots for words in shot.overlay.warnings))
 
 
 def _planes(machine: Machine) -> tuple[Machine, Machine]:
@@ -158,14 +192,20 @@ def _planes(machine: Machine) -> tuple[Machine, Machine]:
     return replace(machine, carm=known["biplane"]), replace(machine, carm=known["biplane-lateral"])
 
 
+def _without_numbers(words: str) -> str:
+    """A warning that differs from picture to picture by its numbers alone is told once."""
+    return re.sub(r"\d+ (%|mm)", r"some \1", words)
+
+
 class _Seen:
     """Tells how far a run has come, and adds up what it takes."""
 
     def __init__(self, count: int, progress: Callable[[str, float], None]) -> None:
-        self.dose = Dose()
+        self.dose, self.warnings = Dose(), dict[str, None]()
         self._done, self._count, self._progress = 0, count, progress
 
     def __call__(self, shot: FluoroShot) -> None:
         self.dose, self._done = self.dose + shot.image.dose, self._done + 1
+        self.warnings.update(dict.fromkeys(_without_numbers(words) for words in shot.overlay.warnings))
         self._progress(f"picture {self._done} of {self._count}", self._done / self._count)
 

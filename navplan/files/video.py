@@ -32,6 +32,8 @@ def save_mp4(pictures: Iterable[NDArray[np.uint8]], path: str | os.PathLike[str]
     with whole_file(target) as file, av.open(file, mode="w", format="mp4") as film:
         stream = None
         for picture in pictures:
+            if stream is not None and picture.shape[:2] != (stream.height, stream.width):
+                raise InputError(f"a picture of {picture.shape[:2]}", f"{(stream.height, stream.width)}, as the first")
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             if stream is None:
                 stream = film.add_stream("h264", rate=rate, options={"crf": QUALITY, "preset": "fast"})

@@ -32,7 +32,7 @@ def enhanced_xa_dataset(run: Run) -> FileDataset:
     from pydicom.dataset import Dataset
     from pydicom.uid import EnhancedXAImageStorage
 
-    found, exposure = empty_file(run, EnhancedXAImageStorage), run.first.exposure
+    found = empty_file(run, EnhancedXAImageStorage)
     detector = run.first.detector
     found.ImageType = ["DERIVED", "PRIMARY", "FLUOROSCOPY", "NONE"]
     now = datetime.now()
@@ -45,9 +45,13 @@ def enhanced_xa_dataset(run: Run) -> FileDataset:
     found.PlanesInAcquisition, found.PlaneIdentification = PLANE_WORDS[run.plane]
     found.PixelIntensityRelationship, found.PresentationLUTShape = "OTHER", "IDENTITY"
     found.AcquisitionContextSequence = []
-    found.KVP, found.RadiationSetting, found.RadiationMode = decimal_string(exposure.tube.kv), "SC", "PULSED"
+    if run.kv is not None:
+        found.KVP = decimal_string(run.kv)
+    found.RadiationSetting, found.RadiationMode = "SC", "PULSED"
     found.XRayReceptorType, found.DetectorType = "DIGITAL_DETECTOR", "SCINTILLATOR"
     found.PhysicalDetectorSize = [detector.rows * detector.pixel_mm, detector.cols * detector.pixel_mm]
+    if run.patient_position:
+        found.PositionOfIsocenterProjection = [(detector.rows - 1) / 2, (detector.cols - 1) / 2]
     found.PositionerType, found.CArmPositionerTabletopRelationship = "CARM", "NO"
     found.ExposureInmAs, found.AveragePulseWidth = run.mas, PULSE_MS
     found.ExposureTimeInms = PULSE_MS * sum(frame.pulses for frame in run.frames)
@@ -122,19 +126,18 @@ def _per_frame(run: Run, frame: Frame, number: int, start: datetime) -> Dataset:
     found.FrameContentSequence = _one(
         FrameAcquisitionNumber=number + 1, FrameReferenceDateTime=moment.strftime("%Y%m%d%H%M%S.%f"),
         FrameAcquisitionDateTime=moment.strftime("%Y%m%d%H%M%S.%f"), FrameAcquisitionDuration=PULSE_MS * frame.pulses,
-        FrameLabel=f"SIMULATED; side marker {run.marker[0]} at the {run.marker[1].value}"[:64],
+        FrameLabel=f"SIMULATED; side marker {frame.marker[0]} at the {frame.marker[1].value}"[:64],
     )  # fmt: skip
     found.PositionerPositionSequence = _one(
         PositionerPrimaryAngle=decimal_string(frame.angles.primary_deg),
         PositionerSecondaryAngle=decimal_string(frame.angles.secondary_deg),
     )
     found.FrameAcquisitionSequence = _one(
-        KVP=decimal_string(run.first.exposure.tube.kv), XRayTubeCurrentInmA=frame.mas / PULSE_MS * 1e3,
+        KVP=decimal_string(frame.kv), XRayTubeCurrentInmA=frame.mas / PULSE_MS * 1e3,
     )  # fmt: skip
-    beam = Beam.of(frame.angles, run.first.isocentre_mm, run.first.carm, run.patient_position)
-    found.PatientOrientationInFrameSequence = _one(PatientOrientation=run.letters(beam))
+    found.PatientOrientationInFrameSequence = _one(PatientOrientation=list(frame.letters))
     if run.patient_position:
-        primary, secondary, turned = isocentre_angles(beam, run.patient_position)
+        primary, secondary, turned = isocentre_angles(frame.beam, run.patient_position)
         found.IsocenterReferenceSystemSequence = _one(
             PositionerIsocenterPrimaryAngle=primary, PositionerIsocenterSecondaryAngle=secondary,
             PositionerIsocenterDetectorRotationAngle=turned, TableXPositionToIsocenter=0.0,
@@ -146,11 +149,12 @@ def _per_frame(run: Run, frame: Frame, number: int, start: datetime) -> Dataset:
 
 def isocentre_angles(beam: Beam, patient_position: str) -> tuple[float, float, float]:
     """Primary, secondary and detector rotation angle of PS3.3 C.8.19.6.13.1.2, degrees, with the room's X to the left
-    and its Z to the head of a supine, head-first patient. The rotation turns the picture's columns from those of the
-    other two angles towards its top."""
+    and its Z to the head of a supine, head-first patient. The rotation is right-handed about the axis towards the
+    source, as the others are about theirs: clockwise as the picture is seen (so read by PySkinDose too; the standard
+    has it in a drawing)."""
     columns, toward = on_the_table(np.stack([beam.columns, _toward(beam)]), patient_position)
     angles = angles_of(toward)
-    turned = float(np.degrees(np.arctan2(columns @ angles.up, columns @ angles.columns)))
+    turned = float(np.degrees(np.arctan2(-columns @ angles.up, columns @ angles.columns)))
     return angles.primary_deg, angles.secondary_deg, turned
 
 

@@ -24,7 +24,8 @@ _NARROWEST_MM, _WIDEST_MM = 0.01, 10.0
 @dataclass(frozen=True, eq=False)
 class XaRun:
     """A run as its file tells it. angles: patient angles p of each picture, None where the file has none; lengths in
-    mm, None where it does not say; patient_position: DICOM code or "". `picture` decodes one."""
+    mm, None where it does not say; patient_position: DICOM code or ""; turned_deg: how the detector is turned about the
+    beam (Enhanced XA), 0 where it does not say. `picture` decodes one."""
 
     path: Path
     rows: int
@@ -34,9 +35,11 @@ class XaRun:
     sod_mm: float | None
     pixel_mm: float | None
     patient_position: str
+    turned_deg: float
     frame_time_ms: float | None
     simulated: bool
     _inverted: bool
+    _deep: bool = False
 
     @property
     def frames(self) -> int:
@@ -54,21 +57,19 @@ class XaRun:
 
         Raises InputError for another number, FileFormatError for pixels that cannot be decoded.
         """
-        import pydicom
         from pydicom.pixels import pixel_array
 
         if not 0 <= number < self.frames:
             raise InputError(f"picture {number + 1} of {self.path.name}", f"1 to {self.frames}")
         try:
-            data = pydicom.dcmread(self.path)
-            values = np.asarray(pixel_array(data, index=number if self.frames > 1 else None), dtype=np.float64)
+            values = np.asarray(pixel_array(self.path, index=number), dtype=np.float64)
         except Exception as error:  # decoders raise errors of many kinds
             words = f"{self.path.name}, picture {number + 1}: {error}"
             raise FileFormatError(words, "pixels that can be read") from error
         if values.shape != (self.rows, self.cols):
             raise FileFormatError(f"a picture of {values.shape} in {self.path.name}", f"{(self.rows, self.cols)}, grey")
         low, high = float(values.min()), float(values.max())
-        if data.BitsStored > 8 or high > 255 or low < 0:
+        if self._deep or high > 255 or low < 0:
             values = (values - low) * (255.0 / max(high - low, 1e-9))
         return np.asarray(np.rint(255.0 - values if self._inverted else values), dtype=np.uint8)
 
@@ -98,7 +99,7 @@ def _run(path: Path, data: FileDataset) -> XaRun:
     kind = data.get("SOPClassUID", "")
     if kind not in kinds:
         raise FileFormatError(f"{path.name}: {getattr(kind, 'name', kind) or 'no SOP class'}", "XA, RF or Enhanced XA")
-    rows, cols, count = int(data.Rows), int(data.Columns), int(data.get("NumberOfFrames") or 1)
+    rows, cols, count = int(data.Rows), int(data.Columns), int(data.get("NumberOfFrames", 1))
     if not (1 <= rows <= MOST_PIXELS and 1 <= cols <= MOST_PIXELS and 1 <= count <= MOST_FRAMES):
         raise FileFormatError(f"{path.name}: {count} pictures of {rows} x {cols}", "up to 10000 of up to 8192 x 8192")
     if int(data.get("SamplesPerPixel", 1)) != 1:
@@ -113,9 +114,9 @@ def _run(path: Path, data: FileDataset) -> XaRun:
     if pixel is not None and not _NARROWEST_MM <= pixel <= _WIDEST_MM:
         raise FileFormatError(f"{path.name}: pixels of {pixel:g} mm", f"{_NARROWEST_MM:g} to {_WIDEST_MM:g} mm")
     return XaRun(
-        path, rows, cols, angles, sid, sod, pixel, str(data.get("PatientPosition") or ""),
+        path, rows, cols, angles, sid, sod, pixel, str(data.get("PatientPosition") or ""), _turned(data),
         _number(data.get("FrameTime")), "SIMULATED" in str(data.get("PatientName", "")),
-        data.get("PhotometricInterpretation") == "MONOCHROME1",
+        data.get("PhotometricInterpretation") == "MONOCHROME1", int(data.get("BitsStored", 8)) > 8,
     )  # fmt: skip
 
 
@@ -164,6 +165,14 @@ def _enhanced(path: Path, data: FileDataset, count: int) -> _Read:
         None if geometry is None else _positive(geometry.get("DistanceSourceToIsocenter")),
         None if spacing is None or len(spacing) != 2 else (float(spacing[0]), float(spacing[1])),
     )  # fmt: skip
+
+
+def _turned(data: FileDataset) -> float:
+    frames, shared = data.get("PerFrameFunctionalGroupsSequence"), data.get("SharedFunctionalGroupsSequence")
+    if not frames or not shared:
+        return 0.0
+    place = _group(frames[0], shared[0], "IsocenterReferenceSystemSequence")
+    return 0.0 if place is None else _number(place.get("PositionerIsocenterDetectorRotationAngle")) or 0.0
 
 
 def _group(frame: Any, shared: Any, keyword: str) -> Any:

@@ -33,14 +33,18 @@ PLANES = ("SINGLE PLANE", "BIPLANE A", "BIPLANE B")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What a file keeps of one shot. dial: None where it is not known; mas, dap_ugy_cm2: of one of its pulses."""
+    """What a file keeps of one shot. mas, dap_ugy_cm2: of one of its pulses; marker: side letter and where it stands;
+    letters: of the patient's side at the picture's right and bottom (PS3.3 C.7.6.1.1.1)."""
 
     pixels: NDArray[np.uint8]
     angles: ViewAngles
-    dial: ViewAngles | None
+    kv: int
     mas: float
     dap_ugy_cm2: float
     pulses: int
+    marker: tuple[str, Place]
+    letters: tuple[str, str]
+    beam: Beam
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +55,15 @@ class Run:
     first: FluoroImage
     patient_position: str
     words: str
-    marker: tuple[str, Place]
+    told: str
     frame_time_ms: float
     plane: str
     seed: str
 
-    def letters(self, beam: Beam) -> list[str]:
-        """Of the patient's side at a picture's right and bottom (PS3.3 C.7.6.1.1.1)."""
-        return [
-            "".join(_DICOM_LETTER.get(letter, letter) for letter in orientation_letters(direction))
-            for direction in (beam.columns, -beam.up)
-        ]
+    @property
+    def kv(self) -> int | None:
+        """The tube voltage of all pictures, None where they differ."""
+        return self.frames[0].kv if len({frame.kv for frame in self.frames}) == 1 else None
 
     @property
     def mas(self) -> float:
@@ -89,14 +91,32 @@ def run_of(
         ):  # fmt: skip
             raise InputError("shots of more than one setting", "one detector, C-arm and patient position")
         one = shot.image.exposure
-        frames.append(Frame(shot.pixels, shot.angles, shot.dial, one.mas, one.dap_ugy_cm2, shot.image.pulses))
+        frames.append(
+            Frame(
+                shot.pixels, shot.angles, one.tube.kv, one.mas, one.dap_ugy_cm2, shot.image.pulses,
+                shot.overlay.marker, _letters(shot.image.beam), shot.image.beam,
+            )
+        )  # fmt: skip
     if first is None:
         raise InputError("no shot", "at least one")
     seed = seed_uid or f"{datetime.now().isoformat()} {os.getpid()}"
     return Run(
-        tuple(frames), first.image, first.patient_position, first.words, first.overlay.marker, frame_time_ms, plane,
-        seed,
-    )  # fmt: skip
+        tuple(frames), first.image, first.patient_position, first.words, _told(first), frame_time_ms, plane, seed
+    )
+
+
+def _told(shot: FluoroShot) -> str:
+    """Warnings first, then what the picture's words say of view, needles and media."""
+    warnings = [f"! {words}" for words in shot.overlay.warnings]
+    return ". ".join([*warnings, *shot.overlay.lines[1:-1]])
+
+
+def _letters(beam: Beam) -> tuple[str, str]:
+    right, down = (
+        "".join(_DICOM_LETTER.get(letter, letter) for letter in orientation_letters(direction))
+        for direction in (beam.columns, -beam.up)
+    )
+    return right, down
 
 
 def empty_file(run: Run, sop_class: str) -> FileDataset:
@@ -118,8 +138,9 @@ def empty_file(run: Run, sop_class: str) -> FileDataset:
     found.InstanceNumber = 1 + max(PLANES.index(run.plane) - 1, 0)
     found.SeriesDescription = SYNTHETIC
     found.DerivationDescription = "Simulated from a CT; tube, panel and dose are assumptions. Not of a patient"
-    made = f"{run.frames[0].pulses} pulses averaged a picture; {run.first.exposure.words}"
-    found.ImageComments = f"SIMULATED, research and training only. {run.words}. {made}"[:1024]
+    pulses = run.frames[0].pulses
+    made = f"{pulses} pulses averaged a picture" if pulses > 1 else "one pulse a picture"
+    found.ImageComments = f"SIMULATED, research and training only. {run.words}. {made}. {run.told}"[:1024]
     found.BurnedInAnnotation, found.LossyImageCompression = "NO", "00"
     if run.patient_position:
         found.PatientPosition = run.patient_position
@@ -141,9 +162,11 @@ def xa_dataset(run: Run) -> FileDataset:
     found, carm, detector = empty_file(run, XRayAngiographicImageStorage), run.first.carm, run.first.detector
     frames, angles = run.frames, run.frames[0].angles
     found.ImageType = ["DERIVED", "SECONDARY", run.plane]
-    found.Laterality, found.PatientOrientation = "", run.letters(run.first.beam)
+    alike = len({frame.letters for frame in frames}) == 1  # a turning arm's pictures have no orientation in common
+    found.Laterality, found.PatientOrientation = "", list(frames[0].letters) if alike else []
     found.PixelIntensityRelationship = "DISP"
-    found.KVP, found.RadiationSetting, found.RadiationMode = decimal_string(run.first.exposure.tube.kv), "SC", "PULSED"
+    found.KVP = None if run.kv is None else decimal_string(run.kv)
+    found.RadiationSetting, found.RadiationMode = "SC", "PULSED"
     time_ms = max(1, round(PULSE_MS * sum(frame.pulses for frame in frames)))
     found.ExposureInuAs, found.Exposure = round(1e3 * run.mas), round(run.mas)
     found.ExposureTime, found.XRayTubeCurrent = time_ms, round(1e3 * run.mas / time_ms)
@@ -158,9 +181,8 @@ def xa_dataset(run: Run) -> FileDataset:
     moving = any(frame.angles != angles for frame in frames)
     found.PositionerMotion = "DYNAMIC" if moving else "STATIC"
     if moving:
-        found.PositionerPrimaryAngleIncrement = [
-            decimal_string(_turn(frame.angles.primary_deg - angles.primary_deg)) for frame in frames
-        ]
+        turns = np.unwrap([frame.angles.primary_deg - angles.primary_deg for frame in frames], period=360.0)
+        found.PositionerPrimaryAngleIncrement = [decimal_string(turn) for turn in turns]
         found.PositionerSecondaryAngleIncrement = [
             decimal_string(frame.angles.secondary_deg - angles.secondary_deg) for frame in frames
         ]
@@ -171,11 +193,6 @@ def xa_dataset(run: Run) -> FileDataset:
         found.RecommendedDisplayFrameRate = max(1, round(1e3 / run.frame_time_ms))
     _marker_overlay(found, run)
     return found
-
-
-def _turn(degrees: float) -> float:
-    """The same turn, the short way."""
-    return (degrees + 180.0) % 360.0 - 180.0
 
 
 def collimated_px(run: Run) -> tuple[int, int, int, int] | None:
@@ -196,27 +213,36 @@ def _shutter(found: Dataset, run: Run) -> None:
         found.CollimatorUpperHorizontalEdge, found.CollimatorLowerHorizontalEdge = edges[2:]
 
 
-def marker_bits(run: Run) -> NDArray[np.uint8]:
-    """(rows, cols) 0 or 1: the side letter as it would stand in lead, at the upper right or, for the side that faces
-    the detector, the upper left."""
+def marker_bits(frame: Frame) -> NDArray[np.uint8]:
+    """(rows, cols) 0 or 1: the side letter as it would stand in lead: at the upper right for the side there, at the top
+    in the middle for the side there, at the upper left for the side that faces the detector."""
     from PIL import Image, ImageDraw, ImageFont
 
     from navplan.fluoroscopy.overlay import Place
 
-    rows, cols = run.frames[0].pixels.shape
+    rows, cols = frame.pixels.shape
     plane, size = Image.new("1", (cols, rows)), max(8, min(rows, cols) // 14)
-    letter, place = run.marker
+    letter, place = frame.marker
     edge = size // 2
-    at, anchor = ((edge, edge), "lt") if place is Place.TOP else ((cols - edge, edge), "rt")
+    at, anchor = {
+        Place.RIGHT: ((cols - edge, edge), "rt"), Place.TOP: ((cols // 2, edge), "mt"),
+        Place.DETECTOR: ((edge, edge), "lt"),
+    }[place]  # fmt: skip
     ImageDraw.Draw(plane).text(at, letter, fill=1, anchor=anchor, font=ImageFont.load_default(size))
     return np.asarray(plane, dtype=np.uint8)
 
 
 def _marker_overlay(found: Dataset, run: Run) -> None:
-    """An overlay plane (PS3.3 C.9.2) with the side letter: it can be switched off, and the pixels stay as they are."""
-    bits = np.packbits(marker_bits(run).ravel(), bitorder="little").tobytes()
+    """An overlay plane (PS3.3 C.9.2) with the side letter: it can be switched off, and the pixels stay as they are.
+    One for all pictures where they agree, else one each."""
+    one_for_all = len({frame.marker for frame in run.frames}) == 1
+    planes = [marker_bits(frame).ravel() for frame in (run.frames[:1] if one_for_all else run.frames)]
+    bits = np.packbits(np.concatenate(planes), bitorder="little").tobytes()
     found.add_new(0x60000010, "US", found.Rows)
     found.add_new(0x60000011, "US", found.Columns)
+    if not one_for_all:
+        found.add_new(0x60000015, "IS", len(planes))
+        found.add_new(0x60000051, "US", 1)
     found.add_new(0x60000022, "LO", "Side marker")
     found.add_new(0x60000040, "CS", "G")
     found.add_new(0x60000050, "SS", [1, 1])
@@ -234,9 +260,9 @@ def save_xa(
     from navplan.files.xa_enhanced import enhanced_xa_dataset
 
     target = Path(path)
-    run = run_of(shots, frame_time_ms)
-    found = enhanced_xa_dataset(run) if enhanced else xa_dataset(run)
-    with whole_file(target) as file:
+    with whole_file(target) as file:  # before the first shot is taken: a place that cannot be written to is told now
+        run = run_of(shots, frame_time_ms)
+        found = enhanced_xa_dataset(run) if enhanced else xa_dataset(run)
         found.save_as(file, enforce_file_format=True)
     return target
 

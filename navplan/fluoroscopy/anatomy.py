@@ -18,7 +18,7 @@ from navplan.model.volume import Volume
 
 MOVING_MM, ALONG_RAYS = 1.4, 2  # voxels of about this edge serve a view that moves, so many times as long along it
 TISSUE_HU = -500
-SURFACE_EVERY = 3  # of the surface's voxels: points about 3 mm apart
+SURFACE_APART_MM = 6.0  # points of the surface
 
 
 class Anatomy:
@@ -34,6 +34,7 @@ class Anatomy:
         self._packed: dict[tuple[int, bool], tuple[Packed, Packed]] = {}
         self._coarse: dict[int, tuple[NDArray[np.int16], Grid]] = {}
         self._surface: NDArray[np.float64] | None = None
+        self.lowest_hu = int(self._hu.min())
         self._lock = threading.Lock()
 
     def _of(self, axis: int, moving: bool) -> tuple[NDArray[np.int16], Grid]:
@@ -60,13 +61,18 @@ class Anatomy:
 
         moving: from voxels of about MOVING_MM, several times faster, for a view that changes.
         """
+        return np.stack([self._amount_mm(material, beam, detector, moving) for material in (0, 1)])
+
+    def bone_mm(self, beam: Beam, detector: Detector) -> NDArray[np.float32]:
+        """(rows, cols) of that the bone alone, in moving quality: for a search of many views."""
+        return self._amount_mm(1, beam, detector, True)
+
+    def _amount_mm(self, material: int, beam: Beam, detector: Detector, moving: bool) -> NDArray[np.float32]:
         packs, grid = self._ready(principal_axis(self.volume.grid, beam), moving)
-        finest = 1.0 if moving else FINEST
-        found = [slice_integrals(packed, grid, beam, detector, finest) for packed in packs]
-        whole = [
-            self._by_rays(material, beam, detector) if image is None else image for material, image in enumerate(found)
-        ]
-        return np.stack(whole)
+        found = slice_integrals(packs[material], grid, beam, detector, 1.0 if moving else FINEST)
+        if found is None and moving:  # long voxels are too steep for some views that short ones serve
+            return self._amount_mm(material, beam, detector, False)
+        return self._by_rays(material, beam, detector) if found is None else found
 
     def _by_rays(self, material: int, beam: Beam, detector: Detector) -> NDArray[np.float32]:
         """Where slices cannot tell: the source or the detector stands in the image."""
@@ -87,7 +93,9 @@ class Anatomy:
                         place[axis] = slice(side, side + hu.shape[axis])
                         within &= dense[tuple(place)]
                 shell = dense[1:-1, 1:-1, 1:-1] & ~within
-                self._surface = grid.points_mm(np.argwhere(shell)[::SURFACE_EVERY])
+                points = grid.points_mm(np.argwhere(shell))
+                _, first = np.unique(np.rint(points / SURFACE_APART_MM), axis=0, return_index=True)
+                self._surface = points[first]
             return self._surface
 
     def cut(self, beam: Beam, detector: Detector) -> NDArray[np.bool_]:

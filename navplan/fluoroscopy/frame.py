@@ -91,6 +91,15 @@ def _collimated(
     return signal
 
 
+def field_mask(field_mm: tuple[float, float], detector: Detector) -> NDArray[np.bool_]:
+    """(rows, cols) pixels that a collimated field, width and height on the panel, leaves open."""
+    columns, rows = (
+        np.abs(np.arange(count) - (count - 1) / 2) * detector.pixel_mm <= side / 2
+        for count, side in ((detector.cols, field_mm[0]), (detector.rows, field_mm[1]))
+    )
+    return np.asarray(rows[:, None] & columns)
+
+
 @compiled()
 def _quantum(
     rows: NDArray[np.int64], signal: NDArray[np.float32], quantum: NDArray[np.float32], tile: NDArray[np.float32],

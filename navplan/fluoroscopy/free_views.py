@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.solid import Solid
-from navplan.fluoroscopy.view_finder import SEEN, FoundView, around, bone_over_mm, nearest_of, path_points
+from navplan.fluoroscopy.view_finder import FoundView, Over, around, nearest_of, over_points, path_points
 from navplan.geometry.carm import CArm, ViewAngles, patient_from_dial
 
 COARSE_DEG, FINE_DEG = 10.0, 2.5
@@ -39,16 +39,16 @@ def free_view(
     needle = (target_mm - skin_mm) / np.linalg.norm(target_mm - skin_mm)
     first, tried = _best(anatomy, points, needle, patient_position, machine, None, COARSE_DEG)
     best, more = _best(anatomy, points, needle, patient_position, machine, first, FINE_DEG)
-    found, bone_mm, _ = best
-    seen = float(np.sqrt(1.0 - (found.toward_detector @ needle) ** 2))
+    found, over, _ = best
+    seen = _seen_share(found, needle)
     why = (
-        f"of {tried + more} views within reach the one with least bone over needle and target ({bone_mm:.0f} mm on "
-        f"average); {100 * seen:.0f} % of the needle's length is seen"
+        f"of {tried + more} views within reach the one with least bone over needle and target ({over.bone_mm:.1f} mm "
+        f"on average{over.words}); the needle is seen at {100 * seen:.0f} % of its length"
     )
-    return FoundView("free of bone", found, why, True, patient_position=patient_position, bone_mm=bone_mm)
+    return FoundView("least bone", found, why, True, patient_position=patient_position, bone_mm=over.bone_mm)
 
 
-_Scored = tuple[ViewAngles, float, float]  # the view, bone over it in mm, and what it is judged by
+_Scored = tuple[ViewAngles, Over, float]  # the view, what lies over it, and what it is judged by
 
 
 def _best(
@@ -68,17 +68,22 @@ def _best(
     for primary in first:
         for secondary in second:
             angles = patient_from_dial(ViewAngles(float(primary), float(secondary)), position, carm.kinematics)
-            seen = float(np.sqrt(1.0 - (angles.toward_detector @ needle) ** 2))
+            seen = _seen_share(angles, needle)
             if seen < LEAST_LENGTH:
                 continue
             tried += 1
-            bone = bone_over_mm(anatomy, angles, points, carm)
-            judged = bone + HIDDEN_MM * (1.0 - seen) + DEGREE_MM * (abs(primary) + abs(secondary))
+            over = over_points(anatomy, angles, points, carm)
+            judged = over.judged_mm + HIDDEN_MM * (1.0 - seen) + DEGREE_MM * (abs(primary) + abs(secondary))
             if best is None or judged < best[2] - 1e-6:
-                best = angles, bone, float(judged)
-    if best is None or not np.isfinite(best[1]):
+                best = angles, over, float(judged)
+    if best is None:
         raise InputError("no view within reach that shows the needle", "a C-arm with more reach")
     return best, tried
+
+
+def _seen_share(angles: ViewAngles, direction: NDArray[np.float64]) -> float:
+    """Of a length along a unit vector (3,), what is seen of it."""
+    return float(np.sqrt(max(0.0, 1.0 - float(angles.toward_detector @ direction) ** 2)))
 
 
 def profile_view(
@@ -94,9 +99,9 @@ def profile_view(
         )  # fmt: skip
     why = f"{solid.name.replace('_', ' ')} lies square to the beam"
     views = nearest_of("profile", around(solid.long_axis), why, patient_position, machine)
-    bones = [bone_over_mm(anatomy, view.angles, solid.along_mm, machine, SEEN) for view in views]
-    best = int(np.argmin(bones))
-    seen = float(np.sqrt(1.0 - (views[best].angles.toward_detector @ solid.long_axis) ** 2))
+    over = [over_points(anatomy, view.angles, solid.along_mm, machine) for view in views]
+    best = min(range(len(views)), key=lambda n: over[n].judged_mm)
+    seen = _seen_share(views[best].angles, solid.long_axis)
     told = "without foreshortening" if seen >= STRAIGHT else f"foreshortened to {100 * seen:.0f} % of its length"
-    least = f"; of {len(views)} such views the one with least bone over it" if np.isfinite(bones[best]) else ""
-    return replace(views[best], why=f"{why}, {told}{least}", bone_mm=float(bones[best]))
+    least = f"; of {len(views)} such views the one with least bone over it{over[best].words}"
+    return replace(views[best], why=f"{why}, {told}{least}", bone_mm=over[best].bone_mm)

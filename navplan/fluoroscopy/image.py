@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.exposure import Dose, Exposure, Panel, automatic_exposure
-from navplan.fluoroscopy.frame import read_out, scattered
+from navplan.fluoroscopy.frame import field_mask, read_out, scattered
 from navplan.fluoroscopy.monitor import GreyScale
-from navplan.fluoroscopy.needle import rod_in_beam
+from navplan.fluoroscopy.needle import RodInBeam, rod_in_beam
 from navplan.fluoroscopy.response import response
 from navplan.fluoroscopy.solid import Fill
 from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
@@ -119,25 +120,57 @@ class View:
         self._seen = response(self.exposure.tube)
         self.attenuation, self._quantum_kev = self._seen.of(self.amounts_mm)
         self._scatter = scattered(self.attenuation, self.panel, self.detector, self.exposure.field_mm)
-        self.scale = GreyScale.of(-np.log(np.exp(-self.attenuation) + self._scatter))
+        self.scale = self._scale_of()
 
     def added(self, needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = ()) -> NDArray[np.float32]:
         """(rows, cols) what media and needles add to the attenuation: of needles -log of the mean that they let through
         over each pixel's area. The tissue that they displace is left in: of a needle an error of 2 %."""
         found = np.zeros_like(self.attenuation)
+        media: dict[str, NDArray[np.float64]] = {}
         for fill in fills:
-            amount = fill.share * fill.solid.length_mm(self.beam, self.detector).astype(np.float64)
+            length = fill.solid.shadow_mm(self.beam, self.detector, self._pixel_at_isocentre_mm)
+            amount = fill.share * length.astype(np.float64)
             where = amount > 0.0
             before = (self.attenuation + found)[where].astype(np.float64)
             found[where] += self._seen.added(before, fill.medium, amount[where])
+            media[fill.medium] = media.get(fill.medium, 0.0) + amount
         for needle in needles:
             rod = rod_in_beam(self.beam, self.detector, *needle_ends_mm(needle), needle.device.diameter_mm)
             if rod.pixels.size:
-                ray = (self.attenuation.ravel() + found.ravel())[rod.pixels]
-                before = np.broadcast_to(ray[:, None], rod.chords_mm.shape).astype(np.float64)
-                extra = self._seen.added(before, "steel", rod.chords_mm)
-                found.ravel()[rod.pixels] -= np.log(np.exp(-extra).mean(axis=1))
+                found.ravel()[rod.pixels] += self._behind(rod, found, media)
         return found
+
+    def _behind(
+        self, rod: RodInBeam, found: NDArray[np.float32], media: dict[str, NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """(N,) what a steel rod adds in its pixels: by the table for a beam hardened by water, and for each pixel's
+        mean chord corrected to what bone and media make of the beam."""
+        ray = (self.attenuation.ravel() + found.ravel())[rod.pixels].astype(np.float64)
+        extra = self._seen.added(np.broadcast_to(ray[:, None], rod.chords_mm.shape), "steel", rod.chords_mm)
+        mean = rod.chords_mm.mean(axis=1)
+        amounts = {name: part.ravel()[rod.pixels].astype(np.float64) for name, part in media.items()}
+        water, bone = self.amounts_mm.reshape(2, -1)[:, rod.pixels].astype(np.float64)
+        exact = self._seen.added_exactly({"water": water, "bone": bone, **amounts}, "steel", mean)
+        by_table = self._seen.added(ray, "steel", mean)
+        right = np.where(by_table > 1e-6, exact / np.maximum(by_table, 1e-6), 1.0)
+        return np.asarray(-np.log(np.exp(-extra * right[:, None]).mean(axis=1)))
+
+    @property
+    def _pixel_at_isocentre_mm(self) -> float:
+        return self.detector.pixel_mm * self.carm.sod_mm / self.carm.sid_mm
+
+    @cached_property
+    def in_field(self) -> NDArray[np.bool_]:
+        """(rows, cols) what the collimator leaves open."""
+        return field_mask(self.exposure.field_mm, self.detector)
+
+    def leave_out(self, cut: NDArray[np.bool_]) -> None:
+        """Set the grey scale by the rest of the picture: where tissue is missing, it is too bright."""
+        self.scale = self._scale_of(cut)
+
+    def _scale_of(self, cut: NDArray[np.bool_] | None = None) -> GreyScale:
+        seen = self.in_field if cut is None else self.in_field & ~cut
+        return GreyScale.of(-np.log(np.exp(-self.attenuation) + self._scatter), seen=seen)
 
     def pixels(self, added: NDArray[np.float32] | None = None, frame: int = 0, frames: int = 1) -> NDArray[np.uint8]:
         """(rows, cols) uint8: picture number `frame` (below 0 without noise), with what is on top (`added`), of so many
@@ -147,7 +180,10 @@ class View:
             np.exp(-whole) + self._scatter, self._quantum_kev, self.panel, self.exposure, self.carm, self.detector,
             frame, frames,
         )  # fmt: skip
-        return self.scale.pixels(-np.log(signal))
+        shown = self.scale.pixels(-np.log(signal))
+        if self.machine.field_mm is not None:
+            shown[~self.in_field] = 0  # the picture's border is blanked, as on a real monitor
+        return shown
 
 
 def measured(
@@ -179,12 +215,3 @@ def image_of(
         view.detector, view.carm, view.exposure, frames,
     )  # fmt: skip
 
-
-def simulate(
-    anatomy: Anatomy, angles: ViewAngles, isocentre_mm: NDArray[np.float64], machine: Machine | None = None,
-    needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = (), frame: int = 0, frames: int = HELD_PULSES,
-) -> FluoroImage:  # fmt: skip
-    """The image of a CT for patient angles p about an isocentre (3,), LPS mm. Everything in the CT is in the picture,
-    its couch too."""
-    view = View(anatomy, angles, isocentre_mm, machine)
-    return image_of(view, anatomy.cut(view.beam, view.detector), needles, fills, frame, frames)

@@ -8,7 +8,7 @@ from typing import Protocol
 from navplan.errors import InputError
 from navplan.fluoroscopy.image import Machine
 from navplan.fluoroscopy.view_finder import FoundView
-from navplan.geometry.carm import Detector, ViewAngles
+from navplan.geometry.carm import Detector, Kinematics, ViewAngles
 
 LARGEST_PX = 1024  # of the longer side: finer pictures are simulated at this
 
@@ -28,6 +28,10 @@ class Taken(Protocol):
     def sod_mm(self) -> float | None: ...
     @property
     def pixel_mm(self) -> float | None: ...
+    @property
+    def turned_deg(self) -> float: ...
+    @property
+    def patient_position(self) -> str: ...
     @property
     def missing(self) -> tuple[str, ...]: ...
 
@@ -50,8 +54,13 @@ def machine_like(run: Taken, picture: int, machine: Machine) -> tuple[FoundView,
     side_mm = run.pixel_mm * max(run.rows, run.cols) if run.pixel_mm else own.pixel_mm * max(own.rows, own.cols)
     shrink = max(1.0, max(run.rows, run.cols) / LARGEST_PX)
     rows, cols = round(run.rows / shrink), round(run.cols / shrink)
-    said = f"as picture {picture + 1} of the file"
-    why = f"{said}; {', '.join(run.missing)} not in it: taken of the {carm.name}" if run.missing else said
+    why = f"as picture {picture + 1} of the file"
+    if run.missing:
+        why += f"; {', '.join(run.missing)} not in it: taken of the {carm.name}"
+    if run.patient_position:
+        why += f"; patient {run.patient_position} there"
+    if carm.kinematics is Kinematics.ANGIOGRAPHY and min(abs(run.turned_deg), abs(180.0 - abs(run.turned_deg))) > 1.0:
+        why += f"; its picture is turned by {run.turned_deg:.0f} degrees, this one is not"
     used = replace(carm, sid_mm=sid, sod_mm=sod)
     detector = Detector(rows, cols, side_mm / max(rows, cols))
     return FoundView("like", angles, why), replace(machine, carm=used, detector=detector)

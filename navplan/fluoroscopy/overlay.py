@@ -10,13 +10,12 @@ from numpy.typing import ArrayLike
 
 from navplan.fluoroscopy.image import FluoroImage, needle_ends_mm
 from navplan.fluoroscopy.smooth import blurred
-from navplan.fluoroscopy.solid import Solid
+from navplan.fluoroscopy.solid import STEPS_BLURRED, Solid
 from navplan.geometry.conventions import orientation_letters
 from navplan.model.trajectory import Trajectory
 
 SIDE_SEEN = 0.2  # as in `orientation_letters`: sides that an edge shows less of are not named there
 SHADOW_EDGE = 0.5  # voxels that a ray runs inside a structure at the edge of its shadow
-STEPS_BLURRED = 0.5  # of the coarsest spacing: standard deviation of the blur
 LEAST_OUTLINE = 8  # points; shorter ones are specks
 LEAST_NEEDLE_PX = 2.0  # a needle narrower than this in the image gets a line over it, so that it can be found
 
@@ -33,12 +32,13 @@ class Role(StrEnum):
 
 
 class Place(StrEnum):
-    """Where a side letter stands."""
+    """Where a side letter stands: at an edge, or for the side that faces the detector."""
 
     LEFT = "left"
     RIGHT = "right"
     TOP = "top"
     BOTTOM = "bottom"
+    DETECTOR = "detector"
 
 
 @dataclass(frozen=True)
@@ -87,31 +87,32 @@ def side_letters(image: FluoroImage) -> dict[Place, str]:
 
 
 def side_marker(image: FluoroImage) -> tuple[str, Place]:
-    """ "L" or "R" and the edge it stands at: the patient's side there, and in a view from the side, which has neither
-    at an edge, the side that faces the detector, at the top."""
-    across = float(image.beam.columns[0])
-    if abs(across) > SIDE_SEEN:
-        return ("L" if across > 0.0 else "R"), Place.RIGHT
-    upright = float(image.beam.up[0])
-    if abs(upright) > SIDE_SEEN:
-        return ("L" if upright > 0.0 else "R"), Place.TOP
+    """ "L" or "R" and where it stands: the patient's side at the right edge, or in a view from the side, which has
+    neither there, the side that faces the detector; of a picture turned on its side that at the top."""
     toward = image.beam.detector_centre_mm - image.beam.source_mm
-    return ("L" if toward[0] > 0.0 else "R"), Place.TOP
+    places = (
+        (Place.RIGHT, float(image.beam.columns[0])), (Place.DETECTOR, float(toward[0] / np.linalg.norm(toward))),
+        (Place.TOP, float(image.beam.up[0])),
+    )  # fmt: skip
+    place, share = next((one for one in places if abs(one[1]) > SIDE_SEEN), places[0])
+    return ("L" if share > 0.0 else "R"), place
 
 
 def outline_marks(image: FluoroImage, solid: Solid) -> list[Mark]:
     """The outlines of a structure's shadow; none where it is outside the image."""
     from contourpy import contour_generator
+    from scipy.ndimage import binary_dilation
 
     spacing = solid.grid.spacing_mm
-    shadow = (solid.length_mm(image.beam, image.detector) > SHADOW_EDGE * spacing.min()).astype(np.float32)
-    smooth = blurred(shadow, STEPS_BLURRED * float(spacing.max()) / image.pixel_at_isocentre_mm)
-    for seen in (smooth, shadow):  # without the steps of its voxels, unless it is as thin as they are
-        lines = (np.asarray(line) for line in contour_generator(z=np.pad(seen, 1)).lines(0.5))  # closed along the edge
-        marks = [Mark(Role.OUTLINE, _points(line - 1.0), solid.name) for line in lines if len(line) >= LEAST_OUTLINE]
-        if marks:
-            return marks
-    return []
+    shadow = solid.length_mm(image.beam, image.detector) > SHADOW_EDGE * float(spacing.min())
+    if not shadow.any():
+        return []
+    sigma_px = STEPS_BLURRED * float(spacing.max()) / image.pixel_at_isocentre_mm
+    smooth = blurred(shadow.astype(np.float32), sigma_px)  # without the steps of its voxels
+    near = binary_dilation(smooth >= 0.5, iterations=int(np.ceil(sigma_px)) + 1)
+    seen = np.maximum(smooth, shadow & ~near)  # what is too thin for that stays as it is
+    lines = (np.asarray(line) for line in contour_generator(z=np.pad(seen, 1)).lines(0.5))  # closed along the edge
+    return [Mark(Role.OUTLINE, _points(line - 1.0), solid.name) for line in lines if len(line) >= LEAST_OUTLINE]
 
 
 def path_marks(image: FluoroImage, trajectory: Trajectory) -> list[Mark]:

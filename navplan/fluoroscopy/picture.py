@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ COLOURS = {
 OUTLINE_COLOURS = ("#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#B8C7FF")  # Okabe and Ito's, lightened
 GROUND, TEXT, WARNING = "#18202A", "#E8EDF2", "#E69F00"
 PIXELS_WIDE, LINE_PX, GAP_PX = 1024, 22, 8
+LINE_LETTERS = 135  # that fit in a line of words
 
 
 def outlined(overlay: Overlay) -> dict[str, str]:
@@ -63,7 +65,7 @@ def _draw_over(axes: Any, shot: FluoroShot) -> None:
             0.98, 0.94 - 0.028 * number, name.replace("_", " "), transform=axes.transAxes, ha="right", va="top",
             color=colour, fontsize=9, bbox=plate,
         )  # fmt: skip
-    if overlay.marker[1] is Place.TOP:
+    if overlay.marker[1] is Place.DETECTOR:
         axes.text(0.02, 0.94, overlay.marker[0], transform=axes.transAxes, va="top", color=TEXT, fontsize=20,
                   weight="bold", bbox=plate)  # fmt: skip
         axes.text(0.06, 0.935, "side at the detector", transform=axes.transAxes, va="top", color=TEXT, fontsize=9,
@@ -80,8 +82,9 @@ def shot_figure(shot: FluoroShot, least_lines: int = 0) -> Any:
 
     detector, overlay = shot.image.detector, shot.overlay
     tall = round(PIXELS_WIDE * detector.rows / detector.cols)
-    warnings = [f"! {words}" for words in overlay.warnings]
-    lines = [*warnings, *overlay.lines]
+    warnings = [line for words in overlay.warnings for line in wrap(f"! {words}", LINE_LETTERS)]
+    told = [line for words in overlay.lines for line in wrap(words, LINE_LETTERS, replace_whitespace=False)]
+    lines = [*warnings, *told]
     strip = LINE_PX * max(len(lines), least_lines) + 16
     figure = Figure(figsize=(PIXELS_WIDE / 100, (tall + strip) / 100), dpi=100, facecolor=GROUND)
     FigureCanvasAgg(figure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from navplan.errors import ChoiceError
 from navplan.fluoroscopy.vertebra import WEDGE_TOLD_DEG, VertebraFrame
-from navplan.fluoroscopy.view_finder import FoundView, offered
-from navplan.geometry.carm import CArm, frontal
+from navplan.fluoroscopy.view_finder import FoundView, offered, untilted
+from navplan.geometry.carm import CArm, ViewAngles, angles_of, frontal
 
 SIDES = {"left": 1.0, "right": -1.0}
 
 
 @dataclass(frozen=True)
 class Oblique:
-    """A row of tables/views.toml."""
+    """A row of tables/views.toml. of: structures, any of which a view by the patient's axes is about."""
 
     name: str
     of_vertebra: bool
@@ -31,6 +31,7 @@ class Oblique:
     why: str
     purpose: str
     source: str
+    of: tuple[str, ...]
 
 
 @cache
@@ -40,7 +41,7 @@ def obliques() -> Mapping[str, Oblique]:
     return {
         name: Oblique(
             name, row["frame"] == "vertebra", row["oblique_deg"], row["same_side"], row["cranial_deg"], row["why"],
-            row["purpose"], row["source"],
+            row["purpose"], row["source"], tuple(row.get("of", ())),
         )
         for name, row in tomllib.loads(text).items()
     }  # fmt: skip
@@ -71,13 +72,20 @@ def vertebra_view(name: str, frame: VertebraFrame, patient_position: str = "", c
         return offered(name, [toward], why, patient_position, machine)
     if name == "lateral":
         why = f"{squared}, both sides over each other"
-        return offered(name, [frame.left, -frame.left], why, patient_position, machine)
+        found = offered(name, [frame.left, -frame.left], why, patient_position, machine)
+        ideal = max((angles_of(d) for d in (frame.left, -frame.left)), key=_near(found))
+        return untilted(found, ideal, machine)
     row, side = _row(name, True)
     axes = np.stack([toward, frame.left, frame.superior])
     d = _direction(row, side, axes, behind)
-    tilt = squared if row.cranial_deg == 0.0 else f"{_tilt(row)} from squared endplates"
+    tilt = squared if row.cranial_deg == 0.0 else f"{_tilt(row, behind)} from squared endplates"
     why = f"{row.oblique_deg:g} degrees from AP, {tilt}, {row.why}"
     return offered(name, [d], why, patient_position, machine)
+
+
+def _near(found: FoundView) -> Callable[[ViewAngles], float]:
+    """How near an ideal is to what was found."""
+    return lambda angles: float(angles.toward_detector @ found.angles.toward_detector)
 
 
 def patient_view(name: str, patient_position: str = "", carm: CArm | None = None) -> FoundView:
@@ -86,12 +94,14 @@ def patient_view(name: str, patient_position: str = "", carm: CArm | None = None
     toward = frontal(patient_position).toward_detector
     axes = np.stack([toward, [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     d = _direction(row, side, axes, bool(toward[1] > 0.0))
-    tilt = f" and {_tilt(row)}" if row.cranial_deg else ""
+    tilt = f" and {_tilt(row, bool(toward[1] > 0.0))}" if row.cranial_deg else ""
     return offered(name, [d], f"{row.oblique_deg:g} degrees from AP{tilt}: {row.why}", patient_position, carm or CArm())
 
 
-def _tilt(row: Oblique) -> str:
-    return f"{abs(row.cranial_deg):g} degrees {'cranial' if row.cranial_deg > 0 else 'caudal'}"
+def _tilt(row: Oblique, behind: bool) -> str:
+    """Of a detector above: from the front the same line tilts the other way."""
+    cranial = (row.cranial_deg > 0.0) is behind
+    return f"{abs(row.cranial_deg):g} degrees {'cranial' if cranial else 'caudal'}"
 
 
 def _row(name: str, of_vertebra: bool) -> tuple[Oblique, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from navplan.errors import ChoiceError, InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.free_views import free_view, profile_view
-from navplan.fluoroscopy.procedure_views import patient_view, vertebra_view, views_of
+from navplan.fluoroscopy.procedure_views import obliques, patient_view, vertebra_view, views_of
 from navplan.fluoroscopy.solid import Solid
 from navplan.fluoroscopy.vertebra import vertebra_frame
 from navplan.fluoroscopy.view_finder import FoundView, coaxial_view, perpendicular_view
@@ -37,21 +38,34 @@ def view_for(
         target, skin = np.asarray(way.target_mm, dtype=np.float64), way.point_at_mm(0.0)
         if purpose == "coaxial":
             return coaxial_view(way.direction, patient_position, carm), target
+        middle = (skin + target) / 2.0  # the whole needle is to be seen
         if purpose == "free":
-            return free_view(anatomy, skin, target, patient_position, carm), target
-        return perpendicular_view(skin, target, patient_position, carm, anatomy), target
+            return free_view(anatomy, skin, target, patient_position, carm), middle
+        return perpendicular_view(skin, target, patient_position, carm, anatomy), middle
     kind, name = parse_purpose(purpose)
     if not name:
-        grid = anatomy.volume.grid
-        middle = grid.points_mm((np.asarray(grid.shape) - 1) / 2)
-        return patient_view(kind, patient_position, carm), middle if way is None else np.asarray(way.target_mm)
-    if name not in structures:
-        raise ChoiceError(f"structure {name!r}", ", ".join(sorted(structures)) or "the case has none")
+        about = obliques()[kind.rpartition(" ")[0]].of
+        name = next((one for one in about if one in structures and structures[one].occupancy is not None), "")
+        if not name:
+            names = " or ".join(about)
+            raise ChoiceError(f"{kind!r} without a label of {names}", f"{names} as a structure with voxels")
+        return patient_view(kind, patient_position, carm), Solid(structures[name]).middle_mm
+    named_structure(structures, name)
     if kind == "profile":
         solid = Solid(structures[name])
         return profile_view(anatomy, solid, patient_position, carm), solid.middle_mm
     frame = vertebra_frame(structures[name])
     return vertebra_view(kind, frame, patient_position, carm), frame.centre_mm
+
+
+def named_structure(structures: Mapping[str, Structure], name: str) -> Structure:
+    """Raises ChoiceError for one that is not there, with those that are most like it."""
+    if name in structures:
+        return structures[name]
+    labelled = sorted(one for one, structure in structures.items() if structure.occupancy is not None)
+    like = get_close_matches(name, labelled, 6, 0.4) or labelled[:12]
+    some = f"one that is labelled, for example {', '.join(like)}" if like else "a label: the case has none"
+    raise ChoiceError(f"structure {name!r}", some)
 
 
 def purposes_about(
@@ -78,4 +92,5 @@ def parse_purpose(purpose: str) -> tuple[str, str]:
     if purpose in views_of(False):
         return purpose, ""
     kinds = ", ".join(f'"{view} of NAME"' for view in (*views_of(True), "profile"))
-    raise InputError(f"purpose {purpose!r}", f"{', '.join(NEEDLE_PURPOSES)}, {', '.join(views_of(False))}, or {kinds}")
+    plain = ", ".join((*NEEDLE_PURPOSES, *views_of(False), "protocol"))
+    raise InputError(f"purpose {purpose!r}", f"{plain}, or {kinds}")

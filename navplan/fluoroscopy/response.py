@@ -90,6 +90,13 @@ class Response:
         return np.asarray(map_coordinates(self._extra(material, float(most)), at, order=1, mode="nearest"))
 
 
+    def added_exactly(
+        self, amounts_mm: dict[str, NDArray[np.float64]], material: str, amount_mm: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The same behind amounts of several materials, energy by energy: (N,)."""
+        return self.exact({**amounts_mm, material: amount_mm})[0] - self.exact(amounts_mm)[0]
+
+
 @cache
 def response(tube: Tube) -> Response:
     """The tables of a tube setting, made once."""

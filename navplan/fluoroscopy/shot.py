@@ -12,8 +12,10 @@ from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.collision import Room, planes_apart_mm, room_about
 from navplan.fluoroscopy.exposure import Dose
+from navplan.fluoroscopy.frame import field_mask
 from navplan.fluoroscopy.image import HELD_PULSES, FluoroImage, Machine, View, image_of
 from navplan.fluoroscopy.overlay import (
+    Mark,
     Overlay,
     needle_marks,
     outline_marks,
@@ -26,12 +28,14 @@ from navplan.fluoroscopy.overlay import (
 from navplan.fluoroscopy.solid import Fill, Solid
 from navplan.fluoroscopy.view_finder import FoundView
 from navplan.geometry.carm import Detector, ViewAngles, dial_words, parse_view, view_words
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
 
 DETECTOR_SIDE_MM = 307.2
 NEEDLE_VIEWS = ("AP", "lateral", "bullseye")
 CUT_SHARE_TOLD = 0.005  # of the picture
+FROM_BELOW = 0.3  # how far down the outward direction of a needle may point: within about 17 degrees of level
 _NEVER_HU = -1500  # nothing real has such a CT number: padding
 
 
@@ -41,7 +45,8 @@ class Subject:
 
     isocentre_mm: (3,) LPS; way: the plan's needle; patient_position: on the C-arm's table, DICOM code, "" when not
     stated; needles: further ones; fills: structures with contrast medium or cement; outlines: structures whose outlines
-    are drawn; image_name: the CT's id. Make one by `subject_of`.
+    are drawn; image_name: the CT's id; names: of the way and of the further needles, in their order; notes: warnings
+    that hold for every view. Make one by `subject_of`.
     """
 
     anatomy: Anatomy
@@ -52,12 +57,19 @@ class Subject:
     needles: tuple[Trajectory, ...] = ()
     fills: tuple[Fill, ...] = ()
     outlines: tuple[Solid, ...] = ()
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def all_needles(self) -> tuple[Trajectory, ...]:
+        """The way's first."""
+        return self.needles if self.way is None else (self.way, *self.needles)
 
 
 def subject_of(
     anatomy: Anatomy | Volume, isocentre_mm: ArrayLike | None = None, way: Trajectory | None = None,
     patient_position: str = "", image_name: str = "", needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = (),
-    outlines: Sequence[Solid] = (),
+    outlines: Sequence[Solid] = (), names: Sequence[str] = (), notes: Sequence[str] = (),
 ) -> Subject:  # fmt: skip
     """A CT, or one that is prepared already, about an isocentre: default the way's target, else the image's middle.
 
@@ -73,8 +85,9 @@ def subject_of(
     if isocentre.shape != (3,) or not np.isfinite(isocentre).all():
         raise InputError(f"isocentre {isocentre.tolist()}", "three finite LPS coordinates in mm")
     return Subject(
-        prepared, isocentre, way, patient_position, image_name, tuple(needles), tuple(fills), tuple(outlines)
-    )
+        prepared, isocentre, way, patient_position, image_name, tuple(needles), tuple(fills), tuple(outlines),
+        tuple(names), tuple(notes),
+    )  # fmt: skip
 
 
 def usual_machine() -> Machine:
@@ -114,12 +127,19 @@ class FluoroShot:
 
 
 def _angle_pair(angles: ViewAngles) -> str:
-    return f"{angles.primary_deg:+.1f} / {angles.secondary_deg:+.1f}"
+    return f"{angles.primary_deg + 0.0:+.1f} / {angles.secondary_deg + 0.0:+.1f}".replace("-0.0", "+0.0")
 
 
-def _lines(shot: FluoroShot, subject: Subject, machine: Machine) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    carm, detector, volume = shot.image.carm, shot.image.detector, subject.anatomy.volume
-    acquisition = volume.acquisition
+def _needle_words(needle: Trajectory, name: str) -> str:
+    short = needle.tip_short_of_target_mm
+    where = f"its tip {short:.0f} mm before the target" if short > 0.5 else "its tip at the target"
+    return f"{name + ': ' if name else ''}{needle.device.name}, {where}"
+
+
+def _lines(
+    shot: FluoroShot, subject: Subject, machine: Machine, found: NamedView
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    carm, detector, acquisition = shot.image.carm, shot.image.detector, subject.anatomy.volume.acquisition
     title = shot.words if shot.name.lower() != "bullseye" else f"bull's-eye: {shot.words}"
     p = f"patient angles p {_angle_pair(shot.angles)} deg"
     if shot.dial is None:
@@ -133,16 +153,24 @@ def _lines(shot: FluoroShot, subject: Subject, machine: Machine) -> tuple[tuple[
         arm += f", collimated to {machine.field_mm[0]:g} x {machine.field_mm[1]:g} mm"
     made = " ".join(part for part in (subject.image_name, acquisition.date[:10], acquisition.patient_position) if part)
     pulses = f"{shot.image.pulses} pulses averaged" if shot.image.pulses > 1 else "one pulse"
+    needles = subject.all_needles
+    names = (*subject.names, *("",) * len(needles))[: len(needles)]
     lines = [
         f"{title}    {p}",
+        *([found.reason] if found.reason else []),
         m,
         f"{arm}    from CT {made or 'without a date'}",
+        *(_needle_words(needle, name) for needle, name in zip(needles, names, strict=True)),
+        *([f"Filled: {'; '.join(fill.words for fill in subject.fills)}"] if subject.fills else []),
         shot.image.exposure.words,
-        f"SIMULATED, {pulses}; tube, panel and dose assumed; the CT's couch included. Research and training only",
+        f"SIMULATED, {pulses}; tube, panel and dose assumed; all of the CT included. Research and training only",
     ]
-    if subject.fills:
-        lines.insert(3, f"Filled: {'; '.join(fill.words for fill in subject.fills)}")
-    warnings = []
+    return tuple(lines), _warnings(shot, subject, found)
+
+
+def _warnings(shot: FluoroShot, subject: Subject, found: NamedView) -> tuple[str, ...]:
+    carm, acquisition, position = shot.image.carm, subject.anatomy.volume.acquisition, shot.patient_position
+    warnings = [found.warning] if found.warning else []
     if shot.reachable is False:
         warnings.append(f"Beyond the reach of the {carm.name} ({carm.source})")
     warnings += [
@@ -150,14 +178,19 @@ def _lines(shot: FluoroShot, subject: Subject, machine: Machine) -> tuple[tuple[
         for part, mm in (("panel", shot.room.panel_mm), ("tube", shot.room.tube_mm))
         if mm < 0.0
     ]
-    cut = float(shot.image.cut.mean())
+    in_field = field_mask(shot.image.exposure.field_mm, shot.image.detector)
+    cut = float(shot.image.cut[in_field].mean()) if in_field.any() else 0.0
     if cut > CUT_SHARE_TOLD:
-        warnings.append(f"{100 * cut:.0f} % of the picture misses tissue: the CT ends inside the body there")
-    if acquisition.padding_hu is not None or int(volume.voxels.min()) < _NEVER_HU:
+        warnings.append(f"{100 * cut:.0f} % of the picture misses tissue: the CT ends inside the body there (dashed)")
+    if acquisition.padding_hu is not None or subject.anatomy.lowest_hu < _NEVER_HU:
         warnings.append("Tissue outside the CT's round field of view is missing (padding counts as air)")
-    if shot.patient_position and acquisition.patient_position not in ("", shot.patient_position):
-        warnings.append(f"The CT was made in {acquisition.patient_position}, the view is for {shot.patient_position}")
-    return tuple(lines), tuple(warnings)
+    if position and acquisition.patient_position not in ("", position):
+        made = acquisition.patient_position
+        warnings.append(f"The CT was made in {made}, the view is for {position}; a couch in it is on the wrong side")
+    down = np.asarray(DOWN_BY_PATIENT_POSITION.get(position, (0.0, 0.0, 0.0)))
+    if subject.way is not None and -subject.way.direction @ down > FROM_BELOW:
+        warnings.append(f"The needle enters from the table's side of a patient in {position}")
+    return (*warnings, *subject.notes)
 
 
 def take_shots(
@@ -172,9 +205,7 @@ def take_shots(
     """
     used = machine or usual_machine()
     named = [named_view(view, subject, used) for view in views]  # all, before the first is computed
-    return tuple(
-        _shot(subject, found, used, _projected(subject, found, used, moving), 0, HELD_PULSES, moving) for found in named
-    )
+    return tuple(_shot(subject, found, used, _posed(subject, found, used, moving), 0, HELD_PULSES) for found in named)
 
 
 def take_run(
@@ -197,14 +228,14 @@ def _pictures(
     subject: Subject, named: Sequence[NamedView], machine: Machine, ways: Sequence[Trajectory | None]
 ) -> Iterator[FluoroShot]:
     total, count = Dose(), max(len(named), len(ways))
-    view: View | None = None
+    posed: _Posed | None = None
     for number in range(count):
         found = named[min(number, len(named) - 1)]
-        if view is None or len(named) > 1:
-            view = _projected(subject, found, machine, False)
+        if posed is None or len(named) > 1:
+            posed = _posed(subject, found, machine, False)
         way = ways[number] if ways else None
         now = subject if way is None else replace(subject, way=way)
-        shot = _shot(now, found, machine, view, number, 1, False)
+        shot = _shot(now, found, machine, posed, number, 1)
         total += shot.image.dose
         so_far = f"picture {number + 1} of {count}; so far {total.words}"
         lines = (*shot.overlay.lines[:-1], so_far, shot.overlay.lines[-1])
@@ -213,53 +244,73 @@ def _pictures(
 
 @dataclass(frozen=True)
 class NamedView:
-    """A view as it was asked for, its angles p and dial angles m, and why it is so."""
+    """A view as it was asked for, its angles p and dial angles m, why it is so, and what it is not."""
 
     name: str
     angles: ViewAngles
     dial: ViewAngles | None
     reason: str = ""
+    warning: str = ""
 
 
 def named_view(view: str | ViewAngles | FoundView, subject: Subject, machine: Machine) -> NamedView:
     """Raises InputError for words that are no view, a decubitus position."""
     position, carm = subject.patient_position, machine.carm
     direction = None if subject.way is None else subject.way.direction
+    reason = warning = ""
     if isinstance(view, str):
-        name, angles, reason = view, parse_view(view, position, direction, carm), ""
+        name, angles = view, parse_view(view, position, direction, carm)
     elif isinstance(view, FoundView):
-        name, angles, reason = view.name, view.angles, view.reason
+        name, angles, reason, warning = view.name, view.angles, view.reason, view.warning
     else:
-        name, angles, reason = "", view, ""
-    return NamedView(name, angles, carm.dial(angles, position) if position else None, reason)
+        name, angles = "", view
+    return NamedView(name, angles, carm.dial(angles, position) if position else None, reason, warning)
 
 
-def _projected(subject: Subject, found: NamedView, machine: Machine, moving: bool) -> View:
-    return View(subject.anatomy, found.angles, subject.isocentre_mm, machine, subject.patient_position, moving)
+@dataclass(frozen=True, eq=False)
+class _Posed:
+    """The arm about the patient in one view: what does not change while needles move and pulses follow."""
+
+    view: View
+    cut: NDArray[np.bool_] | None
+    room: Room
+    outlines: tuple[Mark, ...]
+
+
+def _posed(subject: Subject, found: NamedView, machine: Machine, moving: bool) -> _Posed:
+    anatomy = subject.anatomy
+    view = View(anatomy, found.angles, subject.isocentre_mm, machine, subject.patient_position, moving)
+    room = room_about(anatomy.surface_mm(), view.beam, machine.carm)
+    if moving:
+        return _Posed(view, None, room, ())
+    cut = anatomy.cut(view.beam, view.detector) & view.in_field
+    if cut.any():
+        view.leave_out(cut)
+    outlines: list[Mark] = []
+    if subject.outlines:
+        image = image_of(view, cut, frame=-1)
+        outlines = [mark for solid in subject.outlines for mark in outline_marks(image, solid)]
+    return _Posed(view, cut, room, tuple(outlines))
 
 
 def _shot(
-    subject: Subject, found: NamedView, machine: Machine, view: View, frame: int, pulses: int, moving: bool
+    subject: Subject, found: NamedView, machine: Machine, posed: _Posed, frame: int, pulses: int
 ) -> FluoroShot:
-    anatomy, position, way = subject.anatomy, subject.patient_position, subject.way
-    needles = subject.needles if way is None else (way, *subject.needles)
-    cut = None if moving else anatomy.cut(view.beam, view.detector)
-    image = image_of(view, cut, needles, subject.fills, frame, pulses)
+    position, way = subject.patient_position, subject.way
+    needles = subject.all_needles
+    image = image_of(posed.view, posed.cut, needles, subject.fills, frame, pulses)
     bar, scale_words = scale_bar(image)
-    marks = [bar, *(mark for solid in subject.outlines for mark in outline_marks(image, solid))]
-    marks += [mark for needle in needles for mark in needle_marks(image, needle)]
+    marks = [bar, *posed.outlines, *(mark for needle in needles for mark in needle_marks(image, needle))]
+    marks += [mark for needle in needles for mark in path_marks(image, needle)]
     if way is not None:
-        marks += [*path_marks(image, way), *target_marks(image, way.target_mm)]
+        marks += target_marks(image, way.target_mm)
     words = view_words(found.angles, position)
-    room = room_about(anatomy.surface_mm(), image.beam, machine.carm)
     bare = FluoroShot(
         found.name or words, words, found.angles, found.dial,
-        None if found.dial is None else machine.carm.reaches(found.dial), position, image, room,
+        None if found.dial is None else machine.carm.reaches(found.dial), position, image, posed.room,
         Overlay(tuple(marks), side_letters(image), scale_words, (), marker=side_marker(image)),
     )  # fmt: skip
-    lines, warnings = _lines(bare, subject, machine)
-    if found.reason:
-        lines = (lines[0], found.reason, *lines[1:])
+    lines, warnings = _lines(bare, subject, machine, found)
     return replace(bare, overlay=replace(bare.overlay, lines=lines, warnings=warnings))
 
 

@@ -13,11 +13,13 @@ from navplan.errors import ChoiceError, InputError
 from navplan.fluoroscopy.packed import Packed, pack
 from navplan.fluoroscopy.project import line_integrals
 from navplan.fluoroscopy.shear_warp import principal_axis, slice_integrals
+from navplan.fluoroscopy.smooth import blurred
 from navplan.geometry.carm import Beam, Detector
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Presence, Structure
 
-ALONG_MM = 4.0
+ALONG_MM = 4.0  # from point to point along a structure
+STEPS_BLURRED = 0.5  # of the coarsest spacing: standard deviation of the blur that takes the voxels' steps away
 FULL = 255  # of a structure's occupancy
 MEDIA = ("iodine", "cement")
 USUAL_SHARE = {"iodine": 0.15, "cement": 1.0}  # g iodine per cm3 of diluted contrast medium in a vessel; of the volume
@@ -80,13 +82,31 @@ class Solid:
         """(rows, cols) mm that each ray runs inside it."""
         axis = principal_axis(self._grid, beam)
         with self._lock:
+            values, grid = self._even
             if axis not in self._packed:
-                values = self._occupancy.astype(np.int16)
                 self._packed[axis] = pack(values, axis, _AS_IT_IS, 1.0 / FULL, 0)
-        found = slice_integrals(self._packed[axis], self._grid, beam, detector)
+        found = slice_integrals(self._packed[axis], grid, beam, detector)
         if found is None:
-            found = line_integrals(self._occupancy.astype(np.float32) / FULL, self._grid, beam, detector)
+            found = line_integrals(values.astype(np.float32) / FULL, grid, beam, detector)
         return found
+
+    def shadow_mm(self, beam: Beam, detector: Detector, pixel_mm: float) -> NDArray[np.float32]:
+        """The same without the steps of its voxels; pixel_mm: of the detector, where the structure is."""
+        length = self.length_mm(beam, detector)
+        return blurred(length, STEPS_BLURRED * float(self._grid.spacing_mm.max()) / pixel_mm)
+
+    @cached_property
+    def _even(self) -> tuple[NDArray[np.int16], Grid]:
+        """Its voxels, thick ones cut into several alike, so that it ends where they end."""
+        spacing = self._grid.spacing_mm
+        many = [max(1, round(float(size / spacing.min()))) for size in spacing]
+        values = self._occupancy.astype(np.int16)
+        for place, count in enumerate(many):
+            values = np.repeat(values, count, axis=place)
+        affine = self._grid.affine.copy()
+        affine[:3, :3] = self._grid.affine[:3, :3] / many
+        affine[:3, 3] = self._grid.points_mm((1.0 / np.asarray(many) - 1.0) / 2.0)
+        return values, Grid(affine, values.shape)
 
 
 _AS_IT_IS = np.concatenate([np.zeros(32768, np.int16), np.arange(32768, dtype=np.int16)])
@@ -126,4 +146,4 @@ class Fill:
         """For the line under a picture."""
         if self.medium == "iodine":
             return f"{self.solid.name} with {1e3 * self.share:g} mg/ml of iodine"
-        return f"{self.solid.name} with cement ({100 * self.share:g} % of it)"
+        return f"{self.solid.name}, {100 * self.share:g} % of its volume cement"

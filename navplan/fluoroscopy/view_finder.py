@@ -27,10 +27,11 @@ from navplan.geometry.carm import (
 from navplan.geometry.lines import unit
 
 PERPENDICULAR_STEP_DEG = 5.0
-UNTILTED_DEG = 5.0  # so near a lateral view a mobile arm is not tilted
-REACH_STEP_DEG = 1.0
+UNTILTED_DEG, TILT_LET_BE_DEG = 5.0, 0.5  # so near a lateral view a mobile arm is not tilted, but for a trace
+REACH_STEP_DEG, TOLD_DEG = 1.0, 0.05
 SEEN = Detector(160, 160, 1.8)  # what overlap is judged on
 PATH_SAMPLES = 25
+LOST_MM = 60.0  # of bone, that a point whose bone is not known is taken for
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,21 @@ class FoundView:
 
     @property
     def reason(self) -> str:
-        """Why it is so, and how far from the ideal where that is out of reach."""
-        off = f"; {self.off_deg:.1f} degrees from the ideal, {self.off_why}" if self.off_deg > 0.05 else ""
-        return f"{self.name}: {self.why}{off}"
+        """What it is for; of one that is not the ideal, what the ideal would be."""
+        return f"{self.name}: {self.why}" if self.off_deg <= TOLD_DEG else f"{self.name}, ideally: {self.why}"
+
+    @property
+    def warning(self) -> str:
+        """How far it is from the ideal, "" where it is that."""
+        if self.off_deg <= TOLD_DEG:
+            return ""
+        return f"Not the ideal view: {self.off_deg:.1f} degrees from it, {self.off_why}"
 
     @property
     def words(self) -> str:
         """For a list."""
-        return f"{view_words(self.angles, self.patient_position)}; {self.reason}"
+        parts = (view_words(self.angles, self.patient_position), self.reason, self.warning)
+        return "; ".join(part for part in parts if part)
 
 
 def nearest_within_reach(angles: ViewAngles, patient_position: str, carm: CArm) -> tuple[ViewAngles, float]:
@@ -91,19 +99,25 @@ def offered(name: str, toward: Sequence[NDArray[np.float64]], why: str, position
     best = min(range(len(near)), key=lambda n: (round(near[n][1], 6), n))
     angles, off = near[best]
     found = FoundView(name, angles, why, off == 0.0, off, patient_position=position)
-    return _untilted(found, wanted[best], carm) if carm.kinematics is Kinematics.MOBILE else found
+    return found
 
 
-def _untilted(found: FoundView, wanted: ViewAngles, carm: CArm) -> FoundView:
-    """Near a lateral view a mobile arm's tilt turns its picture and hardly moves its detector: it is left alone."""
+def untilted(found: FoundView, wanted: ViewAngles, carm: CArm) -> FoundView:
+    """Near a lateral view a mobile arm's tilt turns its picture and hardly moves its detector: there it is left at 0.
+    Not for a view along a needle, in which each degree counts."""
+    if carm.kinematics is not Kinematics.MOBILE or not found.patient_position:
+        return found
+    dial = carm.dial(found.angles, found.patient_position)
     orbit = carm.dial(wanted, found.patient_position).primary_deg
-    if abs(np.cos(np.radians(orbit))) > np.sin(np.radians(UNTILTED_DEG)):
+    near = abs(np.cos(np.radians(orbit))) <= np.sin(np.radians(UNTILTED_DEG))
+    if not near or abs(dial.secondary_deg) < TILT_LET_BE_DEG:
         return found
     flat = patient_from_dial(ViewAngles(float(np.copysign(90.0, orbit)), 0.0), found.patient_position, carm.kinematics)
     if not carm.reaches(carm.dial(flat, found.patient_position)):
         return found
     off = float(np.degrees(np.arccos(np.clip(flat.toward_detector @ wanted.toward_detector, -1.0, 1.0))))
-    return replace(found, angles=flat, off_deg=off, off_why="for which the arm's tilt would turn the picture")
+    why = "for which the arm's tilt would turn the picture"
+    return replace(found, angles=flat, off_deg=off, off_why=why, ideal_reachable=found.ideal_reachable and off == 0.0)
 
 
 def coaxial_view(direction: ArrayLike, patient_position: str = "", carm: CArm | None = None) -> FoundView:
@@ -132,12 +146,10 @@ def perpendicular_view(
         best = int(np.argmax(np.round(along, 6)))
         return views[best]
     path = path_points(skin, target)
-    bones = [bone_over_mm(anatomy, view.angles, path, machine) for view in views]
-    best = int(np.argmin(bones))
-    if not np.isfinite(bones[best]):
-        return views[best]
-    why = f"{why}; of {len(views)} such views the one with least bone over the path"
-    return replace(views[best], why=why, bone_mm=float(bones[best]))
+    over = [over_points(anatomy, view.angles, path, machine) for view in views]
+    best = min(range(len(views)), key=lambda n: over[n].judged_mm)
+    why = f"{why}; of {len(views)} such views the one with least bone over the path{over[best].words}"
+    return replace(views[best], why=why, bone_mm=over[best].bone_mm)
 
 
 def around(axis: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,16 +171,35 @@ def path_points(skin_mm: NDArray[np.float64], target_mm: NDArray[np.float64]) ->
     return np.asarray(skin_mm + np.linspace(0.0, 1.0, PATH_SAMPLES)[:, None] * (target_mm - skin_mm))
 
 
-def bone_over_mm(
-    anatomy: Anatomy, angles: ViewAngles, points_mm: NDArray[np.float64], carm: CArm, detector: Detector = SEEN
-) -> float:
-    """mm of cortical bone that the rays through points (N, 3), LPS, pass, mean over them; infinite where none is seen.
-    """
+@dataclass(frozen=True)
+class Over:
+    """What lies over points in a view. bone_mm: mean of cortical bone that the rays through them pass; lost: share of
+    them outside the picture or where the CT ends, whose bone is not known."""
+
+    bone_mm: float
+    lost: float
+
+    @property
+    def judged_mm(self) -> float:
+        """Bone, with what is not known taken as much of it."""
+        return (1.0 - self.lost) * self.bone_mm + self.lost * LOST_MM
+
+    @property
+    def words(self) -> str:
+        """What is not known, for a reason; "" where all is."""
+        return f"; {100 * self.lost:.0f} % of it outside the picture or the CT" if self.lost > 0.005 else ""
+
+
+def over_points(anatomy: Anatomy, angles: ViewAngles, points_mm: NDArray[np.float64], carm: CArm) -> Over:
+    """Over points (N, 3), LPS, in a view about their middle."""
+    detector = SEEN
     beam = Beam.of(angles, points_mm.mean(axis=0), carm)
-    bone = anatomy.amounts_mm(beam, detector, moving=True)[1]
+    bone = anatomy.bone_mm(beam, detector)
     at = np.rint(beam.project(points_mm, detector)[:, ::-1])
     seen = np.isfinite(at).all(axis=1) & (at >= 0).all(axis=1) & (at < bone.shape).all(axis=1)
     if not seen.any():
-        return float("inf")
+        return Over(0.0, 1.0)
     rows, cols = at[seen].astype(int).T
-    return float(bone[rows, cols].mean())
+    whole = ~anatomy.cut(beam, detector)[rows, cols]
+    lost = 1.0 - float(whole.sum()) / len(points_mm)
+    return Over(float(bone[rows, cols][whole].mean()) if whole.any() else 0.0, lost)

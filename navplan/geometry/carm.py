@@ -113,7 +113,8 @@ def _orbit_and_tilt(d: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
     orbit = np.degrees(np.arctan2(d[..., 0], in_plane))
     tilt = np.where(in_plane > 1e-9, np.degrees(np.arctan2(d[..., 2], -d[..., 1])), 0.0)
     behind = np.abs(tilt) > 90.0
-    return np.where(behind, 180.0 - orbit, orbit), np.where(behind, tilt - np.copysign(180.0, tilt), tilt)
+    turned = np.where(orbit < 0.0, -180.0 - orbit, 180.0 - orbit)  # within 180
+    return np.where(behind, turned, orbit), np.where(behind, tilt - np.copysign(180.0, tilt), tilt)
 
 
 def dial_from_patient(

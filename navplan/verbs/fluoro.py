@@ -29,6 +29,7 @@ __all__ = [
     "find_view", "fluoro", "fluoro_biplane", "fluoro_like", "fluoro_machine", "fluoro_run", "fluoro_subject",
     "fluoro_views", "protocol_views",
 ]  # fmt: skip
+MOST_PIXELS = 2e9  # of a run
 
 
 def fluoro(
@@ -89,11 +90,13 @@ def fluoro_machine(
     detector_mm: float | None = None,
     carm: CArm | None = None,
     field_mm: tuple[float, float] | None = None,
+    kv: int | None = None,
 ) -> Machine:
-    """A C-arm as it is set. detector_mm: of the panel's longer side that is read out (307.2; less is a zoom); carm:
-    default `CArm()`, `navplan.fluoroscopy.carms` has others; field_mm: collimated width and height at the isocentre.
+    """A C-arm as it is set. detector_mm: of the panel's longer side that is read out, 20 to 600 (307.2; less is a
+    zoom); carm: default `CArm()`, `navplan.fluoroscopy.carms` has others; field_mm: collimated width and height at the
+    isocentre, up to what the panel shows; kv: instead of the automatic exposure's.
 
-    Raises InputError, GeometryError.
+    Raises InputError.
     """
     from navplan.fluoroscopy.image import Machine
     from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM
@@ -101,8 +104,14 @@ def fluoro_machine(
 
     if not (16 <= rows <= 4096 and 16 <= cols <= 4096):
         raise InputError(f"{rows} rows and {cols} columns", "16 to 4096 of each")
-    detector = Detector(rows, cols, (detector_mm or DETECTOR_SIDE_MM) / max(rows, cols))
-    return Machine(carm or CArm(), detector, field_mm=field_mm)
+    side = DETECTOR_SIDE_MM if detector_mm is None else detector_mm
+    if not 20.0 <= side <= 600.0:
+        raise InputError(f"{side:g} mm of the panel", "20 to 600 mm of its longer side")
+    detector, arm = Detector(rows, cols, side / max(rows, cols)), carm or CArm()
+    if field_mm is not None and max(field_mm) * arm.sid_mm / arm.sod_mm > side + 1.0:
+        largest = side * arm.sod_mm / arm.sid_mm
+        raise InputError(f"a collimated field of {field_mm} mm", f"up to {largest:.0f} mm, which the panel shows")
+    return Machine(arm, detector, field_mm=field_mm, kv=kv)
 
 
 def fluoro_subject(
@@ -130,14 +139,21 @@ def fluoro_subject(
     from navplan.fluoroscopy.solid import Fill, Solid
 
     image_id, volume, needle, position = _asked(case, plan, trajectory, image, patient_position)
-    needles = []
-    for other, number in beside:
-        further = _asked(case, other, number, image_id, position)[2]
+    needles, names, notes = [], [], []
+    for other, number in (*(((plan, trajectory),) if plan is not None else ()), *beside):
+        chosen = case.plan(other) if isinstance(other, str) else other
+        further = _asked(case, chosen, number, image_id, position)[2]
         if further is not None:
             needles.append(further)
+            names.append(f"plan {chosen.id}, way {number + 1}")
+        if chosen.patient_position and position not in ("", chosen.patient_position):
+            notes.append(f"Plan {chosen.id} was made for {chosen.patient_position}, the view is for {position}")
     fills = [Fill.of(_structure(case, image_id, name), words) for name, words in (fill or {}).items()]
     outlines = [Solid(_structure(case, image_id, name)) for name in outline]
-    return subject_of(volume, isocentre_mm, needle, position, image_id, needles, fills, outlines)
+    return subject_of(
+        volume, isocentre_mm, needle, position, image_id, needles[0 if needle is None else 1 :], fills, outlines, names,
+        tuple(dict.fromkeys(notes)),
+    )  # fmt: skip
 
 
 def fluoro_run(
@@ -151,7 +167,8 @@ def fluoro_run(
     """One pulse a picture. With `to` a sweep of the arm from one view to the other; else a run of one view, in which
     the needle goes from the skin to its place, where there is one.
 
-    Raises InputError as `take_shots`, and for less than 2 or more than 1000 pictures, before the first picture.
+    Raises InputError as `take_shots`, and for less than 2 or more than 1000 pictures or 2e9 pixels in all, before the
+    first picture.
     """
     from navplan.fluoroscopy.run import needle_steps, sweep_views
     from navplan.fluoroscopy.shot import take_run, usual_machine
@@ -159,6 +176,9 @@ def fluoro_run(
     if not 2 <= pictures <= 1000:
         raise InputError(f"a run of {pictures} pictures", "2 to 1000")
     used = machine or usual_machine()
+    if pictures * used.detector.rows * used.detector.cols > MOST_PIXELS:
+        size = f"{used.detector.rows} x {used.detector.cols}"
+        raise InputError(f"{pictures} pictures of {size}", f"up to {MOST_PIXELS:.0e} pixels in all")
     if to is not None:
         return take_run(subject, sweep_views(subject, view, to, pictures, used), used)
     if subject.way is None:
@@ -199,10 +219,9 @@ def fluoro_like(
 
 
 def _structure(case: Case, image_id: str, name: str) -> Structure:
-    structures = case.structures_of(image_id)
-    if name not in structures:
-        raise ChoiceError(f"structure {name!r}", ", ".join(sorted(structures)) or "the case has none")
-    return structures[name]
+    from navplan.fluoroscopy.purposes import named_structure
+
+    return named_structure(case.structures_of(image_id), name)
 
 
 def find_view(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["save_beside_real", "save_biplane_shots", "save_run", "save_shot", "save_shots"]
 RATE_PER_S = 7.5
-LEAST_LINES = 11  # of words under a film's pictures: room for warnings that come and go
+LEAST_LINES = 15  # of words under a film's pictures: room for warnings that come and go
 
 
 def _suffix(path: Path, known: tuple[str, ...]) -> str:
@@ -108,7 +108,8 @@ def save_beside_real(shot: FluoroShot, run: XaRun, picture: int, path: str | os.
     target = Path(path)
     _suffix(target, (".png",))
     kind = "SIMULATED elsewhere" if run.simulated else "as acquired"
-    words = [f"{run.path.name}, picture {picture + 1} of {run.frames}, {kind}"]
+    rate = f", {1e3 / run.frame_time_ms:.3g} a second" if run.frame_time_ms else ""
+    words = [f"{run.path.name}, picture {picture + 1} of {run.frames}{rate}, {kind}"]
     if run.missing:
         words.append(f"not in the file: {', '.join(run.missing)}")
     return _png(side_by_side_png([real_picture(run.picture(picture), words), shot_picture(shot)]), target)

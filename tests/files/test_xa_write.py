@@ -113,8 +113,9 @@ def test_a_mobile_arms_picture_is_turned_by_the_third_angle():
     beam = Beam.of(angles, (0, 0, 0), carm, "HFS")
     primary, secondary, turned = isocentre_angles(beam, "HFS")
     plain, turn = ViewAngles(primary, secondary), np.radians(turned)
-    assert np.allclose(np.cos(turn) * plain.columns + np.sin(turn) * plain.up, beam.columns)
-    assert abs(turned) > 5.0
+    # right-handed about the axis towards the source: clockwise as the picture is seen, from the detector
+    assert np.allclose(np.cos(turn) * plain.columns - np.sin(turn) * plain.up, beam.columns)
+    assert turned == pytest.approx(22.2, abs=0.1)
 
 
 def test_the_side_marker_is_an_overlay_at_its_side(shots, tmp_path):
@@ -159,10 +160,6 @@ def test_what_is_no_run_is_refused(shots, tmp_path):
         for keyword, value in change.items():
             setattr(wrong, keyword, value)
         wrong.save_as(tmp_path / f"{name}.dcm")
-        if name == "none":
-            with pytest.raises(InputError):
-                run_of([])
-            continue
         with pytest.raises(InputError):
             read_xa(tmp_path / f"{name}.dcm")
     (tmp_path / "cut.dcm").write_bytes(good.read_bytes()[:-3000])

@@ -16,7 +16,7 @@ from navplan.fluoroscopy.purposes import parse_purpose, purposes_about
 from navplan.fluoroscopy.shot import subject_of, take_shots
 from navplan.fluoroscopy.solid import Solid
 from navplan.fluoroscopy.vertebra import VertebraFrame
-from navplan.fluoroscopy.view_finder import bone_over_mm, path_points
+from navplan.fluoroscopy.view_finder import over_points, path_points
 from navplan.geometry.carm import CArm, Detector, Kinematics, ViewAngles, angles_of
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Presence, Structure
@@ -48,8 +48,8 @@ def test_the_free_view_looks_through_the_gap_in_the_bone(bars, kinematics):
     view = free_view(bars, skin, target, "HFS", carm)
     assert between_deg(view.angles.toward_detector, ViewAngles(30.0, 0.0).toward_detector) < 12.0
     points = path_points(skin, target)
-    assert view.bone_mm < 0.6 and bone_over_mm(bars, ViewAngles(0, 0), points, carm) > 4.0
-    assert carm.reaches(carm.dial(view.angles, "HFS")) and "of the needle's length" in view.why
+    assert view.bone_mm < 0.6 and over_points(bars, ViewAngles(0, 0), points, carm).bone_mm > 4.0
+    assert carm.reaches(carm.dial(view.angles, "HFS")) and "of its length" in view.why
 
 
 def test_a_free_view_never_looks_down_the_needle_and_needs_a_position(bars):
@@ -117,7 +117,8 @@ def test_purposes_are_read_or_refused_with_what_there_is():
 def a_run(**more) -> XaRun:
     said = {
         "path": Path("run.dcm"), "rows": 512, "cols": 512, "angles": (ViewAngles(-32, 2),), "sid_mm": None,
-        "sod_mm": None, "pixel_mm": None, "patient_position": "", "frame_time_ms": None, "simulated": False,
+        "sod_mm": None, "pixel_mm": None, "patient_position": "", "turned_deg": 0.0, "frame_time_ms": None,
+        "simulated": False,
         "_inverted": False,
     }  # fmt: skip
     return XaRun(**{**said, **more})

@@ -48,7 +48,7 @@ def test_a_ray_runs_as_far_in_a_tube_as_geometry_says(aorta, angles):
 def test_a_filled_structure_weakens_as_its_medium_does_energy_by_energy(body, aorta):
     view = View(Anatomy(body), ViewAngles(0, 0), np.zeros(3), Machine(detector=DETECTOR))
     solid = Solid(aorta)
-    length = solid.length_mm(view.beam, DETECTOR)
+    length = solid.shadow_mm(view.beam, DETECTOR, 1.6)
     seen = response(view.exposure.tube)
     for fill, material, share in ((Fill(solid, "iodine", 0.3), "iodine", 0.3), (Fill.of(aorta, "cement"), "cement", 1)):
         added = view.added(fills=[fill])
@@ -133,8 +133,9 @@ def test_a_collimated_field_is_dark_outside_and_costs_less_dose(body):
 
 @pytest.mark.parametrize(
     ("view", "letter", "place"),
-    [("AP", "L", Place.RIGHT), ("PA", "R", Place.RIGHT), ("lateral", "L", Place.TOP),
-     ("right lateral", "R", Place.TOP)],
+    [("AP", "L", Place.RIGHT), ("PA", "R", Place.RIGHT), ("lateral", "L", Place.DETECTOR),
+     ("right lateral", "R", Place.DETECTOR), ("LAO 90 CRA 30", "L", Place.DETECTOR),
+     ("RAO 85 CRA 20", "R", Place.DETECTOR)],
 )  # fmt: skip
 def test_a_side_marker_stands_in_every_view(body, view, letter, place):
     shot = take_shots(subject_of(body, patient_position="HFS"), [view], Machine(detector=DETECTOR))[0]

@@ -6,7 +6,7 @@ from matplotlib import image as matplotlib_image
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.image import Machine, simulate
+from navplan.fluoroscopy.image import Machine, View, image_of
 from navplan.fluoroscopy.overlay import Place, Role
 from navplan.fluoroscopy.picture import shot_png
 from navplan.fluoroscopy.shot import subject_of, take_shots
@@ -99,8 +99,8 @@ def test_the_scale_bar_is_true_at_the_isocentre(body):
 
 def test_the_needle_darkens_its_own_pixels_and_changes_no_others(body, needle):
     anatomy = Anatomy(body)
-    plain = simulate(anatomy, ViewAngles(0, 0), np.zeros(3), Machine(detector=DETECTOR), frame=-1)
-    drawn = simulate(anatomy, ViewAngles(0, 0), np.zeros(3), Machine(detector=DETECTOR), [needle], frame=-1)
+    view = View(anatomy, ViewAngles(0, 0), np.zeros(3), Machine(detector=DETECTOR))
+    plain, drawn = image_of(view, frame=-1), image_of(view, needles=[needle], frame=-1)
     touched = drawn.added > 0
     assert touched.any() and not plain.added.any()
     change = plain.pixels.astype(int) - drawn.pixels  # scatter and blur spread a little of it

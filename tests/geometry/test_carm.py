@@ -278,7 +278,10 @@ def test_the_dials_of_many_directions_are_those_of_each(a, b, position, kinemati
     carm = CArm(kinematics=kinematics)
     dial = carm.dial(ViewAngles(a, b), position)
     first, second = dials_of([ViewAngles(a, b).toward_detector] * 2, position, carm)
+    assert -180.0 <= first[1] <= 180.0
     assert np.allclose([wrap_deg(first[1] - dial.primary_deg), second[1] - dial.secondary_deg], 0.0, atol=1e-5)
+    if abs(dial.primary_deg) < 179.999:
+        assert first[1] == pytest.approx(dial.primary_deg, abs=1e-5)
 
 
 @given(primary, st.floats(-89, 89), st.sampled_from(POSITIONS_WITH_A_DIAL), st.sampled_from(list(Kinematics)))

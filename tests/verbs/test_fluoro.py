@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import image as matplotlib_image
 
-from navplan.errors import Cancelled, ChoiceError, GeometryError, InputError, MismatchError
+from navplan.errors import Cancelled, ChoiceError, InputError, MismatchError
 from navplan.files.xa_read import read_xa
 from navplan.fluoroscopy.shot import take_shots
 from navplan.geometry.carm import ViewAngles
@@ -100,7 +100,7 @@ def test_a_plan_of_another_image_is_refused(case, plan):
         ({"view": "upside down"}, InputError), ({"view": "bullseye"}, InputError), ({"image": "mr"}, ChoiceError),
         ({"plan": "none"}, ChoiceError), ({"patient_position": "HFDL"}, InputError),
         ({"isocentre_mm": (0, 0)}, InputError),
-        ({"detector_mm": -5.0}, GeometryError),
+        ({"detector_mm": -5.0}, InputError),
     ],
 )  # fmt: skip
 def test_wrong_use_is_refused(case, wrong, error):
@@ -213,10 +213,16 @@ def test_a_real_pictures_counterpart_stands_beside_it(labelled, tmp_path):
 def test_views_are_found_for_every_purpose(labelled, plan):
     for purpose in ("coaxial", "perpendicular", "free"):
         view, isocentre = find_view(labelled, purpose, plan=plan)
-        assert view.patient_position == "HFP" and isocentre == NEEDLE.target_mm
+        middle = tuple(np.add(NEEDLE.entry_mm, NEEDLE.target_mm) / 2)  # the whole needle is to be seen
+        assert view.patient_position == "HFP"
+        assert isocentre == pytest.approx(NEEDLE.target_mm if purpose == "coaxial" else middle)
     view, isocentre = find_view(labelled, "profile of aorta")
     assert abs(view.angles.toward_detector[2]) < 0.02 and np.allclose(isocentre, (-2.0, -2.0, 0.0))
-    assert find_view(labelled, "sacroiliac left")[0].name == "sacroiliac left"
+    with pytest.raises(ChoiceError, match="sacrum"):
+        find_view(labelled, "sacroiliac left")
+    sacrum = structure("sacrum", (10, 14, 6), (20, 18, 12))
+    view, isocentre = find_view(labelled.with_structures(sacrum), "sacroiliac left")
+    assert view.name == "sacroiliac left" and np.allclose(isocentre, (0.0, 4.0, -24.0))
     for wrong in ("profile of liver", "AP of vertebrae_L3"):
         with pytest.raises(ChoiceError, match="aorta"):
             find_view(labelled, wrong)

@@ -35,12 +35,13 @@ export default {
   },
   created() {
     this.view = { view: "bullseye" };
+    this.at = null;  // the isocentre of the last still; null: the target, or the middle of the image
     this.request = new Latest(async (what) => unpacked(await get("fluoro", what), Uint8Array),
       (shot) => this.got(shot), (error) => { this.words = error.message; this.warned = true; });
   },
   mounted() {
     this.context = this.$refs.canvas.getContext("2d");
-    this.stops = [fitted(this.$refs.canvas, () => this.draw()), Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => this.ask(REST_MS)), Vue.watch(() => this.big, () => this.ask())];
+    this.stops = [fitted(this.$refs.canvas, () => this.draw()), Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => { this.at = null; this.ask(REST_MS); }), Vue.watch(() => this.big, () => this.ask())];
     this.ask();
   },
   unmounted() {
@@ -50,7 +51,7 @@ export default {
   },
   methods: {
     asked(more) {
-      return { ...this.view, rev: this.nav.wayKey, carm: this.nav.ui.carmName, field: this.field, zoom: this.zoom, outlines: this.outlines ? 1 : 0, ...more };
+      return { ...this.view, ...(this.at ? { at: this.at } : {}), rev: this.nav.wayKey, carm: this.nav.ui.carmName, field: this.field, zoom: this.zoom, outlines: this.outlines ? 1 : 0, ...more };
     },
     // A way that was moved is shot once it rests: another one may be on its way.
     ask(wait_ms = 0, quiet = false) {
@@ -59,12 +60,13 @@ export default {
       if (!quiet) this.words = this.nav.t.shot_making;
       this.timer = setTimeout(() => (this.nav.drag ? this.ask(REST_MS, quiet) : this.request.ask(this.asked({ size: this.big ? 640 : 320 }))), wait_ms);
     },
-    set(view) { this.view = { view }; this.ask(); },
+    set(view) { this.view = { view }; this.at = null; this.ask(); },
     find(event) {
       const purpose = event.target.value;
       event.target.value = "";
       if (!purpose) return;
       this.view = { view: "AP", find: purpose };
+      this.at = null;
       this.ask();
     },
     purposeWords(purpose) {
@@ -84,6 +86,7 @@ export default {
         this.primary = Math.round(shot.primary_deg);
         this.secondary = Math.round(shot.secondary_deg);
         this.purposes = shot.purposes;
+        this.at = shot.isocentre.join(",");
         this.dose = `${this.nav.t.dose}: ${shot.dose}; ${this.nav.t.so_far} ${shot.so_far} (${this.nav.t.assumed})`;
       }
       const t = this.nav.t;
@@ -91,7 +94,7 @@ export default {
       const more = shot.warnings.length > 1 ? ` (+${shot.warnings.length - 1})` : "";
       const why = this.view.find && !shot.moving ? `  ·  ${shot.lines[1]}` : "";
       this.words = `${shot.words}  ·  ${shot.dial ? `${t.dial} ${shot.dial} ${shot.position}` : t.no_dial}  ·  ${t.simulated}${why}${shot.warnings.length ? `  ·  ! ${shot.warnings[0]}${more}` : ""}`;
-      this.nav.showCarm(shot.primary_deg, shot.secondary_deg);
+      this.nav.showCarm(shot.primary_deg, shot.secondary_deg, shot.isocentre);
       this.draw();
       this.$refs.canvas.dataset.view = shot.words;
     },
@@ -126,7 +129,7 @@ export default {
       outlined(c, right, x0 + side - 10 * dpr, y0 + side / 2, "right", "#E8EDF2");
       outlined(c, top, x0 + side / 2, y0 + 12 * dpr, "center", "#E8EDF2");
       outlined(c, bottom, x0 + side / 2, y0 + side - 12 * dpr, "center", "#E8EDF2");
-      if (shot.marker[1] === "top") outlined(c, `${shot.marker[0]} ${this.nav.t.at_detector}`, x0 + 10 * dpr, y0 + 12 * dpr, "left", "#E8EDF2");
+      if (shot.marker[1] === "detector") outlined(c, `${shot.marker[0]} ${this.nav.t.at_detector}`, x0 + 10 * dpr, y0 + 12 * dpr, "left", "#E8EDF2");
       c.font = `600 ${0.8 * line}px sans-serif`;
       const names = new Map(shot.marks.filter((mark) => mark.tint).map((mark) => [mark.name, mark.tint]));
       let row = 0;

@@ -206,11 +206,11 @@ const page = {
       this.pages = made.pages.map((name) => ({ name, url: `api/page/${made.key}/${name}` }));
       made.notes.forEach((words) => this.say(words));
     },
-    async showCarm(primary, secondary) {
-      this.carm = [primary, secondary];
+    async showCarm(primary, secondary, at) {
+      this.carm = [primary, secondary, at];
       if (!this.ui.carm && !this.carmShown) return;
       this.carmShown = this.ui.carm;
-      try { await ask("carm", this.ui.carm ? { primary, secondary, carm: this.ui.carmName } : {}); this.ui.drawn++; } catch (error) { this.say(error.message); }
+      try { await ask("carm", this.ui.carm ? { primary, secondary, at, carm: this.ui.carmName } : {}); this.ui.drawn++; } catch (error) { this.say(error.message); }
     },
     async listen() {
       try {
