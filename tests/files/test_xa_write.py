@@ -171,3 +171,36 @@ def test_what_is_no_run_is_refused(shots, tmp_path):
     del data.PositionerPrimaryAngle, data.DistanceSourceToDetector
     data.save_as(tmp_path / "poor.dcm")
     assert read_xa(tmp_path / "poor.dcm").missing == ("angles", "SID")
+
+
+def test_every_picture_of_a_turning_arm_has_its_own_side_marker_and_voltage(tmp_path):
+    grid = Grid(np.diag([4.0, 4.0, 4.0, 1.0]), (60, 40, 40))
+    x, y, _ = np.moveaxis(grid.points_mm(np.stack(np.indices(grid.shape), -1)) - 80.0, -1, 0)
+    hu = np.where(((x - 40) / 110) ** 2 + (y / 70) ** 2 < 1, 30, -1000).astype(np.int16)
+    subject = subject_of(Volume(hu, grid), patient_position="HFS")
+    views = [ViewAngles(-110.0, 0.0), ViewAngles(-90.0, 0.0), ViewAngles(0.0, 0.0)]
+    swept = take_shots(subject, views, Machine(detector=DETECTOR))
+    assert [shot.overlay.marker[0] for shot in swept] == ["R", "R", "L"]
+    data = pydicom.dcmread(save_xa(swept, tmp_path / "sweep.dcm"))
+    bits = data.overlay_array(0x6000)
+    assert data[0x60000015].value == 3 and bits.shape == (3, 40, 51)
+    assert [bool(plane[:, :20].any()) for plane in bits] == [False, True, False]  # the lateral's at the upper left
+    assert not list(data.PatientOrientation)
+    voltages = [shot.image.exposure.tube.kv for shot in swept]
+    assert len(set(voltages)) > 1 and data.KVP is None
+    enhanced = pydicom.dcmread(save_xa(swept, tmp_path / "enhanced.dcm", enhanced=True))
+    frames = enhanced.PerFrameFunctionalGroupsSequence
+    assert [float(frame.FrameAcquisitionSequence[0].KVP) for frame in frames] == voltages and "KVP" not in enhanced
+    labels = [frame.FrameContentSequence[0].FrameLabel for frame in frames]
+    assert [label.split()[3:] for label in labels] == [
+        ["R", "at", "the", "right"], ["R", "at", "the", "detector"], ["L", "at", "the", "right"],
+    ]  # fmt: skip
+    assert list(enhanced.PositionOfIsocenterProjection) == [19.5, 25.0]
+
+
+def test_increments_across_180_degrees_go_on_evenly(shots, tmp_path):
+    angles = [ViewAngles(a, 0.0) for a in (-110.0, -40.0, 30.0, 100.0, 170.0, -120.0)]
+    run = take_shots(subject_of(Volume(np.zeros((4, 4, 4), np.int16), Grid(np.eye(4), (4, 4, 4)))), angles,
+                     Machine(detector=Detector(16, 16, 4.0)))  # fmt: skip
+    data = pydicom.dcmread(save_xa(run, tmp_path / "far.dcm"))
+    assert np.allclose(np.diff([float(turn) for turn in data.PositionerPrimaryAngleIncrement]), 70.0)

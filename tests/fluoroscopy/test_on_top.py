@@ -5,7 +5,8 @@ import pytest
 
 from navplan.errors import ChoiceError, InputError
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.image import Machine, View
+from navplan.fluoroscopy.image import Machine, View, needle_ends_mm
+from navplan.fluoroscopy.needle import rod_in_beam
 from navplan.fluoroscopy.overlay import Place, Role
 from navplan.fluoroscopy.picture import shot_picture
 from navplan.fluoroscopy.response import response
@@ -142,3 +143,45 @@ def test_a_side_marker_stands_in_every_view(body, view, letter, place):
     assert shot.overlay.marker == (letter, place)
     if place is Place.RIGHT:
         assert shot.overlay.sides[Place.RIGHT] == letter
+
+
+def test_a_needle_behind_contrast_medium_and_bone_is_as_strong_as_each_energy_says(body, needle):
+    view = View(Anatomy(body), ViewAngles(0, 0), np.zeros(3), Machine(detector=Detector(128, 128, 0.3)))
+    tube = tube_of(body.grid, (16.0, 0.0), 12.0)
+    fill = Fill.of(tube, "iodine 300")
+    media, both = view.added(fills=[fill]), view.added([needle], [fill])
+    rod = rod_in_beam(view.beam, view.detector, *needle_ends_mm(needle), needle.device.diameter_mm)
+    iodine = 0.3 * fill.solid.shadow_mm(view.beam, view.detector, 0.2).ravel()[rod.pixels].astype(float)
+    even = (rod.chords_mm.min(axis=1) > 0.8) & (iodine > 2.0)  # well inside the needle, behind a good deal of iodine
+    assert even.sum() > 20
+    water, bone = view.amounts_mm.reshape(2, -1)[:, rod.pixels].astype(float)
+    amounts = {"water": water, "bone": bone, "iodine": iodine}
+    exact = response(view.exposure.tube).added_exactly(amounts, "steel", rod.chords_mm.mean(axis=1))
+    found = (both - media).ravel()[rod.pixels]
+    assert np.allclose(found[even], exact[even], rtol=0.05)  # the chord is not the same all over a pixel
+    assert np.median(found[even] / exact[even]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_an_outline_keeps_a_thin_branch_and_ends_where_thick_slices_end(body):
+    grid = Grid(np.diag([0.8, 0.8, 5.0, 1.0]) + np.array([[0, 0, 0, -30.0]] * 3 + [[0] * 4]), (76, 76, 13))
+    x, y, z = np.moveaxis(grid.points_mm(np.stack(np.indices(grid.shape), -1)), -1, 0)
+    inside = (np.hypot(x, y) < 8) & (abs(z) < 21)
+    inside |= (abs(y) < 1.3) & (abs(z) < 2) & (x > 0) & (x < 26)
+    tube = Structure("aorta", Presence.PRESENT, (255 * inside).astype(np.uint8), grid, evaluated_in=grid, image_id="ct")
+    fine = Machine(detector=Detector(160, 160, 0.6))
+    shot = take_shots(subject_of(body, (0, 0, 0), outlines=[Solid(tube)]), ["AP"], fine)[0]
+    points = np.concatenate([mark.points for mark in shot.overlay.marks if mark.role is Role.OUTLINE])
+    mm = (points - 79.5) * shot.image.pixel_at_isocentre_mm
+    assert mm[:, 0].max() == pytest.approx(26.0, abs=1.5)  # the branch, less than half a slice thick
+    ends = mm[np.abs(mm[:, 0]) < 4.0, 1]
+    assert np.abs(ends).max() == pytest.approx(22.5, abs=1.2)  # nine slices of 5 mm
+
+
+@pytest.mark.parametrize("field", [None, (60.0, 60.0), (30.0, 30.0)])
+def test_what_the_collimator_leaves_fills_the_grey_scale(body, field):
+    machine = Machine(detector=Detector(160, 160, 1.2), field_mm=field)
+    shot = take_shots(subject_of(body, (20, 10, 20)), ["AP"], machine)[0]
+    side = 160 if field is None else round(field[0] / shot.image.pixel_at_isocentre_mm) - 4
+    low = (160 - side) // 2
+    seen = shot.pixels[low : low + side, low : low + side]
+    assert np.ptp(np.percentile(seen, (2, 98))) > 120

@@ -209,3 +209,35 @@ def test_the_words_of_a_prone_patients_view_are_read_back_as_that_view(spine):
     view = vertebra_view("AP", frame, "HFP")
     back = parse_view(view.words.split(";")[0], "HFP")
     assert degrees_between(back.toward_detector, view.angles.toward_detector) < 0.2
+
+
+def test_a_moving_view_that_long_voxels_are_too_steep_for_is_taken_by_slices_all_the_same(monkeypatch):
+    grid = Grid(np.diag([0.7, 0.7, 1.0, 1.0]) + np.array([[0, 0, 0, -28], [0, 0, 0, -28], [0, 0, 0, -40], [0] * 4]),
+                (81, 81, 81))  # fmt: skip
+    x, y, z = np.moveaxis(grid.points_mm(np.stack(np.indices(grid.shape), -1)), -1, 0)
+    anatomy = Anatomy(Volume(np.where(x**2 + y**2 + z**2 < 600, 40, -1000).astype(np.int16), grid))
+    monkeypatch.setattr(Anatomy, "_by_rays", lambda *_: pytest.fail("ray by ray"))
+    beam = Beam.of(ViewAngles(-50, -45), (0, 0, 0), CArm())
+    detector = Detector(64, 64, 4.0)
+    moving, full = (anatomy.amounts_mm(beam, detector, quick) for quick in (True, False))
+    assert (moving == full).all() and full[0].max() > 40.0  # it is the full one
+
+
+def test_a_view_that_is_not_the_ideal_warns_and_says_what_the_ideal_would_be():
+    far = coaxial_view((0.0, 0.2, 1.0), "HFS")
+    assert far.off_deg > 10.0 and far.reason.startswith("coaxial, ideally:")
+    assert far.warning.startswith("Not the ideal view:") and far.warning in far.words
+    near = coaxial_view((0.0, 1.0, 0.2), "HFS")
+    assert near.warning == "" and "ideally" not in near.reason
+
+
+def test_a_view_in_which_the_ct_ends_over_the_path_is_not_the_clearest():
+    grid = Grid(np.diag([2.0, 2.0, 2.0, 1.0]) + np.array([[0, 0, 0, -80]] * 3 + [[0] * 4]), (81, 81, 81))
+    x, y, _ = np.moveaxis(grid.points_mm(np.stack(np.indices(grid.shape), -1)), -1, 0)
+    hu = np.where((abs(x) < 60) & (abs(y) < 60), 40, -1000).astype(np.int16)  # it goes on beyond both ends
+    hu[(np.hypot(x - 20, y) < 4)] = 1000
+    anatomy = Anatomy(Volume(hu, grid))
+    path = path_points(np.array([-30.0, 0.0, 74.0]), np.array([30.0, 0.0, 74.0]))
+    flat, steep = (over_points(anatomy, ViewAngles(0, b), path, CArm()) for b in (0.0, 40.0))
+    assert flat.lost < 0.05 and steep.lost > 0.9 and steep.judged_mm > flat.judged_mm + 20.0
+    assert "outside the picture or the CT" in steep.words and flat.words == ""
