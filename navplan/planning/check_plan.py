@@ -23,7 +23,7 @@ from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Risk, Si
 from navplan.planning.sub_voxel import surface_distance
 from navplan.planning.target_judgement import target
 from navplan.planning.tissue_map import path_sections
-from navplan.planning.uncertainty import RADIUS_95_2D, breach_probability, hit_probability
+from navplan.planning.uncertainty import RADIUS_95_2D, ball_probability, breach_probability, hit_probability
 
 STRAYS_REMEDY = "Check the needle with a control scan before this depth"
 
@@ -265,8 +265,8 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
 
 
 def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
-    """Probability that the lateral error leaves the tip within the largest ball about the target point inside the
-    target."""
+    """Probability that the lateral error, and the target's own motion, leave the tip within the largest ball about the
+    target point inside the target."""
     boundary = situation.target_boundary
     if boundary is None:
         return None
@@ -274,7 +274,12 @@ def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
     if not occupancy_at(boundary.structure, aim[None])[0]:
         return 0.0
     distance = float(np.linalg.norm(boundary.centres_mm - aim, axis=1).min()) - boundary.diagonal_mm / 2
-    return hit_probability(max(distance, 0.0), float(situation.error_model.sigma_mm(trajectory.depth_mm)))
+    model, direction = situation.error_model, trajectory.direction
+    sigma = float(model.needle_sigma_mm(trajectory.depth_mm))
+    if not any(model.motion_sigma_mm):
+        return hit_probability(max(distance, 0.0), sigma)
+    across = np.hypot(sigma, model.across(direction)[1])
+    return ball_probability(distance, (*across, model.along_mm(direction)))
 
 
 def _lung_known(situation: Situation) -> bool:

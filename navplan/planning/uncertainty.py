@@ -1,7 +1,8 @@
 """How likely a needle that strays touches something, and how likely it hits its target.
 
 The needle is taken to keep its direction of error along its whole length while the amount scales with sigma(s), the
-standard deviation along each lateral axis at depth s (navplan.model.error_model).
+standard deviation along each lateral axis at depth s (navplan.model.error_model); where the anatomy moves as well,
+along its own two axes across the needle.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from navplan.geometry.compiled import compiled
 from navplan.geometry.lines import perpendicular_axes
@@ -17,7 +18,7 @@ from navplan.model.error_model import ErrorModel
 from navplan.planning.boundary import Boundary
 
 RADIUS_95_2D = 2.4477468306808166  # sqrt(-2 ln 0.05): 95 % of an isotropic 2-D normal lies within this many sigma
-_SECTORS = 720
+_SECTORS, _QUADRATURE = 720, 64
 
 
 def breach_wall(distance_mm: float, rho_mm: float, sigma_mm: float) -> float:
@@ -46,6 +47,28 @@ def hit_probability(radius_mm: float, sigma_mm: float) -> float:
     return float(-np.expm1(-(radius_mm**2) / (2 * sigma_mm**2)))
 
 
+def ball_probability(radius_mm: float, sigmas_mm: ArrayLike) -> float:
+    """P(a normal error with independent sigmas (2,) or (3,), one an axis, stays within a ball of a radius): the closed
+    form along the axis of the largest, Gauss and Legendre's rule over the others."""
+    from scipy.special import ndtr
+
+    sigmas = np.sort(np.asarray(sigmas_mm, dtype=np.float64))
+    sigmas = sigmas[sigmas > 1e-9]
+    if radius_mm <= 0.0 or not sigmas.size:
+        return float(radius_mm > 0.0)
+    rest, last = sigmas[:-1], float(sigmas[-1])
+    squares, weights = np.zeros(1), np.ones(1)
+    for sigma in rest:
+        points, parts = np.polynomial.legendre.leggauss(_QUADRATURE)
+        reach = min(radius_mm, 8.0 * float(sigma))
+        at = points * reach
+        share = parts * reach * np.exp(-0.5 * (at / sigma) ** 2) / (sigma * np.sqrt(2.0 * np.pi))
+        squares = np.add.outer(squares, at**2).ravel()
+        weights = np.multiply.outer(weights, share).ravel()
+    left = np.sqrt(np.maximum(radius_mm**2 - squares, 0.0))
+    return float(np.clip(weights @ (2.0 * ndtr(left / last) - 1.0), 0.0, 1.0))
+
+
 def breach_probability(
     boundary: Boundary,
     start_mm: NDArray[np.float64],
@@ -56,23 +79,31 @@ def breach_probability(
     """Upper bound of P(the straying needle touches the structure anywhere between start and end).
 
     Seen along the needle, each boundary voxel (a disc of needle radius and of how far beyond its centre the structure
-    may go on, Boundary.below_mm) is divided by sigma at its depth. Where the error of the structure's own outline is
+    may go on, Boundary.below_mm) is divided by sigma at its depth, on each of the two axes along which the anatomy's
+    motion is independent by its own (and the disc by the smaller). Where the error of the structure's own outline is
     known, it adds to sigma as an independent one. In each of the directions of error the nearest disc gives the number
     of sigmas zeta; beyond it all counts as touched. P = mean over directions of exp(-zeta^2 / 2): for a wall this is
     Craig's form of Phi(-x), and exact (Craig, MILCOM 1991); for all else it is an upper bound.
     """
     length = float(np.linalg.norm(end_mm - start_mm))
     direction = (end_mm - start_mm) / length
+    axes, motion_mm = _axes(*direction.tolist()), np.zeros(2)
+    if any(error.motion_sigma_mm):
+        across, motion_mm = error.across(direction)
+        axes = np.stack([*across, direction])
     zeta = _nearest_in_sectors(
         boundary.centres_mm,
         boundary.voxels.block_start,
         boundary.voxels.block_mm,
         np.ascontiguousarray(start_mm, dtype=np.float64),
-        _axes(*direction.tolist()),
+        axes,
         length,
         radius_mm + boundary.below_mm,
         np.asarray(
-            [error.entry_sigma_mm, np.radians(error.angle_sigma_deg), boundary.structure.boundary_sigma_mm or 0.0]
+            [
+                error.entry_sigma_mm, np.radians(error.angle_sigma_deg), boundary.structure.boundary_sigma_mm or 0.0,
+                error.bend_sigma_per_mm / 2.0, *motion_mm,
+            ]
         ),
         _SECTORS,
     )
@@ -99,8 +130,11 @@ def _nearest_in_sectors(
     sectors: int,
 ) -> NDArray[np.float64]:
     """Number of sigmas to the first disc in each of the directions of error; 0 where a disc covers the axis. Discs
-    farther than 8 sigma count as never. Blocks of discs come nearest first; what others hide is passed over."""
+    farther than 8 sigma count as never. Blocks of discs come nearest first; what others hide is passed over.
+
+    sigmas: entry, angle, outline, half the curvature's, and of the anatomy's motion along the first and second axis."""
     zeta = np.full(sectors, np.inf)
+    alike = sigmas[4] == sigmas[5]  # then a direction in mm is one in sigmas, at every depth
     width = 2 * np.pi / sectors
     nearest = np.empty(len(blocks))  # sigmas below which no disc of a block begins
     for block in range(len(blocks)):
@@ -112,8 +146,9 @@ def _nearest_in_sectors(
         a = x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]
         b = x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]
         deepest = min(max(depth + ball, 0.0), length)
-        sigma = np.sqrt(sigmas[0] ** 2 + (deepest * sigmas[1]) ** 2 + sigmas[2] ** 2)
-        nearest[block] = max(np.sqrt(a * a + b * b) - ball - reach - 1e-6, 0.0) / sigma
+        square = sigmas[0] ** 2 + (deepest * sigmas[1]) ** 2 + sigmas[2] ** 2 + (deepest * deepest * sigmas[3]) ** 2
+        square += max(sigmas[4], sigmas[5]) ** 2
+        nearest[block] = max(np.sqrt(a * a + b * b) - ball - reach - 1e-6, 0.0) / np.sqrt(square)
     for block in np.argsort(nearest):
         if nearest[block] >= 8.0:
             break
@@ -121,7 +156,8 @@ def _nearest_in_sectors(
         a = x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]
         b = x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]
         distance, ball = np.sqrt(a * a + b * b), blocks[block, 3] + reach + 1e-6
-        if nearest[block] > 0.0 and distance > ball:  # is it hidden, wherever it could be seen, by what is nearer?
+        # Is it hidden, wherever it could be seen, by what is nearer?
+        if alike and nearest[block] > 0.0 and distance > ball:
             angle, half = np.arctan2(b, a), np.arcsin(ball / distance)
             hidden = True
             for sector in range(int(np.floor((angle - half) / width)), int(np.floor((angle + half) / width)) + 1):
@@ -134,10 +170,11 @@ def _nearest_in_sectors(
             if not -reach < depth < length + reach:
                 continue
             at = min(max(depth, 0.0), length)
-            sigma = np.sqrt(sigmas[0] ** 2 + (at * sigmas[1]) ** 2 + sigmas[2] ** 2)
-            a = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) / sigma
-            b = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) / sigma
-            distance, size = np.sqrt(a * a + b * b), reach / sigma
+            square = sigmas[0] ** 2 + (at * sigmas[1]) ** 2 + sigmas[2] ** 2 + (at * at * sigmas[3]) ** 2
+            first, second = np.sqrt(square + sigmas[4] ** 2), np.sqrt(square + sigmas[5] ** 2)
+            a = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) / first
+            b = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) / second
+            distance, size = np.sqrt(a * a + b * b), reach / min(first, second)
             if distance <= size:
                 zeta[:] = 0.0
                 return zeta

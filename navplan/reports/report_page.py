@@ -8,6 +8,7 @@ from itertools import zip_longest
 from navplan.fluoroscopy.shot import FluoroShot
 from navplan.geometry.table_angles import POSITION_WORDS, table_angles
 from navplan.model.case import Case
+from navplan.model.error_model import ErrorModel
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.volume import Volume
 from navplan.reports.approval_rows import ApprovalLine, ApprovalRow, approval_line, approval_rows
@@ -296,10 +297,21 @@ def _error_facts(plan: Plan, ranked: RankedTrajectory, sources: Sources) -> tupl
     return (
         ("Guidance", f"{model.name} ({model.id})"),
         ("Entry and angle", f"sigma {model.entry_sigma_mm:g} mm and {model.angle_sigma_deg:g}° on each axis"),
+        *_bend_and_motion(model),
         ("At the target", f"sigma {sigma:.1f} mm; 95 % of needles within {2.448 * sigma:.1f} mm of the line"),
         ("Source", model.source),
         ("Probability allowed", f"{percent(limit.value)} that a structure is touched ({sources.mark(limit.source)})"),
     )
+
+
+def _bend_and_motion(model: ErrorModel) -> tuple[Fact, ...]:
+    found: list[Fact] = []
+    if model.bend_sigma_per_mm:
+        found.append(("Bending", f"sigma of the curvature {model.bend_sigma_per_mm:g} per mm"))
+    if any(model.motion_sigma_mm):
+        side, front, head = model.motion_sigma_mm
+        found.append(("Motion of the anatomy", f"sigma {side:g} mm sideways, {front:g} front-back, {head:g} head-foot"))
+    return tuple(found)
 
 
 def _bleeding(plan: Plan, sources: Sources) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from navplan.errors import InputError
 from navplan.geometry.grid import Grid
 from navplan.model.error_model import ErrorModel
 from navplan.model.structure import Presence, Structure
@@ -10,6 +11,7 @@ from navplan.planning import uncertainty as module
 from navplan.planning.boundary import Boundary, boundary_of
 from navplan.planning.uncertainty import (
     RADIUS_95_2D,
+    ball_probability,
     breach_crossing_tube,
     breach_parallel_tube,
     breach_probability,
@@ -111,9 +113,109 @@ def test_blocks_of_voxels_that_nearer_ones_hide_change_nothing(seed: int) -> Non
         start, end = start + aside, aside - rng.uniform(0.2, 1.0) * start
         direction = (end - start) / np.linalg.norm(end - start)
         shared = (start, module._axes(*direction.tolist()), float(np.linalg.norm(end - start)), 1.5)
-        sigmas = (np.asarray([2.0, rng.uniform(0.0, 0.1), 0.5]), 64)
+        bend, motion = rng.uniform(0.0, 0.002), rng.uniform(0.0, 2.0, 2) * (seed % 3 == 0)
+        sigmas = (np.asarray([2.0, rng.uniform(0.0, 0.1), 0.5, bend, *motion]), 64)
         found = module._nearest_in_sectors(bound.centres_mm, bound.voxels.block_start, blocks, *shared, *sigmas)
         asked_all = module._nearest_in_sectors(bound.centres_mm, every, one, *shared, *sigmas)
         assert (found == asked_all).all()
         seen += bool(found.min() > 0 and np.isfinite(found).any())
     assert seen >= 5
+
+
+BREATH = ErrorModel("breath", "breath", 1.5, 2.0, "test", 0.0005, (0.5, 1.5, 4.0))
+
+
+def drawn(error: ErrorModel, direction: np.ndarray, depths: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """(count, depths, 3) offsets of needles against an anatomy that moves, drawn from the model's own words: a needle
+    keeps its direction of error; the motion is drawn in the patient's axes and seen across the needle."""
+    rng = np.random.default_rng(seed)
+    axes, motion = error.across(direction)
+    square = error.needle_sigma_mm(depths)[:, None] ** 2 + motion[None, :] ** 2
+    offsets = rng.standard_normal((count, 1, 2)) * np.sqrt(square)[None]
+    return offsets @ axes
+
+
+def test_motion_across_a_needle_is_that_of_the_patients_axes() -> None:
+    rng = np.random.default_rng(3)
+    motion = rng.standard_normal((200_000, 3)) * BREATH.motion_sigma_mm
+    for direction in (np.array([0.0, 1.0, 0.0]), np.array([0.6, 0.0, 0.8]), np.array([1.0, 1.0, 1.0]) / np.sqrt(3)):
+        axes, sigmas = BREATH.across(direction)
+        assert np.allclose(axes @ direction, 0.0, atol=1e-12) and np.allclose(axes @ axes.T, np.eye(2), atol=1e-12)
+        seen = motion @ axes.T
+        assert np.allclose(seen.std(axis=0), sigmas, rtol=0.01)
+        assert abs(np.corrcoef(seen.T)[0, 1]) < 0.01
+        assert BREATH.along_mm(direction) == pytest.approx((motion @ direction).std(), rel=0.01)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_with_motion_and_bending_a_wall_is_nearly_exact_and_never_below_a_million_draws(seed: int) -> None:
+    """A wall along the needle, turned about it: P = Phi(-(D - rho) / sigma across it)."""
+    rng = np.random.default_rng(seed)
+    direction = np.array([0.0, 0.0, 1.0]) if seed < 4 else np.array([0.0, 1.0, 0.0])
+    turn = rng.uniform(0, 2 * np.pi)
+    one, two = (np.eye(3)[[0, 1]] if seed < 4 else np.eye(3)[[0, 2]])
+    facing = np.cos(turn) * one + np.sin(turn) * two
+    start, length = np.array([15.0, 40.0, 30.0]) - 12.0 * direction, 24.0
+    wall = boundary((POINTS - start) @ facing >= 5.0)
+    bound = breach_probability(wall, start, start + length * direction, 0.6, BREATH)
+    axes, motion = BREATH.across(direction)
+    square = float(BREATH.needle_sigma_mm(length)) ** 2 + motion**2
+    sigma = float(np.sqrt(((axes @ facing) ** 2 * square).sum()))
+    true = breach_wall(5.0, 0.6, sigma)
+    assert true <= bound
+    offsets = drawn(BREATH, direction, np.array([length]), 1_000_000, seed)[:, 0]
+    share = float((offsets @ facing >= 5.0 - 0.6).mean())
+    assert share == pytest.approx(true, abs=4 * np.sqrt(true / 1e6))
+    # the discs stand as far out as a voxel may reach, and count by the smaller sigma
+    farther = breach_wall(5.0, (0.6 + wall.below_mm) * sigma / np.sqrt(square.min()), sigma)
+    assert bound <= farther * 1.1 + 1e-6
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_motion_a_million_draws_never_exceed_the_swept_bound(seed: int) -> None:
+    rng = np.random.default_rng(10 + seed)
+    middle = np.array([15.0, 40.0, 30.0])
+    direction = rng.standard_normal(3)
+    direction /= np.linalg.norm(direction)
+    axes = BREATH.across(direction)[0]
+    aside = rng.standard_normal(2) @ axes
+    place = middle + aside / np.linalg.norm(aside) * 7.0
+    ball = boundary(np.linalg.norm(POINTS - place, axis=-1) <= 3.0)
+    start, length = middle - 12.0 * direction, 24.0
+    bound = breach_probability(ball, start, start + length * direction, 0.6, BREATH)
+    depths = np.linspace(0.0, length, 9)
+    touched = 0
+    for part in range(20):
+        offsets = drawn(BREATH, direction, depths, 50_000, 100 * seed + part)
+        away = start + depths[:, None] * direction - place + offsets
+        touched += int((np.einsum("ijk,ijk->ij", away, away) <= 3.6**2).any(axis=1).sum())
+    share = touched / 1e6
+    assert 0.001 < share <= bound + 3 * np.sqrt(bound / 1e6)
+
+
+@pytest.mark.parametrize("sigmas", [(2.0, 2.0), (1.0, 3.0), (0.4, 2.0, 5.0), (2.0, 2.0, 2.0), (3.0, 0.0, 0.0)])
+def test_the_probability_of_a_ball_is_what_a_million_draws_say(sigmas: tuple[float, ...]) -> None:
+    errors = np.random.default_rng(1).standard_normal((1_000_000, len(sigmas))) * sigmas
+    for radius in (0.5, 2.0, 5.0, 12.0):
+        share = float((np.linalg.norm(errors, axis=1) < radius).mean())
+        found = ball_probability(radius, sigmas)
+        assert found == pytest.approx(share, abs=4 * np.sqrt(max(share * (1 - share), 1e-7) / 1e6))
+    assert ball_probability(5.0, (2.0, 2.0)) == pytest.approx(hit_probability(5.0, 2.0), abs=1e-6)
+    assert ball_probability(0.0, sigmas) == 0.0 and ball_probability(1.0, (0.0, 0.0)) == 1.0
+
+
+def test_a_model_without_motion_and_bending_is_what_it_was() -> None:
+    plain = ErrorModel("cone", "cone", 1.0, 4.0, "test")
+    depths = np.array([0.0, 50.0, 140.0])
+    assert np.allclose(plain.sigma_mm(depths), np.hypot(1.0, depths * np.radians(4.0)))
+    assert (plain.sigma_mm(depths) == plain.needle_sigma_mm(depths)).all()
+    assert BREATH.sigma_mm(100.0) == pytest.approx(np.sqrt(1.5**2 + (100 * np.radians(2)) ** 2 + 2.5**2 + 4.0**2))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"bend_sigma_per_mm": -1.0}, {"bend_sigma_per_mm": float("nan")}, {"motion_sigma_mm": (0.0, 0.0)},
+              {"motion_sigma_mm": (0.0, -1.0, 0.0)}, {"motion_sigma_mm": (0.0, float("inf"), 0.0)}],
+)  # fmt: skip
+def test_parts_that_cannot_be_are_refused(wrong: dict) -> None:
+    with pytest.raises(InputError):
+        ErrorModel("x", "x", 1.0, 1.0, "test", **wrong)
