@@ -308,6 +308,9 @@ def beside_of(options: Namespace, case: Case) -> tuple[tuple[str, int], ...]:
             plan, number = words, "1"
         if not number.isdecimal() or int(number) < 1:
             raise InputError(f"--beside {words}", "PLAN, or PLAN:N with N counted from 1")
+        count = len(case.plan(plan).trajectories)
+        if int(number) > count:
+            raise ChoiceError(f"--beside {words}", f"{plan}:1 to {plan}:{count}" if count else "a plan with a way in")
         found.append((plan, int(number) - 1))
     return tuple(found)
 

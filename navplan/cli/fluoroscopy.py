@@ -30,7 +30,7 @@ def do_fluoro(options: Namespace, output: Output) -> int:
     from navplan.verbs.fluoro import fluoro_machine, fluoro_subject, protocol_views
 
     _refuse_what_does_not_go_together(options)
-    carm, field, fill = carm_named(options.carm), _field(options.field), _fill(options.fill)
+    carm, field, fill = carm_named(options.carm or "generic"), _field(options.field), _fill(options.fill)
     case = commands.open_case(options.case)
     plan = None if options.plan == NO_PLAN else commands.chosen_plan(case, options.plan)
     if plan is None and options.trajectory != 1:
@@ -53,7 +53,7 @@ def do_fluoro(options: Namespace, output: Output) -> int:
     subject = fluoro_subject(
         case, plan=plan, trajectory=place, image=options.image, patient_position=options.position,
         isocentre_mm=isocentre, beside=commands.beside_of(options, case), fill=fill,
-        outline=tuple(dict.fromkeys([*options.outline, *_named_in(options.find)])),
+        outline=tuple(dict.fromkeys([*options.outline, *_named_in(options)])),
     )  # fmt: skip
     told = [view.words for view in views if not isinstance(view, str)]
     paths, dose, warnings = _taken(options, subject, views, machine, output)
@@ -76,7 +76,12 @@ def _refuse_what_does_not_go_together(options: Namespace) -> None:
     suffix = Path(options.out).suffix.lower()
     moves = bool(options.to or options.run) or suffix == ".mp4"
     wrong = (
-        (options.find is not None and not options.find.strip(), "--find without a purpose"),
+        *(
+            (value is not None and not value.strip(), f"--{name} without a value")
+            for name in ("find", "like", "to", "biplane", "carm", "field")
+            for value in (getattr(options, name),)
+        ),
+        (suffix == ".dcm" and bool(options.outline), "--outline in a .dcm, which has no place for lines"),
         (options.picture != 1 and not options.like, "--picture without --like"),
         (options.size is not None and options.size < 1, f"--size {options.size}"),
         (bool(options.like) and (options.size or options.zoom) is not None, "--like with --size or --zoom"),
@@ -93,16 +98,16 @@ def _refuse_what_does_not_go_together(options: Namespace) -> None:
         (bool(options.biplane) and suffix == ".mp4", "both planes as .mp4"),
         (options.enhanced and suffix != ".dcm", "--enhanced for a file that is no .dcm"),
         (options.enhanced and bool(options.biplane), "--enhanced for both planes"),
-        (bool(options.biplane) and options.carm not in ("generic", "biplane"), f"--biplane with --carm {options.carm}"),
+        (bool(options.biplane) and options.carm not in (None, "biplane"), f"--biplane with --carm {options.carm}"),
     )
     for is_wrong, words in wrong:
         if is_wrong:
             raise InputError(words, "options that go together", "See: navplan fluoro --help")
 
 
-def _field(words: str) -> tuple[float, float] | None:
+def _field(words: str | None) -> tuple[float, float] | None:
     """ "120x80" in mm."""
-    if not words:
+    if words is None:
         return None
     try:
         wide, tall = (float(side) for side in words.lower().split("x"))
@@ -111,10 +116,10 @@ def _field(words: str) -> tuple[float, float] | None:
     return wide, tall
 
 
-def _named_in(purpose: str | None) -> list[str]:
+def _named_in(options: Namespace) -> list[str]:
     """The structure that a view was found for is drawn: else nobody could tell which vertebra it is."""
-    name = (purpose or "").rpartition(" of ")[2]
-    return [name] if " of " in (purpose or "") else []
+    _, of, name = (options.find or "").rpartition(" of ")
+    return [name] if of and not options.out.lower().endswith(".dcm") else []
 
 
 def _fill(given: list[str]) -> dict[str, str]:

@@ -80,7 +80,7 @@ class Output:
     def error(self, text: str) -> None:
         """One clear line on standard error, also with --quiet."""
         self._end_line()
-        print(f"navplan {self.verb}: {text}", file=sys.stderr, flush=True)
+        print(f"navplan {self.verb}: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
     def progress(self, words: str, share: float) -> None:
         """How far long work has come; on a terminal one line that is written over."""

@@ -175,18 +175,18 @@ def make_parser() -> argparse.ArgumentParser:
         help='a view for a purpose: coaxial, perpendicular, free, "AP of vertebrae_L3", "Scottie dog left of ...", '
         '"profile of aorta", protocol (all of the plan\'s protocol) ...',
     )
-    view.add_argument("--like", default="", metavar="FILE.dcm", help="from where a picture of an XA file was taken")
+    view.add_argument("--like", default=None, metavar="FILE.dcm", help="from where a picture of an XA file was taken")
     one.add_argument("--picture", type=int, default=1, metavar="N", help="of --like, counted from 1")
     more = one.add_mutually_exclusive_group()
-    more.add_argument("--to", default="", metavar="VIEW", help="a sweep of the arm to this view")
+    more.add_argument("--to", default=None, metavar="VIEW", help="a sweep of the arm to this view")
     more.add_argument("--run", action="store_true", help="a run: the needle goes from the skin to its place")
-    more.add_argument("--biplane", default="", metavar="VIEW", help="the second plane's view, of a biplane system")
+    more.add_argument("--biplane", default=None, metavar="VIEW", help="the second plane's view, of a biplane system")
     one.add_argument("--pictures", type=int, default=None, metavar="N", help="of a run or sweep (30)")
     one.add_argument("--rate", type=float, default=None, metavar="R", help="pictures a second (7.5)")
     one.add_argument(
-        "--carm", default="generic", metavar="NAME", help="generic, angiography, mobile ..., or a .toml file"
+        "--carm", default=None, metavar="NAME", help="generic, angiography, mobile ..., or a .toml file"
     )
-    one.add_argument("--field", default="", metavar="WxH", help="collimated field at the isocentre, mm")
+    one.add_argument("--field", default=None, metavar="WxH", help="collimated field at the isocentre, mm")
     one.add_argument("--kv", type=int, default=None, metavar="KV", help="tube voltage, instead of the automatic one")
     one.add_argument("--zoom", type=float, default=None, metavar="MM", help="side of the panel that is read out (307)")
     one.add_argument(

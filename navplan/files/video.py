@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,18 @@ from navplan.errors import InputError, MissingComponentError
 QUALITY = "18"  # of x264: nothing is seen of the compression
 INSTALL = 'pip install "navplan[video]"'
 HELD_S = 1.0  # the last picture stands so long
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    """FFmpeg's errors are those of the place that is written to: the pictures are sound."""
+    import av
+
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        expected = "a place with room for it"
+        raise InputError(f"the film {target.name} could not be written ({str(error)[:80]})", expected) from error
 
 
 def save_mp4(pictures: Iterable[NDArray[np.uint8]], path: str | os.PathLike[str], rate_per_s: float) -> Path:
@@ -29,7 +42,7 @@ def save_mp4(pictures: Iterable[NDArray[np.uint8]], path: str | os.PathLike[str]
     except ImportError as error:
         raise MissingComponentError("PyAV is not installed", "the extra [video]", INSTALL) from error
     target, rate = Path(path), Fraction(rate_per_s).limit_denominator(1000)
-    with whole_file(target) as file, av.open(file, mode="w", format="mp4") as film:
+    with whole_file(target) as file, _disk_errors(target), av.open(file, mode="w", format="mp4") as film:
         stream = None
         for picture in pictures:
             if stream is not None and picture.shape[:2] != (stream.height, stream.width):

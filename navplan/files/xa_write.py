@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -83,8 +84,12 @@ def run_of(
     if plane not in PLANES or not 1.0 <= frame_time_ms <= 60_000.0:
         raise InputError(f"plane {plane!r}, {frame_time_ms} ms", f"{', '.join(PLANES)}, 1 to 60000 ms apart")
     first: FluoroShot | None = None
-    frames = []
+    last: FluoroShot | None = None
+    frames: list[Frame] = []
+    warned: dict[str, None] = {}
     for shot in shots:
+        last = shot
+        warned.update(dict.fromkeys(re.sub(r"\d+ (%|mm)", r"some \1", words) for words in shot.overlay.warnings))
         first = first or shot
         if (shot.image.detector, shot.image.carm, shot.patient_position) != (
             first.image.detector, first.image.carm, first.patient_position,
@@ -97,18 +102,20 @@ def run_of(
                 shot.overlay.marker, _letters(shot.image.beam), shot.image.beam,
             )
         )  # fmt: skip
-    if first is None:
+    if first is None or last is None:
         raise InputError("no shot", "at least one")
     seed = seed_uid or f"{datetime.now().isoformat()} {os.getpid()}"
     return Run(
-        tuple(frames), first.image, first.patient_position, first.words, _told(first), frame_time_ms, plane, seed
-    )
+        tuple(frames), first.image, first.patient_position, first.words, _told(last, list(warned)), frame_time_ms,
+        plane, seed,
+    )  # fmt: skip
 
 
-def _told(shot: FluoroShot) -> str:
-    """Warnings first, then what the picture's words say of view, needles and media."""
-    warnings = [f"! {words}" for words in shot.overlay.warnings]
-    return ". ".join([*warnings, *shot.overlay.lines[1:-1]])
+def _told(last: FluoroShot, warned: Sequence[str]) -> str:
+    """Warnings of all pictures, media first of all, then what the last picture's words say of view, needles, dose."""
+    lines = sorted(last.overlay.lines[1:-1], key=lambda words: not words.startswith("Filled"))
+    media = [words for words in lines if words.startswith("Filled")]
+    return ". ".join([*media, *(f"! {words}" for words in warned), *lines[len(media) :]])
 
 
 def _letters(beam: Beam) -> tuple[str, str]:
@@ -140,7 +147,8 @@ def empty_file(run: Run, sop_class: str) -> FileDataset:
     found.DerivationDescription = "Simulated from a CT; tube, panel and dose are assumptions. Not of a patient"
     pulses = run.frames[0].pulses
     made = f"{pulses} pulses averaged a picture" if pulses > 1 else "one pulse a picture"
-    found.ImageComments = f"SIMULATED, research and training only. {run.words}. {made}. {run.told}"[:1024]
+    comments = f"SIMULATED, research and training only. {run.words}. {made}. {run.told}"
+    found.ImageComments = comments if len(comments) <= 1024 else comments[:1020] + " ..."
     found.BurnedInAnnotation, found.LossyImageCompression = "NO", "00"
     if run.patient_position:
         found.PatientPosition = run.patient_position
@@ -263,7 +271,9 @@ def save_xa(
     with whole_file(target) as file:  # before the first shot is taken: a place that cannot be written to is told now
         run = run_of(shots, frame_time_ms)
         found = enhanced_xa_dataset(run) if enhanced else xa_dataset(run)
-        found.save_as(file, enforce_file_format=True)
+        whole = BytesIO()  # pydicom would wrap a full disk's error into its own
+        found.save_as(whole, enforce_file_format=True)
+        file.write(whole.getbuffer())
     return target
 
 

@@ -37,7 +37,7 @@ def carm_named(name: str) -> CArm:
                 f"{path.name}, {path.stat().st_size} bytes", f"a C-arm in up to {_LARGEST_FILE} bytes of TOML"
             )
         read = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"C-arm file {path.name}: {error}", "a readable TOML file") from error
     tables = [entries for entries in read.values() if isinstance(entries, dict)]
     return carm_of(tables[0] if len(read) == len(tables) == 1 else read, path.name)

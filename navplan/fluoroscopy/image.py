@@ -28,6 +28,7 @@ from navplan.model.trajectory import Trajectory
 HELD_PULSES = 4  # that a last image hold averages
 MEASURED_SHARE = 0.5  # of the picture's width and height: where the automatic exposure looks
 LEAST_FIELD_MM = 10.0
+HARDENING_BONE_MM = 3.0  # less bone hardens the beam by less than 2 % of what a needle adds
 BRIGHTEST_SHARE = 0.1  # of what it looks at is left out, as the open beam beside a patient would be
 
 
@@ -88,6 +89,13 @@ class Machine:
         field_mm = self.field_mm
         if field_mm is not None and not (np.isfinite(field_mm).all() and min(field_mm) >= LEAST_FIELD_MM):
             raise InputError(f"a collimated field of {self.field_mm} mm", f"two sides of {LEAST_FIELD_MM:g} mm or more")
+        shown = (self.detector.cols, self.detector.rows)
+        largest = [n * self.detector.pixel_mm * self.carm.sod_mm / self.carm.sid_mm for n in shown]
+        if field_mm is not None and any(side > most + 1.0 for side, most in zip(field_mm, largest, strict=True)):
+            raise InputError(
+                f"a collimated field of {field_mm[0]:g} x {field_mm[1]:g} mm",
+                f"up to {largest[0]:.0f} x {largest[1]:.0f} mm, which the panel shows at the isocentre",
+            )
 
     @property
     def field_on_panel_mm(self) -> tuple[float, float] | None:
@@ -148,12 +156,16 @@ class View:
         ray = (self.attenuation.ravel() + found.ravel())[rod.pixels].astype(np.float64)
         extra = self._seen.added(np.broadcast_to(ray[:, None], rod.chords_mm.shape), "steel", rod.chords_mm)
         mean = rod.chords_mm.mean(axis=1)
-        amounts = {name: part.ravel()[rod.pixels].astype(np.float64) for name, part in media.items()}
-        water, bone = self.amounts_mm.reshape(2, -1)[:, rod.pixels].astype(np.float64)
-        exact = self._seen.added_exactly({"water": water, "bone": bone, **amounts}, "steel", mean)
-        by_table = self._seen.added(ray, "steel", mean)
-        right = np.where(by_table > 1e-6, exact / np.maximum(by_table, 1e-6), 1.0)
-        return np.asarray(-np.log(np.exp(-extra * right[:, None]).mean(axis=1)))
+        amounts = {name: part.ravel()[rod.pixels] for name, part in media.items()}
+        water, bone = self.amounts_mm.reshape(2, -1)[:, rod.pixels]
+        hardened = [bone > HARDENING_BONE_MM, *(amount > 0.0 for amount in amounts.values())]
+        harder = (mean > 0.0) & np.any(hardened, axis=0)
+        parts = {"water": water, "bone": bone, **amounts}
+        before = {name: part[harder] for name, part in parts.items()}
+        exact = self._seen.added_exactly(before, "steel", mean[harder])
+        by_table = self._seen.added(ray[harder], "steel", mean[harder])
+        extra[harder] *= (exact / np.maximum(by_table, 1e-9))[:, None]
+        return np.asarray(-np.log(np.exp(-extra).mean(axis=1)))
 
     @property
     def _pixel_at_isocentre_mm(self) -> float:

@@ -14,14 +14,14 @@ LARGEST_PX = 1024  # of the longer side: finer pictures are simulated at this
 
 
 class Taken(Protocol):
-    """What is read of a run (`navplan.files.xa_read.XaRun`)."""
+    """What is read of a picture (`navplan.files.xa_read.XaPlace`)."""
 
     @property
     def rows(self) -> int: ...
     @property
     def cols(self) -> int: ...
     @property
-    def angles(self) -> tuple[ViewAngles | None, ...]: ...
+    def angles(self) -> ViewAngles | None: ...
     @property
     def sid_mm(self) -> float | None: ...
     @property
@@ -36,31 +36,29 @@ class Taken(Protocol):
     def missing(self) -> tuple[str, ...]: ...
 
 
-def machine_like(run: Taken, picture: int, machine: Machine) -> tuple[FoundView, Machine]:
-    """The view of picture number `picture` (0 the first), and the machine with what the file says of it.
+def machine_like(place: Taken, picture: int, machine: Machine) -> tuple[FoundView, Machine]:
+    """The view of a picture, number `picture` (0 the first) of its file, and the machine with what the file says of it.
 
-    Raises InputError for another number, or a picture whose angles are not said.
+    Raises InputError for a picture whose angles are not said.
     """
-    if not 0 <= picture < len(run.angles):
-        raise InputError(f"picture {picture + 1}", f"1 to {len(run.angles)}")
-    angles = run.angles[picture]
-    if angles is None:
+    if place.angles is None:
         raise InputError("a picture without positioner angles", "a file that says them", "Give the view in words")
     carm = machine.carm
-    sid, sod = run.sid_mm or carm.sid_mm, run.sod_mm or carm.sod_mm
+    sid, sod = place.sid_mm or carm.sid_mm, place.sod_mm or carm.sod_mm
     if not sod < sid:
         raise InputError(f"SID {sid:g} mm of the file with SOD {sod:g} mm of the {carm.name}", "a SOD below the SID")
     own = machine.detector
-    side_mm = run.pixel_mm * max(run.rows, run.cols) if run.pixel_mm else own.pixel_mm * max(own.rows, own.cols)
-    shrink = max(1.0, max(run.rows, run.cols) / LARGEST_PX)
-    rows, cols = round(run.rows / shrink), round(run.cols / shrink)
+    side_mm = place.pixel_mm * max(place.rows, place.cols) if place.pixel_mm else own.pixel_mm * max(own.rows, own.cols)
+    shrink = max(1.0, max(place.rows, place.cols) / LARGEST_PX)
+    rows, cols = round(place.rows / shrink), round(place.cols / shrink)
     why = f"as picture {picture + 1} of the file"
-    if run.missing:
-        why += f"; {', '.join(run.missing)} not in it: taken of the {carm.name}"
-    if run.patient_position:
-        why += f"; patient {run.patient_position} there"
-    if carm.kinematics is Kinematics.ANGIOGRAPHY and min(abs(run.turned_deg), abs(180.0 - abs(run.turned_deg))) > 1.0:
-        why += f"; its picture is turned by {run.turned_deg:.0f} degrees, this one is not"
+    if place.missing:
+        why += f"; {', '.join(place.missing)} not in it: taken of the {carm.name}"
+    if place.patient_position:
+        why += f"; patient {place.patient_position} there"
+    if min(abs(place.turned_deg), abs(180.0 - abs(place.turned_deg))) > 1.0:
+        same = "as this one may be" if carm.kinematics is Kinematics.MOBILE else "this one is not"
+        why += f"; its picture is turned by {place.turned_deg:.0f} degrees, {same}"
     used = replace(carm, sid_mm=sid, sod_mm=sod)
     detector = Detector(rows, cols, side_mm / max(rows, cols))
-    return FoundView("like", angles, why), replace(machine, carm=used, detector=detector)
+    return FoundView("like", place.angles, why), replace(machine, carm=used, detector=detector)

@@ -58,7 +58,9 @@ def _draw_over(axes: Any, shot: FluoroShot) -> None:
             bbox=plate,
         )  # fmt: skip
     axes.text(
-        0.04 * detector.cols, 0.94 * detector.rows, overlay.scale_words, color=TEXT, fontsize=9, va="bottom", bbox=plate
+        0.04 * detector.cols, 0.94 * detector.rows, overlay.scale_words, color=TEXT, fontsize=9, va="bottom",
+        bbox=plate,
+
     )
     for number, (name, colour) in enumerate(names.items()):
         axes.text(
@@ -74,18 +76,21 @@ def _draw_over(axes: Any, shot: FluoroShot) -> None:
     axes.set_ylim(detector.rows - 0.5, -0.5)
 
 
-def shot_figure(shot: FluoroShot, least_lines: int = 0) -> Any:
-    """A matplotlib Figure: the image above, its words below; no window is opened. least_lines: room for so many lines,
-    for pictures that must be of one size."""
+def shot_figure(shot: FluoroShot, room: int = 0) -> Any:
+    """A matplotlib Figure: the image above, its words below; no window is opened. room: for just so many lines, for
+    pictures that must be of one size; what does not fit goes, but for the last line."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     detector, overlay = shot.image.detector, shot.overlay
     tall = round(PIXELS_WIDE * detector.rows / detector.cols)
     warnings = [line for words in overlay.warnings for line in wrap(f"! {words}", LINE_LETTERS)]
     told = [line for words in overlay.lines for line in wrap(words, LINE_LETTERS, replace_whitespace=False)]
     lines = [*warnings, *told]
-    strip = LINE_PX * max(len(lines), least_lines) + 16
+    if room and len(lines) > room:
+        lines = [*lines[: room - 2], "...", lines[-1]]
+    strip = LINE_PX * (room or len(lines)) + 16
     figure = Figure(figsize=(PIXELS_WIDE / 100, (tall + strip) / 100), dpi=100, facecolor=GROUND)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, strip / (tall + strip), 1.0, tall / (tall + strip)))
@@ -97,12 +102,14 @@ def shot_figure(shot: FluoroShot, least_lines: int = 0) -> Any:
         colour = WARNING if number < len(warnings) else TEXT
         bold = "bold" if number == len(warnings) else "normal"
         figure.text(0.012, height, words, color=colour, fontsize=9, va="top", weight=bold)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a $ in a name is a $
     return figure
 
 
-def shot_picture(shot: FluoroShot, least_lines: int = 0) -> NDArray[np.uint8]:
+def shot_picture(shot: FluoroShot, room: int = 0) -> NDArray[np.uint8]:
     """(height, width, 3): a shot with its marks and words, both sides of even length."""
-    figure = shot_figure(shot, least_lines)
+    figure = shot_figure(shot, room)
     figure.canvas.draw()
     drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     return np.pad(drawn, [(0, drawn.shape[0] % 2), (0, drawn.shape[1] % 2), (0, 0)], mode="edge")

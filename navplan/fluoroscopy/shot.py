@@ -275,6 +275,7 @@ class _Posed:
     cut: NDArray[np.bool_] | None
     room: Room
     outlines: tuple[Mark, ...]
+    unseen: tuple[str, ...] = ()
 
 
 def _posed(subject: Subject, found: NamedView, machine: Machine, moving: bool) -> _Posed:
@@ -290,7 +291,9 @@ def _posed(subject: Subject, found: NamedView, machine: Machine, moving: bool) -
     if subject.outlines:
         image = image_of(view, cut, frame=-1)
         outlines = [mark for solid in subject.outlines for mark in outline_marks(image, solid)]
-    return _Posed(view, cut, room, tuple(outlines))
+    drawn = {mark.name for mark in outlines}
+    unseen = tuple(f"{solid.name} is not in the picture" for solid in subject.outlines if solid.name not in drawn)
+    return _Posed(view, cut, room, tuple(outlines), unseen)
 
 
 def _shot(
@@ -311,7 +314,7 @@ def _shot(
         Overlay(tuple(marks), side_letters(image), scale_words, (), marker=side_marker(image)),
     )  # fmt: skip
     lines, warnings = _lines(bare, subject, machine, found)
-    return replace(bare, overlay=replace(bare.overlay, lines=lines, warnings=warnings))
+    return replace(bare, overlay=replace(bare.overlay, lines=lines, warnings=(*warnings, *posed.unseen)))
 
 
 def take_biplane(

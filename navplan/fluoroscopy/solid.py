@@ -135,10 +135,13 @@ class Fill:
         medium, _, amount = words.strip().partition(" ")
         if medium not in MEDIA:
             raise ChoiceError(f"medium {words!r}", 'iodine, "iodine 300" (mg/ml), cement, "cement 40" (%)')
+        per, unit = (1e3, "mg/ml") if medium == "iodine" else (1e2, "% of it")
         try:
-            share = float(amount) / (1e3 if medium == "iodine" else 1e2) if amount else USUAL_SHARE[medium]
+            share = float(amount) / per if amount else USUAL_SHARE[medium]
         except ValueError as error:
-            raise InputError(f"{words!r}", f"{medium} and a number") from error
+            raise InputError(f"{words!r}", f"{medium} and a number of {unit}") from error
+        if not 0.0 < share <= MOST_SHARE[medium]:
+            raise InputError(f"{words!r}", f"more than 0, up to {per * MOST_SHARE[medium]:g} {unit}")
         return Fill(Solid(structure), medium, share)
 
     @property

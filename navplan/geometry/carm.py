@@ -389,7 +389,7 @@ def _dial_of(words: str, text: str, carm: CArm) -> ViewAngles:
     if carm.kinematics is Kinematics.ANGIOGRAPHY:
         return _angles_of(words, text, 0.0)
     found = re.fullmatch(r"ORBIT (-?\d+(?:\.\d+)?)(?: TILT (-?\d+(?:\.\d+)?))?", text)
-    if found is None or abs(float(found[2] or 0.0)) > 90.0:
+    if found is None or abs(float(found[1])) > 180.0 or abs(float(found[2] or 0.0)) > 90.0:
         raise _refuse(words, f'the dial of {carm.name} reads "dial orbit 30 tilt 10"')
     return ViewAngles(float(found[1]), float(found[2] or 0.0))
 

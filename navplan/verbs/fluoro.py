@@ -108,9 +108,6 @@ def fluoro_machine(
     if not 20.0 <= side <= 600.0:
         raise InputError(f"{side:g} mm of the panel", "20 to 600 mm of its longer side")
     detector, arm = Detector(rows, cols, side / max(rows, cols)), carm or CArm()
-    if field_mm is not None and max(field_mm) * arm.sid_mm / arm.sod_mm > side + 1.0:
-        largest = side * arm.sod_mm / arm.sid_mm
-        raise InputError(f"a collimated field of {field_mm} mm", f"up to {largest:.0f} mm, which the panel shows")
     return Machine(arm, detector, field_mm=field_mm, kv=kv)
 
 
@@ -214,7 +211,7 @@ def fluoro_like(
     from navplan.fluoroscopy.shot import take_shots, usual_machine
 
     run = read_xa(path)
-    view, used = machine_like(run, picture, machine or usual_machine())
+    view, used = machine_like(run.place(picture), picture, machine or usual_machine())
     return take_shots(subject, [view], used)[0], run
 
 

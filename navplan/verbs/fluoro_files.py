@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["save_beside_real", "save_biplane_shots", "save_run", "save_shot", "save_shots"]
 RATE_PER_S = 7.5
-LEAST_LINES = 15  # of words under a film's pictures: room for warnings that come and go
+LINES = 18  # of words under a film's pictures: warnings come and go
 
 
 def _suffix(path: Path, known: tuple[str, ...]) -> str:
@@ -88,7 +88,7 @@ def save_run(
     from navplan.files.video import save_mp4
     from navplan.fluoroscopy.picture import shot_picture
 
-    return save_mp4((shot_picture(shot, LEAST_LINES) for shot in told()), target, rate_per_s)
+    return save_mp4((shot_picture(shot, LINES) for shot in told()), target, rate_per_s)
 
 
 def save_biplane_shots(planes: tuple[FluoroShot, FluoroShot], path: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -110,6 +110,7 @@ def save_beside_real(shot: FluoroShot, run: XaRun, picture: int, path: str | os.
     kind = "SIMULATED elsewhere" if run.simulated else "as acquired"
     rate = f", {1e3 / run.frame_time_ms:.3g} a second" if run.frame_time_ms else ""
     words = [f"{run.path.name}, picture {picture + 1} of {run.frames}{rate}, {kind}"]
-    if run.missing:
-        words.append(f"not in the file: {', '.join(run.missing)}")
+    missing = run.place(picture).missing
+    if missing:
+        words.append(f"not in the file: {', '.join(missing)}")
     return _png(side_by_side_png([real_picture(run.picture(picture), words), shot_picture(shot)]), target)

@@ -189,7 +189,7 @@ def test_a_fault_is_1_with_a_report_file(
     def broken(folder: str) -> None:
         raise ZeroDivisionError("".join(["sec", "ret"]))
 
-    monkeypatch.setattr("navplan.cli.commands._open", broken)
+    monkeypatch.setattr("navplan.cli.commands.open_case", broken)
     assert main(["check", str(planned)]) == 1
     told = capsys.readouterr().err
     report = Path(told.rsplit(": ", 1)[1].strip())

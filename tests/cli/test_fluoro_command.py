@@ -67,7 +67,9 @@ def test_a_plan_of_none_draws_no_needle(case_folder: Path, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--find", ""], "without a purpose"), (["--picture", "2"], "--like"), (["--field", "80"], "width x height"),
+        (["--find", ""], "without a value"), (["--like", ""], "without a value"),
+        (["--biplane", " "], "without a value"), (["--field", ""], "without a value"),
+        (["--carm", ""], "without a value"), (["--picture", "2"], "--like"), (["--field", "80"], "width x height"),
         (["--field", "1x1"], "10 mm"), (["--field", "axb"], "width x height"), (["--zoom", "-3"], "mm"),
         (["--zoom", "nan"], "mm"), (["--fill", "lesion"], "NAME=MEDIUM"), (["--fill", "lesion=barium"], "iodine"),
         (["--fill", "lesion=iodine", "--fill", "lesion=cement"], "twice"), (["--outline", "nothing"], "lesion"),

@@ -1,5 +1,7 @@
 """Shots and runs as DICOM XA: what a reader needs to know where they were taken from."""
 
+from copy import deepcopy
+
 import numpy as np
 import pydicom
 import pytest
@@ -74,10 +76,11 @@ def test_shots_that_are_no_run_are_refused(shots, tmp_path):
 @pytest.mark.parametrize("enhanced", [False, True])
 def test_a_run_read_back_says_where_each_picture_was_taken_from(shots, tmp_path, enhanced):
     run = read_xa(save_xa(shots, tmp_path / "run.dcm", frame_time_ms=100.0, enhanced=enhanced))
-    assert run.frames == 3 and (run.rows, run.cols) == (40, 51) and run.simulated and run.missing == ()
-    assert (run.sid_mm, run.sod_mm, run.pixel_mm) == (1200.0, 800.0, 4.0) and run.patient_position == "HFP"
-    for angles, shot in zip(run.angles, shots, strict=True):
-        assert np.allclose(angles.toward_detector, shot.angles.toward_detector, atol=1e-6)
+    assert run.frames == 3 and run.simulated
+    for place, shot in zip(run.places, shots, strict=True):
+        assert (place.rows, place.cols, place.missing, place.patient_position) == (40, 51, (), "HFP")
+        assert (place.sid_mm, place.sod_mm, place.pixel_mm) == (1200.0, 800.0, 4.0)
+        assert np.allclose(place.angles.toward_detector, shot.angles.toward_detector, atol=1e-6)
     for number, shot in enumerate(shots):
         assert (run.picture(number) == shot.pixels).all()
     with pytest.raises(InputError, match="1 to 3"):
@@ -88,8 +91,8 @@ def test_one_increment_is_the_change_from_picture_to_picture(shots, tmp_path):
     data = pydicom.dcmread(save_xa(shots, tmp_path / "run.dcm"))
     data.PositionerPrimaryAngleIncrement, data.PositionerSecondaryAngleIncrement = "5", None
     data.save_as(tmp_path / "constant.dcm")
-    angles = read_xa(tmp_path / "constant.dcm").angles
-    assert [angle.primary_deg for angle in angles] == [170.0, 175.0, 180.0]
+    places = read_xa(tmp_path / "constant.dcm").places
+    assert [place.angles.primary_deg for place in places] == [170.0, 175.0, 180.0]
     data.PositionerPrimaryAngleIncrement = [0.0, 5.0]
     data.save_as(tmp_path / "short.dcm")
     with pytest.raises(FileFormatError, match="one each"):
@@ -154,6 +157,9 @@ def test_what_is_no_run_is_refused(shots, tmp_path):
         "sop": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "colour": {"SamplesPerPixel": 3},
         "sod": {"DistanceSourceToPatient": "1300"}, "pixels": {"ImagerPixelSpacing": ["0.3", "0.6"]},
         "tilt": {"PositionerSecondaryAngle": "100"}, "none": {"NumberOfFrames": 0},
+        "mirrored": {"FieldOfViewHorizontalFlip": "YES"}, "palette": {"PhotometricInterpretation": "PALETTE COLOR"},
+        "far": {"DistanceSourceToDetector": "1e300"}, "three": {"ImagerPixelSpacing": ["0.3", "0.3", "0.3"]},
+        "thin": {"Rows": 1}, "long": {"Rows": 8192}, "endless": {"NumberOfFrames": 2_000_000_000},
     }  # fmt: skip
     for name, change in changes.items():
         wrong = pydicom.dcmread(good)
@@ -170,7 +176,22 @@ def test_what_is_no_run_is_refused(shots, tmp_path):
         read_xa(tmp_path / "text.dcm")
     del data.PositionerPrimaryAngle, data.DistanceSourceToDetector
     data.save_as(tmp_path / "poor.dcm")
-    assert read_xa(tmp_path / "poor.dcm").missing == ("angles", "SID")
+    assert read_xa(tmp_path / "poor.dcm").place(0).missing == ("angles", "SID")
+
+
+def test_what_differs_from_picture_to_picture_is_read_of_each(shots, tmp_path):
+    data = pydicom.dcmread(save_xa(shots, tmp_path / "run.dcm", enhanced=True))
+    shared = data.SharedFunctionalGroupsSequence[0]
+    for number, frame in enumerate(data.PerFrameFunctionalGroupsSequence):
+        frame.XRayGeometrySequence = deepcopy(shared.XRayGeometrySequence)
+        frame.XRayGeometrySequence[0].DistanceSourceToDetector = str(1000 + 100 * number)
+        frame.IsocenterReferenceSystemSequence[0].PositionerIsocenterDetectorRotationAngle = 10.0 * number
+    del data.PerFrameFunctionalGroupsSequence[0].PositionerPositionSequence
+    data.save_as(tmp_path / "each.dcm")
+    places = read_xa(tmp_path / "each.dcm").places
+    assert [place.sid_mm for place in places] == [1000.0, 1100.0, 1200.0]
+    assert [place.turned_deg for place in places] == [0.0, 10.0, 20.0]
+    assert places[0].missing == ("angles",) and places[1].missing == ()
 
 
 def test_every_picture_of_a_turning_arm_has_its_own_side_marker_and_voltage(tmp_path):

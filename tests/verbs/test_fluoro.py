@@ -167,7 +167,7 @@ def test_a_run_is_a_film_or_a_file_of_many_pictures(labelled, plan, tmp_path):
     sweep = fluoro_run(subject, "AP", to="LPO 30", pictures=4, machine=machine)
     read = read_xa(save_run(sweep, tmp_path / "sweep.dcm", rate_per_s=10.0))
     assert read.frames == 4 and read.frame_time_ms == 100.0
-    assert [angles.primary_deg for angles in read.angles] == pytest.approx([180.0, 170.0, 160.0, 150.0])
+    assert [place.angles.primary_deg for place in read.places] == pytest.approx([180.0, 170.0, 160.0, 150.0])
 
 
 def test_a_run_that_is_stopped_or_wrong_leaves_nothing(labelled, plan, tmp_path):
