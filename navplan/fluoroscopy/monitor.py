@@ -28,7 +28,7 @@ class GreyScale:
 
     @staticmethod
     def of(
-        anatomy: NDArray[np.float32], compression: float = 0.5, detail_gain: float = 0.8,
+        anatomy: NDArray[np.float32], compression: float = 0.4, detail_gain: float = 0.5,
         seen: NDArray[np.bool_] | None = None,
     ) -> GreyScale:  # fmt: skip
         """The scale for a picture (rows, cols) of attenuation, without needle and noise.
