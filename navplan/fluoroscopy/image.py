@@ -165,7 +165,8 @@ class View:
         exact = self._seen.added_exactly(before, "steel", mean[harder])
         by_table = self._seen.added(ray[harder], "steel", mean[harder])
         extra[harder] *= (exact / np.maximum(by_table, 1e-9))[:, None]
-        return np.asarray(-np.log(np.exp(-extra).mean(axis=1)))
+        least = extra.min(axis=1)  # a needle seen end on lets so little through that it would count as nothing
+        return np.asarray(least - np.log(np.exp(least[:, None] - extra).mean(axis=1)))
 
     @property
     def _pixel_at_isocentre_mm(self) -> float:

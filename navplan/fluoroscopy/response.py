@@ -100,10 +100,10 @@ class Response:
         weakened = np.zeros((amount_mm.size, energy.size), np.float32)
         for name, amount in amounts_mm.items():
             weakened += np.asarray(amount, np.float32)[:, None] * tables.per_mm[name][used].astype(np.float32)
-        left = np.exp(weakened.min(axis=1, keepdims=True) - weakened)
-        before = left @ energy
-        left *= np.exp(-np.asarray(amount_mm, np.float32)[:, None] * tables.per_mm[material][used].astype(np.float32))
-        return np.asarray(np.log(before / (left @ energy)), dtype=np.float64)
+        more = weakened + np.asarray(amount_mm, np.float32)[:, None] * tables.per_mm[material][used].astype(np.float32)
+        least, most = weakened.min(axis=1), more.min(axis=1)  # of the most penetrating energy: nothing becomes 0
+        before, after = np.exp(least[:, None] - weakened) @ energy, np.exp(most[:, None] - more) @ energy
+        return np.asarray(most - least + np.log(before / after), dtype=np.float64)
 
 
 @cache

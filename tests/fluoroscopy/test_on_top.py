@@ -12,6 +12,7 @@ from navplan.fluoroscopy.picture import shot_picture
 from navplan.fluoroscopy.response import response
 from navplan.fluoroscopy.shot import subject_of, take_shots
 from navplan.fluoroscopy.solid import Fill, Solid
+from navplan.fluoroscopy.view_finder import coaxial_view
 from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Presence, Structure
@@ -180,8 +181,17 @@ def test_an_outline_keeps_a_thin_branch_and_ends_where_thick_slices_end(body):
 @pytest.mark.parametrize("field", [None, (60.0, 60.0), (30.0, 30.0)])
 def test_what_the_collimator_leaves_fills_the_grey_scale(body, field):
     machine = Machine(detector=Detector(160, 160, 1.2), field_mm=field)
-    shot = take_shots(subject_of(body, (20, 10, 20)), ["AP"], machine)[0]
+    shot = take_shots(subject_of(body, (10, 10, -20)), ["AP"], machine)  # bone and water, no edge of the body[0]
     side = 160 if field is None else round(field[0] / shot.image.pixel_at_isocentre_mm) - 4
     low = (160 - side) // 2
     seen = shot.pixels[low : low + side, low : low + side]
     assert np.ptp(np.percentile(seen, (2, 98))) > 120
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_needle_seen_end_on_through_bone_is_dark_and_finite(body, needle):
+    bone = tube_of(body.grid, (5.0, 10.0), 30.0)
+    angles, target = coaxial_view(needle.direction).angles, np.asarray(needle.target_mm)
+    view = View(Anatomy(body), angles, target, Machine(detector=Detector(128, 128, 0.2)))
+    added = view.added([needle], [Fill.of(bone, "cement")])
+    assert np.isfinite(added).all() and added.max() > 5.0
