@@ -50,9 +50,10 @@ def enhanced_xa_dataset(run: Run) -> FileDataset:
     found.RadiationSetting, found.RadiationMode = "SC", "PULSED"
     found.XRayReceptorType, found.DetectorType = "DIGITAL_DETECTOR", "SCINTILLATOR"
     found.PhysicalDetectorSize = [detector.rows * detector.pixel_mm, detector.cols * detector.pixel_mm]
+    found.PositionerType = "CARM"
+    found.CArmPositionerTabletopRelationship = "YES" if run.patient_position else "NO"
     if run.patient_position:
-        found.PositionOfIsocenterProjection = [(detector.rows - 1) / 2, (detector.cols - 1) / 2]
-    found.PositionerType, found.CArmPositionerTabletopRelationship = "CARM", "NO"
+        _patient_in_the_room(found, run)
     found.ExposureInmAs, found.AveragePulseWidth = run.mas, PULSE_MS
     found.ExposureTimeInms = PULSE_MS * sum(frame.pulses for frame in run.frames)
     found.XRayTubeCurrentInmA = run.mas / found.ExposureTimeInms * 1e3
@@ -60,11 +61,41 @@ def enhanced_xa_dataset(run: Run) -> FileDataset:
     found.NumberOfFrames = len(run.frames)
     shared = Dataset()
     _shared(shared, run)
+    if run.patient_position:
+        size = run.first.pixel_at_isocentre_mm
+        shared.ProjectionPixelCalibrationSequence = _one(
+            DistanceObjectToTableTop=0.0, ObjectPixelSpacingInCenterOfBeam=[size, size],
+        )  # fmt: skip
+        shared.TablePositionSequence = _one(
+            TableTopVerticalPosition=0.0, TableTopLongitudinalPosition=0.0, TableTopLateralPosition=0.0,
+            TableHorizontalRotationAngle=0.0, TableHeadTiltAngle=0.0, TableCradleTiltAngle=0.0,
+        )  # fmt: skip
     found.SharedFunctionalGroupsSequence = [shared]
     found.PerFrameFunctionalGroupsSequence = [
         _per_frame(run, frame, number, now) for number, frame in enumerate(run.frames)
     ]
     return found
+
+
+def _patient_in_the_room(found: Dataset, run: Run) -> None:
+    """What a file must say once it tells angles in the room: the table stands in the isocentre, level."""
+    head_first, supine = run.patient_position.startswith("HF"), run.patient_position.endswith("S")
+    detector = run.first.detector
+    found.PositionOfIsocenterProjection = [(detector.rows - 1) / 2, (detector.cols - 1) / 2]
+    found.FrameOfReferenceUID, found.PositionReferenceIndicator = uid_of(run.seed, "frame"), ""
+    found.SynchronizationFrameOfReferenceUID = uid_of(run.seed, "clock")
+    found.SynchronizationTrigger, found.AcquisitionTimeSynchronized = "NO TRIGGER", "N"
+    lying = _one(CodeValue="102538003", CodingSchemeDesignator="SCT", CodeMeaning="recumbent")
+    way, meaning = ("40199007", "supine") if supine else ("1240000", "prone")
+    lying[0].PatientOrientationModifierCodeSequence = _one(
+        CodeValue=way, CodingSchemeDesignator="SCT", CodeMeaning=meaning
+    )
+    found.PatientOrientationCodeSequence = lying
+    del found.PatientPosition  # the same in other words, which may not stand beside them
+    gantry, meaning = ("102540008", "headfirst") if head_first else ("102541007", "feet-first")
+    found.PatientGantryRelationshipCodeSequence = _one(
+        CodeValue=gantry, CodingSchemeDesignator="SCT", CodeMeaning=meaning
+    )
 
 
 def _version() -> str:

@@ -123,7 +123,7 @@ def _run(path: Path, data: FileDataset) -> XaRun:
     if int(data.get("SamplesPerPixel", 1)) != 1 or shown not in ("MONOCHROME1", "MONOCHROME2"):
         raise FileFormatError(f"{path.name}: a picture in colour ({shown or 'not said'})", "grey values")
     read = _enhanced if kind == EnhancedXAImageStorage else _classic
-    position = str(data.get("PatientPosition") or "")
+    position = str(data.get("PatientPosition") or "") or _position_of_codes(data)
     places = tuple(XaPlace(rows, cols, position, *one) for one in read(path, data, count))
     for place in places:
         sid, sod, pixel = place.sid_mm, place.sod_mm, place.pixel_mm
@@ -135,6 +135,18 @@ def _run(path: Path, data: FileDataset) -> XaRun:
         path, places, _number(data.get("FrameTime")), "SIMULATED" in str(data.get("PatientName", "")),
         shown == "MONOCHROME1", int(data.get("BitsStored", 8)) > 8,
     )  # fmt: skip
+
+
+_LYING = {"40199007": "S", "1240000": "P"}
+_GANTRY = {"102540008": "HF", "102541007": "FF"}
+
+
+def _position_of_codes(data: FileDataset) -> str:
+    """ "HFS" of the codes that enhanced files have instead (PS3.16 CID 20, 21); "" where they say something else."""
+    lying = _group(data, {}, "PatientOrientationCodeSequence")
+    how = _group(lying, {}, "PatientOrientationModifierCodeSequence").get("CodeValue", "")
+    gantry = _group(data, {}, "PatientGantryRelationshipCodeSequence").get("CodeValue", "")
+    return _GANTRY[gantry] + _LYING[how] if gantry in _GANTRY and how in _LYING else ""
 
 
 _Read = list[tuple[ViewAngles | None, float | None, float | None, float | None, float]]
