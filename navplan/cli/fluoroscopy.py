@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from navplan.cli.output import Output
 from navplan.errors import InputError
-from navplan.fluoroscopy.exposure import Dose
 
 if TYPE_CHECKING:
+    from navplan.fluoroscopy.exposure import Dose
     from navplan.fluoroscopy.image import Machine
     from navplan.fluoroscopy.shot import FluoroShot, Subject
     from navplan.fluoroscopy.view_finder import FoundView
@@ -151,6 +150,7 @@ def _taken(
     options: Namespace, subject: Subject, views: tuple[str | FoundView, ...], machine: Machine, output: Output
 ) -> tuple[tuple[Path, ...], Dose, tuple[str, ...]]:
     """What was written, what it took, and what must be told of it."""
+    from navplan.fluoroscopy.exposure import Dose
     from navplan.fluoroscopy.shot import take_shots
     from navplan.verbs.fluoro import fluoro_biplane, fluoro_like, fluoro_run
     from navplan.verbs.fluoro_files import (
@@ -197,20 +197,17 @@ def _planes(machine: Machine) -> tuple[Machine, Machine]:
     return replace(machine, carm=known["biplane"]), replace(machine, carm=known["biplane-lateral"])
 
 
-def _without_numbers(words: str) -> str:
-    """A warning that differs from picture to picture by its numbers alone is told once."""
-    return re.sub(r"\d+ (%|mm)", r"some \1", words)
-
-
 class _Seen:
     """Tells how far a run has come, and adds up what it takes."""
 
     def __init__(self, count: int, progress: Callable[[str, float], None]) -> None:
+        from navplan.fluoroscopy.exposure import Dose
+
         self.dose, self.warnings = Dose(), dict[str, None]()
         self._done, self._count, self._progress = 0, count, progress
 
     def __call__(self, shot: FluoroShot) -> None:
         self.dose, self._done = self.dose + shot.image.dose, self._done + 1
-        self.warnings.update(dict.fromkeys(_without_numbers(words) for words in shot.overlay.warnings))
+        self.warnings.update(dict.fromkeys(shot.overlay.told_once))
         self._progress(f"picture {self._done} of {self._count}", self._done / self._count)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,7 +88,7 @@ def run_of(
     warned: dict[str, None] = {}
     for shot in shots:
         last = shot
-        warned.update(dict.fromkeys(re.sub(r"\d+ (%|mm)", r"some \1", words) for words in shot.overlay.warnings))
+        warned.update(dict.fromkeys(shot.overlay.told_once))
         first = first or shot
         if (shot.image.detector, shot.image.carm, shot.patient_position) != (
             first.image.detector, first.image.carm, first.patient_position,

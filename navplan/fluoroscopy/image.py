@@ -58,8 +58,8 @@ class FluoroImage:
 
     @property
     def pixel_at_isocentre_mm(self) -> float:
-        """Size of a pixel in the plane through the isocentre: smaller than at the detector by SOD / SID."""
-        return self.detector.pixel_mm * self.carm.sod_mm / self.carm.sid_mm
+        """Size of a pixel in the plane through the isocentre."""
+        return self.carm.at_isocentre_mm(self.detector.pixel_mm)
 
     @property
     def dose(self) -> Dose:
@@ -90,7 +90,7 @@ class Machine:
         if field_mm is not None and not (np.isfinite(field_mm).all() and min(field_mm) >= LEAST_FIELD_MM):
             raise InputError(f"a collimated field of {self.field_mm} mm", f"two sides of {LEAST_FIELD_MM:g} mm or more")
         shown = (self.detector.cols, self.detector.rows)
-        largest = [n * self.detector.pixel_mm * self.carm.sod_mm / self.carm.sid_mm for n in shown]
+        largest = [self.carm.at_isocentre_mm(n * self.detector.pixel_mm) for n in shown]
         if field_mm is not None and any(side > most + 1.0 for side, most in zip(field_mm, largest, strict=True)):
             raise InputError(
                 f"a collimated field of {field_mm[0]:g} x {field_mm[1]:g} mm",
@@ -136,7 +136,7 @@ class View:
         found = np.zeros_like(self.attenuation)
         media: dict[str, NDArray[np.float64]] = {}
         for fill in fills:
-            length = fill.solid.shadow_mm(self.beam, self.detector, self._pixel_at_isocentre_mm)
+            length = fill.solid.shadow_mm(self.beam, self.detector, self.carm.at_isocentre_mm(self.detector.pixel_mm))
             amount = fill.share * length.astype(np.float64)
             where = amount > 0.0
             before = (self.attenuation + found)[where].astype(np.float64)
@@ -167,10 +167,6 @@ class View:
         extra[harder] *= (exact / np.maximum(by_table, 1e-9))[:, None]
         least = extra.min(axis=1)  # a needle seen end on lets so little through that it would count as nothing
         return np.asarray(least - np.log(np.exp(least[:, None] - extra).mean(axis=1)))
-
-    @property
-    def _pixel_at_isocentre_mm(self) -> float:
-        return self.detector.pixel_mm * self.carm.sod_mm / self.carm.sid_mm
 
     @cached_property
     def in_field(self) -> NDArray[np.bool_]:

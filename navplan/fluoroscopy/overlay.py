@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -66,6 +67,11 @@ class Overlay:
     lines: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     marker: tuple[str, Place] = ("", Place.LEFT)
+
+    @property
+    def told_once(self) -> tuple[str, ...]:
+        """The warnings without their numbers: alike in pictures of a run that differ by those alone."""
+        return tuple(re.sub(r"\d+ (%|mm)", r"some \1", words) for words in self.warnings)
 
 
 def _points(values: ArrayLike) -> tuple[tuple[float, float], ...]:

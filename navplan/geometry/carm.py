@@ -229,6 +229,10 @@ class CArm:
         """Dial angles m of patient angles p on this arm. Raises InputError for a decubitus or unstated position."""
         return dial_from_patient(angles, patient_position, self.kinematics)
 
+    def at_isocentre_mm(self, on_panel_mm: float) -> float:
+        """A length on the panel as it is in the plane through the isocentre: smaller by SOD / SID."""
+        return on_panel_mm * self.sod_mm / self.sid_mm
+
     def beyond_deg(self, primary_deg: ArrayLike, secondary_deg: ArrayLike) -> NDArray[np.float64]:
         """How far DIAL angles (...) are out of reach, degrees, by the worse of the two: 0 within it, to rounding."""
         (low, high), (caudal, cranial) = self.primary_reach_deg, self.secondary_reach_deg

@@ -224,3 +224,10 @@ def test_a_plan_file_on_another_image_is_refused(
     assert main(["check", str(planned), str(tmp_path / "plan.json"), "--quiet"]) == 0
     assert main(["check", str(tmp_path / "other"), str(tmp_path / "plan.json"), "--quiet"]) == 2
     assert "other voxels" in capsys.readouterr().err
+
+
+def test_a_command_begins_without_what_only_others_need() -> None:
+    """A quarter of a second of numpy and fluoroscopy once came before every command, its --help too."""
+    words = "import sys, navplan.cli.commands; print(sorted({'numpy', 'vtk', 'pydicom'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
