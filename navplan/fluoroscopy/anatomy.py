@@ -14,6 +14,7 @@ from navplan.fluoroscopy.project import cut_at_edge, line_integrals
 from navplan.fluoroscopy.shear_warp import FINEST, principal_axis, slice_integrals
 from navplan.geometry.carm import Beam, Detector
 from navplan.geometry.grid import Grid
+from navplan.imaging.body import find_body
 from navplan.model.volume import Volume
 
 MOVING_MM, ALONG_RAYS = 1.4, 2  # voxels of about this edge serve a view that moves, so many times as long along it
@@ -34,6 +35,7 @@ class Anatomy:
         self._packed: dict[tuple[int, bool], tuple[Packed, Packed]] = {}
         self._coarse: dict[int, tuple[NDArray[np.int16], Grid]] = {}
         self._surface: NDArray[np.float64] | None = None
+        self._body: NDArray[np.float64] | None = None
         self.lowest_hu = int(self._hu.min())
         self._lock = threading.Lock()
 
@@ -97,6 +99,21 @@ class Anatomy:
                 _, first = np.unique(np.rint(points / SURFACE_APART_MM), axis=0, return_index=True)
                 self._surface = points[first]
             return self._surface
+
+    def body_mm(self) -> NDArray[np.float64]:
+        """(N, 3) LPS: points of the body's surface without couch, to a coarse voxel; of all where no body is found."""
+        with self._lock:
+            if self._body is None:
+                hu, grid = self._of(1, moving=True)
+                body = find_body(Volume(hu, grid)).body
+                ends = np.zeros_like(body)
+                for axis in range(2):  # the outermost of each row and of each column of an axial slice
+                    for way in (1, -1):
+                        line = np.flip(body, axis) if way < 0 else body
+                        first = line & (np.cumsum(line, axis=axis, dtype=np.int32) == 1)
+                        ends |= np.flip(first, axis) if way < 0 else first
+                self._body = grid.points_mm(np.argwhere(ends if ends.any() else hu > TISSUE_HU))
+            return self._body
 
     def cut(self, beam: Beam, detector: Detector) -> NDArray[np.bool_]:
         """(rows, cols) rays that miss tissue because the CT ends there."""

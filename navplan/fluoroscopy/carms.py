@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from navplan.errors import ChoiceError, GeometryError, InputError
-from navplan.geometry.carm import CArm, Kinematics
+from navplan.geometry.carm import CArm, Kinematics, Table
 
 _REACHES = ("primary_reach_deg", "secondary_reach_deg")
 _LENGTHS = ("sid_mm", "sod_mm", "panel_mm", "tube_mm")
+_TABLE_LENGTHS, _TABLE_HEIGHTS = ("wide_mm", "thick_mm", "aside_mm"), "below_isocentre_mm"
 _LARGEST_FILE = 100_000
 LEAST_SOD_MM = 250.0  # the reference point of the dose lies 150 mm from the isocentre, before the tube
 
@@ -45,7 +46,7 @@ def carm_named(name: str) -> CArm:
 
 def carm_of(entries: Any, where: str) -> CArm:
     """A C-arm of plain entries; every key must be known, name and source must be said. Raises InputError."""
-    known = {"name", "source", "kinematics", *_REACHES, *_LENGTHS}
+    known = {"name", "source", "kinematics", "table", *_REACHES, *_LENGTHS}
     unknown = sorted(set(entries) - known)
     missing = sorted({"name", "source", "sid_mm", "sod_mm", *_REACHES} - set(entries))
     if unknown or missing:
@@ -73,10 +74,30 @@ def carm_of(entries: Any, where: str) -> CArm:
     try:
         return CArm(
             name=entries["name"], source=entries["source"], kinematics=Kinematics(kinematics), primary_reach_deg=first,
-            secondary_reach_deg=second, **{key: float(value) for key, value in lengths.items()},
+            secondary_reach_deg=second, table=_table_of(entries.get("table", {}), where),
+            **{key: float(value) for key, value in lengths.items()},
         )  # fmt: skip
     except GeometryError as error:
         raise InputError(f"C-arm {where}: {error}", "0 < SOD < SID, reaches from lower to upper") from error
+
+
+def _table_of(entries: Any, where: str) -> Table:
+    known = {*_TABLE_LENGTHS, _TABLE_HEIGHTS}
+    heights = entries.get(_TABLE_HEIGHTS, [0, 0]) if isinstance(entries, dict) else None
+    right = (
+        isinstance(entries, dict)
+        and set(entries) <= known
+        and all(_is_number(entries.get(key, 0)) and 0 <= entries.get(key, 0) <= 5000 for key in _TABLE_LENGTHS)
+        and isinstance(heights, list)
+        and len(heights) == 2
+        and all(_is_number(value) and abs(value) <= 5000 for value in heights)
+    )
+    if not right:
+        raise InputError(f"table of C-arm {where}: {entries!r:.200}", f"mm to 5000 of {', '.join(sorted(known))}")
+    lengths = {key: float(entries[key]) for key in _TABLE_LENGTHS if key in entries}
+    if _TABLE_HEIGHTS in entries:
+        return Table(**lengths, below_isocentre_mm=(float(heights[0]), float(heights[1])))
+    return Table(**lengths)
 
 
 def _is_number(value: Any) -> bool:

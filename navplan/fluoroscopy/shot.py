@@ -26,6 +26,7 @@ from navplan.fluoroscopy.overlay import (
     target_marks,
 )
 from navplan.fluoroscopy.solid import Fill, Solid
+from navplan.fluoroscopy.table import TablePlace, table_under
 from navplan.fluoroscopy.view_finder import FoundView
 from navplan.geometry.carm import Detector, ViewAngles, dial_words, parse_view, view_words
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
@@ -101,7 +102,7 @@ class FluoroShot:
 
     name: the view as it was asked for; words: what it is called ("LAO 30 / CRA 15"); angles: patient angles p; dial:
     dial angles m, None when the patient's position is not stated; reachable: by the C-arm's dial reach, None when not
-    known; room: about its housings; patient_position: DICOM code or "". pixels and attenuation: of the image, without
+    known; room: about its housings; table: where it stands, None when not known; patient_position: DICOM code or "". pixels and attenuation: of the image, without
     marks.
     """
 
@@ -113,6 +114,7 @@ class FluoroShot:
     patient_position: str
     image: FluoroImage
     room: Room
+    table: TablePlace | None
     overlay: Overlay
 
     @property
@@ -160,6 +162,7 @@ def _lines(
         *([found.reason] if found.reason else []),
         m,
         f"{arm}    from CT {made or 'without a date'}",
+        *([shot.table.words] if shot.table else []),
         *(_needle_words(needle, name) for needle, name in zip(needles, names, strict=True)),
         *([f"Filled: {'; '.join(fill.words for fill in subject.fills)}"] if subject.fills else []),
         shot.image.exposure.words,
@@ -174,10 +177,11 @@ def _warnings(shot: FluoroShot, subject: Subject, found: NamedView) -> tuple[str
     if shot.reachable is False:
         warnings.append(f"Beyond the reach of the {carm.name} ({carm.source})")
     warnings += [
-        f"The {part} would meet the patient or the couch ({-mm:.0f} mm too near)"
+        f"The {part} would meet patient, couch or table ({-mm:.0f} mm too near)"
         for part, mm in (("panel", shot.room.panel_mm), ("tube", shot.room.tube_mm))
         if mm < 0.0
     ]
+    warnings += shot.table.faults if shot.table else ()
     in_field = field_mask(shot.image.exposure.field_mm, shot.image.detector)
     cut = float(shot.image.cut[in_field].mean()) if in_field.any() else 0.0
     if cut > CUT_SHARE_TOLD:
@@ -274,6 +278,7 @@ class _Posed:
     view: View
     cut: NDArray[np.bool_] | None
     room: Room
+    table: TablePlace | None
     outlines: tuple[Mark, ...]
     unseen: tuple[str, ...] = ()
 
@@ -281,9 +286,11 @@ class _Posed:
 def _posed(subject: Subject, found: NamedView, machine: Machine, moving: bool) -> _Posed:
     anatomy = subject.anatomy
     view = View(anatomy, found.angles, subject.isocentre_mm, machine, subject.patient_position, moving)
-    room = room_about(anatomy.surface_mm(), view.beam, machine.carm)
+    table = table_under(anatomy.body_mm(), view.isocentre_mm, subject.patient_position, machine.carm)
+    solid_mm = anatomy.surface_mm() if table is None else np.concatenate([anatomy.surface_mm(), table.points_mm])
+    room = room_about(solid_mm, view.beam, machine.carm)
     if moving:
-        return _Posed(view, None, room, ())
+        return _Posed(view, None, room, table, ())
     cut = anatomy.cut(view.beam, view.detector) & view.in_field
     if cut.any():
         view.leave_out(cut)
@@ -293,7 +300,7 @@ def _posed(subject: Subject, found: NamedView, machine: Machine, moving: bool) -
         outlines = [mark for solid in subject.outlines for mark in outline_marks(image, solid)]
     drawn = {mark.name for mark in outlines}
     unseen = tuple(f"{solid.name} is not in the picture" for solid in subject.outlines if solid.name not in drawn)
-    return _Posed(view, cut, room, tuple(outlines), unseen)
+    return _Posed(view, cut, room, table, tuple(outlines), unseen)
 
 
 def _shot(
@@ -311,7 +318,7 @@ def _shot(
     bare = FluoroShot(
         found.name or words, words, found.angles, found.dial,
         None if found.dial is None else machine.carm.reaches(found.dial), position, image, posed.room,
-        Overlay(tuple(marks), side_letters(image), scale_words, (), marker=side_marker(image)),
+        posed.table, Overlay(tuple(marks), side_letters(image), scale_words, (), marker=side_marker(image)),
     )  # fmt: skip
     lines, warnings = _lines(bare, subject, machine, found)
     return replace(bare, overlay=replace(bare.overlay, lines=lines, warnings=(*warnings, *posed.unseen)))

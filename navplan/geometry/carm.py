@@ -196,12 +196,30 @@ def bullseye(direction: ArrayLike, detector_on_entry_side: bool = True) -> ViewA
 
 
 @dataclass(frozen=True)
+class Table:
+    """The patient's table, mm: its top's width and thickness with the mattress, how far under the isocentre its upper
+    face can stand (a floor-mounted arm moves the table, a mobile one itself: it is the same), and how far to each side
+    its middle can be moved. The default is an assumption, not a device's."""
+
+    wide_mm: float = 450.0
+    thick_mm: float = 100.0
+    below_isocentre_mm: tuple[float, float] = (0.0, 300.0)
+    aside_mm: float = 140.0
+
+    def __post_init__(self) -> None:
+        numbers = (self.wide_mm, self.thick_mm, self.aside_mm, *self.below_isocentre_mm)
+        right = len(numbers) == 5 and np.isfinite(numbers).all() and min(numbers[:3]) >= 0.0
+        if not right or self.below_isocentre_mm[0] > self.below_isocentre_mm[1]:
+            raise GeometryError(f"a table of {numbers}", "finite, nothing negative, lower before upper")
+
+
+@dataclass(frozen=True)
 class CArm:
     """A C-arm: distances in mm, and the dial angles that it reaches in degrees.
 
     sid_mm: source to detector; sod_mm: source to isocentre. primary and secondary: what the arm's kinematics call so.
     panel_mm, tube_mm: the housings that may meet the patient, a square panel's side and the radius of a ball about the
-    focus. The default is a cautious assumption, not a device's.
+    focus; table: what the patient lies on. The default is a cautious assumption, not a device's.
     """
 
     sid_mm: float = 1200.0
@@ -213,6 +231,7 @@ class CArm:
     kinematics: Kinematics = Kinematics.ANGIOGRAPHY
     panel_mm: float = 420.0
     tube_mm: float = 200.0
+    table: Table = Table()
 
     def __post_init__(self) -> None:
         if not (np.isfinite([self.sid_mm, self.sod_mm]).all() and 0.0 < self.sod_mm < self.sid_mm):
