@@ -102,8 +102,8 @@ class FluoroShot:
 
     name: the view as it was asked for; words: what it is called ("LAO 30 / CRA 15"); angles: patient angles p; dial:
     dial angles m, None when the patient's position is not stated; reachable: by the C-arm's dial reach, None when not
-    known; room: about its housings; table: where it stands, None when not known; patient_position: DICOM code or "". pixels and attenuation: of the image, without
-    marks.
+    known; room: about its housings; table: where it stands, None when not known; patient_position: DICOM code or "".
+    pixels and attenuation: of the image, without marks.
     """
 
     name: str

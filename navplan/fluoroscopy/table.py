@@ -52,7 +52,8 @@ def table_under(
     lowest, highest = table.below_isocentre_mm
     faults = []
     if not lowest <= below <= highest:
-        faults.append(f"The table would stand {below:.0f} mm below the isocentre; it goes from {lowest:g} to {highest:g}")
+        reach = f"it goes from {lowest:g} to {highest:g}"
+        faults.append(f"The table would stand {below:.0f} mm below the isocentre; {reach}")
     if abs(aside) > table.aside_mm:
         faults.append(f"The table would stand {abs(aside):.0f} mm aside; it goes to {table.aside_mm:g}")
     steps = [

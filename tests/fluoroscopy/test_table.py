@@ -22,7 +22,8 @@ BOX = np.array([[x, y, z] for x in (-150.0, 170.0) for y in (-90.0, 130.0) for z
 def test_its_top_touches_the_lowest_of_the_body_in_the_middle_of_its_width(position, below, faces):
     place = table_under(BOX, np.array([40.0, 10.0, 5.0]), position, CArm())
     assert (place.below_mm, place.aside_mm, place.faults) == (below, 30.0, ())
-    assert place.words == f"table {below:.0f} mm below the isocentre, which is 30 mm to the patient's left of its middle"
+    isocentre = "the isocentre, which is 30 mm to the patient's left of its middle"
+    assert place.words == f"table {below:.0f} mm below {isocentre}"
     low, high = place.points_mm.min(axis=0), place.points_mm.max(axis=0)
     assert (low[0], high[0], low[1], high[1]) == (10 - 225, 10 + 225, *faces)
 
