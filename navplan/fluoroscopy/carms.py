@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -83,7 +84,7 @@ def carm_of(entries: Any, where: str) -> CArm:
 
 def _table_of(entries: Any, where: str) -> Table:
     known = {*_TABLE_LENGTHS, _TABLE_HEIGHTS}
-    heights = entries.get(_TABLE_HEIGHTS, [0, 0]) if isinstance(entries, dict) else None
+    heights = entries.get(_TABLE_HEIGHTS, list(Table().below_isocentre_mm)) if isinstance(entries, dict) else []
     right = (
         isinstance(entries, dict)
         and set(entries) <= known
@@ -94,10 +95,8 @@ def _table_of(entries: Any, where: str) -> Table:
     )
     if not right:
         raise InputError(f"table of C-arm {where}: {entries!r:.200}", f"mm to 5000 of {', '.join(sorted(known))}")
-    lengths = {key: float(entries[key]) for key in _TABLE_LENGTHS if key in entries}
-    if _TABLE_HEIGHTS in entries:
-        return Table(**lengths, below_isocentre_mm=(float(heights[0]), float(heights[1])))
-    return Table(**lengths)
+    lengths: dict[str, Any] = {key: float(entries[key]) for key in _TABLE_LENGTHS if key in entries}
+    return replace(Table(**lengths), below_isocentre_mm=(float(heights[0]), float(heights[1])))
 
 
 def _is_number(value: Any) -> bool:
