@@ -25,7 +25,7 @@ from navplan.fluoroscopy.solid import Fill
 from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
 from navplan.model.trajectory import Trajectory
 
-HELD_PULSES = 4  # that a last image hold averages
+HELD_PULSES = 8  # that a last image hold averages: what a recursive filter of a quarter comes to
 MEASURED_SHARE = 0.5  # of the picture's width and height: where the automatic exposure looks
 LEAST_FIELD_MM = 10.0
 HARDENING_BONE_MM = 3.0  # less bone hardens the beam by less than 2 % of what a needle adds

@@ -15,6 +15,7 @@ BODY = 0.2  # attenuation of about 1 cm of water: below it a pixel counts as the
 LOOKED_AT = 0.75  # of the picture's width and height: the rest may be too bright or too dark, as at the skin
 LEAST_SEEN = 0.002  # of the picture
 EVERY = 4  # of the pixels each way set the grey scale
+WHITE, DARKEST_BODY = 255.5, 30.0  # grey values between which the body is shown
 SLOW_SHARE, FINE_SHARE = 0.05, 0.012  # of the picture's longer side: standard deviations of the two blurs
 
 
@@ -28,15 +29,16 @@ class GreyScale:
 
     @staticmethod
     def of(
-        anatomy: NDArray[np.float32], compression: float = 0.4, detail_gain: float = 0.5,
+        anatomy: NDArray[np.float32], compression: float = 0.4, detail_gain: float = 0.2,
         seen: NDArray[np.bool_] | None = None,
     ) -> GreyScale:  # fmt: skip
         """The scale for a picture (rows, cols) of attenuation, without needle and noise.
 
         Slow changes over the picture are reduced by `compression` (0 none, 1 all) and small ones raised by
         `detail_gain` (0 not at all), as systems do to show lung and spine together; then the middle 98.5 % of the body
-        in the middle of the picture fill the grey scale. What is not in `anatomy` (a needle, noise) is raised too, and
-        changes nothing around it. seen: (rows, cols), what counts, where not all does: a collimated field.
+        in the middle of the picture fill the grey scale but for its darkest tenth: a needle across the spine is darker
+        still. What is not in `anatomy` (a needle, noise) is raised too, and changes nothing around it. seen: (rows,
+        cols), what counts, where not all does: a collimated field.
         """
         if not (0.0 <= compression < 1.0 and 0.0 <= detail_gain <= 10.0):
             raise InputError(f"compression {compression}, detail gain {detail_gain}", "0 to less than 1, and 0 to 10")
@@ -77,10 +79,10 @@ def _grey(
     rows: NDArray[np.int64], attenuation: NDArray[np.float32], level: NDArray[np.float32], gain: float, span: float
 ) -> NDArray[np.uint8]:
     found = np.empty((rows.size, attenuation.shape[1]), np.uint8)
-    per, more = np.float32(247.0 / span), np.float32(gain)
+    per, more = np.float32((WHITE - DARKEST_BODY) / span), np.float32(gain)
     for number in range(rows.size):
         row = rows[number]
         for column in range(attenuation.shape[1]):
-            value = np.float32(255.5) - per * (more * attenuation[row, column] - level[row, column])
+            value = np.float32(WHITE) - per * (more * attenuation[row, column] - level[row, column])
             found[number, column] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
     return found
