@@ -99,5 +99,5 @@ def test_a_shot_is_packed_by_the_same_pattern() -> None:
     assert header["letters"] == ["R", "L", "H", "F"] and header["marker"] == ["L", "right"]
     assert header["marks"][0] == {"role": "tip", "points": [[1.0, 2.0]], "name": "", "tint": ""}
     assert header["marks"][1]["name"] == "aorta" and header["marks"][1]["tint"].startswith("#")
-    assert header["dose"].startswith("8 pulses") and header["so_far"] == "x"
+    assert header["dose"].startswith("4 pulses") and header["so_far"] == "x"
     assert (header["primary_deg"], header["secondary_deg"], header["dial"]) == (0.0, 10.0, "")
