@@ -14,7 +14,8 @@ _VERBS = {
     "transfer": "transfer", "compare": "compare", "by_hand": "by_hand", "drawn_way": "drawn_way",
     "approve": "approve", "withdraw": "approve", "standing": "approve",
     "fluoro": "fluoro", "scene": "scene", "report": "report", "demo": "demo", "plugins": "catalogue",
-    "protocols": "catalogue", "devices": "catalogue", "phantoms": "catalogue", "segmenters": "catalogue",
+    "protocols": "catalogue", "lint_protocols": "catalogue", "devices": "catalogue", "phantoms": "catalogue",
+    "segmenters": "catalogue",
 }  # fmt: skip
 __all__ = ["__version__", *sorted(_VERBS)]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from navplan.model.plan import Plan
     from navplan.model.safety import SafetyReport, Verdict
 
-DONE, FAILED, NOT_DECIDED = 0, 3, 4
+DONE, WRONG, FAILED, NOT_DECIDED = 0, 2, 3, 4
 __all__ = ["do_adjust", "do_approve", "do_compare", "do_fluoro", "do_serve", "do_transfer"]
 
 
@@ -170,6 +170,7 @@ def do_plan(options: Namespace, output: Output) -> int:
         options.protocol,
         options.target,
         side=options.side,
+        level=options.level,
         image=options.image,
         device=options.device,
         guidance=options.guidance,
@@ -257,6 +258,7 @@ def do_check(options: Namespace, output: Output) -> int:
         device=options.device,
         target=options.target,
         side=options.side,
+        level=options.level,
         image=options.image,
         guidance=options.guidance,
         patient_position=options.position,
@@ -380,11 +382,19 @@ def do_phantoms(options: Namespace, output: Output) -> int:
 
 
 def do_protocols(options: Namespace, output: Output) -> int:
-    """Procedures."""
-    from navplan.verbs.catalogue import protocols
+    """Procedures, or what is wrong with them."""
+    from navplan.verbs.catalogue import lint_protocols, protocols
 
+    if options.lint is not None:
+        told = lint_protocols(options.lint)
+        pairs = [(id, one) for id, found in told.items() for one in found]
+        rows = [f"{id}: {one.weight}: {one.where}: {one.words} (expected: {one.expected})" for id, one in pairs]
+        wrong = any(one.weight == "error" for _, one in pairs)
+        output.result("\n".join(rows) or "nothing found", {"lint": told})
+        return WRONG if wrong else DONE
     found = protocols()
-    output.result("\n".join(f"{p.id:20} {p.version:6} {p.title}" for p in found.values()), {"protocols": found})
+    rows = [f"{p.id:28} {p.version:4} {p.title}{' (unproven)' if p.unproven else ''}" for p in found.values()]
+    output.result("\n".join(rows), {"protocols": found})
     return DONE
 
 

@@ -232,7 +232,10 @@ def make_parser() -> argparse.ArgumentParser:
         ("devices", "needles that can be chosen"),
         ("phantoms", "digital phantoms"),
     ):
-        verb(name, words)
+        one = verb(name, words)
+        if name == "protocols":
+            words = "what is wrong with a protocol, or with all: exit 2 where nobody may plan by it"
+            one.add_argument("--lint", nargs="*", default=None, metavar="ID|FILE", help=words)
     return parser
 
 
@@ -244,6 +247,7 @@ def _serving(one: argparse.ArgumentParser, when: str = "") -> None:
 def _request(one: argparse.ArgumentParser) -> None:
     one.add_argument("--image", default="", metavar="ID")
     one.add_argument("--side", default="", metavar="L|R", help="side as requested")
+    one.add_argument("--level", default="", metavar="L4", help="vertebral level as requested, where the protocol asks")
     one.add_argument("--guidance", default="", metavar="ID", help="error model of the protocol (default: its first)")
     one.add_argument(
         "--position", default="", metavar="HFS", help="patient position in the procedure (default: the image's)"

@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from navplan.errors import InputError
+from navplan.files.protocol_override import override_from_toml
 from navplan.files.protocol_toml import read_devices, read_protocol
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
@@ -87,3 +88,22 @@ class Contents:
             self._fault(CONFIGURATION_VARIABLE, f"no such folder: {own}")
         self.read(own / "protocols", "protocol", "", frozenset(item.id for _, item in self.protocols))
         self.read(own / "devices", "device", "", frozenset(item.id for _, item in self.devices))
+        self._override(own / "overrides")
+
+    def _override(self, folder: Path) -> None:
+        """Put a hospital's own numbers in; a file that cannot be read or does not fit is a fault and a warning, and
+        then the protocol it is about is left out: nobody plans by numbers that were to be others."""
+        for file in sorted(folder.glob("*.toml")) if folder.is_dir() else []:
+            place = f"your override file {file.name}"
+            about = ""
+            try:
+                override = override_from_toml(file.read_text(encoding="utf-8-sig"), place)
+                about = override.protocol
+                if about not in {item.id for _, item in self.protocols}:
+                    raise InputError(f"{place}: no protocol {about!r}", "the id of one that is installed")
+                self.protocols[:] = [
+                    (where, override.applied(item) if item.id == about else item) for where, item in self.protocols
+                ]
+            except (InputError, OSError, UnicodeDecodeError) as error:
+                self._fault(place, f"numbers of your own are not used, nor the protocol {about!r}: {error}", str(error))
+                self.protocols[:] = [(where, item) for where, item in self.protocols if item.id != about]

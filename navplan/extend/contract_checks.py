@@ -17,18 +17,15 @@ import numpy as np
 
 from navplan.errors import InputError
 from navplan.extend import registry
+from navplan.extend.protocol_lint import Weight, lint
 from navplan.files.protocol_toml import read_devices, read_protocol
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.geometry.grid import Grid
-from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import Device
-from navplan.model.protocol import Need, ProcedureProtocol
+from navplan.model.protocol import ProcedureProtocol
 from navplan.model.seams import Phantom, Segmenter
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
-from navplan.planning.criteria import METRICS
-
-NEVER_SKIPPED = ("rib_left_6", "vertebrae_T12", "bone", "metal", "implant_hip")  # bone and metal: hard unless named
 
 
 def check_data_plugin(package: str | ModuleType) -> tuple[tuple[ProcedureProtocol, ...], tuple[Device, ...]]:
@@ -60,34 +57,9 @@ def _toml_files(module: ModuleType, folder: str) -> list[Any]:
 
 
 def _check_protocol(protocol: ProcedureProtocol, devices: set[str]) -> None:
-    at = f"protocol {protocol.id}"
-    missing = [id for id in protocol.devices if id not in devices]
-    if missing or not protocol.devices:
-        raise InputError(
-            f"{at}: device {', '.join(missing) or 'none'}", f"one of {', '.join(sorted(devices)) or 'none'}"
-        )
-    unknown = [soft.metric for soft in protocol.soft if soft.metric not in METRICS]
-    if unknown:
-        raise InputError(f"{at}: metric {', '.join(unknown)}", f"one of {', '.join(METRICS)}")
-    strange = [where for where in protocol.patient_positions if where not in DOWN_BY_PATIENT_POSITION]
-    if strange or not protocol.patient_positions:
-        raise InputError(f"{at}: patient position {strange}", f"some of {' '.join(DOWN_BY_PATIENT_POSITION)}")
-    for rules in ([rule.structure for rule in protocol.hard], [rule.structure for rule in protocol.pass_through]):
-        twice = sorted({pattern for pattern in rules if rules.count(pattern) > 1})
-        if twice:
-            raise InputError(f"{at}: {', '.join(twice)} twice", "one rule a pattern")
-    limited = {limit.structure for limit in protocol.hard if limit.needs is not Need.NOT_IMAGED}
-    for rule in protocol.pass_through:
-        if rule.structure in limited:
-            raise InputError(f"{at}: {rule.structure} both hard and to be crossed", "one of the two: hard would win")
-    for side in ("left", "right"):
-        for name in NEVER_SKIPPED:
-            rule_there = protocol.may_cross(name, side)
-            if rule_there and anatomy_of(rule_there.structure).tissue not in (Tissue.BONE, Tissue.IMPLANT):
-                raise InputError(
-                    f"{at}: {rule_there.structure} lets the needle through {name}",
-                    "bone and metal crossed by name only",
-                )
+    for one in lint(protocol, devices):
+        if one.weight is Weight.ERROR:
+            raise InputError(f"protocol {protocol.id}: {one.words}", one.expected)
 
 
 def check_segmenter(segmenter: Any) -> list[Structure]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import math
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Protocol, get_args, get_type_hints
 
 from navplan.errors import FileFormatError, InputError
+from navplan.files.protocol_parts import with_parts
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
 LARGEST_FILE_BYTES = 1_000_000
-_SET_BY_NAVPLAN = {"plugin"}
+_SET_BY_NAVPLAN = {"plugin", "changes"}
 _NEVER_BLANK = {"id", "name", "structure", "metric", "source"}
 _OWN_SOURCE = {"pleura_punctures_max": "pleura_punctures_source"}
 
@@ -50,13 +52,25 @@ class DeviceList:
 
 def read_protocol(path: Path | Readable, plugin: str = "") -> ProcedureProtocol:
     """The protocol of one file. Raises FileFormatError or InputError naming the file and the key."""
-    return protocol_from_toml(_text_of(path), str(path), plugin)
+    return protocol_from_toml(_text_of(path), str(path), plugin, getattr(path, "parent", None))
 
 
-def protocol_from_toml(text: str, named: str, plugin: str = "") -> ProcedureProtocol:
-    """The protocol of a TOML text; `named` stands for it in messages, `plugin` is kept as its origin."""
-    protocol: ProcedureProtocol = _read(text, named, ProcedureProtocol)
+def protocol_from_toml(text: str, named: str, plugin: str = "", folder: Any = None) -> ProcedureProtocol:
+    """The protocol of a TOML text; `named` stands for it in messages, `plugin` is kept as its origin. folder: where
+    parts of its own lie (`navplan.files.protocol_parts`)."""
+    protocol: ProcedureProtocol = _read(text, named, ProcedureProtocol, partial(with_parts, named=named, folder=folder))
+    _refuse_other_units(protocol, named)
     return replace(protocol, plugin=plugin)
+
+
+def _refuse_other_units(protocol: ProcedureProtocol, named: str) -> None:
+    """A protocol in centimetres would be ten times as bold as it reads."""
+    for wish in protocol.soft:
+        if not wish.metric.endswith(f"_{wish.unit}"):
+            raise InputError(f"{named}: {wish.metric} in {wish.unit!r}", "the unit that ends the metric's name")
+    for name, unit in (("max_image_age_days", "days"), ("max_breach_probability", "probability")):
+        if getattr(protocol, name).unit != unit:
+            raise InputError(f"{named}: {name} in {getattr(protocol, name).unit!r}", unit)
 
 
 def read_devices(path: Path | Readable) -> tuple[Device, ...]:
@@ -89,13 +103,16 @@ def _text_of(path: Path | Readable) -> str:
         raise FileFormatError(f"{path}: not text in UTF-8 ({error.reason})", "a TOML file in UTF-8") from error
 
 
-def _read(text: str, named: str, kind: Any) -> Any:
+def _read(
+    text: str, named: str, kind: Any, whole: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data
+) -> Any:
     from pydantic import ValidationError
 
     try:
         data = tomllib.loads(text.replace("\r\n", "\n"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise FileFormatError(f"{named}: no valid TOML ({error})", "a TOML file") from error
+    data = whole(data)
     _refuse_unknown_keys(data, kind, named, "")
     _refuse_numbers_without_source(data, named, "")
     try:

@@ -35,6 +35,7 @@ class Draft:
     entry_mm: Point | None = None
     moved_aim_mm: Point | None = None
     remarks: str = ""
+    level: str = ""
 
     def __post_init__(self) -> None:
         for name in ("aim_mm", "entry_mm", "moved_aim_mm"):

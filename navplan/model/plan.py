@@ -197,9 +197,9 @@ def _refuse_unsigned(what: str, who: str, when: str) -> None:
 class Plan:
     """Ranked trajectories (best first) with the rules, the request and the provenance.
 
-    side: as requested, "" where nobody stated it, even if the target tells it. skin_map is None for a line drawn by
-    hand and for a plan that was carried from another image (`carried`). notes: the program's; remarks: a person's own.
-    approvals: in the order in which they were given, void and withdrawn ones too.
+    side, level: as requested, "" where nobody stated it, even if the target tells it. skin_map is None for a line drawn
+    by hand and for a plan that was carried from another image (`carried`). notes: the program's; remarks: a person's
+    own. approvals: in the order in which they were given, void and withdrawn ones too.
     """
 
     id: str
@@ -216,6 +216,7 @@ class Plan:
     carried: CarriedOver | None = None
     approvals: tuple[Approval, ...] = ()
     remarks: str = ""
+    level: str = ""
 
     @property
     def best(self) -> RankedTrajectory:

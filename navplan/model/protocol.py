@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -12,6 +12,10 @@ from navplan.errors import InputError
 from navplan.model.error_model import ErrorModel
 
 UNSOURCED = "unsourced"
+LEVELS = (
+    *(f"C{n}" for n in range(1, 8)), *(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)),
+    "S1", "S2", "S3",
+)  # fmt: skip
 
 
 def is_unsourced(source: str) -> bool:
@@ -111,7 +115,12 @@ class BleedingRisk:
 
 @dataclass(frozen=True)
 class ProcedureProtocol:
-    """One procedure's rules. Raises InputError where a number is missing its source or makes no sense."""
+    """One procedure's rules. Raises InputError where a number is missing its source or makes no sense.
+
+    levels: vertebral levels that it is done at ("L4"; of a disc or a root the upper one), each a part of the request;
+    patterns may hold {level}, {above} and {below}. unproven: no case shows yet that it fits the procedure. changes: a
+    hospital's own numbers, as they were put in place of the file's.
+    """
 
     id: str
     version: str
@@ -137,6 +146,9 @@ class ProcedureProtocol:
     bleeding_risk: BleedingRisk | None = None
     provenance: str = ""
     notes: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    unproven: bool = False
+    changes: tuple[str, ...] = ()
     plugin: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -172,6 +184,9 @@ class ProcedureProtocol:
                 f" source {self.pleura_punctures_source!r}",
                 "0 or more, and a pleura_punctures_source",
             )
+        strange = [level for level in self.levels if level not in LEVELS]
+        if strange:
+            raise InputError(f"protocol {self.id}: level {', '.join(strange)}", f"some of {' '.join(LEVELS)}")
         if not 0 < self.max_image_age_days.value < inf:
             raise InputError(
                 f"protocol {self.id}: an image of {self.max_image_age_days.value} days", "a finite number above 0"
@@ -180,6 +195,33 @@ class ProcedureProtocol:
             raise InputError(
                 f"protocol {self.id}: breach probability {self.max_breach_probability.value}", "between 0 and 1"
             )
+
+    def at_level(self, level: str) -> ProcedureProtocol:
+        """The rules with {level}, {above} and {below} filled in; without a level they stand for any.
+
+        Raises InputError for a level that the protocol is not for.
+        """
+        if level and level not in self.levels:
+            raise InputError(f"protocol {self.id} at level {level!r}", ", ".join(self.levels) or "no level")
+        if not self.levels:
+            return self
+        at = LEVELS.index(level) if level else -1
+        named = {
+            "{level}": level or "*",
+            "{above}": LEVELS[at - 1] if at > 0 else "*",
+            "{below}": LEVELS[at + 1] if 0 <= at < len(LEVELS) - 1 else "*",
+        }
+
+        def filled(pattern: str) -> str:
+            for placeholder, name in named.items():
+                pattern = pattern.replace(placeholder, name)
+            return pattern
+
+        return replace(
+            self,
+            hard=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.hard),
+            pass_through=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.pass_through),
+        )
 
     def error_model(self, id: str = "") -> ErrorModel:
         """The model of that id, or the first (default) one."""

@@ -11,7 +11,7 @@ from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyRep
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import crossed_mm, occupancy_at
-from navplan.planning.circumstances import carried, device, frames, image, presence, request
+from navplan.planning.circumstances import carried, device, frames, image, presence, request, rules
 from navplan.planning.criteria import walk
 from navplan.planning.entry_candidates import RE_ENTRY
 from navplan.planning.entry_place import entry
@@ -49,6 +49,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += target(trajectory, situation)
     findings += request(situation)
     findings += image(situation)
+    findings += rules(situation)
     findings.append(device(trajectory, situation.devices))
     beside = crowding(trajectory, situation.others, situation.target.structure)
     findings += [] if beside is None else [beside]

@@ -16,6 +16,7 @@ from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.device_choice import LENGTH_RESERVE_MM as LENGTH_RESERVE_MM
 from navplan.planning.device_choice import length_finding
+from navplan.planning.level import level
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
 
 UNPROVEN = "not proven to be this patient's, recent, or of known thickness"
@@ -206,8 +207,8 @@ def _side_of_the_body(situation: Situation) -> Finding:
 
 
 def request(situation: Situation) -> list[Finding]:
-    """Side, patient position, breath state, identity."""
-    findings = []
+    """Side, level, patient position, breath state, identity."""
+    findings = level(situation)
     if situation.protocol.sided:
         if not situation.side:
             findings.append(
@@ -332,6 +333,18 @@ def image(situation: Situation) -> list[Finding]:
                 "image quality: " + "; ".join(poor),
                 remedy="Look at the images before you rely on them",
             )
+        )
+    return findings
+
+
+def rules(situation: Situation) -> list[Finding]:
+    """What stands behind the protocol: whether it has been shown to work, and which numbers are the hospital's own."""
+    protocol = situation.protocol
+    findings = [Finding(FindingKind.RULES, Verdict.PASS, f"own number: {change}") for change in protocol.changes]
+    if protocol.unproven:
+        words = f"the protocol {protocol.id} is unproven: no case shows yet that its rules fit the procedure"
+        findings.append(
+            Finding(FindingKind.RULES, Verdict.WARN, words, remedy="Read every rule of it before you rely on one")
         )
     return findings
 

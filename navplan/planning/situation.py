@@ -43,7 +43,8 @@ class Risk:
 @dataclass(frozen=True, eq=False)
 class Situation:
     """One request on one image. side: side of the procedure, "" where it has none; requested_side: what the user
-    said. others: needles planned or placed already; devices: those of the protocol that are installed, in its order."""
+    said. others: needles planned or placed already; devices: those of the protocol that are installed, in its order.
+    level: as requested, "" where none was; protocol: its rules at that level, stated: as they were before."""
 
     image_id: str
     image: Volume
@@ -59,6 +60,8 @@ class Situation:
     today: str
     others: tuple[OtherNeedle, ...] = ()
     devices: tuple[Device, ...] = ()
+    level: str = ""
+    stated: ProcedureProtocol | None = None
 
     @cached_property
     def target_mm(self) -> NDArray[np.float64]:

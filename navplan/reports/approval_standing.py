@@ -158,7 +158,7 @@ def judged_on(case: Case, plan: Plan, trajectory: int) -> JudgedOn:
     image_id = plan.provenance.image_id
     way = plan.trajectories[trajectory].trajectory
     structures = {name: _structure_digest(one) for name, one in case.structures_of(image_id).items()}
-    carried_by = (plan.target, plan.side, plan.patient_position, plan.breath_state, plan.carried)
+    carried_by = (plan.target, plan.side, plan.level, plan.patient_position, plan.breath_state, plan.carried)
     return JudgedOn(
         image=digest_of(_image(case.volumes[image_id])),
         structures=digest_of(structures),

@@ -110,7 +110,7 @@ def card_content(
     return CardContent(
         case_id=case.id,
         title=plan.protocol.title,
-        side=plan.side,
+        side=f"{plan.side} {plan.level}".strip(),
         target=named(plan.target.structure) if plan.target.structure else "a point",
         position=f"{plan.patient_position}: {POSITION_WORDS[plan.patient_position]}".upper(),
         breath=setting.breath_state,

@@ -197,6 +197,7 @@ def _request_facts(plan: Plan, ranked: RankedTrajectory, sources: Sources) -> tu
         ("Protocol", f"{protocol.title} ({protocol.id}, version {protocol.version})"),
         ("Target", named(plan.target.structure) if plan.target.structure else "a bare point"),
         ("Side", plan.side or "none stated"),
+        *([("Level", plan.level or "none stated")] if protocol.levels else []),
         ("Patient position", f"{plan.patient_position}, {POSITION_WORDS[plan.patient_position]}"),
         ("Breath state", plan.breath_state or "as in the image"),
         ("Device", f"{device.name}; throw {device.throw_mm:g} mm {sources.mark(device.source)}"),

@@ -8,7 +8,7 @@ from typing import Any
 from navplan.errors import InputError
 from navplan.model.draft import Point
 
-TEXTS = ("image_id", "protocol", "target", "side", "device", "guidance", "patient_position")
+TEXTS = ("image_id", "protocol", "target", "side", "level", "device", "guidance", "patient_position")
 LONGEST_TEXT, MOST_NAMES = 2_000, 1_000
 Colour = tuple[int, int, int]
 

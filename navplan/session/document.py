@@ -66,6 +66,7 @@ def _case(session: Session) -> dict[str, Any]:
         "imaged_position": acquisition.patient_position,
         "position": position, "position_words": POSITION_WORDS.get(position, ""),
         "side": {"L": "left", "R": "right"}.get(session.draft.side, session.draft.side),
+        "level": session.draft.level,
         "spacing_mm": [round(float(value), 3) for value in volume.grid.spacing_mm],
         "shape": list(volume.grid.shape),
         "middle_mm": [round(float(value), 2) for value in volume.grid.corners_mm().mean(axis=0)],
@@ -80,6 +81,7 @@ def _choices(session: Session) -> dict[str, Any]:
     return {
         "protocols": [{"id": one.id, "title": one.title} for one in protocols.values()],
         "sided": chosen.sided if chosen else True,
+        "levels": list(chosen.levels) if chosen else [],
         "devices": [
             {"id": id, "name": installed[id].name} for id in (chosen.devices if chosen else ()) if id in installed
         ],

@@ -115,7 +115,7 @@ class Session:
         has = (plan.protocol.id, plan.target.structure, plan.provenance.image_id, plan.patient_position)
         point = draft.aim_mm is None or draft.aim_mm == plan.target.point_mm
         sides = {"L": "left", "R": "right"}
-        side = sides.get(draft.side, draft.side) == plan.side
+        side = (sides.get(draft.side, draft.side), draft.level) == (plan.side, plan.level)
         guided = draft.guidance in ("", plan.error_model.id)
         return asked == has and point and side and guided and (draft.device in ("", device) or not plan.trajectories)
 
@@ -135,7 +135,7 @@ class Session:
             if "target" in chosen:
                 chosen.setdefault("aim_mm", None)
             if "protocol" in chosen and chosen["protocol"] != self.draft.protocol:
-                chosen = {"device": "", "guidance": "", **chosen}
+                chosen = {"device": "", "guidance": "", "level": "", **chosen}
             self._change(**chosen)
 
     def _without_plan_of_another(self, image_id: str) -> dict[str, Any]:
@@ -162,9 +162,9 @@ class Session:
         with self.lock:
             draft = self._ready()
             made = plan(
-                self.case, draft.protocol, draft.aim_mm or draft.target, side=draft.side, image=draft.image_id,
-                device=draft.device, guidance=draft.guidance, patient_position=draft.patient_position,
-                progress=progress,
+                self.case, draft.protocol, draft.aim_mm or draft.target, side=draft.side, level=draft.level,
+                image=draft.image_id, device=draft.device, guidance=draft.guidance,
+                patient_position=draft.patient_position, progress=progress,
             )  # fmt: skip
             self._save(self.case.with_plan(made), "plan", plan=made.id)
             for number, ranked in enumerate(made.trajectories):
@@ -208,11 +208,13 @@ class Session:
         aim = draft.aim_mm or draft.target
         asked = situation_of(
             self.case, registry.protocol(draft.protocol), target_of(self.case.structures_of(image_id), aim),
-            side=draft.side, image=image_id, guidance=draft.guidance, patient_position=draft.patient_position,
+            side=draft.side, level=draft.level, image=image_id, guidance=draft.guidance,
+            patient_position=draft.patient_position,
         )  # fmt: skip
         made = drawn_way(
             self.case, draft.protocol, aim, onto_skin(asked, entry_mm, asked.target.point_mm), side=draft.side,
-            image=image_id, device=draft.device, guidance=draft.guidance, patient_position=draft.patient_position,
+            level=draft.level, image=image_id, device=draft.device, guidance=draft.guidance,
+            patient_position=draft.patient_position,
         )  # fmt: skip
         self._save(self.case.with_plan(made), "draw", plan=made.id)
         self._change(plan_id=made.id, way=0, entry_mm=None, moved_aim_mm=None)
@@ -453,6 +455,7 @@ class Session:
         rules = protocols.get(choices.get("protocol", self.draft.protocol))
         offered: dict[str, Collection[str]] = {
             "protocol": protocols, "device": registry.devices(), "side": ("L", "R"),
+            "level": rules.levels if rules else (),
             "guidance": [model.id for model in rules.error_models] if rules else [], "patient_position": POSITION_WORDS,
         }  # fmt: skip
         for name, known in offered.items():
@@ -468,8 +471,8 @@ class Session:
         plan = list(self.case.plans.values())[-1]
         self.history.amend(
             image_id=plan.provenance.image_id, protocol=plan.protocol.id, target=plan.target.structure,
-            side={"left": "L", "right": "R"}.get(plan.side, ""), patient_position=plan.patient_position,
-            plan_id=plan.id,
+            side={"left": "L", "right": "R"}.get(plan.side, ""), level=plan.level,
+            patient_position=plan.patient_position, plan_id=plan.id,
         )  # fmt: skip
 
     def _mend(self) -> None:

@@ -114,6 +114,8 @@ def _target(session: Session) -> Step:
     protocol = registry.protocols().get(draft.protocol)
     if protocol is not None and protocol.sided and not draft.side:
         lacks.append(Told("no_side"))
+    if protocol is not None and protocol.levels and not draft.level:
+        lacks.append(Told("no_level"))
     volume = session.image()[1] if session.case.volumes else None
     if volume is not None and not draft.patient_position and not volume.acquisition.patient_position:
         lacks.append(Told("no_position"))

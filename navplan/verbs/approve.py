@@ -125,7 +125,7 @@ def _with_those_of_the_case(case: Case, plan: Plan) -> Plan:
 def _content(plan: Plan) -> str:
     """A digest of what a plan is judged by, whatever was said of it."""
     ways = [ranked.trajectory for ranked in plan.trajectories]
-    request = (plan.target, plan.side, plan.patient_position, plan.breath_state, plan.carried)
+    request = (plan.target, plan.side, plan.level, plan.patient_position, plan.breath_state, plan.carried)
     return digest_of((ways, request, plan.protocol, plan.error_model, plan.provenance))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from navplan.extend.protocol_lint import LintFinding
     from navplan.extend.registry import PluginInfo
     from navplan.model.device import Device
     from navplan.model.protocol import ProcedureProtocol
@@ -24,6 +26,18 @@ def protocols() -> dict[str, ProcedureProtocol]:
     from navplan.extend import registry
 
     return registry.protocols()
+
+
+def lint_protocols(chosen: Sequence[str] = ()) -> dict[str, tuple[LintFinding, ...]]:
+    """What is wrong or odd with protocols, by id: of all that are installed, or of those named by id or TOML file.
+
+    Raises ChoiceError for an unknown id, InputError for a file that cannot be read at all.
+    """
+    from navplan.extend import registry
+    from navplan.extend.protocol_lint import lint
+
+    found = [registry.protocol(name) for name in chosen] if chosen else list(registry.protocols().values())
+    return {protocol.id: lint(protocol, set(registry.devices())) for protocol in found}
 
 
 def devices() -> dict[str, Device]:

@@ -43,6 +43,7 @@ def check(
     device: str = "",
     target: str = "",
     side: str = "",
+    level: str = "",
     image: str = "",
     guidance: str = "",
     patient_position: str = "",
@@ -68,14 +69,15 @@ def check(
             if entry is not None or aim is not None:
                 raise InputError("another entry or aim of a drawn line", "a plan", "Move the line's points themselves")
             return _check_line(
-                case, Path(plan), protocol, trajectory, device, target, side, image, guidance, patient_position, beside
+                case, Path(plan), protocol, trajectory, device, target, side, level, image, guidance, patient_position,
+                beside,
             )
         from navplan.files.plan_json import read_plan
 
         plan, from_file = read_plan(Path(plan)), True
     found = plan if isinstance(plan, Plan) else case.plan(str(plan))
     return checked_way(
-        case, found, trajectory, protocol=protocol, device=device, side=side, guidance=guidance,
+        case, found, trajectory, protocol=protocol, device=device, side=side, level=level, guidance=guidance,
         patient_position=patient_position, beside=beside, entry=entry, aim=aim, from_file=from_file,
     ).report  # fmt: skip
 
@@ -98,6 +100,7 @@ def checked_way(
     protocol: str | Path | ProcedureProtocol = "",
     device: str = "",
     side: str = "",
+    level: str = "",
     guidance: str = "",
     patient_position: str = "",
     beside: Beside = (),
@@ -121,7 +124,7 @@ def checked_way(
         way = replace(way, device=chosen, tip_short_of_target_mm=min(chosen.throw_mm / 2, max(way.depth_mm - 1.0, 0.0)))
     same_guidance = found.error_model.id if found.error_model.id in {model.id for model in rules.error_models} else ""
     situation = situation_of(
-        case, rules, found.target, side=side or found.side, image=found.provenance.image_id,
+        case, rules, found.target, side=side or found.side, level=level or found.level, image=found.provenance.image_id,
         guidance=guidance or same_guidance,
         patient_position=patient_position or found.patient_position, breath_state=found.breath_state,
     )  # fmt: skip
@@ -225,7 +228,7 @@ def _from_below(way: Trajectory, situation: Situation) -> list[Finding]:
 
 def _check_line(
     case: Case, path: Path, protocol: str | Path | ProcedureProtocol, number: int, device: str, target: str, side: str,
-    image: str, guidance: str, patient_position: str, beside: Beside,
+    level: str, image: str, guidance: str, patient_position: str, beside: Beside,
 ) -> SafetyReport:  # fmt: skip
     from navplan.files.markups import read_line
 
@@ -240,11 +243,11 @@ def _check_line(
     named = target_of(case.structures_of(image_id), target)
     aim = Target((float(end[0]), float(end[1]), float(end[2])), named.structure)
     situation = situation_of(
-        case, rules, named, side=side, image=image_id, guidance=guidance, patient_position=patient_position
+        case, rules, named, side=side, level=level, image=image_id, guidance=guidance, patient_position=patient_position
     )
     _refuse_unfit_line(situation, np.asarray(start, dtype=float), np.asarray(end, dtype=float))
     situation = situation_of(
-        case, rules, aim, side=side, image=image_id, guidance=guidance, patient_position=patient_position
+        case, rules, aim, side=side, level=level, image=image_id, guidance=guidance, patient_position=patient_position
     )
     way = Trajectory((float(start[0]), float(start[1]), float(start[2])), aim.point_mm, device_of(rules, device))
     unproven = Finding(

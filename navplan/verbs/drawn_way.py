@@ -28,6 +28,7 @@ def drawn_way(
     entry: Sequence[float],
     *,
     side: str = "",
+    level: str = "",
     image: str = "",
     device: str = "",
     guidance: str = "",
@@ -42,7 +43,7 @@ def drawn_way(
     image_id, _ = case.image(image)
     aim = target_of(case.structures_of(image_id), target)
     situation = situation_of(
-        case, rules, aim, side=side, image=image_id, guidance=guidance, patient_position=patient_position
+        case, rules, aim, side=side, level=level, image=image_id, guidance=guidance, patient_position=patient_position
     )
     needle = device_of(rules, device)
     asked = np.asarray(entry, dtype=np.float64)

@@ -28,6 +28,7 @@ def plan(
     target: str | tuple[float, float, float],
     *,
     side: str = "",
+    level: str = "",
     image: str = "",
     device: str = "",
     guidance: str = "",
@@ -40,8 +41,9 @@ def plan(
     """Search every way in from the skin to a target; the Pareto front, ranked, `plan.best` first.
 
     protocol: id of an installed protocol, path of a TOML file, or the protocol itself; target: name of a structure or
-    LPS mm; side: L or R, as requested; device: id of a needle (default: the shortest, of the kind that the protocol
-    names first, that finds a way); guidance: id of one of the protocol's error models (default: its first).
+    LPS mm; side: L or R, level: a vertebra's (L4), as requested; device: id of a needle (default: the shortest, of the
+    kind that the protocol names first, that finds a way); guidance: id of one of the protocol's error models (default:
+    its first).
     beside: needles planned or placed already, as ids of plans of the case or (id, which way, from 0).
     A plan without trajectories is no error: plan.skin_map.counts() says what is in the way.
 
@@ -57,6 +59,7 @@ def plan(
         rules,
         aim,
         side=side,
+        level=level,
         image=image_id,
         guidance=guidance,
         patient_position=patient_position,
@@ -80,9 +83,10 @@ def plan_for(case: Case, situation: Situation, wanted_id: str, ways: tuple[Ranke
     """A plan of these ways, for what a situation was asked with, on the case as it is now; its id is free in it."""
     return Plan(
         id=_free_id(case, wanted_id),
-        protocol=situation.protocol,
+        protocol=situation.stated or situation.protocol,
         target=situation.target,
         side=situation.requested_side,
+        level=situation.level,
         patient_position=situation.patient_position,
         breath_state=situation.breath_state,
         error_model=situation.error_model,

@@ -112,14 +112,15 @@ def situation_of(
     target: Target,
     *,
     side: str = "",
+    level: str = "",
     image: str = "",
     guidance: str = "",
     patient_position: str = "",
     breath_state: str = "",
     others: tuple[OtherNeedle, ...] = (),
 ) -> Situation:
-    """Gather what a way is judged against. Raises InputError for a target outside the image, an unknown side or
-    position."""
+    """Gather what a way is judged against. Raises InputError for a target outside the image, an unknown side,
+    level or position."""
     image_id, volume = case.image(image)
     if not volume.grid.contains(np.asarray(target.point_mm)):
         raise GeometryError(
@@ -142,7 +143,7 @@ def situation_of(
         image_id=image_id,
         image=volume,
         structures=structures,
-        protocol=protocol,
+        protocol=protocol.at_level(level),
         target=target,
         side="",
         requested_side=requested,
@@ -153,6 +154,8 @@ def situation_of(
         today=now(),
         others=others,
         devices=devices_of(protocol),
+        level=level,
+        stated=protocol,
     )
     if not protocol.sided:
         return situation

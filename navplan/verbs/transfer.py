@@ -110,6 +110,7 @@ def transfer(
         trajectories=(),
         provenance=provenance_of(case, to),
         carried=carried,
+        level=found.level,
     )
     progress("judging", 0.7)
     made = _judged(case, draft, found, carry)
@@ -246,7 +247,7 @@ def _judged(case: Case, draft: Plan, found: Plan, carry: Transform) -> Plan:
         ways.append((number, RankedTrajectory(way, {}, 0.0, SafetyReport(()))))
     plan = replace(draft, trajectories=tuple(way for _, way in ways))
     situation = situation_of(
-        case, plan.protocol, plan.target, side=plan.side, image=to, guidance=plan.error_model.id,
+        case, plan.protocol, plan.target, side=plan.side, level=plan.level, image=to, guidance=plan.error_model.id,
         patient_position=plan.patient_position, breath_state=plan.breath_state,
     )  # fmt: skip
     judged = []

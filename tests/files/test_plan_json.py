@@ -108,7 +108,7 @@ def test_bad_plans_are_refused_by_key(plan: Plan, tmp_path: Path, path: tuple[An
 def test_every_key_that_has_no_default_is_needed(plan: Plan, tmp_path: Path) -> None:
     file = write_plan(tmp_path / "a.json", plan)[0]
     document = json.loads(file.read_text(encoding="utf-8"))
-    for key in document.keys() - {"notes", "carried", "approvals", "remarks"}:
+    for key in document.keys() - {"notes", "carried", "approvals", "remarks", "level"}:
         file.write_text(json.dumps({name: value for name, value in document.items() if name != key}))
         with pytest.raises(FileFormatError):
             read_plan(file)

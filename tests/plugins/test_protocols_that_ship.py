@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.stats import rayleigh
 
 from navplan.extend import registry
 from navplan.extend.contract_checks import check_data_plugin, check_phantom, check_segmenter
+from navplan.extend.protocol_lint import vocabulary
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import NEEDLE_DIAMETER_MM
 from navplan.model.protocol import Need, ProcedureProtocol, fits, is_unsourced
 
 SIDES = ("left", "right")
 # Names that segmenters give, and some that people make up.
-NAMES = (Path(__file__).parent / "structure_names.txt").read_text(encoding="utf-8").splitlines()
+NAMES = vocabulary()
 RISKS = {
     Tissue.BONE,
     Tissue.CARTILAGE,
