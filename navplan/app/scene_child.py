@@ -11,11 +11,12 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from navplan.app.memory import few_heaps
+from navplan.app.memory import few_heaps, give_back
 from navplan.errors import InputError
 
 _QUALITY_MOVING, _QUALITY_STILL = 60, 90
 _LOOKS_FOR_PARENT_S = 5.0
+_PAUSE_S = 1.0  # without a request: time to tidy up
 
 Reply = tuple[str, Any]  # ("value", it), ("refused", (class, received, expected, remedy)) or ("failed", words)
 
@@ -40,6 +41,9 @@ def serve(connection: Connection, parent_id: int) -> None:
 
 def _asked(connection: Connection, parent_id: int) -> bool:
     """Wait for a request; False when the parent is gone, though some other process still holds its end of the pipe."""
+    if connection.poll(_PAUSE_S):
+        return True
+    give_back()
     while not connection.poll(_LOOKS_FOR_PARENT_S):
         if os.getppid() != parent_id:
             return False

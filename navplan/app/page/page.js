@@ -44,7 +44,7 @@ const page = {
     told() { return this.dragging ? this.live || unjudged(this.doc.way, t.being_judged) : this.doc.way; },
     dragging() { return Boolean(this.drag && this.doc.way); },
     way() {
-      if (!this.drag || !this.doc.way) return this.doc.way;
+      if (!this.drag || !this.doc.way) return Vue.toRaw(this.doc.way);  // never changed in place: no proxies of its curves
       const seen = this.told, entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
       return { ...seen, ...needle(entry, target, this.doc.way) };
     },
@@ -96,7 +96,7 @@ const page = {
   },
   created() {
     this.liveRequest = new Latest((what) => ask("live", what.args),
-      (way, what) => { if (this.drag) this.live = way; this.timed("live", performance.now() - what.at); },
+      (way, what) => { if (this.drag) this.live = Vue.markRaw(way); this.timed("live", performance.now() - what.at); },
       (error) => { if (this.drag) this.live = unjudged(this.doc.way, error.message); },
       { ready: async () => { await this.$nextTick(); await this.painted; } });
     this.painted = null;
