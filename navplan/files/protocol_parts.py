@@ -18,7 +18,7 @@ from navplan.errors import FileFormatError, InputError
 INCLUDE = "include"
 OWN_PARTS = "parts"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
-_WHAT = ("structure", "metric", "id", "name")  # that a table of a list is about
+_WHAT = ("metric", "id", "name", "structure")  # that a table of a list is about
 _LARGEST = 200_000
 
 

@@ -94,6 +94,36 @@ class ViewRequest:
     source: str = UNSOURCED
 
 
+class Sequence(StrEnum):
+    """What a rule of order asks of a way, step by step from the skin.
+
+    beside_until_past_front: seen from the front the needle stays beside the structure, until it is seen from the side
+    to be past the structure's front (of a canal: the pedicle rule). never_medial: seen from the front it never comes
+    within the structure's width. not_above: it ends no higher than the structure's upper end. through_pedicle: behind
+    the body it stays in the bone of the structure; its grade is told. person: nothing of it is computed; a person
+    follows it.
+    """
+
+    BESIDE_UNTIL_PAST_FRONT = "beside_until_past_front"
+    NEVER_MEDIAL = "never_medial"
+    NOT_ABOVE = "not_above"
+    THROUGH_PEDICLE = "through_pedicle"
+    PERSON = "person"
+
+
+@dataclass(frozen=True)
+class SequenceRule:
+    """A rule of order: name, what it asks, of which structure (a pattern), in which of the protocol's views it is seen,
+    and words for a person."""
+
+    name: str
+    rule: Sequence
+    words: str
+    source: str
+    structure: str = ""
+    views: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One number with its unit and source."""
@@ -147,6 +177,7 @@ class ProcedureProtocol:
     provenance: str = ""
     notes: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
+    sequence_rules: tuple[SequenceRule, ...] = ()
     unproven: bool = False
     changes: tuple[str, ...] = ()
     plugin: str = field(default="", compare=False)
@@ -184,6 +215,14 @@ class ProcedureProtocol:
                 f" source {self.pleura_punctures_source!r}",
                 "0 or more, and a pleura_punctures_source",
             )
+        for step in self.sequence_rules:
+            computed = step.rule is not Sequence.PERSON
+            unknown = [name for name in step.views if name not in {view.name for view in self.views}]
+            if unknown or computed != bool(step.structure) or not (step.words and step.source):
+                raise InputError(
+                    f"protocol {self.id}, sequence rule {step.name}: {step.rule} of {step.structure!r}, views {unknown}",
+                    "words, a source, views of the protocol, and a structure where something is computed",
+                )
         strange = [level for level in self.levels if level not in LEVELS]
         if strange:
             raise InputError(f"protocol {self.id}: level {', '.join(strange)}", f"some of {' '.join(LEVELS)}")
@@ -221,6 +260,7 @@ class ProcedureProtocol:
             self,
             hard=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.hard),
             pass_through=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.pass_through),
+            sequence_rules=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.sequence_rules),
         )
 
     def error_model(self, id: str = "") -> ErrorModel:

@@ -19,6 +19,7 @@ from navplan.planning.expected_labels import expected_labels
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
 from navplan.planning.other_needles import crowding
+from navplan.planning.sequence_rules import sequence
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Risk, Situation
 from navplan.planning.sub_voxel import surface_distance
 from navplan.planning.target_judgement import target
@@ -50,6 +51,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += request(situation)
     findings += image(situation)
     findings += rules(situation)
+    findings += sequence(trajectory, situation)
     findings.append(device(trajectory, situation.devices))
     beside = crowding(trajectory, situation.others, situation.target.structure)
     findings += [] if beside is None else [beside]
