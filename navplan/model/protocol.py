@@ -219,8 +219,9 @@ class ProcedureProtocol:
             computed = step.rule is not Sequence.PERSON
             unknown = [name for name in step.views if name not in {view.name for view in self.views}]
             if unknown or computed != bool(step.structure) or not (step.words and step.source):
+                asked = f"{step.rule} of {step.structure!r}, views {unknown}"
                 raise InputError(
-                    f"protocol {self.id}, sequence rule {step.name}: {step.rule} of {step.structure!r}, views {unknown}",
+                    f"protocol {self.id}, sequence rule {step.name}: {asked}",
                     "words, a source, views of the protocol, and a structure where something is computed",
                 )
         strange = [level for level in self.levels if level not in LEVELS]
