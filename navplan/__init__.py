@@ -11,7 +11,7 @@ from typing import Any
 _VERBS = {
     "open_case": "case_verbs", "save_case": "case_verbs", "import_images": "import_images", "inspect": "import_images",
     "phantom": "phantom", "segment": "segment", "absent": "segment", "plan": "plan", "check": "check",
-    "transfer": "transfer", "compare": "compare", "by_hand": "by_hand", "drawn_way": "drawn_way",
+    "transfer": "transfer", "needle_in": "needle", "compare": "compare", "by_hand": "by_hand", "drawn_way": "drawn_way",
     "approve": "approve", "withdraw": "approve", "standing": "approve",
     "fluoro": "fluoro", "scene": "scene", "report": "report", "demo": "demo", "plugins": "catalogue",
     "protocols": "catalogue", "lint_protocols": "catalogue", "devices": "catalogue", "phantoms": "catalogue",

@@ -13,7 +13,7 @@ from navplan.cli.fluoroscopy import do_fluoro
 from navplan.cli.moved_way import against_data, against_lines, point_of
 from navplan.cli.output import Output, listen_to_interrupts
 from navplan.cli.serving import do_serve, serve_case
-from navplan.cli.two_plans import do_compare, do_transfer
+from navplan.cli.two_plans import do_compare, do_needle, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from navplan.model.safety import SafetyReport, Verdict
 
 DONE, WRONG, FAILED, NOT_DECIDED = 0, 2, 3, 4
-__all__ = ["do_adjust", "do_approve", "do_compare", "do_fluoro", "do_serve", "do_transfer"]
+__all__ = ["do_adjust", "do_approve", "do_compare", "do_fluoro", "do_needle", "do_serve", "do_transfer"]
 
 
 def do_demo(options: Namespace, output: Output) -> int:

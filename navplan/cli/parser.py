@@ -155,6 +155,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--out", default="", metavar="FILE", help="also write the new plan to a file")
 
+    one = verb("needle", "the needle that the plan's image shows: how far off, and what corrects it; exit as check")
+    one.add_argument("case")
+    one.add_argument("--plan", default="", metavar="ID|FILE", help="a plan on the image with the needle in")
+    one.add_argument("--trajectory", type=int, default=1, metavar="N", help="which way of it (default: the best)")
+
     one = verb("compare", "two plans of one image, or two ways of a plan, side by side")
     one.add_argument("case")
     one.add_argument("plan_a", metavar="PLAN_A", help="id of a plan, or a plan file")

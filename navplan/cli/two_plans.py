@@ -52,6 +52,21 @@ def do_transfer(options: Namespace, output: Output) -> int:
     return FAILED if verdicts and Verdict.NOT_EVALUATED not in verdicts else NOT_DECIDED
 
 
+def do_needle(options: Namespace, output: Output) -> int:
+    """The needle in the image against its plan."""
+    from navplan.cli import commands
+    from navplan.model.safety import Verdict
+    from navplan.verbs.case_verbs import open_case
+    from navplan.verbs.needle import needle_in
+
+    case = open_case(options.case)
+    found = needle_in(case, options.plan, commands.place_of(options, case.plans.get(options.plan)))
+    lines = [*found.words, f"once corrected: {found.report.verdict}", f"   {found.report.headline}"]
+    data = {"needle": found.needle, "correction": found.correction, "words": found.words}
+    output.result("\n".join(lines), {**data, "verdict": found.report.verdict, "headline": found.report.headline})
+    return commands._exit_code(found.report.verdict, False, Verdict)
+
+
 def do_compare(options: Namespace, output: Output) -> int:
     """Two plans, or two ways, side by side."""
     from navplan.verbs.case_verbs import open_case

@@ -78,12 +78,13 @@ def carried_structure(
 
 
 def entry_on_skin(
-    body: Structure, target_mm: NDArray[np.float64], entry_mm: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
+    body: Structure, target_mm: NDArray[np.float64], entry_mm: NDArray[np.float64],
+    farthest_mm: float = FARTHEST_SKIN_MM,
+) -> NDArray[np.float64] | None:  # fmt: skip
     """(3,) where the axis from a target through an entry (LPS mm) leaves the body, nearest to the entry.
 
-    None where the target lies outside the body, or no skin is met within 30 mm of the entry. Trilinear interpolation
-    of the occupancy; the skin is where it is half.
+    None where the target lies outside the body, or no skin is met within farthest_mm of the entry. Trilinear
+    interpolation of the occupancy; the skin is where it is half.
     """
     from scipy.ndimage import map_coordinates
 
@@ -99,6 +100,6 @@ def entry_on_skin(
     part = (filled[leaves] - 0.5) / (filled[leaves] - filled[leaves + 1])
     skin_mm = along[leaves] + part * STEP_MM
     nearest = float(skin_mm[int(np.argmin(np.abs(skin_mm - depth_mm)))])
-    if abs(nearest - depth_mm) > FARTHEST_SKIN_MM:
+    if abs(nearest - depth_mm) > farthest_mm:
         return None
     return np.asarray(target_mm + nearest * (entry_mm - target_mm) / depth_mm)

@@ -94,7 +94,7 @@ def search_metrics(situation: Situation, way: Trajectory) -> dict[str, float]:
     entries = np.asarray([way.entry_mm], dtype=np.float64)
     target, device = np.asarray(way.target_mm, dtype=np.float64), way.device
     aimed = situation.aimed_at(Target(way.target_mm, situation.target.structure))
-    walked = walk(aimed.tissues, entries, target, aimed.target.structure, aimed.host, device.throw_mm / 2)
+    walked = walk(aimed.tissues, entries, target, aimed.target.structure, aimed.host, device.ends_beyond_mm)
     found = path_metrics(aimed.tissues, entries, target, aimed.host, walked)
     found |= reach_metrics(entries, target, device, aimed.image.grid, aimed.patient_position)
     found["clearance_mm"] = exact_clearances(aimed, device, entries)[1]

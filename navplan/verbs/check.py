@@ -31,6 +31,7 @@ from navplan.planning.why_not import map_finding, of_the_search
 from navplan.verbs.beside import Beside, crowded, needles_beside
 from navplan.verbs.situation import device_of, situation_of, target_of
 
+CHOSEN_GOAL = "margin_goal"  # of a protocol: chosen for the plan, as guidance and level are
 LINE_STARTS = "start on free skin, end in the named target"
 
 
@@ -121,7 +122,8 @@ def checked_way(
     way = found.trajectories[trajectory].trajectory
     if device:
         chosen = device_of(rules, device)
-        way = replace(way, device=chosen, tip_short_of_target_mm=min(chosen.throw_mm / 2, max(way.depth_mm - 1.0, 0.0)))
+        short = min(chosen.stands_short_mm, max(way.depth_mm - 1.0, 0.0))
+        way = replace(way, device=chosen, tip_short_of_target_mm=short)
     same_guidance = found.error_model.id if found.error_model.id in {model.id for model in rules.error_models} else ""
     situation = situation_of(
         case, rules, found.target, side=side or found.side, level=level or found.level, image=found.provenance.image_id,
@@ -208,7 +210,7 @@ def _changed_rules(plan: Plan, way: Trajectory, other_rules: bool, from_file: bo
         if installed is None:
             words = f"{what} {carried.id} is known from the plan's file alone: nothing to compare it with"
         else:
-            compared = [part.name for part in fields(carried) if part.compare]
+            compared = [part.name for part in fields(carried) if part.compare and part.name != CHOSEN_GOAL]
             other = [name for name in compared if getattr(carried, name) != getattr(installed, name)]
             if not other:
                 continue
