@@ -11,7 +11,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ("navplan", "phantoms/navplan_phantoms", "plugins/navplan_abdomen", "plugins/navplan_thorax")
+SHIPPED = (
+    "navplan", "phantoms/navplan_phantoms", "plugins/navplan_abdomen", "plugins/navplan_musculoskeletal",
+    "plugins/navplan_spine", "plugins/navplan_thorax",
+)  # fmt: skip
 OWN = {Path(folder).name for folder in SHIPPED}
 
 # Found by pydicom by itself when a compressed image is read.

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("navplan", "navplan_phantoms", "navplan_abdomen", "navplan_thorax")
+PLUGINS = ("navplan_abdomen", "navplan_musculoskeletal", "navplan_spine", "navplan_thorax")
+PACKAGES = ("navplan", "navplan_phantoms", *PLUGINS)
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
@@ -85,7 +86,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    for plugin in ("navplan_abdomen", "navplan_thorax"):
+    for plugin in PLUGINS:
         data = {path.relative_to(ROOT / "plugins").as_posix() for path in (ROOT / "plugins" / plugin).rglob("*.toml")}
         assert data and data <= set(names)
 
@@ -99,7 +100,7 @@ def test_every_entry_point_loads_from_the_install(installed: Path, outside: dict
     )
     printed = run([installed / "python", "-c", program], **outside).stdout
     assert str(ROOT) not in printed
-    for group in ("console_scripts navplan", "navplan.data abdomen", "navplan.data thorax", "navplan.phantoms abdomen"):
+    for group in ("console_scripts navplan", "navplan.data abdomen", "navplan.data spine", "navplan.phantoms abdomen"):
         assert group in printed
 
 

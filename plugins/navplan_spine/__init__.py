@@ -1,0 +1,1 @@
+"""Procedures of the spine, as data: protocols/*.toml and devices/*.toml, each number with its source."""
