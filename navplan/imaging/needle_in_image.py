@@ -24,7 +24,7 @@ RING_MM = 4.0
 AWAY_MM, TURNED_DEG = 40.0, 30.0  # of the plan, that a needle is still looked for
 BESIDE_MM = 1.5  # of a line, that a voxel still belongs to it
 GAP_MM, SHORTEST_MM = 6.0, 20.0
-PAIRS, MOST_VOXELS, STEP_MM = 3000, 20_000, 0.25
+PAIRS, LINES, MOST_VOXELS, STEP_MM = 3000, 24, 20_000, 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +54,14 @@ def find_needle(
     start, length = entry_mm - outside_mm * along, float(np.linalg.norm(target_mm - entry_mm)) + outside_mm + 30.0
     points, weights = _bright(volume, start, along, length)
     squeeze = _squeeze(volume)
-    best = _best_line(points, weights, along, squeeze)
-    if best is None:
-        raise _none_found()
-    middle, direction = best
-    for _ in range(4):
-        middle, direction = _fitted(points, weights, middle, direction, squeeze)
-    tip, seen, plateau = _ends(volume, middle, direction)
-    if seen < SHORTEST_MM or plateau < CONTRAST_HU:
+    tip, direction, middle, seen = np.zeros(3), along, start, 0.0
+    for line in _likely_lines(points, weights, along, squeeze):
+        for _ in range(4):
+            line = _fitted(points, weights, *line, squeeze)
+        end, long_mm, plateau = _ends(volume, *line)
+        if plateau >= CONTRAST_HU and long_mm > seen and line[1] @ along >= np.cos(np.radians(TURNED_DEG)):
+            tip, seen, (middle, direction) = end, long_mm, line
+    if seen < SHORTEST_MM:
         raise _none_found()
     voxel = float(np.linalg.norm(volume.grid.axes.T @ direction * volume.grid.spacing_mm))
     near = _beside(points, middle, direction, squeeze)
@@ -116,27 +116,39 @@ def _squeeze(volume: Volume) -> NDArray[np.float64]:
     return np.asarray(grid.axes @ np.diag(1.0 / thick) @ grid.axes.T)
 
 
-def _best_line(
+def _likely_lines(
     points: NDArray[np.float64], weights: NDArray[np.float64], along: NDArray[np.float64], squeeze: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """A point and direction with the most brightness beside it over unbroken length, of random pairs."""
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Points and directions of lines, of random pairs, with bright voxels beside them over the longest unbroken
+    stretches; at most LINES, none much like another."""
     if len(points) < 8:
-        return None
+        return []
     rng = np.random.default_rng(20_210_401)
-    chance = weights / weights.sum()
+    chance = (weights - BRIGHT_HU + 1.0) ** 2  # metal is brighter than bone
+    chance /= chance.sum()
     first, second = (rng.choice(len(points), PAIRS, p=chance) for _ in range(2))
     step = points[second] - points[first]
     far = np.linalg.norm(step, axis=1)
     step[far > 0] /= far[far > 0, None]
     step *= np.sign(step @ along)[:, None]
     fits = (far >= SHORTEST_MM * 0.75) & (step @ along >= np.cos(np.radians(TURNED_DEG)))
-    best, most = None, 0.0
-    for origin, direction in zip(points[first[fits]], step[fits], strict=True):
+    lines = list(zip(points[first[fits]], step[fits], strict=True))
+    scores = []
+    for origin, direction in lines:
         near = _beside(points, origin, direction, squeeze)
-        score = _unbroken(np.sort((points[near] - origin) @ direction))
-        if score > most:
-            best, most = (origin, direction), score
-    return best if most >= SHORTEST_MM * 0.75 else None
+        scores.append(_unbroken(np.sort((points[near] - origin) @ direction)))
+    chosen: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    for n in np.argsort(-np.asarray(scores)):
+        if len(chosen) == LINES or scores[n] < SHORTEST_MM * 0.75:
+            break
+        origin, direction = lines[n]
+        if not any(direction @ other > 0.998 and _away(origin, at, other) < 4.0 for at, other in chosen):
+            chosen.append(lines[n])
+    return chosen
+
+
+def _away(point: NDArray[np.float64], origin: NDArray[np.float64], direction: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(np.cross(point - origin, direction)))
 
 
 def _beside(
