@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 LARGEST_FILE_BYTES = 1_000_000
 _SET_BY_NAVPLAN = {"plugin", "changes"}
 _NEVER_BLANK = {"id", "name", "structure", "metric", "source"}
-_OWN_SOURCE = {"pleura_punctures_max": "pleura_punctures_source"}
+_OWN_SOURCE = {
+    "pleura_punctures_max": "pleura_punctures_source", "heat_sink_mm": "heat_sink_source",
+    "leave_out_capsule_mm": "leave_out_capsule_source",
+}  # fmt: skip
 
 
 class Readable(Protocol):

@@ -9,6 +9,7 @@ from functools import lru_cache
 from math import inf, isfinite
 
 from navplan.errors import InputError
+from navplan.model.ablation import AblationMargin, MarginGoal
 from navplan.model.error_model import ErrorModel
 
 UNSOURCED = "unsourced"
@@ -148,7 +149,8 @@ class ProcedureProtocol:
     """One procedure's rules. Raises InputError where a number is missing its source or makes no sense.
 
     levels: vertebral levels that it is done at ("L4"; of a disc or a root the upper one), each a part of the request;
-    patterns may hold {level}, {above} and {below}. unproven: no case shows yet that it fits the procedure. changes: a
+    patterns may hold {level}, {above} and {below}. margin: what is asked of an ablation, margin_goal: the words of the
+    goal that was chosen, "" for the margin's own. unproven: no case shows yet that it fits the procedure. changes: a
     hospital's own numbers, as they were put in place of the file's.
     """
 
@@ -178,6 +180,8 @@ class ProcedureProtocol:
     notes: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
     sequence_rules: tuple[SequenceRule, ...] = ()
+    margin: AblationMargin | None = None
+    margin_goal: str = ""
     unproven: bool = False
     changes: tuple[str, ...] = ()
     plugin: str = field(default="", compare=False)
@@ -227,6 +231,10 @@ class ProcedureProtocol:
         strange = [level for level in self.levels if level not in LEVELS]
         if strange:
             raise InputError(f"protocol {self.id}: level {', '.join(strange)}", f"some of {' '.join(LEVELS)}")
+        if self.margin_goal and self.margin is None:
+            raise InputError(f"protocol {self.id}: goal {self.margin_goal!r} without a margin", "a [margin] table")
+        if self.margin is not None:
+            self.margin.goal(self.margin_goal)
         if not 0 < self.max_image_age_days.value < inf:
             raise InputError(
                 f"protocol {self.id}: an image of {self.max_image_age_days.value} days", "a finite number above 0"
@@ -263,6 +271,11 @@ class ProcedureProtocol:
             pass_through=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.pass_through),
             sequence_rules=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.sequence_rules),
         )
+
+    @property
+    def asked_margin(self) -> MarginGoal | None:
+        """The ablative margin that was chosen; None where the protocol is for no ablation."""
+        return None if self.margin is None else self.margin.goal(self.margin_goal)
 
     def error_model(self, id: str = "") -> ErrorModel:
         """The model of that id, or the first (default) one."""

@@ -66,6 +66,7 @@ class FindingKind(StrEnum):
     DEVICE = "device"
     SIDE = "side"
     PATIENT = "patient"
+    ABLATION = "ablation"
     RULES = "rules"
     IMAGE = "image"
     ERROR_MODEL = "error_model"
@@ -122,6 +123,53 @@ class PathSection:
 
 
 @dataclass(frozen=True)
+class SectorMargin:
+    """The part of the tumour's surface that looks one way from its middle: the least margin there (an estimate; None
+    where nothing of it counts), and which share of the whole surface it is."""
+
+    towards: str
+    least_mm: float | None
+    share: float
+
+
+@dataclass(frozen=True)
+class PlannedMargin:
+    """How a zone covers its target.
+
+    zone, undegraded: shape in words; centre_mm (LPS), direction: of the ellipsoid, along_mm, across_mm: its half axes,
+    derated. margin: minimal ablative margin, tumour surface to zone surface, negative where tumour is left, as an
+    interval; thinnest_mm: the tumour's voxel where it is. shares: of the tumour's surface with a margin below 0, of 0-5
+    and of 5 mm and more; bins: shares of the margins, each from `from_mm` up. uncovered_ml: volume outside the zone,
+    lower and upper bound. expected: mean margin of needles that stray, as an interval; goal_met, tumour_left:
+    probabilities under the same model, the first a lower, the second an upper bound. left_out: what was left out.
+    """
+
+    zone: str
+    undegraded: str
+    zone_source: str
+    centre_mm: tuple[float, float, float]
+    direction: tuple[float, float, float]
+    along_mm: float
+    across_mm: float
+    goal_mm: float
+    goal_words: str
+    goal_source: str
+    margin: Interval
+    proven: bool
+    thinnest_mm: tuple[float, float, float]
+    shares: tuple[float, float, float]
+    bins: tuple[tuple[float, float], ...]
+    sectors: tuple[SectorMargin, ...]
+    uncovered_ml: tuple[float, float]
+    tumour_ml: float
+    expected: Interval
+    goal_met: float
+    tumour_left: float
+    draws: int
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
 class SafetyReport:
     """All findings on one trajectory, the path through the tissues, and the verdict: the worst of the findings."""
 
@@ -133,6 +181,7 @@ class SafetyReport:
     max_breach_probability: float | None = None
     image_digest: str = ""
     checked_on: str = ""
+    ablation: PlannedMargin | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -12,6 +12,7 @@ from navplan.errors import GeometryError
 from navplan.model.device import Device
 
 SHORTEST_MM = 1.0  # from the skin to the tip
+FARTHEST_BEYOND_MM = 60.0  # that a tip may stand past the target
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ class Trajectory:
     """entry_mm on the skin, target_mm the point aimed at (LPS mm), and the device that follows the line.
 
     tip_short_of_target_mm: how far before the target the tip stands before the device fires; a cutting needle with a
-    throw
-    stands half its throw short, so that the middle of the sample is the target. The swept end is where the tip gets to.
+    throw stands half its throw short, so that the middle of the sample is the target. Negative where the tip stands
+    beyond the target: an ablation probe whose zone has its centre behind the tip. The swept end is where the tip gets
+    to.
 
-    Raises GeometryError when entry and target coincide or are not finite, or the tip would stand beyond the target or
-    outside the skin.
+    Raises GeometryError when entry and target coincide or are not finite, or the tip would stand far beyond the target
+    or outside the skin.
     """
 
     entry_mm: tuple[float, float, float]
@@ -51,10 +53,10 @@ class Trajectory:
             raise GeometryError(
                 f"a way of {self.depth_mm:.2f} mm from entry to target", "an entry on the skin away from the target"
             )
-        if not 0.0 <= self.tip_short_of_target_mm <= self.depth_mm - SHORTEST_MM + 1e-6:
+        if not -FARTHEST_BEYOND_MM <= self.tip_short_of_target_mm <= self.depth_mm - SHORTEST_MM + 1e-6:
             raise GeometryError(
                 f"a tip {self.tip_short_of_target_mm} mm short of a target at {self.depth_mm:.2f} mm",
-                f"a tip at or before the target, at least {SHORTEST_MM:g} mm below the skin",
+                f"a tip {SHORTEST_MM:g} mm or more below the skin, at most {FARTHEST_BEYOND_MM:g} mm past the target",
             )
 
     @cached_property

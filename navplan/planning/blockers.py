@@ -130,7 +130,7 @@ def _all_rules(
     for column, risk in enumerate(situation.risks):
         remedy = OF_TISSUE.get(anatomy_of(risk.name).tissue, UNMOVABLE)
         rules.append((limit_words(situation, column), remedy, low[:, column] < risk.required_mm))
-    walked = walk(situation.tissues, entries, target, situation.target.structure, situation.host, device.throw_mm / 2)
+    walked = walk(situation.tissues, entries, target, situation.target.structure, situation.host, device.ends_beyond_mm)
     for words, bad in rules_of_the_path(situation, walked):
         rules.append((words, OF_RULE.get(words, "image in another breath state, or choose another target point"), bad))
     met = [rule for rule in rules if rule[2].any()] or rules[:1]

@@ -10,6 +10,7 @@ from navplan.model.anatomy import Tissue
 from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
+from navplan.planning.ablation import ablation
 from navplan.planning.boundary import crossed_mm, occupancy_at
 from navplan.planning.circumstances import carried, device, frames, image, presence, request, rules
 from navplan.planning.criteria import walk
@@ -50,6 +51,8 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += target(trajectory, situation)
     findings += request(situation)
     findings += image(situation)
+    ablated = ablation(trajectory, situation)
+    findings += ablated.findings
     findings += rules(situation)
     findings += sequence(trajectory, situation)
     findings.append(device(trajectory, situation.devices))
@@ -72,6 +75,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
         max_breach_probability=situation.protocol.max_breach_probability.value,
         image_digest=situation.image.digest,
         checked_on=situation.today,
+        ablation=ablated.margin,
     )
 
 

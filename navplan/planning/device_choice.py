@@ -15,8 +15,8 @@ NO_DEVICE_REACHES = "No needle of the protocol reaches it: choose a nearer entry
 
 def reach_mm(device: Device) -> float:
     """How deep below the skin a target may lie for a needle: its length without the reserve. A needle that fires
-    stands half its throw short of the target, and reaches farther by that."""
-    return device.length_mm + device.throw_mm / 2 - LENGTH_RESERVE_MM
+    stands half its throw short of the target, and reaches farther by that; a probe's tip goes past it."""
+    return device.length_mm + device.stands_short_mm - LENGTH_RESERVE_MM
 
 
 def devices_that_reach(devices: Sequence[Device], depth_mm: float) -> tuple[Device, ...]:
@@ -49,8 +49,8 @@ def default_device(devices: Sequence[Device], depth_mm: float) -> Device | None:
     return shortest_that_reaches(alike(devices), depth_mm) or shortest_that_reaches(devices, depth_mm)
 
 
-def _kind(device: Device) -> tuple[int, float, float, str]:
-    return device.gauge, device.diameter_mm, device.throw_mm, device.tip
+def _kind(device: Device) -> tuple[object, ...]:
+    return device.gauge, device.diameter_mm, device.throw_mm, device.tip, device.zones
 
 
 def length_finding(trajectory: Trajectory, devices: Sequence[Device] = ()) -> Finding:

@@ -13,6 +13,7 @@ from navplan.model.device import Device
 from navplan.model.plan import RankedTrajectory, SkinMap
 from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
+from navplan.planning.ablation import placed_for_zone
 from navplan.planning.blockers import Blocker, blockers
 from navplan.planning.check_plan import judge
 from navplan.planning.criteria import check_metrics
@@ -47,9 +48,9 @@ class SearchResult:
 
 def trajectory_to(entry_mm: NDArray[np.float64], target_mm: NDArray[np.float64], device: Device) -> Trajectory:
     """The way from an entry to the target; a needle that fires stands short by half its throw, if the way is that
-    long."""
+    long, a probe goes past the target until the centre of its zone lies there."""
     depth = float(np.linalg.norm(target_mm - entry_mm))
-    short = min(device.throw_mm / 2, max(depth - 1.0, 0.0))
+    short = min(device.stands_short_mm, max(depth - 1.0, 0.0))
     (x, y, z), (u, v, w) = entry_mm.tolist(), target_mm.tolist()
     return Trajectory((float(x), float(y), float(z)), (float(u), float(v), float(w)), device, short)
 
@@ -83,7 +84,7 @@ def search(
     chosen = _apart(entries, order, top * SHORTLIST)
     for n, candidate in enumerate(chosen):
         progress("judging", 0.75 + 0.25 * n / max(len(chosen), 1))
-        trajectory = trajectory_to(entries[candidate], target, device)
+        trajectory = placed_for_zone(trajectory_to(entries[candidate], target, device), situation)
         values = {name: float(numbers[candidate]) for name, numbers in metrics.items()}
         ranked.append(RankedTrajectory(trajectory, values, float(value[candidate]), judge(trajectory, situation)))
     ranked.sort(key=_rank)

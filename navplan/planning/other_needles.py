@@ -147,7 +147,7 @@ def too_close(
     long_enough = np.flatnonzero(depth >= SHORTEST_MM)
     if not len(long_enough):
         return met
-    short = np.minimum(device.throw_mm / 2, depth[long_enough] - SHORTEST_MM)
+    short = np.minimum(device.stands_short_mm, depth[long_enough] - SHORTEST_MM)
     new = _lines_of(np.asarray(entries_mm)[long_enough], target_mm, device, short)
     for needle in others:
         measured = _before_target if _one_target(needle, target) else _shafts

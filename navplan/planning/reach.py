@@ -34,7 +34,7 @@ def reach_metrics(
     outward = entries_mm - target_mm
     depth = np.linalg.norm(outward, axis=1)
     outward = outward / depth[:, None]
-    outside = np.maximum(device.length_mm + device.throw_mm / 2 - depth, 0.0)  # it stands short by half its throw
+    outside = np.maximum(device.length_mm + device.stands_short_mm - depth, 0.0)
     hub = entries_mm + (outside + HUB_MM)[:, None] * outward
     middle = grid.points_mm((np.asarray(grid.shape) - 1) / 2)
     sideways = 0 if patient_position[2:] in ("S", "P") or len(patient_position) < 3 else 1

@@ -65,7 +65,7 @@ def swept_ends_mm(
     throw, if the way is that long (navplan.planning.entry_search.trajectory_to)."""
     span = target_mm - entries_mm
     depth = np.maximum(np.linalg.norm(span, axis=1), 1e-9)
-    short = np.minimum(device.throw_mm / 2, np.maximum(depth - 1.0, 0.0))
+    short = np.minimum(device.stands_short_mm, np.maximum(depth - 1.0, 0.0))
     return np.asarray(entries_mm + ((depth - short + device.throw_mm) / depth)[:, None] * span)
 
 
@@ -77,7 +77,7 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
     entries = skin.points_mm[open_rows]
     reason, shortfall, least = _worst_limits(situation, device, entries)
     names = [limit_words(situation, column) for column in range(len(situation.risks))]
-    walked = walk(situation.tissues, entries, target, situation.target.structure, situation.host, device.throw_mm / 2)
+    walked = walk(situation.tissues, entries, target, situation.target.structure, situation.host, device.ends_beyond_mm)
     for words, bad in rules_of_the_path(situation, walked):
         names.append(words)
         reason[(reason == -1) & bad] = len(names) - 1
