@@ -44,7 +44,9 @@ navplan could check. Their views (a vessel in its full length, with least bone o
 
 def shipped() -> tuple[dict[str, ProcedureProtocol], dict[str, Device], dict[str, str]]:
     """Protocols and devices by their ids, from the files of this checkout, and the path of each protocol's file."""
-    protocols, devices, places = {}, {}, {}
+    protocols: dict[str, ProcedureProtocol] = {}
+    devices: dict[str, Device] = {}
+    places: dict[str, str] = {}
     for package in sorted((ROOT / "plugins").glob("navplan_*")):
         for path in sorted(package.glob("protocols/*.toml")):
             protocol = read_protocol(path)
@@ -106,6 +108,7 @@ def page(protocol: ProcedureProtocol, devices: dict[str, Device], path: str) -> 
     ]
     crossed = [(f"`{rule.structure}`", plain(rule.source)) for rule in protocol.pass_through]
     parts += ["## May be crossed", "A hard limit on the same name comes first.", table(("structure", "why"), crossed)]
+    parts += _ablation(protocol, devices)
     parts += _steps(protocol)
     views = [(plain(view.name), _angles(view), plain(view.purpose), plain(view.source)) for view in protocol.views]
     parts += [
@@ -120,11 +123,13 @@ def page(protocol: ProcedureProtocol, devices: dict[str, Device], path: str) -> 
 
 
 def unsourced(protocol: ProcedureProtocol) -> tuple[int, int]:
-    """How many of the limits, wishes, error models, views and steps have no source for a number, and how many there
-    are. What may be crossed has no number."""
-    lists = (protocol.hard, protocol.soft, protocol.error_models, protocol.views, protocol.sequence_rules)
-    sources = [one.source for rows in lists for one in rows]
+    """How many of the limits, wishes, error models, views, steps and margins have no source for a number, and how many
+    there are. What may be crossed has no number."""
+    sources = [one.source for one in (*protocol.hard, *protocol.soft, *protocol.error_models)]
+    sources += [one.source for one in (*protocol.views, *protocol.sequence_rules)]
     sources += [protocol.max_breach_probability.source, protocol.max_image_age_days.source]
+    if protocol.margin is not None:
+        sources += [one.source for one in (*protocol.margin.goals, *protocol.margin.protection)]
     return sum(map(is_unsourced, sources)), len(sources)
 
 
@@ -187,6 +192,35 @@ def _limits(protocol: ProcedureProtocol) -> list[tuple[str, ...]]:
             NEEDS[one.needs], plain(one.source), plain(one.note),
         )
         for one in protocol.hard
+    ]  # fmt: skip
+
+
+def _ablation(protocol: ProcedureProtocol, devices: dict[str, Device]) -> list[str]:
+    """Goal, neighbours and zones of an ablation; nothing of another procedure."""
+    margin = protocol.margin
+    if margin is None:
+        return []
+    goals = [(plain(one.words), number(one.goal_mm, one.source), plain(one.source)) for one in margin.goals]
+    kept = [
+        (
+            f"`{one.structure}`", number(one.min_clearance_mm, one.source), "WARN" if one.warn_only else "FAIL",
+            plain(one.source), plain(one.note),
+        )
+        for one in margin.protection
+    ]  # fmt: skip
+    zones = [
+        (
+            plain(device.name), plain(one.words), number(one.length_mm, one.source), number(one.width_mm, one.source),
+            number(one.derating, one.source), plain(one.source),
+        )
+        for device in (devices[id] for id in protocol.devices) for one in device.zones
+    ]  # fmt: skip
+    head = ("needle", "setting", "length, mm", "width, mm", "derated to", "source")
+    return [
+        "## The margin", table(("tumour", "at least, mm", "source"), goals),
+        "What the undegraded zone may not reach:",
+        table(("structure", "at least, mm", "nearer", "source", "note"), kept),
+        "Zones of the needles:", table(head, zones),
     ]  # fmt: skip
 
 
