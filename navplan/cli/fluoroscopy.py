@@ -49,6 +49,8 @@ def do_fluoro(options: Namespace, output: Output) -> int:
     else:
         view, isocentre = _view(options, case, plan, place, carm)
         views = (view,)
+    if options.isocentre:
+        isocentre = commands.point_of(options.isocentre, "--isocentre")
     subject = fluoro_subject(
         case, plan=plan, trajectory=place, image=options.image, patient_position=options.position,
         isocentre_mm=isocentre, beside=commands.beside_of(options, case), fill=fill,
@@ -97,6 +99,7 @@ def _refuse_what_does_not_go_together(options: Namespace) -> None:
         (bool(options.biplane) and suffix == ".mp4", "both planes as .mp4"),
         (options.enhanced and suffix != ".dcm", "--enhanced for a file that is no .dcm"),
         (options.enhanced and bool(options.biplane), "--enhanced for both planes"),
+        (bool(options.isocentre) and bool(options.find), "--isocentre with --find, which finds it"),
         (bool(options.biplane) and options.carm not in (None, "biplane"), f"--biplane with --carm {options.carm}"),
     )
     for is_wrong, words in wrong:
@@ -177,7 +180,7 @@ def _taken(
         run = fluoro_run(subject, views[0], to=options.to or None, pictures=count, machine=machine)
         rate = RATE_PER_S if options.rate is None else options.rate
         path = save_run(run, options.out, rate_per_s=rate, enhanced=options.enhanced, each=seen)
-        return (path,), seen.dose, tuple(seen.warnings)
+        return (path,), seen.dose, seen.warnings.words
     shots = take_shots(subject, views, machine)
     if len(shots) > 1:
         return (save_shots(shots, options.out),), sum((shot.image.dose for shot in shots), Dose()), _all(shots)
@@ -202,12 +205,13 @@ class _Seen:
 
     def __init__(self, count: int, progress: Callable[[str, float], None]) -> None:
         from navplan.fluoroscopy.exposure import Dose
+        from navplan.fluoroscopy.overlay import Worst
 
-        self.dose, self.warnings = Dose(), dict[str, None]()
+        self.dose, self.warnings = Dose(), Worst()
         self._done, self._count, self._progress = 0, count, progress
 
     def __call__(self, shot: FluoroShot) -> None:
         self.dose, self._done = self.dose + shot.image.dose, self._done + 1
-        self.warnings.update(dict.fromkeys(shot.overlay.told_once))
+        self.warnings.add(shot.overlay.warnings)
         self._progress(f"picture {self._done} of {self._count}", self._done / self._count)
 

@@ -82,13 +82,15 @@ def run_of(
     """Raises InputError for no shot, or shots that are no run."""
     if plane not in PLANES or not 1.0 <= frame_time_ms <= 60_000.0:
         raise InputError(f"plane {plane!r}, {frame_time_ms} ms", f"{', '.join(PLANES)}, 1 to 60000 ms apart")
+    from navplan.fluoroscopy.overlay import Worst
+
     first: FluoroShot | None = None
     last: FluoroShot | None = None
     frames: list[Frame] = []
-    warned: dict[str, None] = {}
+    warned = Worst()
     for shot in shots:
         last = shot
-        warned.update(dict.fromkeys(shot.overlay.told_once))
+        warned.add(shot.overlay.warnings)
         first = first or shot
         if (shot.image.detector, shot.image.carm, shot.patient_position) != (
             first.image.detector, first.image.carm, first.patient_position,
@@ -105,7 +107,7 @@ def run_of(
         raise InputError("no shot", "at least one")
     seed = seed_uid or f"{datetime.now().isoformat()} {os.getpid()}"
     return Run(
-        tuple(frames), first.image, first.patient_position, first.words, _told(last, list(warned)), frame_time_ms,
+        tuple(frames), first.image, first.patient_position, first.words, _told(last, warned.words), frame_time_ms,
         plane, seed,
     )  # fmt: skip
 

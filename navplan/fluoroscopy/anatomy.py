@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter
 
 from navplan.fluoroscopy.materials import AIR_HU, BONE_STEP, OUTER_AIR_HU, WATER_STEP, amount_tables, hounsfield
 from navplan.fluoroscopy.packed import Packed, pack
@@ -19,6 +20,7 @@ from navplan.model.volume import Volume
 
 MOVING_MM, ALONG_RAYS = 1.4, 2  # voxels of about this edge serve a view that moves, so many times as long along it
 TISSUE_HU = -500
+CONTRAST_HU, CONTRAST_WIDE_MM, CONTRAST_CM3 = 250, 10.0, 2.0  # (unsourced; young cancellous bone has 150 to 250 HU)
 SURFACE_APART_MM = 6.0  # points of the surface
 
 
@@ -36,6 +38,7 @@ class Anatomy:
         self._coarse: dict[int, tuple[NDArray[np.int16], Grid]] = {}
         self._surface: NDArray[np.float64] | None = None
         self._body: NDArray[np.float64] | None = None
+        self._contrast: float | None = None  # below 0: none
         self.lowest_hu = int(self._hu.min())
         self._lock = threading.Lock()
 
@@ -114,6 +117,18 @@ class Anatomy:
                         ends |= np.flip(first, axis) if way < 0 else first
                 self._body = grid.points_mm(np.argwhere(ends if ends.any() else hu > TISSUE_HU))
             return self._body
+
+    def contrast_hu(self) -> float | None:
+        """The median of what is denser than CONTRAST_HU over more than CONTRAST_WIDE_MM every way and CONTRAST_CM3 in
+        all: no bone is, between its cortices. None where nothing is."""
+        with self._lock:
+            if self._contrast is None:
+                hu, grid = self._of(1, moving=True)
+                size = [max(1, round(CONTRAST_WIDE_MM / float(step))) for step in grid.spacing_mm]
+                inner = minimum_filter(hu, size=size, mode="constant", cval=-1000) > CONTRAST_HU
+                large = inner.sum() * float(np.prod(grid.spacing_mm)) / 1e3 >= CONTRAST_CM3
+                self._contrast = float(np.median(hu[inner])) if large else -1.0
+            return self._contrast if self._contrast > 0.0 else None
 
     def cut(self, beam: Beam, detector: Detector) -> NDArray[np.bool_]:
         """(rows, cols) rays that miss tissue because the CT ends there."""

@@ -187,7 +187,7 @@ class View:
         whole = self.attenuation if added is None else self.attenuation + added
         signal = read_out(
             np.exp(-whole) + self._scatter, self._quantum_kev, self.panel, self.exposure, self.carm, self.detector,
-            frame, frames,
+            frame, frames, filtered=True,
         )  # fmt: skip
         shown = self.scale.pixels(-np.log(signal))
         if self.machine.field_mm is not None:

@@ -16,16 +16,22 @@ LOOKED_AT = 0.75  # of the picture's width and height: the rest may be too brigh
 LEAST_SEEN = 0.002  # of the picture
 EVERY = 4  # of the pixels each way set the grey scale
 WHITE, DARKEST_BODY = 255.5, 30.0  # grey values between which the body is shown
+KNEE, TOE_SLOPE = 0.5, 0.45  # of the body's span: from where the curve flattens, and how steep its dark end is
+MIDDLE_DARK, STEEPEST_GAMMA = 0.5, 1.8  # where the median of the body is brought to, if it is darker, and how far
+CURVE_TO, CURVE_STEPS = 2.0, 4096  # of the body's span
+OPEN_SPAN = 3.0  # of attenuation, for a picture in which nothing is
+RIM_SHARE = 0.04  # of the picture's longer side: standard deviation of the blur that finds the body's rim
 SLOW_SHARE, FINE_SHARE = 0.05, 0.012  # of the picture's longer side: standard deviations of the two blurs
 
 
 @dataclass(frozen=True, eq=False)
 class GreyScale:
-    """How attenuation becomes grey: white - (gain attenuation - level) / span. level: (rows, cols)."""
+    """How attenuation becomes grey: curve[(gain attenuation - level) / span, 0 to CURVE_TO]. level: (rows, cols)."""
 
     level: NDArray[np.float32]
     gain: float
     span: float
+    curve: NDArray[np.uint8]
 
     @staticmethod
     def of(
@@ -35,10 +41,12 @@ class GreyScale:
         """The scale for a picture (rows, cols) of attenuation, without needle and noise.
 
         Slow changes over the picture are reduced by `compression` (0 none, 1 all) and small ones raised by
-        `detail_gain` (0 not at all), as systems do to show lung and spine together; then the middle 98.5 % of the body
-        in the middle of the picture fill the grey scale but for its darkest tenth: a needle across the spine is darker
-        still. What is not in `anatomy` (a needle, noise) is raised too, and changes nothing around it. seen: (rows,
-        cols), what counts, where not all does: a collimated field.
+        `detail_gain` (0 not at all), as systems do to show lung and spine together; then 97.5 % of the
+        body in the middle of the picture fill the grey scale but for its darkest tenth: a needle across the spine is
+        darker still. The curve flattens towards the dark end, as a monitor's does, and lifts a picture that is mostly
+        dark. What is not in `anatomy` (a needle, noise)
+        is raised too, and changes nothing around it. seen: (rows, cols), what counts, where not all does: a collimated
+        field.
         """
         if not (0.0 <= compression < 1.0 and 0.0 <= detail_gain <= 10.0):
             raise InputError(f"compression {compression}, detail gain {detail_gain}", "0 to less than 1, and 0 to 10")
@@ -52,14 +60,23 @@ class GreyScale:
         gain = 1.0 + detail_gain
         shown = gain * anatomy[some] - level[some]
         counts = _middle(anatomy.shape)[some] if seen is None or seen.all() else (seen & _about(seen))[some]
-        body = shown[counts & (anatomy[some] > BODY)]
-        low, high = np.percentile(body if body.size else shown, (0.5, 99.0))
-        return GreyScale(level + np.float32(low), gain, max(float(high - low), 1e-3))
+        body = shown[counts & _within(anatomy[some] > BODY)]
+        low, median, high = np.percentile(body, (1.5, 50.0, 99.0)) if body.size else (0.0, 0.0, OPEN_SPAN)
+        span = max(float(high - low), 1e-3)
+        return GreyScale(level + np.float32(low), gain, span, _curve(float(median - low) / span))
 
     def pixels(self, attenuation: NDArray[np.float32]) -> NDArray[np.uint8]:
         """(rows, cols) grey values of attenuation (-log of the panel's signal): high attenuation dark."""
         rows = np.arange(attenuation.shape[0])
-        return np.asarray(by_rows(_grey, (rows,), attenuation, self.level, self.gain, self.span, least=64))
+        return np.asarray(by_rows(_grey, (rows,), attenuation, self.level, self.gain, self.span, self.curve, least=64))
+
+
+def _within(body: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The body without its rim, where it is thin beside the open beam: that may be too bright."""
+    if body.all():
+        return body
+    inner = blurred(body.astype(np.float32), RIM_SHARE * max(body.shape)) > 0.9
+    return inner if inner.sum() > 0.1 * body.sum() else body
 
 
 def _middle(shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -74,15 +91,32 @@ def _about(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return middle if (seen & middle).sum() > LEAST_SEEN * seen.size else np.ones_like(seen)
 
 
+def _curve(median: float) -> NDArray[np.uint8]:
+    """(CURVE_STEPS,) grey values of shares of the body's span, 0 to CURVE_TO. median: where that of the body lies."""
+    dark = np.linspace(0.0, CURVE_TO, CURVE_STEPS)
+    gamma = 1.0
+    if MIDDLE_DARK < median < 1.0:
+        gamma = min(np.log(MIDDLE_DARK) / np.log(median), STEEPEST_GAMMA)
+    within = np.minimum(dark, 1.0) ** gamma
+    dark = within + gamma * (dark - np.minimum(dark, 1.0))
+    bend = (1.0 - TOE_SLOPE) / (2.0 * (1.0 - KNEE))
+    toe = np.clip(dark, KNEE, 1.0)
+    flat = np.minimum(dark, KNEE) + (toe - KNEE) - bend * (toe - KNEE) ** 2 + TOE_SLOPE * np.maximum(dark - 1.0, 0.0)
+    end = KNEE + (1.0 - KNEE) * (1.0 + TOE_SLOPE) / 2.0
+    return np.asarray(np.clip(WHITE - (WHITE - DARKEST_BODY) / end * flat, 0.0, 255.0), dtype=np.uint8)
+
+
 @compiled()
 def _grey(
-    rows: NDArray[np.int64], attenuation: NDArray[np.float32], level: NDArray[np.float32], gain: float, span: float
-) -> NDArray[np.uint8]:
+    rows: NDArray[np.int64], attenuation: NDArray[np.float32], level: NDArray[np.float32], gain: float, span: float,
+    curve: NDArray[np.uint8],
+) -> NDArray[np.uint8]:  # fmt: skip
     found = np.empty((rows.size, attenuation.shape[1]), np.uint8)
-    per, more = np.float32((WHITE - DARKEST_BODY) / span), np.float32(gain)
+    per, more = np.float32((curve.size - 1) / CURVE_TO / span), np.float32(gain)
+    last = np.float32(curve.size - 1)
     for number in range(rows.size):
         row = rows[number]
         for column in range(attenuation.shape[1]):
-            value = np.float32(WHITE) - per * (more * attenuation[row, column] - level[row, column])
-            found[number, column] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
+            at = per * (more * attenuation[row, column] - level[row, column]) + np.float32(0.5)
+            found[number, column] = curve[int(min(max(at, np.float32(0.0)), last))]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -68,10 +69,31 @@ class Overlay:
     warnings: tuple[str, ...] = ()
     marker: tuple[str, Place] = ("", Place.LEFT)
 
+
+class Worst:
+    """Warnings of several pictures, each once: of those that differ by their number alone the one with the largest."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[float, str]] = {}
+        self._varied: set[str] = set()
+
+    def add(self, warnings: Iterable[str]) -> None:
+        """Those of one picture."""
+        for words in warnings:
+            number = re.search(r"-?\d+(?= (%|mm))", words)
+            alike, value = re.sub(r"-?\d+ (%|mm)", r"\1", words), float(number[0]) if number else 0.0
+            before = self._found.get(alike)
+            if before is not None and before[1] != words:
+                self._varied.add(alike)
+            if before is None or value > before[0]:
+                self._found[alike] = value, words
+
     @property
-    def told_once(self) -> tuple[str, ...]:
-        """The warnings without their numbers: alike in pictures of a run that differ by those alone."""
-        return tuple(re.sub(r"\d+ (%|mm)", r"some \1", words) for words in self.warnings)
+    def words(self) -> tuple[str, ...]:
+        """In the order in which they came first."""
+        return tuple(
+            f"{words}, at worst" if alike in self._varied else words for alike, (_, words) in self._found.items()
+        )
 
 
 def _points(values: ArrayLike) -> tuple[tuple[float, float], ...]:

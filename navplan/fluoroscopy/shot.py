@@ -37,6 +37,7 @@ DETECTOR_SIDE_MM = 307.2
 NEEDLE_VIEWS = ("AP", "lateral", "bullseye")
 CUT_SHARE_TOLD = 0.005  # of the picture
 FROM_BELOW = 0.3  # how far down the outward direction of a needle may point: within about 17 degrees of level
+LEAST_SEEN_MM = 1.0  # of water or bone: less everywhere is a picture of nothing
 _NEVER_HU = -1500  # nothing real has such a CT number: padding
 
 
@@ -162,13 +163,39 @@ def _lines(
         *([found.reason] if found.reason else []),
         m,
         f"{arm}    from CT {made or 'without a date'}",
-        *([shot.table.words] if shot.table else []),
+        f"{_isocentre_words(subject)}{'; ' + shot.table.words if shot.table else ''}",
         *(_needle_words(needle, name) for needle, name in zip(needles, names, strict=True)),
         *([f"Filled: {'; '.join(fill.words for fill in subject.fills)}"] if subject.fills else []),
         shot.image.exposure.words,
         f"SIMULATED, {pulses}; tube, panel and dose assumed; all of the CT included. Research and training only",
     ]
     return tuple(lines), _warnings(shot, subject, found)
+
+
+def _isocentre_words(subject: Subject) -> str:
+    """Where the isocentre is: in the needle's target, so far from it, or at a point."""
+    if subject.way is None:
+        return "isocentre ({:.0f}, {:.0f}, {:.0f}) mm LPS".format(*subject.isocentre_mm)
+    away = float(np.linalg.norm(subject.isocentre_mm - np.asarray(subject.way.target_mm)))
+    return "isocentre in the target" if away < 0.5 else f"isocentre {away:.0f} mm from the target"
+
+
+def _not_seen(shot: FluoroShot, subject: Subject) -> list[str]:
+    """What a viewer would look for in vain: the CT itself, the target, the needle's tip."""
+    image = shot.image
+    if float(image.amounts_mm.max()) < LEAST_SEEN_MM:
+        return ["Nothing of the CT is in the picture"]
+    if subject.way is None:
+        return []
+    way, in_field = subject.way, field_mask(image.exposure.field_mm, image.detector)
+    points = {"target": np.asarray(way.target_mm), "needle's tip": way.point_at_mm(way.tip_depth_mm)}
+    found = []
+    for name, point in points.items():
+        column, row = image.beam.project(point, image.detector)
+        inside = -0.5 <= column < image.detector.cols - 0.5 and -0.5 <= row < image.detector.rows - 0.5
+        if not (inside and in_field[round(float(row)), round(float(column))]):
+            found.append(f"The {name} is not in the picture")
+    return found
 
 
 def _warnings(shot: FluoroShot, subject: Subject, found: NamedView) -> tuple[str, ...]:
@@ -182,14 +209,18 @@ def _warnings(shot: FluoroShot, subject: Subject, found: NamedView) -> tuple[str
         if mm < 0.0
     ]
     warnings += shot.table.faults if shot.table else ()
+    warnings += _not_seen(shot, subject)
     in_field = field_mask(shot.image.exposure.field_mm, shot.image.detector)
     cut = float(shot.image.cut[in_field].mean()) if in_field.any() else 0.0
     if cut > CUT_SHARE_TOLD:
         warnings.append(f"{100 * cut:.0f} % of the picture misses tissue: the CT ends inside the body there (dashed)")
     if acquisition.padding_hu is not None or subject.anatomy.lowest_hu < _NEVER_HU:
         warnings.append("Tissue outside the CT's round field of view is missing (padding counts as air)")
-    if position and acquisition.patient_position not in ("", position):
-        made = acquisition.patient_position
+    dense = subject.anatomy.contrast_hu()
+    if dense is not None:
+        warnings.append(f"Contrast medium or metal in the CT ({dense:.0f} HU over more than 1 cm) is shown as bone")
+    made = acquisition.patient_position
+    if position and made and DOWN_BY_PATIENT_POSITION.get(made) != DOWN_BY_PATIENT_POSITION.get(position):
         warnings.append(f"The CT was made in {made}, the view is for {position}; a couch in it is on the wrong side")
     down = np.asarray(DOWN_BY_PATIENT_POSITION.get(position, (0.0, 0.0, 0.0)))
     if subject.way is not None and -subject.way.direction @ down > FROM_BELOW:

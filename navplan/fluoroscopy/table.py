@@ -26,10 +26,11 @@ class TablePlace:
 
     @property
     def words(self) -> str:
-        """ "table 118 mm below the isocentre, which is 34 mm to the patient's left of its middle" """
-        side = "left" if self.aside_mm > 0.0 else "right"
-        aside = f", which is {abs(self.aside_mm):.0f} mm to the patient's {side} of its middle"
-        return f"table {self.below_mm:.0f} mm below the isocentre{aside if abs(self.aside_mm) >= 0.5 else ''}"
+        """Of the isocentre: "table top (without mattress) 118 mm below it, moved 34 mm to the patient's right" """
+        side = "right" if self.aside_mm > 0.0 else "left"
+        aside = f", moved {abs(self.aside_mm):.0f} mm to the patient's {side}" if abs(self.aside_mm) >= 0.5 else ""
+        where = "below" if self.below_mm >= 0.0 else "above"
+        return f"table top (without mattress) {abs(self.below_mm):.0f} mm {where} it{aside}"
 
 
 def table_under(

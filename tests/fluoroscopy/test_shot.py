@@ -1,5 +1,7 @@
 """What a shot shows and says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib import image as matplotlib_image
@@ -7,10 +9,12 @@ from matplotlib import image as matplotlib_image
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.image import Machine, View, image_of
-from navplan.fluoroscopy.overlay import Place, Role
+from navplan.fluoroscopy.monitor import GreyScale
+from navplan.fluoroscopy.overlay import Place, Role, Worst
 from navplan.fluoroscopy.picture import shot_png
 from navplan.fluoroscopy.shot import subject_of, take_shots
 from navplan.geometry.carm import Detector, ViewAngles
+from navplan.model.volume import Volume
 
 DETECTOR = Detector(96, 120, 2.4)
 
@@ -154,3 +158,67 @@ def test_the_picture_holds_the_image_and_a_strip_of_words(body, needle, tmp_path
     assert picture.shape[1] == 1024 and picture.shape[0] > 1024 * 96 / 120 + 80
     magenta = (picture[..., 0] > 0.8) & (picture[..., 1] < 0.5) & (picture[..., 2] > 0.7)
     assert magenta.sum() > 50
+
+
+def test_a_picture_of_nothing_is_white_and_says_so(body, needle):
+    machine = Machine(detector=Detector(64, 64, 4.8))
+    far = take_shots(subject_of(body, (0, 0, 400), needle), ("AP",), machine)[0]
+    assert far.pixels.min() > 240
+    assert "Nothing of the CT is in the picture" in far.overlay.warnings
+    beside = take_shots(subject_of(body, (90, 0, 0), needle), ("AP",), Machine(detector=Detector(64, 64, 2.0)))[0]
+    assert "The target is not in the picture" in beside.overlay.warnings
+    seen = take_shots(subject_of(body, None, needle), ("AP",), machine)[0]
+    assert not any("not in the picture" in words for words in seen.overlay.warnings)
+    field = replace(machine, field_mm=(10.0, 10.0))
+    collimated = take_shots(subject_of(body, (25, 10, 0), needle), ("AP",), field)[0]
+    assert "The target is not in the picture" in collimated.overlay.warnings
+
+
+def test_the_isocentre_is_told(body, needle):
+    machine = Machine(detector=Detector(32, 32, 9.6))
+    for isocentre, words in (
+        (None, "isocentre in the target"), ((5, 10, 30), "isocentre 30 mm from the target"),
+    ):  # fmt: skip
+        lines = take_shots(subject_of(body, isocentre, needle), ("AP",), machine)[0].overlay.lines
+        assert words in lines
+    assert "isocentre (1, 2, 3) mm LPS" in take_shots(subject_of(body, (1, 2, 3)), ("AP",), machine)[0].overlay.lines
+
+
+def test_feet_first_supine_lies_on_the_same_side(body):
+    machine = Machine(detector=Detector(32, 32, 9.6))
+    feet, prone = (
+        take_shots(subject_of(body, (0, 0, 0), patient_position=position), ("AP",), machine)[0].overlay.warnings
+        for position in ("FFS", "HFP")
+    )
+    assert not any("wrong side" in words for words in feet) and any("wrong side" in words for words in prone)
+
+
+@pytest.mark.parametrize(("hu", "told"), [(60, False), (230, False), (400, True)])
+def test_contrast_medium_in_the_ct_is_told(body, hu, told):
+    x, y, z = np.moveaxis(body.grid.points_mm(np.stack(np.indices(body.grid.shape), axis=-1)), -1, 0)
+    voxels = np.where((x + 5) ** 2 + y**2 + z**2 < 20.0**2, np.int16(hu), np.asarray(body.voxels))
+    machine = Machine(detector=Detector(32, 32, 9.6))
+    shot = take_shots(subject_of(Volume(voxels, body.grid), (0, 0, 0)), ("AP",), machine)
+    assert any("Contrast medium or metal" in words for words in shot[0].overlay.warnings) is told
+
+
+def test_warnings_of_a_run_are_told_once_at_their_worst():
+    worst = Worst()
+    for share in (5, 28, 11):
+        worst.add((f"{share} % of the picture misses tissue", "Beyond the reach"))
+    assert worst.words == ("28 % of the picture misses tissue, at worst", "Beyond the reach")
+    same = Worst()
+    same.add(("5 % of it",))
+    same.add(("5 % of it",))
+    assert same.words == ("5 % of it",)
+
+
+def test_a_picture_that_is_mostly_dark_is_lifted():
+    rng = np.random.default_rng(2)
+    dark = rng.beta(6.0, 2.0, (256, 256)).astype(np.float32) * 4.0 + 1.0
+    shown = GreyScale.of(dark, compression=0.0, detail_gain=0.0).pixels(dark)
+    even = rng.beta(2.0, 2.0, (256, 256)).astype(np.float32) * 4.0 + 1.0
+    usual = GreyScale.of(even, compression=0.0, detail_gain=0.0).pixels(even)
+    assert abs(float(np.median(shown)) - float(np.median(usual))) < 25.0
+    order = np.argsort(dark.ravel())
+    assert (np.diff(shown.ravel()[order].astype(int)) <= 0).all()  # darker is never shown brighter

@@ -22,8 +22,7 @@ BOX = np.array([[x, y, z] for x in (-150.0, 170.0) for y in (-90.0, 130.0) for z
 def test_its_top_touches_the_lowest_of_the_body_in_the_middle_of_its_width(position, below, faces):
     place = table_under(BOX, np.array([40.0, 10.0, 5.0]), position, CArm())
     assert (place.below_mm, place.aside_mm, place.faults) == (below, 30.0, ())
-    isocentre = "the isocentre, which is 30 mm to the patient's left of its middle"
-    assert place.words == f"table {below:.0f} mm below {isocentre}"
+    assert place.words == f"table top (without mattress) {below:.0f} mm below it, moved 30 mm to the patient's right"
     low, high = place.points_mm.min(axis=0), place.points_mm.max(axis=0)
     assert (low[0], high[0], low[1], high[1]) == (10 - 225, 10 + 225, *faces)
 
@@ -60,7 +59,7 @@ def test_a_picture_names_its_place_and_warns(body):
     machine = Machine(detector=Detector(48, 48, 6.4))
     shot = take_shots(subject_of(body, (20, 0, 0), patient_position="HFS"), ("AP",), machine)[0]
     assert (shot.table.below_mm, shot.table.aside_mm) == pytest.approx((40.0, 20.0), abs=2.0)
-    assert shot.table.words in shot.overlay.lines
+    assert f"isocentre (20, 0, 0) mm LPS; {shot.table.words}" in shot.overlay.lines
     assert not any("table" in words for words in shot.overlay.warnings)
     far = take_shots(subject_of(body, (170, 0, 0), patient_position="HFS"), ("AP",), machine)[0]
     assert any("170 mm aside; it goes to 140" in words for words in far.overlay.warnings)
