@@ -125,11 +125,13 @@ def page(protocol: ProcedureProtocol, devices: dict[str, Device], path: str) -> 
 def unsourced(protocol: ProcedureProtocol) -> tuple[int, int]:
     """How many of the limits, wishes, error models, views, steps and margins have no source for a number, and how many
     there are. What may be crossed has no number."""
-    sources = [one.source for one in (*protocol.hard, *protocol.soft, *protocol.error_models)]
-    sources += [one.source for one in (*protocol.views, *protocol.sequence_rules)]
-    sources += [protocol.max_breach_probability.source, protocol.max_image_age_days.source]
+    sources = [protocol.max_breach_probability.source, protocol.max_image_age_days.source]
+    sources += [limit.source for limit in protocol.hard] + [wish.source for wish in protocol.soft]
+    sources += [model.source for model in protocol.error_models] + [view.source for view in protocol.views]
+    sources += [step.source for step in protocol.sequence_rules]
     if protocol.margin is not None:
-        sources += [one.source for one in (*protocol.margin.goals, *protocol.margin.protection)]
+        sources += [goal.source for goal in protocol.margin.goals]
+        sources += [kept.source for kept in protocol.margin.protection]
     return sum(map(is_unsourced, sources)), len(sources)
 
 
