@@ -1,1 +1,1 @@
-"""Procedures of bones, joints and synovium, as data: protocols/*.toml and devices/*.toml, each number with its source."""
+"""Procedures of bones, joints and synovium as data: protocols/*.toml, devices/*.toml, each number with its source."""
