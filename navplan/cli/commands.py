@@ -174,6 +174,7 @@ def do_plan(options: Namespace, output: Output) -> int:
         image=options.image,
         device=options.device,
         guidance=options.guidance,
+        margin_goal=options.margin_goal,
         patient_position=options.position,
         breath_state=options.breath,
         top=options.top,
@@ -212,7 +213,7 @@ def ways_text(plan: Plan) -> list[str]:
             f"needle {way.trajectory.device.id}"
         )
     if plan.trajectories:
-        lines += _open_items(plan.trajectories[0].report)
+        lines += [*_margin_lines(plan.trajectories[0].report), *_open_items(plan.trajectories[0].report)]
     return lines
 
 
@@ -237,6 +238,15 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "skin_map": counts,
         "notes": plan.notes,
     }
+
+
+def _margin_lines(report: SafetyReport) -> list[str]:
+    """How the zone of an ablation covers its target; nothing for any other procedure."""
+    if report.ablation is None:
+        return []
+    from navplan.reports.ablation_section import margin_lines
+
+    return margin_lines(report.ablation)
 
 
 def _open_items(report: SafetyReport) -> list[str]:
@@ -267,7 +277,8 @@ def do_check(options: Namespace, output: Output) -> int:
         aim=point_of(options.aim, "--aim"),
     )
     moved = bool(options.entry or options.aim)
-    lines = [report.verdict.value, *(against_lines(report) if moved else ()), report.headline, *_open_items(report)]
+    lines = [report.verdict.value, *(against_lines(report) if moved else ()), report.headline]
+    lines += [*_margin_lines(report), *_open_items(report)]
     for finding in report.findings:
         name = f"{finding.structure}: " if finding.structure else ""
         breach = f" (breach up to {finding.breach_probability:.1%})" if finding.breach_probability is not None else ""

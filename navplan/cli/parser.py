@@ -84,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--top", type=int, default=5, metavar="N")
     one.add_argument("--device", default="", metavar="ID", help="id, FILE.toml or FILE.toml#ID (see: navplan devices)")
+    one.add_argument("--margin-goal", default="", metavar="WORDS", help="which of the protocol's ablative margins")
     one.add_argument("--breath", default="", metavar="STATE", help="breath state of the procedure")
     one.add_argument("--out", default="", metavar="FILE", help="also write the plan to a file")
     _request(one)

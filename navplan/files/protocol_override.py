@@ -30,7 +30,7 @@ _NUMBERS = {
     "soft": ("ideal", "limit", "weight"),
     "error_models": ("entry_sigma_mm", "angle_sigma_deg", "bend_sigma_per_mm", "motion_sigma_mm"),
 }
-_SINGLE = ("max_breach_probability", "max_image_age_days")
+_SINGLE = {"max_breach_probability": ("value",), "max_image_age_days": ("value",), "margin": ("goal_mm",)}
 _LARGEST = 200_000
 REMEDY = "Copy the protocol under an id of its own to change more than numbers"
 
@@ -51,7 +51,9 @@ class Override:
         new: dict[str, Any] = {}
         for key, table in self.tables.items():
             if key in _SINGLE:
-                new[key] = self._changed(getattr(protocol, key), table, ("value",), key, changes)
+                if getattr(protocol, key) is None:
+                    raise InputError(f"{self.named}: {key}, which {protocol.id} does not have", "another table", REMEDY)
+                new[key] = self._changed(getattr(protocol, key), table, _SINGLE[key], key, changes)
                 continue
             items = list(getattr(protocol, key))
             for about, numbers in table.items():

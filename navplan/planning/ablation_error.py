@@ -56,7 +56,8 @@ def straying_margin(
     pessimistic = drawn + low
     _, left = wilson(int((pessimistic < 0).sum()), draws)
     met, _ = wilson(int((pessimistic >= goal_mm).sum()), draws)
-    return StrayingMargin(Interval(mean + low - spread, mean + high + spread), met, left, draws)
+    expected = Interval(float(mean + low - spread), float(mean + high + spread))
+    return StrayingMargin(expected, met, left, draws)
 
 
 def hull_points(points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,4 +111,5 @@ def wilson(count: int, draws: int) -> tuple[float, float]:
     share, z2 = count / draws, SIGMAS_95**2
     middle = (share + z2 / (2 * draws)) / (1 + z2 / draws)
     half = SIGMAS_95 / (1 + z2 / draws) * np.sqrt(share * (1 - share) / draws + z2 / (4 * draws**2))
-    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
+    low = 0.0 if count == 0 else max(float(middle - half), 0.0)
+    return low, 1.0 if count == draws else min(float(middle + half), 1.0)

@@ -21,6 +21,7 @@ from navplan.planning.boundary import Boundary
 
 SHARE_EDGES_MM = (0.0, 5.0)  # shares below 0, of 0-5, of 5 mm and more (quantitative ablation margin)
 BIN_MM = 2.5
+MOVES = 5  # of each sample towards the surface, by half a voxel at most
 FEWEST = 0.002  # of the surface, from which a direction has a margin of its own
 DIRECTIONS = ("left", "right", "back", "front", "head", "foot")
 _WAYS = np.asarray([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)], dtype=np.float64)
@@ -36,6 +37,8 @@ class SurfaceSamples:
 
 def surface_samples(structure: Structure) -> SurfaceSamples:
     """Of a present structure."""
+    from scipy.ndimage import map_coordinates
+
     assert structure.occupancy is not None and structure.grid is not None
     grid = structure.grid
     touched = np.argwhere(structure.occupancy > 0)
@@ -49,12 +52,15 @@ def surface_samples(structure: Structure) -> SurfaceSamples:
     gradient = np.stack(slopes, axis=-1)
     steep = np.linalg.norm(gradient, axis=-1)
     where = np.argwhere(steep > 1e-3 / float(grid.spacing_mm.max()))
-    at = tuple(where.T)
-    reach = float(grid.spacing_mm.max())
-    aside = np.clip((0.5 - share[at]) / steep[at], -reach, reach)
-    inwards = gradient[at] / steep[at][:, None]
-    points = grid.points_mm(where + first - 3) + (aside[:, None] * inwards) @ grid.axes.T
-    return SurfaceSamples(points, steep[at] * float(grid.spacing_mm.prod()))
+    place, longest = where.astype(np.float64), float(grid.spacing_mm.max())
+    for _ in range(MOVES):
+        here = np.stack([map_coordinates(part, place.T, order=1, mode="nearest") for part in (share, *slopes)], axis=1)
+        size = np.maximum(np.linalg.norm(here[:, 1:], axis=1), 1e-3 / longest)
+        aside = np.clip((0.5 - here[:, 0]) / size, -longest / 2, longest / 2)
+        place += (aside / size)[:, None] * here[:, 1:] / grid.spacing_mm
+    return SurfaceSamples(
+        grid.points_mm(place + first - 3), steep[tuple(where.T)] * float(grid.spacing_mm.prod())
+    )
 
 
 def shares_of(depth_mm: NDArray[np.float64], area_mm2: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -137,11 +137,12 @@ def _bounds_by_shares(
     towards = normal if outward else -normal
     shares = structure.occupancy[tuple(indices.T)] / 255.0
     told = 0.5 / samples_told(boundary) * float(spacing.max())
-    sure = shares - TOLD_TO * np.where(shares < 2.0 * TOLD_TO, 1.0, 0.6)
-    plane = plane_offset_mm(sure, np.abs(towards @ grid.axes) * spacing) - told
+    sure = np.flatnonzero(shares >= 2.0 * TOLD_TO)  # one that is just marked may hold its point a little outside itself
+    plane = plane_offset_mm(shares - 0.6 * TOLD_TO, np.abs(towards @ grid.axes) * spacing) - told
     reaches = _Reach(boundary)
     if outward:
-        inner = outer = float((depth - plane).min())
+        inner = float((depth - plane)[sure].min(initial=np.inf))
+        outer = inner
         bound = _least_in_boxes(zone, centres, grid.axes, spacing)
         for n in np.argsort(bound):
             if bound[n] >= outer:
@@ -151,7 +152,7 @@ def _bounds_by_shares(
             outer = min(outer, float(zone.depth_mm(part).min()))
         return inner, outer
     inner = -np.inf
-    for n in np.argsort(-(depth + plane))[:64]:  # those that reach deepest: any of them is a bound
+    for n in sure[np.argsort(-(depth + plane)[sure])][:64]:  # those that reach deepest: any of them is a bound
         part = _part_of_voxel(centres[n], -towards[n], -float(plane[n]), grid.axes, spacing)
         inner = max(inner, float(zone.depth_mm(part).min()))
     outer = inner

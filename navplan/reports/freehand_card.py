@@ -142,7 +142,7 @@ def card_content(
         bar=scale_bar(100),
         upright_bar=scale_bar(50, upright=True),
         stop_words=f"Pleura and capsule: about ± {volume.grid.diagonal_mm / 2:.0f} mm (voxels), without breath.",
-        foot=_foot(plan, report, made_by),
+        foot=_foot(plan, report, made_by, setting),
     )
 
 
@@ -262,6 +262,10 @@ def _throw_words(setting: NeedleSetting) -> str:
     if way.device.throw_mm:
         beyond = way.swept_depth_mm - way.depth_mm
         words = f"Throw {way.device.throw_mm:.0f} mm: ends {beyond:.0f} mm beyond the target"
+    elif abs(way.tip_short_of_target_mm) > 0.05:
+        side = "short of" if way.tip_short_of_target_mm > 0 else "BEYOND"
+        words = f"The tip stands {abs(way.tip_short_of_target_mm):.0f} mm {side} the target"
+        words += ": the zone's centre lies there" if way.device.zones else ""
     else:
         words = "No throw: ends at the target"
     if setting.ends_in:
@@ -276,8 +280,9 @@ def _ruler(setting: NeedleSetting) -> Drawing | None:
     return depth_ruler(marks, math.ceil(setting.trajectory.swept_depth_mm / 5) * 5.0)
 
 
-def _foot(plan: Plan, report: SafetyReport, made_by: str) -> str:
+def _foot(plan: Plan, report: SafetyReport, made_by: str, setting: NeedleSetting) -> str:
+    tip = next((stop.name for stop in setting.stops if stop.sets_stop), "tip")
     return (
-        "Ruler: lay the needle's tip on “tip before firing” and put the depth stop at “skin”. "
+        f"Ruler: lay the needle's tip on “{tip}” and put the depth stop at “skin”. "
         f"Plan {plan.id}, judged {report.checked_on[:16].replace('T', ' ')} UTC, {made_by}."
     )

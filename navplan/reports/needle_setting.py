@@ -115,8 +115,12 @@ def depth_stops(
     if organ is not None:
         stops.append(DepthStop(organ.from_mm, "capsule"))
     if trajectory.tip_depth_mm < trajectory.depth_mm - 0.05:
-        stops.append(DepthStop(trajectory.tip_depth_mm, "tip before firing", sets_stop=True))
+        words = "tip before firing" if trajectory.device.throw_mm else "tip, before the target"
+        stops.append(DepthStop(trajectory.tip_depth_mm, words, sets_stop=True))
         stops.append(DepthStop(trajectory.depth_mm, "target"))
+    elif trajectory.tip_depth_mm > trajectory.depth_mm + 0.05:
+        stops.append(DepthStop(trajectory.depth_mm, "target"))
+        stops.append(DepthStop(trajectory.tip_depth_mm, "tip, beyond the target", sets_stop=True))
     else:
         stops.append(DepthStop(trajectory.depth_mm, "tip, at the target", sets_stop=True))
     if trajectory.device.throw_mm > 0:

@@ -10,7 +10,9 @@ from navplan.geometry.table_angles import POSITION_WORDS, table_angles
 from navplan.model.case import Case
 from navplan.model.error_model import ErrorModel
 from navplan.model.plan import Plan, RankedTrajectory
+from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
+from navplan.reports.ablation_section import AblationSection, ablation_section
 from navplan.reports.approval_rows import ApprovalLine, ApprovalRow, approval_line, approval_rows
 from navplan.reports.freehand_card import CardContent
 from navplan.reports.pictures import Picture
@@ -106,6 +108,7 @@ class ReportContent:
     never: str
     plan_facts: tuple[Fact, ...]
     request_facts: tuple[Fact, ...]
+    ablation: AblationSection | None
     hit_words: str
     advice: tuple[str, ...]
     diameter: str
@@ -151,6 +154,7 @@ def report_content(
         plan_words=f"In plane: {angles.in_plane_words}. Tilt: {angles.tilt_words}. Skin to target "
         f"{ranked.trajectory.depth_mm:.0f} mm. Hit probability {hit_told}.",
         approval=approval_line(approvals), approvals=approvals, advice=plan.notes[1:], remarks=plan.remarks.strip(),
+        ablation=ablation_section(ranked.report, sources),
         table=table, far_mm=f"{FAR_MM:.0f}", never=NEVER, plan_facts=_plan_facts(plan, ranked),
         hit_words=_hit_words(plan, ranked), diameter=f"{ranked.trajectory.device.diameter_mm:g} mm",
         max_breach=f"{percent(limit.value)} ({sources.mark(limit.source)})", path_rows=_path_rows(ranked),
@@ -184,11 +188,21 @@ def _plan_facts(plan: Plan, ranked: RankedTrajectory) -> tuple[Fact, ...]:
         ("In-plane angle", f"{angles.in_plane_words} ({angles.from_vertical_deg:.1f}°)"),
         ("Cranio-caudal tilt", f"{angles.tilt_words} ({abs(angles.tilt_deg):.1f}°)"),
         ("Skin to target", f"{way.depth_mm:.1f} mm"),
-        ("Tip before firing", f"{way.tip_depth_mm:.1f} mm below the skin"),
-        ("Tip after firing", f"{way.swept_depth_mm:.1f} mm below the skin"),
+        *_tip_facts(way),
         ("Needle left outside", f"{way.device.length_mm - way.tip_depth_mm:.1f} mm"),
         (f"Hit probability at least, {plan.error_model.name}", percent(ranked.report.hit_probability)),
     )  # fmt: skip
+
+
+def _tip_facts(way: Trajectory) -> tuple[Fact, ...]:
+    if way.device.zones:
+        beyond = -way.tip_short_of_target_mm
+        where = f"{abs(beyond):.1f} mm {'beyond' if beyond >= 0 else 'before'} the target point"
+        return (("Tip", f"{way.tip_depth_mm:.1f} mm below the skin, {where}"),)
+    return (
+        ("Tip before firing", f"{way.tip_depth_mm:.1f} mm below the skin"),
+        ("Tip after firing", f"{way.swept_depth_mm:.1f} mm below the skin"),
+    )
 
 
 def _request_facts(plan: Plan, ranked: RankedTrajectory, sources: Sources) -> tuple[Fact, ...]:

@@ -32,6 +32,7 @@ def plan(
     image: str = "",
     device: str = "",
     guidance: str = "",
+    margin_goal: str = "",
     patient_position: str = "",
     breath_state: str = "",
     top: int = 5,
@@ -43,7 +44,7 @@ def plan(
     protocol: id of an installed protocol, path of a TOML file, or the protocol itself; target: name of a structure or
     LPS mm; side: L or R, level: a vertebra's (L4), as requested; device: id of a needle (default: the shortest, of the
     kind that the protocol names first, that finds a way); guidance: id of one of the protocol's error models (default:
-    its first).
+    its first); margin_goal: words of one of the protocol's ablative margins (default: its first).
     beside: needles planned or placed already, as ids of plans of the case or (id, which way, from 0).
     A plan without trajectories is no error: plan.skin_map.counts() says what is in the way.
 
@@ -52,6 +53,8 @@ def plan(
     if top < 1:
         raise InputError(f"{top} ways asked for", "at least 1")
     rules = protocol if isinstance(protocol, ProcedureProtocol) else registry.protocol(protocol)
+    if margin_goal:
+        rules = replace(rules, margin_goal=margin_goal)
     image_id, _ = case.image(image)
     aim = target_of(case.structures_of(image_id), target)
     situation = situation_of(
