@@ -58,18 +58,16 @@ class DepthInterval:
 def margin_in(zone: Ellipsoid, boundary: Boundary, counted: NDArray[np.bool_] | None = None) -> DepthInterval:
     """Minimal ablative margin of a target in a zone, negative where it sticks out.
 
-    counted: (M,) which of the boundary's voxels count, all where None; at least one must.
+    counted: (M,) which of the boundary's voxels count, all where None; at least one must. Of a part the interval is
+    that of the voxels: what lies beside it tells nothing of it.
     """
     centres = boundary.centres_mm if counted is None else boundary.centres_mm[counted]
     depth = zone.depth_mm(centres)
     least = int(np.argmin(depth))
     low, high = float(depth[least]) - boundary.below_mm, float(depth[least]) + boundary.above_mm
     near = depth < depth[least] + 2.0 * boundary.diagonal_mm
-    if _tells_shares(boundary):
-        if counted is None:
-            indices = _touched_around(boundary, boundary.voxels.indices[near])
-        else:
-            indices = boundary.voxels.indices[counted][near].astype(np.int64)
+    if _tells_shares(boundary) and counted is None:
+        indices = _touched_around(boundary, boundary.voxels.indices[near])
         inner, outer = _bounds_by_shares(zone, boundary, indices, outward=True)
         low, high = max(low, outer), min(high, inner)
     proven = bool(boundary.thick_at(centres[near]).all())

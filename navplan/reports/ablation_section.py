@@ -54,9 +54,9 @@ def ablation_section(report: SafetyReport, sources: Sources) -> AblationSection 
     largest = max((share for _, share in planned.bins), default=1.0)
     return AblationSection(
         _facts(planned, report, sources),
-        tuple((_bin_words(start), percent(share), round(100 * share / largest)) for start, share in planned.bins),
+        tuple((_bin_words(start), _share(share), round(100 * share / largest)) for start, share in planned.bins),
         tuple(
-            (one.towards, DASH if one.least_mm is None else f"{one.least_mm:.1f}", percent(one.share))
+            (one.towards, DASH if one.least_mm is None else f"{one.least_mm:.1f}", _share(one.share))
             for one in planned.sectors
         ),
         rows,
@@ -69,7 +69,7 @@ def margin_lines(planned: PlannedMargin) -> list[str]:
     left, thin, enough = planned.shares
     return [
         f"   zone {planned.zone}: margin {planned.margin}, {planned.goal_mm:g} mm asked ({planned.goal_words}); "
-        f"surface {percent(left)} below 0, {percent(thin)} 0-5, {percent(enough)} 5 mm and more; outside it "
+        f"surface {_share(left)} below 0, {_share(thin)} 0-5, {_share(enough)} 5 mm and more; outside it "
         f"{_volume(planned)}; expected if it strays {planned.expected}",
         f"   zone's source: {planned.zone_source}",
     ]
@@ -84,7 +84,7 @@ def _facts(planned: PlannedMargin, report: SafetyReport, sources: Sources) -> tu
         ("Goal", f"{planned.goal_mm:g} mm, {planned.goal_words} {sources.mark(planned.goal_source)}"),
         (
             "Surface of the tumour by margin",
-            f"below 0: {percent(left)}; 0-5 mm: {percent(thin)}; 5 mm and more: {percent(enough)}",
+            f"below 0: {_share(left)}; 0-5 mm: {_share(thin)}; 5 mm and more: {_share(enough)}",
         ),
         ("Tumour outside the zone", f"{_volume(planned)}, of {planned.tumour_ml:.1f} ml"),
         (
@@ -102,6 +102,11 @@ def _facts(planned: PlannedMargin, report: SafetyReport, sources: Sources) -> tu
 def _volume(planned: PlannedMargin) -> str:
     least, most = planned.uncovered_ml
     return f"{least:.1f} to {most:.1f} ml" if most > 0 else "0 ml"
+
+
+def _share(share: float) -> str:
+    """Of a surface: none of it is told as 0."""
+    return "0 %" if share == 0 else percent(share)
 
 
 def _bin_words(start_mm: float) -> str:
