@@ -24,7 +24,7 @@ from navplan_phantoms.thorax_wall import (
     wall_point,
 )
 
-LUNG_HU, FISSURE_HU, BULLA_HU, NODULE_HU, VESSEL_HU, EFFUSION_HU = -850.0, -450.0, -970.0, 35.0, 40.0, 8.0
+LUNG_HU, FISSURE_HU, BULLA_HU, NODULE_HU, VESSEL_HU, EFFUSION_HU = -850.0, -650.0, -970.0, 35.0, 40.0, 8.0
 FISSURE_MM, GAP_MM = 1.2, 0.05
 # Lower limit of the pleural space: lower at the back than in front.
 RECESS = HalfSpace((0.0, 0.0, -98.0), (0.0, -0.33, -1.0))
@@ -73,7 +73,7 @@ VESSELS = {
 
 NODULE_LEFT_RADIUS, NODULE_RIGHT_RADIUS, BULLA_RADIUS = 7.0, 5.0, 14.0
 NODULE_LEFT_DEG, NODULE_LEFT_RIBS, NODULE_LEFT_TO_PLEURA = 86.0, (8, 9), 3.0
-NODULE_RIGHT_FROM_AXIS = 12.0
+NODULE_RIGHT_FROM_AXIS = 13.0
 BULLA_DEG, BULLA_Z, BULLA_TO_PLEURA = 96.0, 108.0, 1.0
 
 
@@ -149,9 +149,9 @@ def way_out_of_nodule_left() -> FloatArray:
 
 
 def nodule_right() -> Sphere:
-    """Deep in the right upper lobe, in front of a vessel."""
+    """Deep in the right upper lobe, in front and to the side of a vessel."""
     line = np.array(VESSELS["lung_upper_lobe_right"][0][0][1:3])
-    along, forwards = unit(line[1] - line[0]), np.array((0.0, -1.0, 0.0))
+    along, forwards = unit(line[1] - line[0]), np.array((-0.7, -0.7, 0.0))
     across = unit(forwards - (forwards @ along) * along)
     return Sphere(line.mean(axis=0) + NODULE_RIGHT_FROM_AXIS * across, NODULE_RIGHT_RADIUS)
 
