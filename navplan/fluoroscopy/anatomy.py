@@ -37,8 +37,9 @@ class Anatomy:
         self._packed: dict[tuple[int, bool], tuple[Packed, Packed]] = {}
         self._coarse: dict[int, tuple[NDArray[np.int16], Grid]] = {}
         self._surface: NDArray[np.float64] | None = None
-        self._body: NDArray[np.float64] | None = None
-        self._contrast: float | None = None  # below 0: none
+        self._body_found: tuple[NDArray[np.bool_], Grid] | None = None
+        self._body_points: NDArray[np.float64] | None = None
+        self._dense: tuple[NDArray[np.float64], float] | None = None
         self.lowest_hu = int(self._hu.min())
         self._lock = threading.Lock()
 
@@ -103,36 +104,47 @@ class Anatomy:
                 self._surface = points[first]
             return self._surface
 
+    def _body(self) -> tuple[NDArray[np.bool_], Grid]:
+        """The body without couch on the coarse grid; all tissue where no body is found. For one thread at a time."""
+        if self._body_found is None:
+            hu, grid = self._of(1, moving=True)
+            body = find_body(Volume(hu, grid)).body
+            self._body_found = (body if body.any() else hu > TISSUE_HU), grid
+        return self._body_found
+
     def body_mm(self) -> NDArray[np.float64]:
         """(N, 3) LPS: points of the body's surface without couch, to a coarse voxel; of all where no body is found."""
         with self._lock:
-            if self._body is None:
-                hu, grid = self._of(1, moving=True)
-                body = find_body(Volume(hu, grid)).body
+            if self._body_points is None:
+                body, grid = self._body()
                 ends = np.zeros_like(body)
                 for axis in range(2):  # the outermost of each row and of each column of an axial slice
                     for way in (1, -1):
                         line = np.flip(body, axis) if way < 0 else body
                         first = line & (np.cumsum(line, axis=axis, dtype=np.int32) == 1)
                         ends |= np.flip(first, axis) if way < 0 else first
-                self._body = grid.points_mm(np.argwhere(ends if ends.any() else hu > TISSUE_HU))
-            return self._body
+                self._body_points = grid.points_mm(np.argwhere(ends))
+            return self._body_points
 
-    def contrast_hu(self) -> float | None:
-        """The median of what is denser than CONTRAST_HU over more than CONTRAST_WIDE_MM every way and CONTRAST_CM3 in
-        all: no bone is, between its cortices. None where nothing is."""
+    def dense_mm(self) -> tuple[NDArray[np.float64], float]:
+        """(N, 3) LPS points of what is denser than CONTRAST_HU over more than CONTRAST_WIDE_MM every way, and their
+        median: no bone is, between its cortices. None where they fill less than CONTRAST_CM3."""
         with self._lock:
-            if self._contrast is None:
+            if self._dense is None:
                 hu, grid = self._of(1, moving=True)
                 size = [max(1, round(CONTRAST_WIDE_MM / float(step))) for step in grid.spacing_mm]
                 inner = minimum_filter(hu, size=size, mode="constant", cval=-1000) > CONTRAST_HU
                 large = inner.sum() * float(np.prod(grid.spacing_mm)) / 1e3 >= CONTRAST_CM3
-                self._contrast = float(np.median(hu[inner])) if large else -1.0
-            return self._contrast if self._contrast > 0.0 else None
+                found = grid.points_mm(np.argwhere(inner)) if large else np.empty((0, 3))
+                self._dense = found, float(np.median(hu[inner])) if large else 0.0
+            return self._dense
 
     def cut(self, beam: Beam, detector: Detector) -> NDArray[np.bool_]:
-        """(rows, cols) rays that miss tissue because the CT ends there."""
-        return cut_at_edge(self._hu, self.volume.grid, beam, detector, above=TISSUE_HU)
+        """(rows, cols) rays that miss tissue of the body because the CT ends there."""
+        with self._lock:
+            body, grid = self._body()
+            tissue = body & (self._of(1, moving=True)[0] > TISSUE_HU)
+        return cut_at_edge(tissue, grid, beam, detector, above=0)
 
 
 def binned(

@@ -15,10 +15,11 @@ BODY = 0.2  # attenuation of about 1 cm of water: below it a pixel counts as the
 LOOKED_AT = 0.75  # of the picture's width and height: the rest may be too bright or too dark, as at the skin
 LEAST_SEEN = 0.002  # of the picture
 EVERY = 4  # of the pixels each way set the grey scale
-WHITE, DARKEST_BODY = 255.5, 30.0  # grey values between which the body is shown
+LIGHTEST_BODY, DARKEST_BODY = 232.0, 30.0  # grey values between which the body is shown
+OPEN_BEAM, SHOULDER = 250.0, 0.15  # what open air comes to at most, and over what share of the body's span
 KNEE, TOE_SLOPE = 0.5, 0.45  # of the body's span: from where the curve flattens, and how steep its dark end is
 MIDDLE_DARK, STEEPEST_GAMMA = 0.5, 1.8  # where the median of the body is brought to, if it is darker, and how far
-CURVE_TO, CURVE_STEPS = 2.0, 4096  # of the body's span
+CURVE_FROM, CURVE_TO, CURVE_STEPS = -1.0, 2.0, 6144  # of the body's span
 OPEN_SPAN = 3.0  # of attenuation, for a picture in which nothing is
 RIM_SHARE = 0.04  # of the picture's longer side: standard deviation of the blur that finds the body's rim
 SLOW_SHARE, FINE_SHARE = 0.05, 0.012  # of the picture's longer side: standard deviations of the two blurs
@@ -26,7 +27,7 @@ SLOW_SHARE, FINE_SHARE = 0.05, 0.012  # of the picture's longer side: standard d
 
 @dataclass(frozen=True, eq=False)
 class GreyScale:
-    """How attenuation becomes grey: curve[(gain attenuation - level) / span, 0 to CURVE_TO]. level: (rows, cols)."""
+    """How attenuation becomes grey: curve[(gain attenuation - level) / span]. level: (rows, cols)."""
 
     level: NDArray[np.float32]
     gain: float
@@ -61,7 +62,7 @@ class GreyScale:
         shown = gain * anatomy[some] - level[some]
         counts = _middle(anatomy.shape)[some] if seen is None or seen.all() else (seen & _about(seen))[some]
         body = shown[counts & _within(anatomy[some] > BODY)]
-        low, median, high = np.percentile(body, (1.5, 50.0, 99.0)) if body.size else (0.0, 0.0, OPEN_SPAN)
+        low, median, high = np.percentile(body, (1.5, 50.0, 99.0)) if body.size else (1.0, 1.0, 1.0 + OPEN_SPAN)
         span = max(float(high - low), 1e-3)
         return GreyScale(level + np.float32(low), gain, span, _curve(float(median - low) / span))
 
@@ -92,8 +93,10 @@ def _about(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _curve(median: float) -> NDArray[np.uint8]:
-    """(CURVE_STEPS,) grey values of shares of the body's span, 0 to CURVE_TO. median: where that of the body lies."""
-    dark = np.linspace(0.0, CURVE_TO, CURVE_STEPS)
+    """(CURVE_STEPS,) grey values of shares of the body's span, CURVE_FROM to CURVE_TO. median: where that of the body
+    lies."""
+    share = np.linspace(CURVE_FROM, CURVE_TO, CURVE_STEPS)
+    dark = np.maximum(share, 0.0)
     gamma = 1.0
     if MIDDLE_DARK < median < 1.0:
         gamma = min(np.log(MIDDLE_DARK) / np.log(median), STEEPEST_GAMMA)
@@ -103,7 +106,9 @@ def _curve(median: float) -> NDArray[np.uint8]:
     toe = np.clip(dark, KNEE, 1.0)
     flat = np.minimum(dark, KNEE) + (toe - KNEE) - bend * (toe - KNEE) ** 2 + TOE_SLOPE * np.maximum(dark - 1.0, 0.0)
     end = KNEE + (1.0 - KNEE) * (1.0 + TOE_SLOPE) / 2.0
-    return np.asarray(np.clip(WHITE - (WHITE - DARKEST_BODY) / end * flat, 0.0, 255.0), dtype=np.uint8)
+    light = (OPEN_BEAM - LIGHTEST_BODY) * -np.expm1(np.minimum(share, 0.0) / SHOULDER)
+    grey = LIGHTEST_BODY + light - (LIGHTEST_BODY - DARKEST_BODY) / end * flat
+    return np.asarray(np.clip(grey + 0.5, 0.0, 255.0), dtype=np.uint8)
 
 
 @compiled()
@@ -112,11 +117,12 @@ def _grey(
     curve: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:  # fmt: skip
     found = np.empty((rows.size, attenuation.shape[1]), np.uint8)
-    per, more = np.float32((curve.size - 1) / CURVE_TO / span), np.float32(gain)
+    per, more = np.float32((curve.size - 1) / (CURVE_TO - CURVE_FROM) / span), np.float32(gain)
+    first = np.float32(0.5 - (curve.size - 1) * CURVE_FROM / (CURVE_TO - CURVE_FROM))
     last = np.float32(curve.size - 1)
     for number in range(rows.size):
         row = rows[number]
         for column in range(attenuation.shape[1]):
-            at = per * (more * attenuation[row, column] - level[row, column]) + np.float32(0.5)
+            at = per * (more * attenuation[row, column] - level[row, column]) + first
             found[number, column] = curve[int(min(max(at, np.float32(0.0)), last))]
     return found

@@ -64,7 +64,7 @@ def vertebra_view(name: str, frame: VertebraFrame, patient_position: str = "", c
     machine = carm or CArm()
     behind = bool(frontal(patient_position).toward_detector @ frame.anterior < 0.0)
     toward = -frame.anterior if behind else frame.anterior
-    squared = "both endplates are seen as lines"
+    squared = "the beam runs along both endplates"
     if frame.endplates_deg > WEDGE_TOLD_DEG:
         squared = f"the endplates, {frame.endplates_deg:.0f} degrees apart in the label, are squared on average"
     if name == "AP":

@@ -37,6 +37,7 @@ DETECTOR_SIDE_MM = 307.2
 NEEDLE_VIEWS = ("AP", "lateral", "bullseye")
 CUT_SHARE_TOLD = 0.005  # of the picture
 FROM_BELOW = 0.3  # how far down the outward direction of a needle may point: within about 17 degrees of level
+METAL_HU, DENSE_POINTS = 2000.0, 20  # contrast medium is less dense; coarse voxels from which it is told
 LEAST_SEEN_MM = 1.0  # of water or bone: less everywhere is a picture of nothing
 _NEVER_HU = -1500  # nothing real has such a CT number: padding
 
@@ -155,6 +156,7 @@ def _lines(
     if machine.field_mm is not None:
         arm += f", collimated to {machine.field_mm[0]:g} x {machine.field_mm[1]:g} mm"
     made = " ".join(part for part in (subject.image_name, acquisition.date[:10], acquisition.patient_position) if part)
+    voxel = float(np.max(subject.anatomy.volume.grid.spacing_mm))
     pulses = f"{shot.image.pulses} pulses averaged" if shot.image.pulses > 1 else "one pulse"
     needles = subject.all_needles
     names = (*subject.names, *("",) * len(needles))[: len(needles)]
@@ -162,7 +164,7 @@ def _lines(
         f"{title}    {p}",
         *([found.reason] if found.reason else []),
         m,
-        f"{arm}    from CT {made or 'without a date'}",
+        f"{arm}    from CT {made or 'without a date'}, voxels to {voxel:.1f} mm limit its sharpness",
         f"{_isocentre_words(subject)}{'; ' + shot.table.words if shot.table else ''}",
         *(_needle_words(needle, name) for needle, name in zip(needles, names, strict=True)),
         *([f"Filled: {'; '.join(fill.words for fill in subject.fills)}"] if subject.fills else []),
@@ -178,6 +180,18 @@ def _isocentre_words(subject: Subject) -> str:
         return "isocentre ({:.0f}, {:.0f}, {:.0f}) mm LPS".format(*subject.isocentre_mm)
     away = float(np.linalg.norm(subject.isocentre_mm - np.asarray(subject.way.target_mm)))
     return "isocentre in the target" if away < 0.5 else f"isocentre {away:.0f} mm from the target"
+
+
+def _dense(shot: FluoroShot, subject: Subject) -> list[str]:
+    """Contrast medium or metal of the CT in the picture."""
+    points, hu = subject.anatomy.dense_mm()
+    if not len(points):
+        return []
+    columns, rows = shot.image.beam.project(points, shot.image.detector).T
+    inside = (columns >= 0) & (columns < shot.image.detector.cols) & (rows >= 0) & (rows < shot.image.detector.rows)
+    what = "Metal" if hu > METAL_HU else "Contrast medium or metal"
+    words = f"{what} in the CT ({hu:.0f} HU over more than 1 cm) is shown as bone"
+    return [words] if inside.sum() >= DENSE_POINTS else []
 
 
 def _not_seen(shot: FluoroShot, subject: Subject) -> list[str]:
@@ -216,9 +230,7 @@ def _warnings(shot: FluoroShot, subject: Subject, found: NamedView) -> tuple[str
         warnings.append(f"{100 * cut:.0f} % of the picture misses tissue: the CT ends inside the body there (dashed)")
     if acquisition.padding_hu is not None or subject.anatomy.lowest_hu < _NEVER_HU:
         warnings.append("Tissue outside the CT's round field of view is missing (padding counts as air)")
-    dense = subject.anatomy.contrast_hu()
-    if dense is not None:
-        warnings.append(f"Contrast medium or metal in the CT ({dense:.0f} HU over more than 1 cm) is shown as bone")
+    warnings += _dense(shot, subject)
     made = acquisition.patient_position
     if position and made and DOWN_BY_PATIENT_POSITION.get(made) != DOWN_BY_PATIENT_POSITION.get(position):
         warnings.append(f"The CT was made in {made}, the view is for {position}; a couch in it is on the wrong side")

