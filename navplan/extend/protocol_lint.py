@@ -16,7 +16,7 @@ from navplan.planning.criteria import METRICS
 NEVER_SKIPPED = ("rib_left_6", "vertebrae_T12", "bone", "metal", "implant_hip")  # bone and metal: hard unless named
 BETTER_SMALLER = (
     "depth_mm", "tilt_deg", "aerated_lung_mm", "pleura_punctures", "capsule_punctures", "fissure_crossings",
-    "out_of_plane_mm", "carm_beyond_deg",
+    "out_of_plane_mm", "carm_beyond_deg", "pedicle_out_mm",
 )  # fmt: skip
 LEAST_DEPTH_LIMIT_MM = 30.0  # a depth at which nothing is left to lose that is less than this is one in cm
 
@@ -48,7 +48,8 @@ def vocabulary() -> tuple[str, ...]:
 def lint(protocol: ProcedureProtocol, devices: Collection[str]) -> tuple[LintFinding, ...]:
     """Errors first. devices: ids of those that are installed. What the file's reading refuses never gets here: unknown
     keys, numbers without a source, units that are not the metric's."""
-    found = [*_request(protocol, devices), *_twice(protocol), *_crossings(protocol), *_wishes(protocol)]
+    at = protocol.at_level(protocol.levels[0]) if protocol.levels else protocol
+    found = [*_request(protocol, devices), *_twice(at), *_crossings(at), *_wishes(protocol)]
     found += [*_names(protocol), *_sources(protocol)]
     order = list(Weight)
     return tuple(sorted(found, key=lambda one: order.index(one.weight)))

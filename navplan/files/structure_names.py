@@ -1,7 +1,8 @@
 """Names of structures as files spell them, and the one spelling that navplan uses.
 
 Canonical: lower-case words joined by "_", the side last (lung_left, kidney_right) but for a number (rib_left_6);
-vertebrae by level in capitals (vertebrae_T12). It is the spelling of TotalSegmentator's "total" task.
+levels of the spine in capitals (vertebrae_T12, disc_L4, nerve_root_L5_left). The spelling of TotalSegmentator's "total"
+task.
 """
 
 from __future__ import annotations
@@ -72,9 +73,14 @@ def canonical_name(text: str) -> str:
     side, words = _side(words)
     if side and not number and len(words) > 1 and words[-1].isdecimal():
         number = [words.pop()]
-    stem = "_".join(words)
+    stem = "_".join(word.upper() if n and _is_level(word) else word for n, word in enumerate(words))
     stem = _ALIASES.get(stem, "rib" if stem == "ribs" else stem)
     return "_".join([stem, *([side] if side else []), *(str(int(digits)) for digits in number)])
+
+
+def _is_level(word: str) -> bool:
+    found = _BARE_LEVEL.fullmatch(word)
+    return found is not None and 1 <= int(found[2]) <= _LEVELS[found[1].lower()]
 
 
 def _vertebra(joined: str) -> str:

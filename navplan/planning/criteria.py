@@ -11,6 +11,8 @@ pleura_punctures    how often lung is entered
 capsule_punctures   how often the organ that holds the target is entered
 fissure_crossings   how often the path goes from one lobe of a lung to another
 out_of_plane_mm, gantry_room_mm, operator_reach_mm, carm_beyond_deg: navplan.planning.reach
+sagittal_deg        angle to the patient's sagittal plane, absolute: how oblique a way from behind or in front is
+pedicle_out_mm      how far the needle leaves the bone in the pedicle (navplan.planning.sequence_rules)
 rib_above_mm        clearance to the lower edge of the rib above, where the bundle runs (navplan.planning.ways)
 """
 
@@ -31,6 +33,7 @@ METRICS = (
     "clearance_mm", "depth_mm", "tilt_deg", "aerated_lung_mm", "parenchyma_mm", "pleural_angle_deg",
     "capsule_angle_deg", "pleura_punctures", "capsule_punctures", "fissure_crossings",
     "out_of_plane_mm", "gantry_room_mm", "operator_reach_mm", "carm_beyond_deg", "rib_above_mm",
+    "sagittal_deg", "pedicle_out_mm",
 )  # fmt: skip
 STEP_MM = 0.5
 SURFACE_SIGMA_MM = 2.5  # of the smoothing that gives pleura and capsule their normals
@@ -193,6 +196,7 @@ def path_metrics(
     return {
         "depth_mm": depth,
         "tilt_deg": np.degrees(np.abs(np.arcsin(np.clip(direction[:, 2], -1.0, 1.0)))),
+        "sagittal_deg": np.degrees(np.abs(np.arcsin(np.clip(direction[:, 0], -1.0, 1.0)))),
         "aerated_lung_mm": walked[:, 0],
         "parenchyma_mm": walked[:, 1],
         "pleural_angle_deg": angle(is_lung, walked[:, 6]),

@@ -7,11 +7,13 @@ structure in the slices about each point, so a curved canal is followed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from navplan.model.device import Device
 from navplan.model.protocol import Sequence, SequenceRule, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
@@ -20,7 +22,9 @@ from navplan.planning.boundary import MOSTLY_INSIDE, boundary_of, occupancy_at
 from navplan.planning.situation import Situation
 
 STEP_MM = 0.5
-PEDICLE_DEEP_MM = 14.0  # behind the canal's front: where a way is in the pedicle, if it is in one (unsourced)
+FAR_OUT_MM = 20.0  # out of a pedicle: as good as not through it
+_ON_OUTLINES = (Sequence.BESIDE_UNTIL_PAST_FRONT, Sequence.NEVER_MEDIAL, Sequence.NOT_ABOVE)
+PEDICLE_DEEP_MM = 10.0  # behind the canal's front: where a way is in the pedicle, if it is in one (unsourced)
 GRADES = ((0.0, "A"), (2.0, "B"), (4.0, "C"), (6.0, "D"), (np.inf, "E"))  # Gertzbein: 0, below 2, 4, 6 mm, and more
 
 
@@ -40,10 +44,7 @@ def sequence(trajectory: Trajectory, situation: Situation) -> list[Finding]:
 def _judged(rule: SequenceRule, trajectory: Trajectory, situation: Situation) -> Finding:
     if rule.rule is Sequence.PERSON:
         return _finding(rule, Verdict.WARN, f"{rule.name}: {rule.words}", "Tick it when it is done")
-    found = [
-        one for name, one in situation.structures.items()
-        if one.presence is Presence.PRESENT and fits(name, rule.structure, situation.side)
-    ]  # fmt: skip
+    found = _structures_of(rule, situation)
     if not found:
         words = f"{rule.name}: {rule.structure} is not in the case"
         return _finding(rule, Verdict.NOT_EVALUATED, words, "Segment it, or outline it")
@@ -53,7 +54,7 @@ def _judged(rule: SequenceRule, trajectory: Trajectory, situation: Situation) ->
     wrong = np.zeros(len(points), dtype=bool)
     covered = np.zeros(len(points), dtype=bool)
     for one in found:
-        outline = _Outline(one)
+        outline = _outline(one)
         if rule.rule is Sequence.NOT_ABOVE:
             wrong |= points[:, 2] > outline.top_mm
             covered[:] = True
@@ -85,59 +86,146 @@ class _Outline:
     """A structure's width and front at each height, from the voxels that hold any of it, to their outer faces."""
 
     def __init__(self, structure: Structure) -> None:
-        boundary = boundary_of(structure)
+        points = boundary_of(structure).centres_mm
         assert structure.grid is not None
         half = np.abs(structure.grid.axes * structure.grid.spacing_mm).sum(axis=1) / 2
-        self._points, self._half = boundary.centres_mm, half
-        self.top_mm = float(self._points[:, 2].max() + half[2])
-        self._slab = max(2.0 * half[2], 1.5)
+        self.top_mm = float(points[:, 2].max() + half[2])
+        slab = max(2.0 * half[2], 1.5)
+        self._from = float(points[:, 2].min() - slab)
+        heights = np.arange(self._from, self.top_mm + slab, STEP_MM)
+        self._low, self._high, self._front = (np.full(len(heights), value) for value in (np.inf, -np.inf, np.inf))
+        order = np.argsort(points[:, 2])
+        sorted_points = points[order]
+        first, last = (np.searchsorted(sorted_points[:, 2], heights + step) for step in (-slab, slab))
+        for n in np.flatnonzero(last > first):
+            here = sorted_points[first[n] : last[n]]
+            self._low[n], self._high[n] = here[:, 0].min() - half[0], here[:, 0].max() + half[0]
+            self._front[n] = here[:, 1].min() - half[1]
+
+    def _at(self, heights: NDArray[np.float64], table: NDArray[np.float64], nothing: float) -> NDArray[np.float64]:
+        index = np.rint((heights - self._from) / STEP_MM).astype(int)
+        known = (index >= 0) & (index < len(table))
+        return np.where(known, table[np.clip(index, 0, len(table) - 1)], nothing)
 
     def about(
         self, points: NDArray[np.float64], radius: float
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Of each point: whether the needle there is within the width, whether it is not wholly past the front, and
-        whether the structure has anything at that height."""
-        within, behind, seen = (np.zeros(len(points), dtype=bool) for _ in range(3))
-        heights = self._points[:, 2]
-        for n, (x, y, z) in enumerate(points):
-            here = self._points[np.abs(heights - z) <= self._slab]
-            if not len(here):
-                continue
-            seen[n] = True
-            low, high = here[:, 0].min() - self._half[0], here[:, 0].max() + self._half[0]
-            within[n] = low - radius < x < high + radius
-            behind[n] = y + radius > here[:, 1].min() - self._half[1]
-        return within, behind, seen
+        """Of each point (..., 3): whether the needle there is within the width, whether it is not wholly past the
+        front, and whether the structure has anything at that height."""
+        low = self._at(points[..., 2], self._low, np.inf)
+        high = self._at(points[..., 2], self._high, -np.inf)
+        within = (low - radius < points[..., 0]) & (points[..., 0] < high + radius)
+        behind = points[..., 1] + radius > self.front_mm(points[..., 2])
+        return within, behind, np.isfinite(low)
 
-    def front_mm(self, z: float) -> float:
-        """y of its front at a height, infinite where there is nothing of it."""
-        here = self._points[np.abs(self._points[:, 2] - z) <= self._slab]
-        return float(here[:, 1].min() - self._half[1]) if len(here) else np.inf
+    def front_mm(self, heights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """y of its front at heights, infinite where there is nothing of it."""
+        return self._at(heights, self._front, np.inf)
+
+
+@lru_cache(maxsize=32)
+def _outline(structure: Structure) -> _Outline:
+    return _Outline(structure)
+
+
+@lru_cache(maxsize=8)
+def _surface(structure: Structure) -> cKDTree:
+    return cKDTree(boundary_of(structure).centres_mm)
+
+
+def pedicle_out_mm(
+    points: NDArray[np.float64], radius: float, vertebra: Structure, canal: Structure
+) -> NDArray[np.float64]:
+    """(N,) how far needles along points (N, M, 3), from the skin on, leave the bone between the canal's front and
+    PEDICLE_DEEP_MM behind it, mm; infinite where one does not pass there. What lies before the needle has gone into the
+    bone by its radius is the entry, no breach."""
+    fronts = _outline(canal).front_mm(points[..., 2])
+    zone = (points[..., 1] >= fronts) & (points[..., 1] <= fronts + PEDICLE_DEEP_MM)
+    found = np.full(len(points), np.inf)
+    if not zone.any():
+        return found
+    away, _ = _surface(vertebra).query(points[zone])
+    inside = occupancy_at(vertebra, points[zone]) >= MOSTLY_INSIDE
+    out, bone = np.full(zone.shape, -np.inf), np.zeros(zone.shape, dtype=bool)
+    out[zone], bone[zone] = radius - np.where(inside, away, -away), inside
+    entered = np.where(bone.any(axis=1), bone.argmax(axis=1), 0)
+    step = np.linalg.norm(points[:, 1] - points[:, 0], axis=1)
+    begun = np.where(bone.any(axis=1), entered + np.ceil(radius / np.maximum(step, 1e-6)), 0)
+    first_seen = np.arange(zone.shape[1]) < begun[:, None]
+    surely_entry = first_seen & ((entered > zone.argmax(axis=1))[:, None])
+    out[surely_entry] = -np.inf
+    passes = zone.any(axis=1)
+    found[passes] = np.maximum(out[passes].max(axis=1), 0.0)
+    return found
 
 
 def pedicle_grade(trajectory: Trajectory, vertebra: Structure, canal: Structure) -> PedicleGrade | None:
     """Of a way into a vertebral body past its canal: how far the needle's surface leaves the bone between the canal's
     front and PEDICLE_DEEP_MM behind it; None where it does not pass there. Grades: Gertzbein and Robbins 1990, Spine
     15:11-14."""
-    outline, points = _Outline(canal), swept_points(trajectory)
-    fronts = np.array([outline.front_mm(float(z)) for z in points[:, 2]])
-    zone = points[(points[:, 1] >= fronts) & (points[:, 1] <= fronts + PEDICLE_DEEP_MM)]
-    if not len(zone):
+    breach = float(pedicle_out_mm(swept_points(trajectory)[None], trajectory.device.radius_mm, vertebra, canal)[0])
+    if not np.isfinite(breach):
         return None
-    away, _ = cKDTree(boundary_of(vertebra).centres_mm).query(zone)
-    inside = occupancy_at(vertebra, zone) >= MOSTLY_INSIDE
-    depth = np.where(inside, away, -away)
-    breach = max(0.0, float((trajectory.device.radius_mm - depth).max()))
     if breach < 0.05:
         return PedicleGrade(0.0, "A")
     return PedicleGrade(breach, next(letter for most, letter in GRADES[1:] if breach < most))
 
 
-def _pedicle(rule: SequenceRule, trajectory: Trajectory, situation: Situation, vertebra: Structure) -> Finding:
-    canals = [
+def broken(
+    situation: Situation, device: Device, entries_mm: NDArray[np.float64]
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """For many ways to the situation's target: each computed rule in words, and which ways (N,) break it. A rule whose
+    structure is not in the case breaks none: the judgement says so."""
+    points = _many_points(situation, device, entries_mm)
+    found = []
+    for rule in situation.protocol.sequence_rules:
+        wrong = np.zeros(len(entries_mm), dtype=bool)
+        for one in _structures_of(rule, situation) if rule.rule in _ON_OUTLINES else []:
+            outline = _outline(one)
+            if rule.rule is Sequence.NOT_ABOVE:
+                wrong |= (points[..., 2] > outline.top_mm).any(axis=1)
+                continue
+            within, behind, _ = outline.about(points, device.radius_mm)
+            wrong |= (within & (behind if rule.rule is Sequence.BESIDE_UNTIL_PAST_FRONT else True)).any(axis=1)
+        found.append((f"against the rule: {rule.name}", wrong))
+    return found
+
+
+def out_of_pedicle_mm(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) of ways to the situation's target, as `pedicle_out_mm`, at most FAR_OUT_MM: also where nothing tells."""
+    rules = [rule for rule in situation.protocol.sequence_rules if rule.rule is Sequence.THROUGH_PEDICLE]
+    bones, canals = [one for rule in rules for one in _structures_of(rule, situation)], _canals(situation)
+    if not bones or not canals or not len(entries_mm):
+        return np.full(len(entries_mm), FAR_OUT_MM)
+    points = _many_points(situation, device, entries_mm)
+    return np.minimum(pedicle_out_mm(points, device.radius_mm, bones[0], canals[0]), FAR_OUT_MM)
+
+
+def _many_points(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, M, 3) along each way, from the skin to where its tip gets to, at most STEP_MM apart."""
+    span = situation.target_mm - entries_mm
+    depth = np.maximum(np.linalg.norm(span, axis=1), 1e-9)
+    swept = depth - np.minimum(device.stands_short_mm, np.maximum(depth - 1.0, 0.0)) + device.throw_mm
+    share = np.linspace(0.0, 1.0, 2 + int(swept.max(initial=0.0) / STEP_MM))
+    return np.asarray(entries_mm[:, None] + (swept / depth)[:, None, None] * share[:, None] * span[:, None])
+
+
+def _structures_of(rule: SequenceRule, situation: Situation) -> list[Structure]:
+    return [
+        one for name, one in situation.structures.items()
+        if one.presence is Presence.PRESENT and fits(name, rule.structure, situation.side)
+    ]  # fmt: skip
+
+
+def _canals(situation: Situation) -> list[Structure]:
+    return [
         one for name, one in situation.structures.items()
         if one.presence is Presence.PRESENT and name.startswith(("spinal_canal", "spinal_cord", "dural_sac"))
     ]  # fmt: skip
+
+
+def _pedicle(rule: SequenceRule, trajectory: Trajectory, situation: Situation, vertebra: Structure) -> Finding:
+    canals = _canals(situation)
     if not canals:
         words = f"{rule.name}: the spinal canal is not in the case"
         return _finding(rule, Verdict.NOT_EVALUATED, words, "Segment it, or outline it", vertebra.name)

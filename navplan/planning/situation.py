@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from navplan.model.anatomy import Tissue
 from navplan.model.device import Device
@@ -23,6 +24,8 @@ from navplan.planning.tissue_map import TissueMap, tissue_map
 
 OTHER_FRAME = "drawn in another frame of reference than the image"
 OTHER_FRAME_REMEDY = "Register it to the image, or segment the image itself"
+ALL_BONE = "bone"
+ALIKE_VOXELS = 2  # by which two labels of the same bone may differ at its surface (unsourced)
 UNDECLARED = "not declared by the protocol: a risk at 0 mm"
 
 
@@ -113,10 +116,35 @@ class Situation:
             limit = self.protocol.limit_for(name, self.side)
             required, source = (limit.min_clearance_mm, limit.source) if limit else (0.0, UNDECLARED)
             found.append((structure, required, source or UNSOURCED))
+        found = [(self._without_crossable(structure), required, source) for structure, required, source in found]
         boundaries = boundaries_of([(structure, self._resolution_mm(structure)) for structure, _, _ in found])
         return tuple(
             Risk(boundary, required, source) for boundary, (_, required, source) in zip(boundaries, found, strict=True)
         )
+
+    def _without_crossable(self, structure: Structure) -> Structure:
+        """A label of all bone (`bone`), without the bones with labels of their own that the needle may cross: else a
+        pedicle could not be crossed where somebody segmented all bone as well."""
+        names = [*self.crossable, self.target.structure]
+        others = [
+            self.structures[name] for name in names
+            if name in self.structures and self.structures[name].anatomy.tissue is Tissue.BONE and name != ALL_BONE
+            and self.structures[name].presence is Presence.PRESENT
+        ]  # fmt: skip
+        if structure.name != ALL_BONE or not others or structure.grid is None or structure.occupancy is None:
+            return structure
+        occupancy = structure.occupancy.copy()
+        where = np.argwhere(occupancy > 0)
+        points = structure.grid.points_mm(where)
+        crossed = np.zeros(len(points), dtype=bool)
+        for other in others:
+            assert other.grid is not None and other.occupancy is not None
+            near = ndimage.binary_dilation(np.pad(other.occupancy > 0, ALIKE_VOXELS), iterations=ALIKE_VOXELS)
+            index = np.rint(other.grid.indices(points)).astype(int) + ALIKE_VOXELS
+            inside = ((index >= 0) & (index < near.shape)).all(axis=1)
+            crossed[inside] |= near[tuple(index[inside].T)]
+        occupancy[tuple(where[crossed].T)] = 0
+        return replace(structure, occupancy=occupancy) if occupancy.any() else structure
 
     def _resolution_mm(self, structure: Structure) -> NDArray[np.float64]:
         """Hard labels are no finer across the slices than these are thick, however close together they lie."""

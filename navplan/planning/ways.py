@@ -29,6 +29,7 @@ from navplan.planning.entry_candidates import (
 from navplan.planning.margins import margins
 from navplan.planning.other_needles import too_close
 from navplan.planning.reach import reach_metrics
+from navplan.planning.sequence_rules import broken, out_of_pedicle_mm
 from navplan.planning.situation import Situation
 from navplan.planning.skin_not_free import rule_out_by_cover
 
@@ -81,6 +82,11 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
     for words, bad in rules_of_the_path(situation, walked):
         names.append(words)
         reason[(reason == -1) & bad] = len(names) - 1
+    if situation.protocol.sequence_rules:
+        left = np.flatnonzero(reason == -1)
+        for words, bad in broken(situation, device, entries[left]):
+            names.append(words)
+            reason[left[bad & (reason[left] == -1)]] = len(names) - 1
     merged, all_shortfall = skin.reason.copy(), np.full(len(skin.points_mm), np.nan, dtype=np.float32)
     ruled_out = reason >= 0
     merged[open_rows[ruled_out]] = (reason[ruled_out] + len(skin.reasons)).astype(np.int16)
@@ -91,6 +97,8 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
     metrics["clearance_mm"] = least[free]
     if any(soft.metric == "rib_above_mm" for soft in situation.protocol.soft):
         metrics["rib_above_mm"] = rib_above_mm(situation, device, entries[free])
+    if any(soft.metric == "pedicle_out_mm" for soft in situation.protocol.soft):
+        metrics["pedicle_out_mm"] = out_of_pedicle_mm(situation, device, entries[free])
     soft = situation.protocol.soft
     scores = np.stack([desirability(s, metrics[s.metric]) for s in soft], axis=1) if soft else np.zeros((len(free), 0))
     weights = np.asarray([s.weight for s in soft])
