@@ -204,12 +204,26 @@ class SafetyReport:
 
     @property
     def headline(self) -> str:
-        """Never a bare verdict: the smallest clearance, over how many structures, and how many things are open."""
-        imaged = _clearance_words(self.clearances)
+        """Never a bare verdict: the smallest clearance, over how many structures, the margin of an ablation, and how
+        many things are open."""
+        imaged = f"{_clearance_words(self.clearances)}{self._ablation_words}"
         not_imaged = sum(f.kind is FindingKind.NOT_IMAGED for f in self.findings)
         count = len(self.open_items)
         todo = f"{count} thing{'s' if count != 1 else ''} to do" if count else "nothing left to do"
         return f"{imaged} - {not_imaged} not imaged - {todo}"
+
+    @property
+    def _ablation_words(self) -> str:
+        """ " - margin >= 2.3 mm of 5 asked - zone too near to 1 structure", nothing where no zone was judged."""
+        if self.ablation is None:
+            return ""
+        planned = self.ablation
+        words = f" - margin >= {planned.margin.low_mm:.1f} mm of {planned.goal_mm:g} asked"
+        if planned.margin.high_mm < 0:
+            words = f" - tumour left, {-planned.margin.high_mm:.1f} mm and more outside the zone"
+        failed = [f for f in self.of(Verdict.FAIL) if f.kind is FindingKind.ABLATION]
+        near = len({f.structure for f in failed if f.distance is None or f.distance != planned.margin})
+        return words + (f" - zone too near to {near} structure{'s' if near != 1 else ''}" if near else "")
 
     @property
     def open_items(self) -> tuple[OpenItem, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from navplan.model.safety import Finding, FindingKind, PlannedMargin, SafetyReport
-from navplan.reports.wording import DASH, Badge, Sources, badge, interval_words, named, percent
+from navplan.reports.wording import DASH, Badge, Sources, badge, interval_words, named, percent, point_words
 from navplan.view.colours import spoken_words
 
 Fact = tuple[str, str]
@@ -78,9 +78,13 @@ def margin_lines(planned: PlannedMargin) -> list[str]:
 def _facts(planned: PlannedMargin, report: SafetyReport, sources: Sources) -> tuple[Fact, ...]:
     left, thin, enough = planned.shares
     facts = [
-        ("Zone, derated, for the tumour", f"{planned.zone} {sources.mark(planned.zone_source)}"),
-        ("Zone, undegraded, for neighbours", planned.undegraded),
-        ("Minimal ablative margin, planned", f"{planned.margin}" + ("" if planned.proven else ", not proven")),
+        ("Zone for the tumour, derated: along x across", f"{planned.zone} {sources.mark(planned.zone_source)}"),
+        ("Zone for neighbours, undegraded", planned.undegraded),
+        (
+            "Minimal ablative margin, planned",
+            f"{planned.margin}{'' if planned.proven else ', not proven'}, thinnest at "
+            f"{point_words(planned.thinnest_mm)}",
+        ),
         ("Goal", f"{planned.goal_mm:g} mm, {planned.goal_words} {sources.mark(planned.goal_source)}"),
         (
             "Surface of the tumour by margin",
@@ -91,7 +95,7 @@ def _facts(planned: PlannedMargin, report: SafetyReport, sources: Sources) -> tu
             f"Margin expected, {report.error_model}, uncorrected",
             f"{planned.expected} (mean of {planned.draws} drawn needles)",
         ),
-        ("Goal reached by a needle that strays", f"with at least {percent(planned.goal_met)}"),
+        ("Goal reached by a needle that strays", f"with at least {_share(planned.goal_met)}"),
         ("Tumour left by a needle that strays", f"with up to {percent(planned.tumour_left)}"),
     ]
     if planned.left_out:
@@ -106,7 +110,7 @@ def _volume(planned: PlannedMargin) -> str:
 
 def _share(share: float) -> str:
     """Of a surface: none of it is told as 0."""
-    return "0 %" if share == 0 else percent(share)
+    return "0 %" if share < 1e-6 else percent(share)
 
 
 def _bin_words(start_mm: float) -> str:
