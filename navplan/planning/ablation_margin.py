@@ -74,15 +74,15 @@ def margin_in(zone: Ellipsoid, boundary: Boundary, counted: NDArray[np.bool_] | 
     return DepthInterval(Interval(min(low, high), high), centres[least], float(depth[least]), proven)
 
 
-def distance_to(zone: Ellipsoid, boundary: Boundary) -> DepthInterval:
+def distance_to(zone: Ellipsoid, boundary: Boundary, fine_within_mm: float = np.inf) -> DepthInterval:
     """Distance from a zone's surface to a structure's, negative where the structure reaches into the zone (then: how
-    deep)."""
+    deep). What lies farther than fine_within_mm for sure keeps the voxels' interval."""
     centres = _nearest_blocks(zone, boundary)
     away = -zone.depth_mm(centres)
     least = int(np.argmin(away))
     low, high = float(away[least]) - boundary.below_mm, float(away[least]) + boundary.above_mm
     near = away < away[least] + 2.0 * boundary.diagonal_mm
-    if _tells_shares(boundary):
+    if _tells_shares(boundary) and low <= fine_within_mm:
         grid = boundary.structure.grid
         assert grid is not None
         indices = _touched_around(boundary, np.rint(grid.indices(centres[near])).astype(np.int64))

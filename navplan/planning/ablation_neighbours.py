@@ -39,7 +39,8 @@ def neighbours(
         if rule is None and name not in risks and not vessel:
             continue
         boundary = risks.get(name) or boundary_of(structure)
-        found = _to_the_skin(shape, boundary) if name == BODY else distance_to(shape, boundary)
+        fine = max(TELL_MM, rule.min_clearance_mm if rule else 0.0)
+        found = _to_the_skin(shape, boundary) if name == BODY else distance_to(shape, boundary, fine)
         finding = (
             _heat_sink(structure, found, asked)
             if vessel
