@@ -112,9 +112,8 @@ def uncovered_ml(zone: Ellipsoid, boundary: Boundary) -> tuple[float, float]:
     volume = structure.occupancy[tuple(touched.T)] / 255.0 * float(structure.grid.spacing_mm.prod()) / 1000.0
     depth = zone.depth_mm(structure.grid.points_mm(touched))
     half = structure.grid.diagonal_mm / 2.0
-    least = float(volume[depth < -half - boundary.above_mm].sum()) if boundary.above_mm else 0.0
-    if structure.fractional:
-        least = float(volume[depth < -half].sum())
+    sure = volume[depth < -max(half, boundary.above_mm)] if structure.fractional else volume[:0]
+    least = float(sure.sum())  # hard labels tell no volume for sure
     most = float(volume[depth < max(half, boundary.below_mm)].sum())
     return least, most
 
