@@ -24,6 +24,7 @@ from navplan.model.case import Case
 from navplan.model.safety import FindingKind, Verdict
 from navplan.verbs.phantom import phantom
 from navplan.verbs.plan import plan
+from navplan.verbs.segment import absent
 
 Aim = str | Callable[[Case], tuple[float, float, float]]
 
@@ -39,7 +40,7 @@ class Run:
     side: str = ""
     level: str = ""
     position: str = "HFS"
-    expected: str = ""  # "none": no way in is the right end
+    absent: tuple[str, ...] = ()  # what the phantom has not, stated so
 
 
 @cache
@@ -63,14 +64,14 @@ def beside(name: str, *offset_mm: float) -> Callable[[Case], tuple[float, float,
     return found
 
 
-def truth(path: str) -> Callable[[Case], tuple[float, float, float]]:
-    """A point of the lumbar phantom's truth: "safe_triangles L4 left"."""
+def truth(path: str, *offset_mm: float) -> Callable[[Case], tuple[float, float, float]]:
+    """A point of the lumbar phantom's truth, or beside it: "safe_triangles L4 left"."""
 
     def found(case: Case) -> tuple[float, float, float]:
         at = lumbar_truth()
         for key in path.split():
             at = at[key]
-        at = at["point_lps_mm"]
+        at = np.asarray(at["point_lps_mm"]) + np.asarray(offset_mm or (0.0, 0.0, 0.0))
         return tuple(float(value) for value in at)  # type: ignore[return-value]
 
     return found
@@ -95,27 +96,31 @@ def body_of(level: str, aside_mm: float) -> Callable[[Case], tuple[float, float,
     return found
 
 
+# Short of the bone that the needle comes to rest on: on it, it would be in the way.
+GROOVE_LEFT = truth("medial_branch_targets L4 left", 1.5, 3.0, 1.5)
+GROOVE_RIGHT = truth("medial_branch_targets L4 right", -1.5, 3.0, 1.5)
+NO_PELVIS = ("renal_pelvis", "ureter")
 RUNS = (
     Run("vertebroplasty", "lumbar-spine", body_of("L3", 5.0), "body of L3", "L", "L3", "HFP"),
     Run("vertebroplasty", "lumbar-spine", body_of("L5", 5.0), "body of L5", "L", "L5", "HFP"),
-    Run("vertebroplasty", "lumbar-spine", body_of("L3", 5.0), "body of L3, asked at L2", "L", "L2", "HFP", "none"),
+    Run("vertebroplasty", "lumbar-spine", body_of("L3", 5.0), "body of L3, asked at L2", "L", "L2", "HFP"),
     Run("kyphoplasty", "lumbar-spine", body_of("L2", -5.0), "body of L2", "R", "L2", "HFP"),
     Run("transforaminal-lumbar", "lumbar-spine", truth("safe_triangles L4 left"), "safe triangle", "L", "L4", "HFP"),
-    Run("medial-branch-block", "lumbar-spine", truth("medial_branch_targets L4 left"), "groove of L4", "L", "L4", "HFP"),
-    Run("medial-branch-rf", "lumbar-spine", truth("medial_branch_targets L4 right"), "groove of L4", "R", "L4", "HFP"),
-    Run("disc-biopsy", "lumbar-spine", "disc_L3", "disc L3/4", "L", "L3", "HFP"),
-    Run("lumbar-puncture", "lumbar-spine", beside("disc_L3", 0, 22, 0), "sac behind disc L3/4", "", "L3", "HFP"),
+    Run("medial-branch-block", "lumbar-spine", GROOVE_LEFT, "groove of L4", "L", "L4", "HFP"),
+    Run("medial-branch-rf", "lumbar-spine", GROOVE_RIGHT, "groove of L4", "R", "L4", "HFP"),
+    Run("disc-biopsy", "lumbar-spine", "disc_L3", "disc L3/4", "L", "L3", "HFP", ("colon",)),
+    Run("lumbar-puncture", "lumbar-spine", beside("disc_L3", 0, 22, 0), "sac at L3/4", "", "L3", "HFP", ("colon",)),
     Run("interlaminar-lumbar", "lumbar-spine", beside("disc_L3", 0, 30, 0), "behind the sac, L3/4", "", "L3", "HFP"),
     Run("facet-joint", "lumbar-spine", beside("disc_L3", 15, 34, 4), "joint L3/4", "L", "L3", "HFP"),
     Run("sacroiliac-joint", "lumbar-spine", beside("sacrum", 20, 5, -5), "beside the sacrum", "L", "", "HFP"),
     Run("caudal-epidural", "lumbar-spine", beside("sacrum", 0, 10, -30), "sacral canal", "", "", "HFP"),
     Run("stimulator-lead", "lumbar-spine", beside("disc_L1", 0, 28, 0), "behind the sac, L1/2", "", "L1", "HFP"),
-    Run("coeliac-plexus-block", "lumbar-spine", beside("aorta", -12, -4, 40), "beside the aorta", "L", "", "HFP"),
+    Run("coeliac-plexus-block", "lumbar-spine", beside("aorta", 14, -4, 40), "beside the aorta", "L", "", "HFP"),
     Run("liver-biopsy", "abdomen", "lesion", "lesion"),
-    Run("liver-mwa", "abdomen", "lesion", "lesion"),
-    Run("liver-rfa", "abdomen", "lesion", "lesion"),
-    Run("kidney-biopsy", "abdomen", beside("kidney_left", 0, 0, -25), "lower pole", "L", "", "HFP"),
-    Run("kidney-cryoablation", "abdomen", beside("kidney_right", 0, 0, -20), "lower pole", "R", "", "HFP"),
+    Run("liver-mwa", "abdomen", "lesion", "lesion", absent=("bile_duct",)),
+    Run("liver-rfa", "abdomen", "lesion", "lesion", absent=("bile_duct",)),
+    Run("kidney-biopsy", "abdomen", beside("kidney_left", 0, 0, -25), "lower pole", "L", "", "HFP", ("renal_pelvis",)),
+    Run("kidney-cryoablation", "abdomen", beside("kidney_right", 0, 0, -20), "lower pole", "R", "", "HFP", NO_PELVIS),
     Run("adrenal-biopsy", "abdomen", beside("kidney_left", 0, 0, 45), "above the kidney", "L", "", "HFP"),
     Run("pancreas-biopsy", "abdomen", beside("aorta", 0, -35, 0), "in front of the aorta"),
     Run("node-biopsy", "abdomen", beside("aorta", 22, 5, -10), "beside the aorta", "", "", "HFP"),
@@ -125,7 +130,7 @@ RUNS = (
     Run("mediastinal-biopsy", "chest", "mass_mediastinum", "anterior mass"),
     Run("pleural-biopsy", "chest", "pleural_effusion_right", "pleura at the effusion", "R"),
     Run("chest-drain", "chest", "pleural_effusion_right", "effusion", "R"),
-    Run("bone-biopsy", "chest", "sternum", "sternum"),
+    Run("bone-biopsy", "chest", "sternum", "sternum, which it is not for"),
     Run("joint-injection", "abdomen", beside("liver", 0, 0, 0), "no joint in any phantom"),
     Run("synovial-biopsy", "abdomen", beside("liver", 0, 0, 0), "no joint in any phantom"),
 )
@@ -138,6 +143,8 @@ def row(run: Run) -> list[str]:
     try:
         case = case_of(run.case, run.position)
         aim = run.aim if isinstance(run.aim, str) else run.aim(case)
+        for name in run.absent:
+            case = absent(case, name, by="the maker of the phantom")
         made = plan(case, run.protocol, aim, side=run.side, level=run.level)
     except (InputError, KeyError) as error:
         return [*head, "refused", str(error).split(". Expected")[0][:150], ""]
@@ -148,7 +155,8 @@ def row(run: Run) -> list[str]:
     best = made.best
     grades = [
         finding.words for finding in best.report.findings
-        if finding.kind is FindingKind.RULES and "edicle" in finding.words and finding.verdict is not Verdict.NOT_EVALUATED
+        if finding.kind is FindingKind.RULES and finding.verdict is not Verdict.NOT_EVALUATED
+        and ("Gertzbein" in finding.words or "kept all along" in finding.words)
     ]  # fmt: skip
     told = f"{best.trajectory.depth_mm:.0f} mm, {_angles(best.trajectory.direction)}; {best.report.headline}"
     told += "".join(f"; {words.split(' (')[0]}" for words in grades)

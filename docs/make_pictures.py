@@ -190,6 +190,21 @@ def real_cases(work: Path, images: Path) -> None:
         real_case(work / name, name)
 
 
+def spine() -> None:
+    """The ways of three procedures of the spine on the lumbar phantom, as docs/protocol-runs.md has them."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.protocol_runs import RUNS, case_of
+    from navplan.verbs.plan import plan
+    from navplan.verbs.scene import scene
+
+    for protocol in ("vertebroplasty", "transforaminal-lumbar", "medial-branch-block"):
+        run = next(run for run in RUNS if run.protocol == protocol)
+        case = case_of(run.case, run.position)
+        aim = run.aim if isinstance(run.aim, str) else run.aim(case)
+        made = plan(case, protocol, aim, side=run.side, level=run.level)
+        scene(case.with_plan(made), plan=made, out=PICTURES / f"spine-{protocol}.png", hero=True)
+
+
 def main() -> None:
     """Make all that can be made here; say what could not."""
     PICTURES.mkdir(exist_ok=True)
@@ -204,6 +219,7 @@ def main() -> None:
         if "--real-cases" not in sys.argv[1:]:
             from_phantom(Path(work))
             lumbar_views(Path(work))
+            spine()
         if (images / "lidc0001_chest_ct").is_dir():
             real_cases(Path(work), images)
             if "--real-cases" not in sys.argv[1:]:

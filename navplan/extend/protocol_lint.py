@@ -18,6 +18,7 @@ BETTER_SMALLER = (
     "depth_mm", "tilt_deg", "aerated_lung_mm", "pleura_punctures", "capsule_punctures", "fissure_crossings",
     "out_of_plane_mm", "carm_beyond_deg", "pedicle_out_mm",
 )  # fmt: skip
+EITHER_WAY = ("sagittal_deg",)
 LEAST_DEPTH_LIMIT_MM = 30.0  # a depth at which nothing is left to lose that is less than this is one in cm
 
 
@@ -118,7 +119,7 @@ def _wishes(protocol: ProcedureProtocol) -> list[LintFinding]:
             found.append(LintFinding(Weight.ERROR, "soft", f"metric {wish.metric}", f"one of {', '.join(METRICS)}"))
             continue
         smaller = wish.metric in BETTER_SMALLER
-        if (wish.ideal < wish.limit) != smaller:
+        if wish.metric not in EITHER_WAY and (wish.ideal < wish.limit) != smaller:
             words = f"{wish.metric}: ideal {wish.ideal:g}, nothing left at {wish.limit:g}"
             expected = f"the {'smaller' if smaller else 'larger'} of the two as the ideal"
             found.append(LintFinding(Weight.WARNING, "soft", words, expected))

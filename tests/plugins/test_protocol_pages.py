@@ -37,7 +37,7 @@ def test_the_documentation_lists_each_page(command: ModuleType) -> None:
 
 def test_a_number_without_a_source_is_marked(command: ModuleType) -> None:
     protocols, devices, places = command.shipped()
-    protocol = protocols["vertebroplasty"]
+    protocol = protocols["kyphoplasty"]
     lines = command.page(protocol, devices, places[protocol.id]).splitlines()
     for limit in protocol.hard:
         (line,) = [line for line in lines if line.startswith(f"| `{limit.structure}` |") and " | " in line]

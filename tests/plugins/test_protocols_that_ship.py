@@ -24,7 +24,7 @@ NAMES = (
 # Spaces that hold a target: no nerve, though the names are near. Their dura is a limit of its own, or the target.
 CANAL_IS_OPEN = ("caudal-epidural", "interlaminar-lumbar", "lumbar-puncture", "stimulator-lead")
 TRIED = ("liver-biopsy", "lung-biopsy")
-PROVEN = (*TRIED, "liver-mwa")
+PROVEN = (*TRIED, "liver-mwa", "vertebroplasty", "transforaminal-lumbar", "medial-branch-block")
 RISKS = {
     Tissue.BONE,
     Tissue.CARTILAGE,
@@ -38,7 +38,7 @@ RISKS = {
 METRICS = {
     "clearance_mm": "larger", "depth_mm": "smaller", "tilt_deg": "smaller", "aerated_lung_mm": "smaller",
     "parenchyma_mm": "larger", "pleural_angle_deg": "larger", "capsule_angle_deg": "larger", "rib_above_mm": "larger",
-    "capsule_punctures": "smaller", "pleura_punctures": "smaller", "fissure_crossings": "smaller",
+    "pedicle_out_mm": "smaller", "sagittal_deg": "smaller", "capsule_punctures": "smaller", "pleura_punctures": "smaller", "fissure_crossings": "smaller",
     "out_of_plane_mm": "smaller", "carm_beyond_deg": "smaller", "gantry_room_mm": "larger",
     "operator_reach_mm": "larger",
 }  # fmt: skip
