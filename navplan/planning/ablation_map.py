@@ -58,9 +58,7 @@ def surface_samples(structure: Structure) -> SurfaceSamples:
         size = np.maximum(np.linalg.norm(here[:, 1:], axis=1), 1e-3 / longest)
         aside = np.clip((0.5 - here[:, 0]) / size, -longest / 2, longest / 2)
         place += (aside / size)[:, None] * here[:, 1:] / grid.spacing_mm
-    return SurfaceSamples(
-        grid.points_mm(place + first - 3), steep[tuple(where.T)] * float(grid.spacing_mm.prod())
-    )
+    return SurfaceSamples(grid.points_mm(place + first - 3), steep[tuple(where.T)] * float(grid.spacing_mm.prod()))
 
 
 def shares_of(depth_mm: NDArray[np.float64], area_mm2: NDArray[np.float64]) -> tuple[float, float, float]:
