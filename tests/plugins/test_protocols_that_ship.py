@@ -37,8 +37,9 @@ RISKS = {
 }
 METRICS = {
     "clearance_mm": "larger", "depth_mm": "smaller", "tilt_deg": "smaller", "aerated_lung_mm": "smaller",
-    "parenchyma_mm": "larger", "pleural_angle_deg": "larger", "capsule_angle_deg": "larger", "rib_above_mm": "larger",
-    "pedicle_out_mm": "smaller", "sagittal_deg": "smaller", "capsule_punctures": "smaller", "pleura_punctures": "smaller", "fissure_crossings": "smaller",
+    "parenchyma_mm": "larger", "pleural_angle_deg": "larger", "capsule_angle_deg": "larger",
+    "rib_above_mm": "larger", "pedicle_out_mm": "smaller", "sagittal_deg": "smaller",
+    "capsule_punctures": "smaller", "pleura_punctures": "smaller", "fissure_crossings": "smaller",
     "out_of_plane_mm": "smaller", "carm_beyond_deg": "smaller", "gantry_room_mm": "larger",
     "operator_reach_mm": "larger",
 }  # fmt: skip
