@@ -40,16 +40,16 @@ def _depth_in_ellipse(
         z0, z1 = y0 / e0, y1 / e1
         inside = z0 * z0 + z1 * z1 <= 1.0
         if y1 > 1e-12 * e1:
-            s = max(z1 - 1.0, ratio * z0 - ratio)
+            more = ratio - 1.0
+            w = max(z1, ratio * z0 - more)  # Eberly's s + 1: near the middle s itself would round it away
             for _ in range(200):
-                p, q = ratio * z0 / (s + ratio), z1 / (s + 1.0)
-                value = p * p + q * q - 1.0
-                slope = -2.0 * (p * p / (s + ratio) + q * q / (s + 1.0))
-                step = -value / slope
-                if value <= 0.0 or step <= 1e-16 * (1.0 + abs(s)):
+                p, q = ratio * z0 / (w + more), z1 / w
+                slope = 2.0 * (p * p / (w + more) + q * q / w)
+                step = (p * p + q * q - 1.0) / slope
+                w = max(w + step, z1)
+                if abs(step) <= 1e-15 * w:
                     break
-                s += step
-            x0, x1 = ratio * y0 / (s + ratio), y1 / (s + 1.0)
+            x0, x1 = ratio * y0 / (w + more), y1 / w
         else:
             numerator, denominator = e0 * y0, e0 * e0 - e1 * e1
             if numerator < denominator:
