@@ -64,7 +64,7 @@ def _walk(page: Any, served: Any) -> None:
     page.dblclick("[data-view=fluoroscopy] canvas")
     page.select_option("[data-test=find]", "free")
     page.check("[data-test=outlines]")
-    page.wait_for_selector("[data-view=fluoroscopy] :text('free of bone')")
+    page.wait_for_selector("[data-view=fluoroscopy] :text('least bone')")
     _taken(page, "fluoroscopy", scene=False)
     page.dblclick("[data-view=fluoroscopy] canvas")
     open_step(page, "check")

@@ -152,7 +152,7 @@ def test_names_nested_without_end(folder: Path, tmp_path: Path, capsys: Captured
 
 
 def test_a_wish_about_what_is_not_measured(folder: Path, tmp_path: Path, capsys: Captured) -> None:
-    (tmp_path / "rules.toml").write_text(PROTOCOL.read_text().replace('metric = "depth_mm"', 'metric = "beauty"'))
+    (tmp_path / "rules.toml").write_text(PROTOCOL.read_text().replace('metric = "depth_mm"', 'metric = "beauty_mm"'))
     told = refused(
         capsys, tmp_path, "plan", folder, "--protocol", tmp_path / "rules.toml", "--target", "lesion", "--quiet"
     )
