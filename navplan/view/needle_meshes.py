@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.model.error_model import ErrorModel
-from navplan.model.safety import Finding
+from navplan.model.safety import Finding, PlannedMargin
 from navplan.model.trajectory import Trajectory
 from navplan.view.camera import Camera
 from navplan.view.colours import HALO, NEEDLE, VERDICT_COLOURS, Colour
@@ -16,6 +16,7 @@ from navplan.view.meshes import PaintedMesh, ball, joined, repeated, turned_body
 
 CONE_SIGMAS = 2.4477  # 95 % of a two-dimensional normal distribution lies within: sqrt(-2 ln 0.05)
 CONE_COLOUR: Colour = (150, 205, 255)
+ZONE_COLOUR: Colour = (255, 150, 70)
 _LEAST_WIDTH_PX = 3.0
 _ROOM_PX = 20.0  # from ring to ring, for rings of full size
 _HUB: Colour = (120, 134, 150)
@@ -78,6 +79,13 @@ def error_cone(trajectory: Trajectory, error_model: ErrorModel) -> PaintedMesh:
     depths: NDArray[np.float64] = np.linspace(0.0, trajectory.swept_depth_mm, 24)
     radii = CONE_SIGMAS * error_model.sigma_mm(depths)
     return turned_body(trajectory.entry_mm, trajectory.direction, depths, radii, CONE_COLOUR, sides=64)
+
+
+def zone_shell(planned: PlannedMargin) -> PaintedMesh:
+    """The surface of the derated ablation zone, an ellipsoid of revolution."""
+    turn = np.linspace(0.0, np.pi, 33)
+    depths, radii = -planned.along_mm * np.cos(turn), planned.across_mm * np.sin(turn)
+    return turned_body(planned.centre_mm, planned.direction, depths, radii, ZONE_COLOUR, sides=64)
 
 
 def gap_lines(findings: Sequence[Finding], pixel_mm: float) -> PaintedMesh:

@@ -153,7 +153,7 @@ def _render_trajectory(
     if shown.ghost:
         organ = painted(_surface(structures[shown.ghost], GHOST_MM), anatomy_colour(shown.ghost))
         clear.append(ghost(organ, eye, *GHOST_ORGAN))
-    needle = needle_meshes(way, plan.error_model, nearest, camera, size[1])
+    needle = needle_meshes(way, plan.error_model, nearest, camera, size[1], ranked.report.ablation)
     clear.append(needle.cone_inside(eye))
     picture = render(
         camera, size, solid=[joined(solid)], clear=[joined(clear)], shiny=[needle.shiny], halos=[needle.halos],

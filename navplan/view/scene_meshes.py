@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from navplan.imaging.skin_surface import body_surface
 from navplan.imaging.surfaces import EMPTY_SURFACE, Surface, display_surface
 from navplan.model.error_model import ErrorModel
-from navplan.model.safety import Finding
+from navplan.model.safety import Finding, PlannedMargin
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
@@ -27,6 +27,7 @@ from navplan.view.needle_meshes import (
     needle_body,
     needle_hub,
     throw_body,
+    zone_shell,
 )
 
 GHOST_MM = 3.5  # grid of the surfaces that are drawn as ghosts
@@ -55,9 +56,11 @@ class NeedleMeshes:
 
 
 def needle_meshes(
-    way: Trajectory, error_model: ErrorModel, nearest: tuple[Finding, ...], camera: Camera, height_px: int
-) -> NeedleMeshes:
-    """The needle as thick as a picture of this height needs it, its marks as large."""
+    way: Trajectory, error_model: ErrorModel, nearest: tuple[Finding, ...], camera: Camera, height_px: int,
+    zone: PlannedMargin | None = None,
+) -> NeedleMeshes:  # fmt: skip
+    """The needle as thick as a picture of this height needs it, its marks as large. zone: an ablation's, drawn about it
+    as the cone is."""
     pixel = camera.millimetres_per_pixel(height_px)
     radius = drawn_radius_mm(way, camera, height_px)
     rings, edges = depth_ticks(way, radius, pixel)
@@ -65,7 +68,7 @@ def needle_meshes(
     return NeedleMeshes(
         shiny=joined([shaft, needle_hub(way, radius)]),
         halos=joined([needle_body(way, radius, 1.8 * pixel, HALO), edges]),
-        cone=error_cone(way, error_model),
+        cone=joined([error_cone(way, error_model), *([zone_shell(zone)] if zone else [])]),
         hidden=replace(shaft, alpha=np.full(len(shaft.alpha), 0.42)),
         gaps=gap_lines(nearest, pixel),
     )

@@ -13,7 +13,7 @@ from navplan.imaging.surfaces import Surface, display_surface
 from navplan.model.case import Case
 from navplan.model.error_model import ErrorModel
 from navplan.model.plan import Plan, RankedTrajectory
-from navplan.model.safety import Finding
+from navplan.model.safety import Finding, PlannedMargin
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
@@ -134,7 +134,7 @@ def scene_parts(case: Case, plan: Plan | None = None, trajectory: int = 0, *, im
     return SceneParts(
         volume, structures, shown, camera, _not_empty(parts), plan, ranked, nearest,
         shaft_mm=np.stack([way.point_at_mm(0.0), way.swept_end_mm]), spots_mm=_spots(nearest, aim),
-        needle=_needle(way, plan.error_model, nearest, camera),
+        needle=_needle(way, plan.error_model, nearest, camera, ranked.report.ablation),
     )  # fmt: skip
 
 
@@ -226,8 +226,9 @@ def _skin(structures: Mapping[str, Structure], volume: Volume, plan: Plan | None
 
 
 def _needle(
-    way: Trajectory, error_model: ErrorModel, nearest: tuple[Finding, ...], camera: Camera
-) -> tuple[tuple[float, NeedleMeshes], ...]:
+    way: Trajectory, error_model: ErrorModel, nearest: tuple[Finding, ...], camera: Camera,
+    zone: PlannedMargin | None = None,
+) -> tuple[tuple[float, NeedleMeshes], ...]:  # fmt: skip
     """The needle at those sizes of a pixel between which its points move in proportion to that size."""
     now = camera.millimetres_per_pixel(FIRST_SIZE[1])
     back = np.subtract(camera.position_mm, camera.focal_mm)
@@ -235,7 +236,7 @@ def _needle(
     for size in _SIZES_MM:
         x, y, z = np.asarray(camera.focal_mm) + back * (size / now)
         there = replace(camera, position_mm=(float(x), float(y), float(z)))
-        drawn.append(needle_meshes(way, error_model, nearest, there, FIRST_SIZE[1]))
+        drawn.append(needle_meshes(way, error_model, nearest, there, FIRST_SIZE[1], zone))
     points = np.stack([np.concatenate([mesh.points_mm for mesh in moving_meshes(each)]) for each in drawn])
     kept = _bends(_SIZES_MM, points, 0, len(drawn) - 1)
     return tuple((float(_SIZES_MM[place]), drawn[place]) for place in kept)

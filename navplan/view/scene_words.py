@@ -24,7 +24,7 @@ from navplan.view.colours import (
     spoken,
     spoken_words,
 )
-from navplan.view.needle_meshes import CONE_COLOUR
+from navplan.view.needle_meshes import CONE_COLOUR, ZONE_COLOUR
 
 _POSITIONS = {
     "HFS": "supine", "FFS": "supine", "HFP": "prone", "FFP": "prone", "HFDR": "on the right side",
@@ -146,6 +146,10 @@ def legend(scene: Written) -> tuple[tuple[tuple[Colour, ...], str], ...]:
     if scene.plan is None:
         return ()
     rows: list[tuple[tuple[Colour, ...], str]] = [((CONE_COLOUR,), f"95 % of needles, {scene.plan.error_model.name}")]
+    planned = scene.ranked.report.ablation if scene.ranked is not None else None
+    if planned is not None:
+        size = f"{2 * planned.along_mm:.0f} x {2 * planned.across_mm:.0f} mm"
+        rows.append(((ZONE_COLOUR,), f"ablation zone, derated: {size}"))
     if scene.plan.skin_map is not None:
         counts = scene.plan.skin_map.counts()
         ramp = [tuple(round(float(value)) for value in row) for row in free_colour(np.array([0.0, 0.5, 1.0]))]
