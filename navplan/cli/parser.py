@@ -151,6 +151,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--from-file-transform", default="", metavar="FILE", help="a rigid transform found elsewhere (.tfm, .json)"
     )
     one.add_argument("--error-mm", type=float, default=None, metavar="E", help="its expected error at the target")
+    one.add_argument("--landmarks", default="", metavar="FILE.csv", help="pairs of points instead (from_x ... to_z)")
     one.add_argument(
         "--position", default="", metavar="HFS", help="patient position in the procedure (default: the plan's)"
     )

@@ -32,6 +32,7 @@ def do_transfer(options: Namespace, output: Output) -> int:
         options.to,
         transform=options.from_file_transform or None,
         error_mm=options.error_mm,
+        landmarks=options.landmarks,
         patient_position=options.position,
         progress=output.progress,
     )

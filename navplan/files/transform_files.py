@@ -10,6 +10,7 @@ with matrix: LPS mm of `source` to LPS mm of `target`, by rows.
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,27 @@ def read_transform(path: str | Path, target: str, source: str, error_mm: float |
     source_from_target = _itk_matrix(path)
     target_from_source = np.asarray(np.linalg.inv(source_from_target), dtype=np.float64)
     return Transform(target_from_source, target, source, "", f"the transform {path.name}", error_mm)
+
+
+LANDMARK_COLUMNS = ("from_x", "from_y", "from_z", "to_x", "to_y", "to_z")
+MOST_LANDMARKS = 1000
+
+
+def read_landmarks(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pairs of landmarks of a CSV file with the columns from_x, from_y, from_z (LPS mm on the plan's image), to_x,
+    to_y, to_z (on the other one): (N, 3) from, and (N, 3) to. Raises FileFormatError."""
+    path = Path(path)
+    expected = f"a CSV file with the columns {', '.join(LANDMARK_COLUMNS)}, LPS mm, a pair a row"
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise FileFormatError(f"{path.name}, {path.stat().st_size} bytes", expected)
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+        pairs = np.array([[float(row[name]) for name in LANDMARK_COLUMNS] for row in rows[: MOST_LANDMARKS + 1]])
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path.name}: {error!r}", expected) from error
+    if not len(pairs) or len(pairs) > MOST_LANDMARKS or not np.isfinite(pairs).all():
+        raise FileFormatError(f"{path.name}: {len(pairs)} pairs, or one that is not finite", expected)
+    return pairs[:, :3], pairs[:, 3:]
 
 
 def _from_json(path: Path, size: int, target: str, source: str, error_mm: float | None) -> Transform:

@@ -27,6 +27,7 @@ from navplan.verbs.plan import provenance_of
 from navplan.verbs.situation import audited, inner_point, situation_of
 
 if TYPE_CHECKING:
+    from navplan.geometry.landmarks import LandmarkFit
     from navplan.geometry.transform import Transform
     from navplan.imaging.register import Registration
     from navplan.model.volume import Volume
@@ -53,6 +54,7 @@ def transfer(
     *,
     transform: Transform | str | Path | None = None,
     error_mm: float | None = None,
+    landmarks: str | Path = "",
     patient_position: str = "",
     progress: Progress = lambda words, share: None,
 ) -> Transferred:
@@ -60,7 +62,9 @@ def transfer(
 
     plan: a Plan, the id of one in the case, or a plan file. transform: a map to_from_plan's image that was found
     elsewhere (a Transform, or a file, see files.transform_files) with its error at the target, error_mm; without it the
-    two images are registered. patient_position: of the procedure (default: the plan's).
+    two images are registered. landmarks: instead, a CSV file of pairs of points seen on both images
+    (files.transform_files.read_landmarks); the error is then the larger of those expected at the target and the entry.
+    patient_position: of the procedure (default: the plan's).
 
     Structures of the image `to` are used where it has them. The others are carried from the plan's image, marked so,
     and keep a verdict from being better than WARN. Entries are put on the skin of the image `to` along their axes.
@@ -82,6 +86,10 @@ def transfer(
     case = _images_named(case, made_on)
     case = _with_body(case, to)
     progress("registration", 0.1)
+    if landmarks:
+        if transform is not None or error_mm is not None:
+            raise InputError("landmarks and a transform or its error", "one of the two")
+        transform = _by_landmarks(landmarks, found, to)
     registration = _registration(case, found, to, transform, error_mm)
     carry = registration.transform
     target = _point(carry, found.target.point_mm)
@@ -201,6 +209,30 @@ def _registration(
     return registration_given(
         fixed, moving, plan.target.point_mm, transform, fixed_body=bodies[0], moving_body=bodies[1]
     )
+
+
+def _by_landmarks(path: str | Path, plan: Plan, to: str) -> Transform:
+    """The map that the pairs of a file give, with its error where it is worst: at the target, or at an entry."""
+    from navplan.files.transform_files import read_landmarks
+    from navplan.geometry.landmarks import fit_landmarks
+    from navplan.geometry.transform import Transform
+
+    source, there = read_landmarks(path)
+    fit = fit_landmarks(there, source)
+    ways = [way.trajectory.entry_mm for way in plan.trajectories]
+    places = np.array([plan.target.point_mm, *ways], dtype=np.float64) @ fit.matrix[:3, :3].T + fit.matrix[:3, 3]
+    errors = fit.error_mm(places)
+    worst = "" if np.isnan(fit.left_out_mm).all() else f"; the pair that fits the others least is {_worst(fit)}"
+    skin = f", {errors[1:].max():.1f} mm at the skin" if len(errors) > 1 else ""
+    words = (
+        f"{len(source)} pairs of landmarks, each to {fit.fle_mm:.1f} mm: expected error {errors[0]:.1f} mm at the"
+        f" target{skin}{worst}; {fit.fre_mm:.1f} mm are left at the pairs, which says nothing of the target"
+    )
+    return Transform(fit.matrix, to, plan.provenance.image_id, "", words, float(errors.max()))
+
+
+def _worst(fit: LandmarkFit) -> str:
+    return f"{int(np.nanargmax(fit.left_out_mm)) + 1}, {float(np.nanmax(fit.left_out_mm)):.1f} mm off"
 
 
 def _one_frame(first: Volume, second: Volume) -> bool:

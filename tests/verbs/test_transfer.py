@@ -219,3 +219,37 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (tmp_path / "new.json").exists()
     assert main(["check", folder, "biopsy-on-today", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "WARN"
+
+
+def pairs_file(path: Path, noise_mm: float) -> Path:
+    rng = np.random.default_rng(8)
+    source = np.array([[-60.0, 20, 30], [50, -30, 10], [0, 40, -40], [30, 30, 50], [-40, -40, -10], [60, 20, -30]])
+    there = source @ MOTION[:3, :3].T + MOTION[:3, 3] + rng.normal(0, noise_mm, source.shape)
+    rows = [",".join(f"{value:.4f}" for value in pair) for pair in np.hstack([source, there])]
+    path.write_text("\n".join(["from_x,from_y,from_z,to_x,to_y,to_z", *rows]))
+    return path
+
+
+def test_landmarks_give_the_map_and_its_error_where_it_is_worst(tmp_path: Path) -> None:
+    done = nv.transfer(both(), "biopsy", "today", landmarks=pairs_file(tmp_path / "pairs.csv", 0.5))
+    carried, way = done.plan.carried, done.plan.best.trajectory
+    assert carried is not None and 3.4 < carried.expected_error_mm < 5.0  # voxels of 4 mm
+    truth = np.asarray(TARGET) @ MOTION[:3, :3].T + MOTION[:3, 3]
+    assert np.linalg.norm(np.asarray(way.target_mm) - truth) < carried.expected_error_mm
+    assert "6 pairs of landmarks" in carried.how and "mm at the skin" in carried.how
+    assert "says nothing of the target" in carried.how and "fits the others least" in carried.how
+
+
+def test_landmarks_that_are_no_good_are_refused(tmp_path: Path) -> None:
+    path = pairs_file(tmp_path / "pairs.csv", 20.0)
+    with pytest.raises(InputError, match="not good enough"):
+        nv.transfer(both(), "biopsy", "today", landmarks=path)
+    with pytest.raises(InputError, match="one of the two"):
+        nv.transfer(both(), "biopsy", "today", landmarks=path, transform=TO_TODAY)
+    good = path.read_text()
+    for text in ("", "a,b\n1,2", good.splitlines()[0], good.replace("-60.0000", "nan"), "x" * 9):
+        path.write_text(text)
+        with pytest.raises(InputError):
+            nv.transfer(both(), "biopsy", "today", landmarks=path)
+    with pytest.raises(InputError):
+        nv.transfer(both(), "biopsy", "today", landmarks=tmp_path / "none.csv")
