@@ -21,6 +21,9 @@ BETTER_SMALLER = (
 EITHER_WAY = ("sagittal_deg",)
 LEAST_DEPTH_LIMIT_MM = 30.0  # a depth at which nothing is left to lose that is less than this is one in cm
 
+LEAST_CLEARANCE_MM = 1.5  # where no limit above 0 is more than that, they are in cm
+LEAST_STRAY_MM = 2.0  # of an unguided needle 100 mm deep: a model that strays less is in cm, or a robot's
+
 
 class Weight(StrEnum):
     """error: nobody may plan by it; warning: perhaps not what was meant; note: good to know."""
@@ -50,7 +53,7 @@ def lint(protocol: ProcedureProtocol, devices: Collection[str]) -> tuple[LintFin
     """Errors first. devices: ids of those that are installed. What the file's reading refuses never gets here: unknown
     keys, numbers without a source, units that are not the metric's."""
     at = protocol.at_level(protocol.levels[0]) if protocol.levels else protocol
-    found = [*_request(protocol, devices), *_twice(at), *_crossings(at), *_wishes(protocol)]
+    found = [*_request(protocol, devices), *_twice(at), *_crossings(at), *_wishes(protocol), *_centimetres(protocol)]
     found += [*_names(protocol), *_sources(protocol)]
     order = list(Weight)
     return tuple(sorted(found, key=lambda one: order.index(one.weight)))
@@ -126,6 +129,20 @@ def _wishes(protocol: ProcedureProtocol) -> list[LintFinding]:
         if wish.metric == "depth_mm" and max(wish.ideal, wish.limit) < LEAST_DEPTH_LIMIT_MM:
             words = f"depth_mm: ideal {wish.ideal:g}, limit {wish.limit:g}"
             found.append(LintFinding(Weight.WARNING, "soft", words, "millimetres, not centimetres"))
+    return found
+
+
+def _centimetres(protocol: ProcedureProtocol) -> list[LintFinding]:
+    """Limits and error models whose numbers look like centimetres."""
+    found = []
+    kept_mm = [limit.min_clearance_mm for limit in protocol.hard if limit.min_clearance_mm > 0]
+    if len(kept_mm) > 2 and max(kept_mm) <= LEAST_CLEARANCE_MM:
+        words = f"{len(kept_mm)} limits above 0, none more than {max(kept_mm):g} mm"
+        found.append(LintFinding(Weight.WARNING, "hard", words, "millimetres, not centimetres"))
+    strays_mm = [float(model.sigma_mm(100.0)) for model in protocol.error_models]
+    if max(strays_mm) < LEAST_STRAY_MM:
+        words = f"no needle strays more than {max(strays_mm):.1f} mm at a depth of 100 mm"
+        found.append(LintFinding(Weight.WARNING, "error_models", words, "millimetres, not centimetres"))
     return found
 
 

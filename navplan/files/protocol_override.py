@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from navplan.errors import FileFormatError, InputError
-from navplan.model.protocol import ProcedureProtocol
+from navplan.model.protocol import LESS_THAN_HALF, ProcedureProtocol
 
 _LISTS = {"hard": "structure", "soft": "metric", "error_models": "id"}
 _NUMBERS = {
@@ -31,6 +31,7 @@ _NUMBERS = {
     "error_models": ("entry_sigma_mm", "angle_sigma_deg", "bend_sigma_per_mm", "motion_sigma_mm"),
 }
 _SINGLE = {"max_breach_probability": ("value",), "max_image_age_days": ("value",), "margin": ("goal_mm",)}
+_LESS_IS_BOLDER = ("min_clearance_mm", "entry_sigma_mm", "angle_sigma_deg", "goal_mm")
 _LARGEST = 200_000
 REMEDY = "Copy the protocol under an id of its own to change more than numbers"
 
@@ -71,8 +72,11 @@ class Override:
         if not given or not isinstance(source, str) or not source.strip() or not set(given) <= set(known):
             raise InputError(f"{self.named}: {at} = {numbers!r:.200}", f"{', '.join(known)}, and a source", REMEDY)
         for key, value in given.items():
-            given[key] = self._number(value, f"{at} {key}", getattr(item, key))
-            changes.append(f"{at}: {key} {getattr(item, key)} -> {given[key]} ({source}; {self.by})")
+            before = getattr(item, key)
+            given[key] = self._number(value, f"{at} {key}", before)
+            bold = key in _LESS_IS_BOLDER and given[key] < before / 2
+            told = f", {LESS_THAN_HALF}" if bold else ""
+            changes.append(f"{at}: {key} {before} -> {given[key]}{told} ({source}; {self.by})")
         try:
             return replace(item, **given, source=source)
         except InputError as error:

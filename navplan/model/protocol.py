@@ -13,6 +13,7 @@ from navplan.model.ablation import AblationMargin, MarginGoal
 from navplan.model.error_model import ErrorModel
 
 UNSOURCED = "unsourced"
+LESS_THAN_HALF = "less than half of the protocol's"  # said of a hospital's own number in `changes`
 LEVELS = (
     *(f"C{n}" for n in range(1, 8)), *(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)),
     "S1", "S2", "S3",

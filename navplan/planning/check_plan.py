@@ -12,7 +12,7 @@ from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.ablation import ablation
 from navplan.planning.boundary import crossed_mm, occupancy_at
-from navplan.planning.circumstances import carried, device, frames, image, presence, request, rules
+from navplan.planning.circumstances import carried, device, frames, gauge, image, presence, request, rules
 from navplan.planning.criteria import walk
 from navplan.planning.entry_candidates import RE_ENTRY
 from navplan.planning.entry_place import entry
@@ -50,12 +50,14 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += _crossings(trajectory, situation)
     findings += target(trajectory, situation)
     findings += request(situation)
+    findings += situation.which_way_round
     findings += image(situation)
     ablated = ablation(trajectory, situation)
     findings += ablated.findings
     findings += rules(situation)
     findings += sequence(trajectory, situation)
     findings.append(device(trajectory, situation.devices))
+    findings += gauge(trajectory.device)
     beside = crowding(trajectory, situation.others, situation.target.structure)
     findings += [] if beside is None else [beside]
     findings.append(

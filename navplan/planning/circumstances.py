@@ -7,10 +7,11 @@ from datetime import datetime
 
 import numpy as np
 
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.acquisition import Severity
 from navplan.model.anatomy import Tissue, anatomy_of
-from navplan.model.device import Device
-from navplan.model.protocol import Need, fits
+from navplan.model.device import NEEDLE_DIAMETER_MM, Device
+from navplan.model.protocol import LESS_THAN_HALF, Need, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
@@ -18,6 +19,7 @@ from navplan.planning.device_choice import LENGTH_RESERVE_MM as LENGTH_RESERVE_M
 from navplan.planning.device_choice import length_finding
 from navplan.planning.level import level
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
+from navplan.planning.which_way_round import middle_mm
 
 UNPROVEN = "not proven to be this patient's, recent, or of known thickness"
 UNPROVEN_REMEDY = (
@@ -31,6 +33,8 @@ TOLD_ELSEWHERE = (
 NEVER_ABSENT = (Tissue.VESSEL, Tissue.HEART, Tissue.AIRWAY, Tissue.NERVE, Tissue.BONE)  # of those that are required
 NOT_LOOKED_FOR = "that the protocol keeps clear of, not looked for or not found"
 NEAR_MIDDLE_MM = 25.0  # of the body: what lies nearer is on neither side for sure
+THINNER_THAN_ITS_GAUGE = 0.95  # of the nominal diameter: below it a device's numbers contradict each other (unsourced)
+COUCHES = ("couch", "table")
 THICKNESS_UNKNOWN = "slice_thickness_unknown"
 
 
@@ -262,6 +266,7 @@ def request(situation: Situation) -> list[Finding]:
                 remedy="Take a planning scan in the position of the procedure",
             )
         )
+    findings += _couch(situation, imaged)
     allowed = situation.protocol.patient_positions
     if allowed and situation.patient_position not in allowed:
         words = f"position {situation.patient_position} is none of the protocol's ({', '.join(allowed)})"
@@ -284,6 +289,20 @@ def request(situation: Situation) -> list[Finding]:
             )
         )
     return findings
+
+
+def _couch(situation: Situation, imaged: str) -> list[Finding]:
+    """A couch that is labelled, and lies elsewhere than under a patient who lay as the image says."""
+    down, body = DOWN_BY_PATIENT_POSITION.get(imaged), situation.structures.get("body")
+    couch = next((one for name, one in situation.structures.items() if name.startswith(COUCHES)), None)
+    if down is None or body is None or couch is None or {body.presence, couch.presence} != {Presence.PRESENT}:
+        return []
+    below_mm = float((middle_mm(couch) - middle_mm(body)) @ np.asarray(down))
+    if below_mm > 0:
+        return []
+    words = f"the image says {imaged}, but {couch.name} does not lie under a patient who lies so"
+    remedy = "Look at the couch in the image; import it anew with the position that is true"
+    return [Finding(FindingKind.PATIENT, Verdict.NOT_EVALUATED, words, couch.name, remedy=remedy)]
 
 
 def image(situation: Situation) -> list[Finding]:
@@ -340,7 +359,12 @@ def image(situation: Situation) -> list[Finding]:
 def rules(situation: Situation) -> list[Finding]:
     """What stands behind the protocol: whether it has been shown to work, and which numbers are the hospital's own."""
     protocol = situation.protocol
-    findings = [Finding(FindingKind.RULES, Verdict.PASS, f"own number: {change}") for change in protocol.changes]
+    findings = []
+    for change in protocol.changes:
+        bold = LESS_THAN_HALF in change
+        remedy = "Compare the number with its source: centimetres for millimetres?" if bold else ""
+        verdict = Verdict.WARN if bold else Verdict.PASS
+        findings.append(Finding(FindingKind.RULES, verdict, f"own number: {change}", remedy=remedy))
     if protocol.unproven:
         words = f"the protocol {protocol.id} is unproven: no case shows yet that its rules fit the procedure"
         findings.append(
@@ -352,3 +376,13 @@ def rules(situation: Situation) -> list[Finding]:
 def device(trajectory: Trajectory, devices: Sequence[Device] = ()) -> Finding:
     """Whether the needle is long enough; `devices` are those to name where it is not."""
     return length_finding(trajectory, devices)
+
+
+def gauge(device: Device) -> list[Finding]:
+    """A device that says that it is thinner than its gauge: margins are measured from its surface."""
+    nominal_mm = NEEDLE_DIAMETER_MM.get(device.gauge)
+    if nominal_mm is None or device.diameter_mm >= THINNER_THAN_ITS_GAUGE * nominal_mm:
+        return []
+    words = f"{device.name} is said to be {device.diameter_mm:g} mm wide, {device.gauge} G is {nominal_mm:g} mm"
+    remedy = "Measure the widest part that follows the path, introducer included"
+    return [Finding(FindingKind.DEVICE, Verdict.WARN, words, remedy=remedy)]

@@ -13,6 +13,7 @@ from navplan.model.anatomy import Tissue
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
 from navplan.model.protocol import UNSOURCED, ProcedureProtocol
+from navplan.model.safety import Finding
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
 from navplan.model.volume import Volume
@@ -21,6 +22,7 @@ from navplan.planning.broad_phase import BoundaryBlocks, boundary_blocks
 from navplan.planning.criteria import host_of
 from navplan.planning.other_needles import OtherNeedle
 from navplan.planning.tissue_map import TissueMap, tissue_map
+from navplan.planning.which_way_round import which_way_round
 
 OTHER_FRAME = "drawn in another frame of reference than the image"
 OTHER_FRAME_REMEDY = "Register it to the image, or segment the image itself"
@@ -156,6 +158,11 @@ class Situation:
         return resolution
 
     @cached_property
+    def which_way_round(self) -> tuple[Finding, ...]:
+        """What names and places of the labels tell differently: left and right, front and back, head and feet."""
+        return which_way_round(self.structures)
+
+    @cached_property
     def target_boundary(self) -> Boundary | None:
         """The target's own boundary; None for a bare point."""
         target = self.structures.get(self.target.structure)
@@ -174,11 +181,12 @@ class Situation:
     def aimed_at(self, target: Target) -> Situation:
         """The same situation with another target; what does not depend on the target is not computed again."""
         kept = ("tissues", "risks", "crossable", "boundaries", "blocks", "required_mm", "target_boundary")
-        return self._keeping(replace(self, target=target), kept if target.structure == self.target.structure else ())
+        same = kept if target.structure == self.target.structure else ()
+        return self._keeping(replace(self, target=target), (*same, "which_way_round"))
 
     def on_side(self, side: str) -> Situation:
         """The same situation with the side of the procedure found out."""
-        return self._keeping(replace(self, side=side), ("tissues", "host", "target_boundary"))
+        return self._keeping(replace(self, side=side), ("tissues", "host", "target_boundary", "which_way_round"))
 
     def _keeping(self, other: Situation, names: tuple[str, ...]) -> Situation:
         other.__dict__.update({name: self.__dict__[name] for name in names if name in self.__dict__})

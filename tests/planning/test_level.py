@@ -106,3 +106,18 @@ def test_patterns_hold_the_level_and_its_neighbours() -> None:
         rules.at_level("L5")
     with pytest.raises(InputError, match="X9"):
         replace(rules, levels=("X9",))
+
+
+def test_a_disc_is_named_by_its_upper_vertebra() -> None:
+    """Half way between L4 and L5 both are as near: the disc's own name decides, and without one the upper level."""
+    disc = {**SPINE, "disc_L4": block("disc_L4", 82, 90)}
+    assert found("L4", 86, disc) == [(Verdict.PASS, "L4, as requested")]
+    assert found("L5", 86, disc) == [(Verdict.FAIL, "requested L5, the target lies in disc_L4")]
+    verdict, words = found("L5", 86)[0]
+    assert verdict is Verdict.WARN and "between L4 and L5, where L4 is the level" in words
+
+
+def test_a_vertebra_that_is_missing_above_the_sacrum_is_told() -> None:
+    one_off = {"sacrum": SPINE["sacrum"], "vertebrae_L5": replace(SPINE["vertebrae_L4"], name="vertebrae_L5")}
+    verdict, words = found("L5", 104, one_off)[1]
+    assert verdict is Verdict.WARN and "one is missing between" in words
