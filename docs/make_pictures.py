@@ -205,6 +205,18 @@ def spine() -> None:
         scene(case.with_plan(made), plan=made, out=PICTURES / f"spine-{protocol}.png", hero=True)
 
 
+def real_spine(work: Path, images: Path) -> None:
+    """Vertebroplasty on a real lumbar spine (3 mm, labelled by a network), said to lie prone."""
+    source, case = images / "ts_abdomen_pelvis_ct", work / "spine"
+    navplan("import", str(source / "example_ct.nii.gz"), "--case", str(case), "--patient-position", "HFP")
+    names = ("--names", str(source / "labels.json"))
+    navplan("segment", str(case), "--labels", str(source / "example_seg_fast_force_split.nii.gz"), *names)
+    navplan("segment", str(case), "--segmenter", "ct-basic")
+    request = ("--protocol", "vertebroplasty", "--target", "10.6,-146.8,315.8", "--side", "L", "--level", "L3")
+    navplan("plan", str(case), *request)
+    navplan("scene", str(case), "--hero", "--out", str(PICTURES / "spine-real-vertebroplasty.png"))
+
+
 def main() -> None:
     """Make all that can be made here; say what could not."""
     PICTURES.mkdir(exist_ok=True)
@@ -223,6 +235,7 @@ def main() -> None:
         if (images / "lidc0001_chest_ct").is_dir():
             real_cases(Path(work), images)
             if "--real-cases" not in sys.argv[1:]:
+                real_spine(Path(work), images)
                 from_chest(Path(work), images)
         else:
             print("no real images: set NAVPLAN_REAL_IMAGES for pictures of patients", file=sys.stderr)
