@@ -158,6 +158,18 @@ def moved(case: Case, flip: tuple[int, int, int], image: bool = False) -> Case:
     return replace(case, structures=structures)
 
 
+def shifted_labels(case: Case, left_mm: float, up_mm: float = 0.0) -> Case:
+    """With every label moved to the patient's left, or to the head; they still name the image's frame or none."""
+    shift = np.eye(4)
+    shift[:3, 3] = (left_mm, 0.0, up_mm)
+    structures = dict(case.structures)
+    for name, one in structures.items():
+        if one.grid is not None:
+            grid = Grid(shift @ one.grid.affine, one.grid.shape, one.grid.frame_uid)
+            structures[name] = replace(one, grid=grid)
+    return replace(case, structures=structures)
+
+
 def moved_plan(here: World, flip: tuple[int, int, int]) -> Plan:
     """The plan, its points mirrored as `moved` mirrors all labels: as it would be made on them."""
     middle = here.case.volumes[IMAGE].grid.corners_mm().mean(axis=0)

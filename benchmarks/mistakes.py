@@ -28,6 +28,7 @@ from benchmarks.mistake_worlds import (
     refused,
     renamed,
     said_of,
+    shifted_labels,
     sides_swapped,
     taken,
     without,
@@ -143,8 +144,9 @@ def _three_folders() -> tuple[Path, Path, Path]:
     return first / "image", same / "image", other / "image"
 
 
-def labels_of_another(frame: bool) -> Run:
-    """Masks made on another patient's image; they name its frame of reference, or none."""
+def labels_of_another(frame: bool, apart_mm: float = 0.0) -> Run:
+    """Masks made on another patient's image; they name its frame of reference, or none. apart_mm: how much higher the
+    other one lay on the couch."""
 
     def spoil(here: World) -> object:
         from navplan_phantoms.abdomen import AbdomenPhantom
@@ -159,7 +161,7 @@ def labels_of_another(frame: bool) -> Run:
                     grids = {"grid": replace(one.grid, frame_uid="1.2.3")}
                     grids["evaluated_in"] = replace(one.evaluated_in, frame_uid="1.2.3")
                     structures[name] = replace(one, **grids)
-        case = replace(here.case, structures=structures)
+        case = shifted_labels(replace(here.case, structures=structures), 0.0, apart_mm)
         if frame:
             volume = case.volumes[IMAGE]
             case = replace(case, volumes={IMAGE: replace(volume, grid=replace(volume.grid, frame_uid="1.2.4"))})
@@ -349,6 +351,7 @@ def called(name: str, new: str) -> Run:
 
 
 _SIDED, _TURNED = "left and right contradict", "front and back contradict"
+_NOT_ON = "labels do not lie on what they name"
 _MIRRORED = "a mirrored image or mirrored labels"
 
 MISTAKES: tuple[Mistake, ...] = (
@@ -413,10 +416,14 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake("plan checked on another image", (C, L, A, R), CHECK, "has other voxels", plan_on_other_image),
     Mistake("labels of another patient, in their own frame of reference", (A,), PLAN, "another frame of reference",
             labels_of_another(True)),
-    Mistake("labels of another patient that name no frame of reference", (A,), PLAN, "labelled|does not meet",
+    Mistake("labels of another patient that name no frame of reference, 60 mm apart", (A,), PLAN, _NOT_ON,
+            labels_of_another(False, 60.0)),
+    Mistake("labels of another patient that name no frame of reference, one like the other", (A,), PLAN, _NOT_ON,
             labels_of_another(False),
-            limit="told only where the needle meets what does not fit: the CT numbers of a label, or a target beside"
-            " the lesion. Labels that name no image are taken at their word"),
+            limit="a patient as alike as the phantom's next variant: most labels still lie on what they name. What the"
+            " needle itself meets is read in the image; labels that name no image are else taken at their word"),
+    Mistake("all labels shifted by 25 mm to the side", (C, A, R), PLAN, _NOT_ON,
+            spoiled(lambda here: shifted_labels(here.case, 25.0))),
     Mistake("image of another year", (C, L, A, R), PLAN, "days old",
             spoiled(lambda here: taken(here.case, 400))),
     Mistake("labels changed after approval", (C, A), APPROVAL, "changed since: .*the structures",

@@ -51,6 +51,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += target(trajectory, situation)
     findings += request(situation)
     findings += situation.which_way_round
+    findings += situation.labels_fit_image
     findings += image(situation)
     ablated = ablation(trajectory, situation)
     findings += ablated.findings

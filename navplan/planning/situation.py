@@ -20,6 +20,7 @@ from navplan.model.volume import Volume
 from navplan.planning.boundary import Boundary, boundaries_of, boundary_of
 from navplan.planning.broad_phase import BoundaryBlocks, boundary_blocks
 from navplan.planning.criteria import host_of
+from navplan.planning.labels_fit_image import labels_fit_image
 from navplan.planning.other_needles import OtherNeedle
 from navplan.planning.tissue_map import TissueMap, tissue_map
 from navplan.planning.which_way_round import which_way_round
@@ -163,6 +164,11 @@ class Situation:
         return which_way_round(self.structures)
 
     @cached_property
+    def labels_fit_image(self) -> tuple[Finding, ...]:
+        """What labels and CT numbers tell differently, all over each label."""
+        return labels_fit_image(self.image, self.structures)
+
+    @cached_property
     def target_boundary(self) -> Boundary | None:
         """The target's own boundary; None for a bare point."""
         target = self.structures.get(self.target.structure)
@@ -182,11 +188,12 @@ class Situation:
         """The same situation with another target; what does not depend on the target is not computed again."""
         kept = ("tissues", "risks", "crossable", "boundaries", "blocks", "required_mm", "target_boundary")
         same = kept if target.structure == self.target.structure else ()
-        return self._keeping(replace(self, target=target), (*same, "which_way_round"))
+        return self._keeping(replace(self, target=target), (*same, "which_way_round", "labels_fit_image"))
 
     def on_side(self, side: str) -> Situation:
         """The same situation with the side of the procedure found out."""
-        return self._keeping(replace(self, side=side), ("tissues", "host", "target_boundary", "which_way_round"))
+        kept = ("tissues", "host", "target_boundary", "which_way_round", "labels_fit_image")
+        return self._keeping(replace(self, side=side), kept)
 
     def _keeping(self, other: Situation, names: tuple[str, ...]) -> Situation:
         other.__dict__.update({name: self.__dict__[name] for name in names if name in self.__dict__})

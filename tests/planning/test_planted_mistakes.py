@@ -4,11 +4,14 @@ The whole table, on finer phantoms and on the real chest, is benchmarks/planted_
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from benchmarks.mistake_worlds import World, renamed, sides_swapped, without, world
+from benchmarks.mistake_worlds import World, renamed, shifted_labels, sides_swapped, without, world
 from benchmarks.mistakes import MISTAKES, Mistake, R, outcome
 from navplan.model.safety import Verdict
+from navplan.planning.labels_fit_image import labels_fit_image
 from navplan.planning.which_way_round import which_way_round
 
 COARSE_MM = 4.0
@@ -55,3 +58,13 @@ def test_one_organ_on_its_other_side_is_a_warning_and_a_liver_there_is_not_evalu
     ):
         (finding,) = which_way_round(renamed(worlds["abdomen"].case, names).structures)
         assert finding.verdict is verdict and "situs inversus" in finding.words, structures.keys()
+
+
+def test_one_label_beside_what_it_names_is_a_warning(worlds: dict[str, World]) -> None:
+    case = worlds["abdomen"].case
+    image = case.volumes["ct"]
+    assert labels_fit_image(image, case.structures) == ()
+    aorta = shifted_labels(case, 400.0).structures["aorta"]
+    (finding,) = labels_fit_image(image, {**case.structures, "aorta": aorta})
+    assert finding.verdict is Verdict.WARN and "aorta (0% of it fits)" in finding.words
+    assert labels_fit_image(replace(image, quantity="SUV"), {"aorta": aorta}) == ()
