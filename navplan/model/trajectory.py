@@ -53,10 +53,11 @@ class Trajectory:
             raise GeometryError(
                 f"a way of {self.depth_mm:.2f} mm from entry to target", "an entry on the skin away from the target"
             )
-        if not -FARTHEST_BEYOND_MM <= self.tip_short_of_target_mm <= self.depth_mm - SHORTEST_MM + 1e-6:
+        beyond = FARTHEST_BEYOND_MM if self.device.zones else 0.0
+        if not -beyond <= self.tip_short_of_target_mm <= self.depth_mm - SHORTEST_MM + 1e-6:
             raise GeometryError(
                 f"a tip {self.tip_short_of_target_mm} mm short of a target at {self.depth_mm:.2f} mm",
-                f"a tip {SHORTEST_MM:g} mm or more below the skin, at most {FARTHEST_BEYOND_MM:g} mm past the target",
+                f"a tip {SHORTEST_MM:g} mm or more below the skin, at most {beyond:g} mm past the target",
             )
 
     @cached_property
