@@ -38,19 +38,19 @@ def test_fre_is_what_fle_leaves_fitzpatrick_1998():
     rng, source = np.random.default_rng(1), CORNER + 5.0
     squares = [
         (fit_landmarks(source + rng.normal(0, 1 / np.sqrt(3), source.shape), source).residuals_mm ** 2).mean()
-        for _ in range(4000)
+        for _ in range(1500)
     ]
-    assert np.sqrt(np.mean(squares)) == pytest.approx(0.7071, rel=0.02)
+    assert np.sqrt(np.mean(squares)) == pytest.approx(0.7071, rel=0.03)
 
 
 def test_the_map_agrees_with_draws():
     rng, points = np.random.default_rng(2), np.array([[0.0, 0, 100], [40, 10, -20], [200, 0, 0]])
     squares = np.zeros(len(points))
-    for _ in range(8_000):
+    for _ in range(3_000):
         fit = fit_landmarks(CORNER + rng.normal(0, 0.2, CORNER.shape), CORNER)
         off = points @ fit.matrix[:3, :3].T + fit.matrix[:3, 3] - points
-        squares += (off**2).sum(axis=1) / 8_000
-    np.testing.assert_allclose(np.sqrt(squares), target_error_mm(CORNER, points, 3 * 0.2**2), rtol=0.03)
+        squares += (off**2).sum(axis=1) / 3_000
+    np.testing.assert_allclose(np.sqrt(squares), target_error_mm(CORNER, points, 3 * 0.2**2), rtol=0.04)
 
 
 def test_an_exact_motion_is_found_and_mirrored_points_are_not_matched():
@@ -72,7 +72,7 @@ def test_one_wrong_pair_stands_out_when_it_is_left_out():
 
 def test_the_bound_of_the_landmarks_error_is_kept_in_most_draws():
     rng = np.random.default_rng(4)
-    bounds = [fit_landmarks(CORNER + rng.normal(0, 1 / np.sqrt(3), CORNER.shape), CORNER).fle_mm for _ in range(2000)]
+    bounds = [fit_landmarks(CORNER + rng.normal(0, 1 / np.sqrt(3), CORNER.shape), CORNER).fle_mm for _ in range(1000)]
     assert 0.92 < np.mean(np.asarray(bounds) >= 1.0) < 0.98
 
 
