@@ -7,7 +7,7 @@ structure in the slices about each point, so a curved canal is followed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,14 +123,20 @@ class _Outline:
         return self._at(heights, self._front, np.inf)
 
 
-@lru_cache(maxsize=32)
+_OUTLINES: WeakKeyDictionary[Structure, _Outline] = WeakKeyDictionary()
+_SURFACES: WeakKeyDictionary[Structure, cKDTree] = WeakKeyDictionary()
+
+
 def _outline(structure: Structure) -> _Outline:
-    return _Outline(structure)
+    if structure not in _OUTLINES:
+        _OUTLINES[structure] = _Outline(structure)
+    return _OUTLINES[structure]
 
 
-@lru_cache(maxsize=8)
 def _surface(structure: Structure) -> cKDTree:
-    return cKDTree(boundary_of(structure).centres_mm)
+    if structure not in _SURFACES:
+        _SURFACES[structure] = cKDTree(boundary_of(structure).centres_mm)
+    return _SURFACES[structure]
 
 
 def pedicle_out_mm(
