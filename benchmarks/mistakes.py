@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -74,9 +75,9 @@ def unstated(here: World, planted: bool) -> list[Said]:
     return here.judged(made=replace(here.plan, level="") if planted else None)
 
 
-def spoiled(spoil: Callable[[World], object]) -> Run:
+def spoiled(spoil: Callable[[World], Any]) -> Run:
     """The same way on a spoiled case."""
-    return lambda here, planted: here.judged(spoil(here) if planted else None)  # type: ignore[arg-type]
+    return lambda here, planted: here.judged(spoil(here) if planted else None)
 
 
 def mirrored(flip: tuple[int, int, int], image: bool, swap: bool) -> Run:
@@ -268,7 +269,7 @@ def lowered(here: World, planted: bool) -> list[Said]:
     return here.judged(made=replace(here.plan, protocol=rules))
 
 
-def standing_after(spoil: Callable[[World, Plan], tuple[object, Plan]]) -> Run:
+def standing_after(spoil: Callable[[World, Plan], tuple[Any, Plan]]) -> Run:
     """Whether the approval of the way stands on what it becomes after it."""
 
     def run(here: World, planted: bool) -> list[Said]:
@@ -279,7 +280,7 @@ def standing_after(spoil: Callable[[World, Plan], tuple[object, Plan]]) -> Run:
         )  # fmt: skip
         approved = World(here.name, case, made)
         if planted:
-            case, made = spoil(approved, made)  # type: ignore[assignment]
+            case, made = spoil(approved, made)
         why = standing(case, made, made.approvals[-1])
         return [Said("void", why)] if why else []
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,8 @@ def beside(name: str, *offset_mm: float) -> Callable[[Case], tuple[float, float,
     def found(case: Case) -> tuple[float, float, float]:
         structure = case.structures[name]
         middle = structure.voxel_centres_mm().mean(axis=0) + np.asarray(offset_mm)
-        return tuple(float(value) for value in middle)  # type: ignore[return-value]
+        x, y, z = (float(value) for value in middle)
+        return x, y, z
 
     return found
 
@@ -72,13 +74,14 @@ def truth(path: str, *offset_mm: float) -> Callable[[Case], tuple[float, float, 
         for key in path.split():
             at = at[key]
         at = np.asarray(at["point_lps_mm"]) + np.asarray(offset_mm or (0.0, 0.0, 0.0))
-        return tuple(float(value) for value in at)  # type: ignore[return-value]
+        x, y, z = (float(value) for value in at)
+        return x, y, z
 
     return found
 
 
 @cache
-def lumbar_truth() -> dict:  # type: ignore[type-arg]
+def lumbar_truth() -> dict[str, Any]:
     from navplan_phantoms.lumbar import LumbarPhantom
 
     return LumbarPhantom().make(spacing_mm=(4.0, 4.0, 4.0), noise_hu=0.0).truth

@@ -104,7 +104,8 @@ def _vertebrae(situation: Situation) -> list[_Vertebra]:
     found = []
     for name, one in situation.structures.items():
         number = name.removeprefix(PREFIX)
-        if number == name or number not in LEVELS or one.presence is not Presence.PRESENT:
+        named = number != name and number in LEVELS
+        if not (named and one.presence is Presence.PRESENT and situation.same_frame(one)):
             continue
         boundary = boundary_of(one)
         inside = float(occupancy_at(one, situation.target_mm[None])[0]) >= MOSTLY_INSIDE

@@ -19,9 +19,10 @@ from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import MOSTLY_INSIDE, boundary_of, occupancy_at
-from navplan.planning.situation import Situation
+from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
 
 STEP_MM = 0.5
+SEEN_MM = 30.0  # of the way, before its end, at whose heights a structure must be labelled (unsourced)
 FAR_OUT_MM = 20.0  # out of a pedicle: as good as not through it
 _ON_OUTLINES = (Sequence.BESIDE_UNTIL_PAST_FRONT, Sequence.NEVER_MEDIAL, Sequence.NOT_ABOVE)
 PEDICLE_DEEP_MM = 10.0  # behind the canal's front: where a way is in the pedicle, if it is in one (unsourced)
@@ -48,6 +49,8 @@ def _judged(rule: SequenceRule, trajectory: Trajectory, situation: Situation) ->
     if not found:
         words = f"{rule.name}: {rule.structure} is not in the case"
         return _finding(rule, Verdict.NOT_EVALUATED, words, "Segment it, or outline it")
+    if not all(situation.same_frame(one) for one in found):
+        return _finding(rule, Verdict.NOT_EVALUATED, f"{rule.name}: {rule.structure} {OTHER_FRAME}", OTHER_FRAME_REMEDY)
     if rule.rule is Sequence.THROUGH_PEDICLE:
         return _pedicle(rule, trajectory, situation, found[0])
     points, radius = swept_points(trajectory), trajectory.device.radius_mm
@@ -66,8 +69,9 @@ def _judged(rule: SequenceRule, trajectory: Trajectory, situation: Situation) ->
         depth = float(STEP_MM * np.argmax(wrong))
         words = f"{rule.name}: broken from {depth:.0f} mm below the skin on ({rule.words})"
         return _finding(rule, Verdict.FAIL, words, "Choose another way in", found[0].name)
-    if not covered.any():
-        words = f"{rule.name}: {rule.structure} is not labelled at the height of the way"
+    near_end = np.arange(len(points)) >= len(points) - int(SEEN_MM / STEP_MM)
+    if not covered[near_end].all():
+        words = f"{rule.name}: {rule.structure} is not labelled at every height of the way's last {SEEN_MM:g} mm"
         return _finding(rule, Verdict.NOT_EVALUATED, words, "Segment it there", found[0].name)
     return _finding(rule, Verdict.PASS, f"{rule.name}: kept all along ({rule.words})", "", found[0].name)
 
@@ -240,6 +244,13 @@ def _pedicle(rule: SequenceRule, trajectory: Trajectory, situation: Situation, v
         words = f"{rule.name}: the way does not pass the pedicle"
         return _finding(rule, Verdict.WARN, words, "Look whether it is meant to be parapedicular", vertebra.name)
     words = f"{rule.name}: Gertzbein grade {found.grade}, {found.breach_mm:.1f} mm out of the bone"
+    voxel_mm = boundary_of(vertebra).diagonal_mm
+    sure = pedicle_out_mm(
+        swept_points(trajectory)[None], trajectory.device.radius_mm + voxel_mm / 2.0, vertebra, canals[0]
+    )  # fmt: skip
+    if found.grade == "A" and sure[0] > 0.0:
+        words = f"{rule.name}: Gertzbein grade A, not proven with voxels of {voxel_mm:.1f} mm across"
+        return _finding(rule, Verdict.WARN, words, "Look at it on thin slices across the needle", vertebra.name)
     if found.grade == "A":
         return _finding(rule, Verdict.PASS, f"{rule.name}: inside the bone, Gertzbein grade A", "", vertebra.name)
     verdict = Verdict.WARN if found.grade == "B" else Verdict.FAIL

@@ -28,7 +28,7 @@ from navplan.planning.which_way_round import which_way_round
 OTHER_FRAME = "drawn in another frame of reference than the image"
 OTHER_FRAME_REMEDY = "Register it to the image, or segment the image itself"
 ALL_BONE = "bone"
-ALIKE_VOXELS = 2  # by which two labels of the same bone may differ at its surface (unsourced)
+ALIKE_MM = 2.0  # by which two labels of the same bone may differ at its surface, or a voxel (unsourced)
 UNDECLARED = "not declared by the protocol: a risk at 0 mm"
 
 
@@ -142,8 +142,9 @@ class Situation:
         crossed = np.zeros(len(points), dtype=bool)
         for other in others:
             assert other.grid is not None and other.occupancy is not None
-            near = ndimage.binary_dilation(np.pad(other.occupancy > 0, ALIKE_VOXELS), iterations=ALIKE_VOXELS)
-            index = np.rint(other.grid.indices(points)).astype(int) + ALIKE_VOXELS
+            wide = max(1, int(ALIKE_MM / float(other.grid.spacing_mm.max())))
+            near = ndimage.binary_dilation(np.pad(other.occupancy > 0, wide), iterations=wide)
+            index = np.rint(other.grid.indices(points)).astype(int) + wide
             inside = ((index >= 0) & (index < near.shape)).all(axis=1)
             crossed[inside] |= near[tuple(index[inside].T)]
         occupancy[tuple(where[crossed].T)] = 0

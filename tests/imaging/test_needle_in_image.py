@@ -90,7 +90,10 @@ def test_a_rigid_motion_moves_it_along():
     turn[:3, :3] = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
     turn[:3, 3] = (11.0, -7.0, 5.0)
     moved = Volume(volume.voxels, Grid(turn @ volume.grid.affine, volume.grid.shape))
-    there = lambda point: turn[:3, :3] @ point + turn[:3, 3]  # noqa: E731
+
+    def there(point: np.ndarray) -> np.ndarray:
+        return turn[:3, :3] @ point + turn[:3, 3]
+
     one, other = find_needle(volume, entry, target), find_needle(moved, there(entry), there(target))
     np.testing.assert_allclose(there(one.tip_mm), other.tip_mm, atol=0.3)
     assert one.direction @ (turn[:3, :3].T @ other.direction) > 0.9999

@@ -25,7 +25,10 @@ NEEDLE = Device("n11", "11 G cannula", 11, 3.05, 150.0, 0.0)
 
 
 def structure(name: str, inside: np.ndarray) -> Structure:
-    return Structure(name, Presence.PRESENT, inside * np.uint8(255), GRID, evaluated_in=GRID, image_id="ct", origin="x")
+    return Structure(
+        name, Presence.PRESENT, inside * np.uint8(255), GRID, evaluated_in=GRID, image_id="ct", origin="x",
+        working_resolution_mm=(1.0, 1.0, 2.0),
+    )  # fmt: skip
 
 
 # The midline is x = 45; the body's back is y = 50; the canal 8 mm wide each way; pedicles 8 to 17 mm from the midline.
@@ -111,6 +114,21 @@ def test_grades_of_the_pedicle():
     assert judged(rule, "vertebrae_L3", THROUGH, VERTEBRA, CANAL).verdict is Verdict.PASS
     assert judged(rule, "vertebrae_L3", BREACHING, VERTEBRA, CANAL).verdict is Verdict.WARN
     assert judged(rule, "vertebrae_L3", THROUGH, VERTEBRA).verdict is Verdict.NOT_EVALUATED
+
+
+def test_a_grade_that_the_voxels_do_not_prove_is_a_warning():
+    coarse = replace(VERTEBRA, working_resolution_mm=(4.0, 4.0, 4.0))
+    found = judged(Sequence.THROUGH_PEDICLE, "vertebrae_L3", THROUGH, coarse, CANAL)
+    assert found.verdict is Verdict.WARN and "not proven with voxels of 6.9 mm" in found.words
+
+
+def test_a_canal_that_is_labelled_in_part_or_in_another_frame_proves_nothing():
+    rising = way((59.0, 105.0, 6.0), (58.0, 30.0, 30.0))
+    rule, part = Sequence.BESIDE_UNTIL_PAST_FRONT, structure("spinal_canal", (CANAL.occupancy > 0) & (Z < 18))
+    assert judged(rule, "spinal_canal*", rising, CANAL).verdict is Verdict.PASS
+    assert judged(rule, "spinal_canal*", rising, part).verdict is Verdict.NOT_EVALUATED
+    elsewhere = replace(CANAL, grid=replace(GRID, frame_uid="1.2.3"), evaluated_in=replace(GRID, frame_uid="4.5"))
+    assert judged(rule, "spinal_canal*", THROUGH, elsewhere).verdict is Verdict.NOT_EVALUATED
 
 
 def test_steps_for_a_person_are_listed_and_rules_without_sense_refused():
