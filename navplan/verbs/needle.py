@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from navplan.errors import ChoiceError, InputError
 from navplan.imaging.needle_in_image import FoundNeedle, find_needle
 from navplan.model.case import Case
 from navplan.model.plan import Plan
-from navplan.model.safety import SafetyReport
+from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
 from navplan.planning.carried_plan import entry_on_skin
 from navplan.planning.correction import Correction, correction
 from navplan.verbs.check import checked_way, refuse_other_image
@@ -22,7 +22,7 @@ LONGEST_MM = 250.0  # a needle in the body
 @dataclass(frozen=True, eq=False)
 class NeedleInPlace:
     """needle: as the image shows it; correction: of it; report: the judgement of the way from where it goes in to the
-    target, as it is once corrected."""
+    target, as it is once corrected; never PASS: the turn in the tissue is not judged."""
 
     needle: FoundNeedle
     correction: Correction
@@ -67,4 +67,10 @@ def needle_in(case: Case, plan: Plan | str | Path, trajectory: int = 0) -> Needl
         raise InputError("a needle whose tip is not in the body", "a needle that has gone in")
     told = correction(way, needle.tip_mm, needle.direction, skin)
     report = checked_way(case, found, trajectory, entry=[float(value) for value in skin]).report
-    return NeedleInPlace(needle, told, report)
+    bent = Finding(
+        FindingKind.RULES, Verdict.WARN,
+        "judged as the straight way from where the needle goes in: neither its turn in the tissue nor the error of its"
+        " place in the image",
+        remedy="Take a control scan after the correction, and check the needle's way on it",
+    )  # fmt: skip
+    return NeedleInPlace(needle, told, replace(report, findings=(bent, *report.findings)))

@@ -12,6 +12,7 @@ from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.geometry.lines import distance_points_to_segment, perpendicular_axes, unit
 from navplan.model.case import Case
 from navplan.model.plan import Plan
+from navplan.model.safety import Verdict
 from navplan.model.volume import Volume
 from navplan.verbs.case_verbs import save_case
 from navplan.verbs.needle import needle_in
@@ -53,7 +54,7 @@ def test_it_is_found_and_corrected(made: tuple[Case, Plan, np.ndarray, np.ndarra
     away = np.cross(np.asarray(planned.best.trajectory.target_mm) - tip, direction)
     assert found.correction.miss_mm == pytest.approx(float(np.linalg.norm(away)), abs=1.0)
     assert "needle seen over" in found.words[0] and "straight on it would pass the target" in found.words[1]
-    assert found.report.findings and found.report.verdict is not None
+    assert found.report.verdict is not Verdict.PASS and "turn in the tissue" in found.report.findings[0].words
 
 
 def test_an_image_without_one_says_so(made: tuple[Case, Plan, np.ndarray, np.ndarray]) -> None:
