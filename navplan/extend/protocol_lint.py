@@ -11,6 +11,7 @@ from importlib.resources import files
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.protocol import Need, ProcedureProtocol, fits, is_unsourced
+from navplan.planning.ablation_ways import METRIC as MARGIN
 from navplan.planning.criteria import METRICS
 
 NEVER_SKIPPED = ("rib_left_6", "vertebrae_T12", "bone", "metal", "implant_hip")  # bone and metal: hard unless named
@@ -121,6 +122,9 @@ def _wishes(protocol: ProcedureProtocol) -> list[LintFinding]:
         if wish.metric not in METRICS:
             found.append(LintFinding(Weight.ERROR, "soft", f"metric {wish.metric}", f"one of {', '.join(METRICS)}"))
             continue
+        if wish.metric == MARGIN and protocol.margin is None:
+            words = f"metric {MARGIN} without a margin"
+            found.append(LintFinding(Weight.ERROR, "soft", words, "a [margin] with its goal"))
         smaller = wish.metric in BETTER_SMALLER
         if wish.metric not in EITHER_WAY and (wish.ideal < wish.limit) != smaller:
             words = f"{wish.metric}: ideal {wish.ideal:g}, nothing left at {wish.limit:g}"
@@ -129,6 +133,9 @@ def _wishes(protocol: ProcedureProtocol) -> list[LintFinding]:
         if wish.metric == "depth_mm" and max(wish.ideal, wish.limit) < LEAST_DEPTH_LIMIT_MM:
             words = f"depth_mm: ideal {wish.ideal:g}, limit {wish.limit:g}"
             found.append(LintFinding(Weight.WARNING, "soft", words, "millimetres, not centimetres"))
+    if protocol.margin is not None and not any(wish.metric == MARGIN for wish in protocol.soft):
+        words = f"a [margin], and no wish for {MARGIN}: ways are not ranked by it"
+        found.append(LintFinding(Weight.NOTE, "soft", words, "a wish for it"))
     return found
 
 

@@ -79,7 +79,7 @@ def chosen_zone(
     does. counted: (M,) which of the boundary's voxels count."""
     zones = sorted(trajectory.device.zones, key=lambda zone: zone.volume_ml)
     for zone in zones:
-        if _reaches(trajectory, zone, boundary, counted, goal_mm):
+        if reaches(trajectory, zone, boundary, counted, goal_mm):
             return zone, True
     return zones[-1], False
 
@@ -93,12 +93,12 @@ def placed_for_zone(trajectory: Trajectory, situation: Situation) -> Trajectory:
     placed = trajectory
     for zone in sorted(zones, key=lambda zone: zone.volume_ml):
         placed = replace(trajectory, tip_short_of_target_mm=-zone.centre_before_tip_mm)
-        if _reaches(placed, zone, boundary, None, goal.goal_mm):
+        if reaches(placed, zone, boundary, None, goal.goal_mm):
             break
     return placed
 
 
-def _reaches(
+def reaches(
     trajectory: Trajectory, zone: AblationZone, boundary: Boundary, counted: NDArray[np.bool_] | None, goal_mm: float
 ) -> bool:
     """Whether the derated zone's margin reaches the goal for sure; the voxels alone often tell."""

@@ -87,11 +87,11 @@ def drawn_margins(
     found = np.empty(draws)
     for first in range(0, draws, AT_ONCE):
         part = slice(first, first + AT_ONCE)
-        found[part] = _least_depths(zone, centres[part], directions[part], points_mm)
+        found[part] = least_depths(zone, centres[part], directions[part], points_mm)
     return found
 
 
-def _least_depths(
+def least_depths(
     zone: Ellipsoid, centres: NDArray[np.float64], directions: NDArray[np.float64], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """(D,) least depth of points (N, 3) in the zone put at centres (D, 3) along directions (D, 3)."""

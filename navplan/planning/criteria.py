@@ -14,6 +14,7 @@ out_of_plane_mm, gantry_room_mm, operator_reach_mm, carm_beyond_deg: navplan.pla
 sagittal_deg        angle to the patient's sagittal plane, absolute: how oblique a way from behind or in front is
 pedicle_out_mm      how far the needle leaves the bone in the pedicle (navplan.planning.sequence_rules)
 rib_above_mm        clearance to the lower edge of the rib above, where the bundle runs (navplan.planning.ways)
+margin_over_goal_mm lower end of the ablative margin less the goal (navplan.planning.ablation_ways)
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ METRICS = (
     "clearance_mm", "depth_mm", "tilt_deg", "aerated_lung_mm", "parenchyma_mm", "pleural_angle_deg",
     "capsule_angle_deg", "pleura_punctures", "capsule_punctures", "fissure_crossings",
     "out_of_plane_mm", "gantry_room_mm", "operator_reach_mm", "carm_beyond_deg", "rib_above_mm",
-    "sagittal_deg", "pedicle_out_mm",
+    "sagittal_deg", "pedicle_out_mm", "margin_over_goal_mm",
 )  # fmt: skip
 STEP_MM = 0.5
 SURFACE_SIGMA_MM = 2.5  # of the smoothing that gives pleura and capsule their normals

@@ -13,7 +13,8 @@ from navplan.model.device import Device
 from navplan.model.plan import RankedTrajectory, SkinMap
 from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
-from navplan.planning.ablation import placed_for_zone
+from navplan.planning.ablation_ways import METRIC as MARGIN
+from navplan.planning.ablation_ways import asks_margin, margin_over_goal_mm, placements, surely_missed
 from navplan.planning.blockers import Blocker, blockers
 from navplan.planning.check_plan import judge
 from navplan.planning.criteria import check_metrics
@@ -23,6 +24,7 @@ from navplan.planning.margins import margins
 from navplan.planning.pareto import pareto_front
 from navplan.planning.refinement import refined
 from navplan.planning.situation import Situation
+from navplan.planning.way_metrics import desirability_of
 from navplan.planning.ways import swept_ends_mm, try_ways
 
 APART_MM = 12.0  # two offered entries lie at least this far apart
@@ -74,19 +76,21 @@ def search(
     ways = try_ways(situation, device, skin)
     progress("front", 0.6)
     front = pareto_front(-ways.scores)
-    best = front[np.argsort(-ways.value[front], kind="stable")][:NARROWED]
+    best = front[_best_first(situation, ways.metrics, front, ways.value[front])][:NARROWED]
     progress("refining", 0.65)
     entries, metrics, value = refined(situation, device, ways, best, ways.skin.points_mm[ways.free_rows[best]])
     progress("exact clearances", 0.7)
     touched, metrics["clearance_mm"] = exact_clearances(situation, device, entries)
-    order = np.argsort(-value * (1.0 - touched), kind="stable")
+    order = _best_first(situation, metrics, np.arange(len(value)), value * (1.0 - touched))
     ranked = []
     chosen = _apart(entries, order, top * SHORTLIST)
     for n, candidate in enumerate(chosen):
         progress("judging", 0.75 + 0.25 * n / max(len(chosen), 1))
-        trajectory = placed_for_zone(trajectory_to(entries[candidate], target, device), situation)
+        way = trajectory_to(entries[candidate], target, device)
         values = {name: float(numbers[candidate]) for name, numbers in metrics.items()}
-        ranked.append(RankedTrajectory(trajectory, values, float(value[candidate]), judge(trajectory, situation)))
+        worth = float(value[candidate])
+        placed = [_judged(one, situation, values, worth) for one in placements(way, situation)]
+        ranked.append(min(placed, key=_rank))
     ranked.sort(key=_rank)
     ranked = [way for way in ranked if way.verdict is not Verdict.FAIL] or ranked
     in_the_way = () if ranked else blockers(situation, device, skin)
@@ -116,10 +120,33 @@ def search_with(
     return replace(chosen[0][1], trajectories=tuple(way for way, _ in chosen))
 
 
+def _judged(way: Trajectory, situation: Situation, values: dict[str, float], worth: float) -> RankedTrajectory:
+    """A way with its report; where the protocol ranks by the ablative margin, worth what the judged margin makes it."""
+    report = judge(way, situation)
+    if not asks_margin(situation):
+        return RankedTrajectory(way, values, worth, report)
+    over_goal_mm = margin_over_goal_mm(report)
+    worth = desirability_of(situation.protocol, values | {MARGIN: -np.inf if over_goal_mm is None else over_goal_mm})
+    told = {name: value for name, value in values.items() if name != MARGIN}
+    return RankedTrajectory(way, told if over_goal_mm is None else told | {MARGIN: over_goal_mm}, worth, report)
+
+
+def _best_first(
+    situation: Situation, metrics: dict[str, NDArray[np.float64]], rows: NDArray[np.int64], worth: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Order of ways (N,) that have these rows of the metrics: those whose zone is sure to miss the goal last, then by
+    worth."""
+    if MARGIN not in metrics:
+        return np.argsort(-worth, kind="stable")
+    return np.lexsort((-worth, surely_missed(situation, metrics[MARGIN][rows])))
+
+
 def _rank(way: RankedTrajectory) -> tuple[int, int, float]:
     """Best first: the verdict, then what is not proven, then what the way is worth if it is not lost to a touch."""
     kept = 1.0 - likeliest_touch(way.report)
-    return -way.verdict.rank, unproven_clearances(way.report), -way.desirability * kept
+    over_goal_mm = margin_over_goal_mm(way.report)
+    unproven = unproven_clearances(way.report) + int(over_goal_mm is not None and over_goal_mm < 0.0)
+    return -way.verdict.rank, unproven, -way.desirability * kept
 
 
 def exact_clearances(

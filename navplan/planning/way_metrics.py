@@ -8,12 +8,15 @@ from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.protocol import ProcedureProtocol
 from navplan.model.safety import SafetyReport
 from navplan.model.trajectory import Trajectory
+from navplan.planning.ablation_ways import METRIC as MARGIN
+from navplan.planning.ablation_ways import margin_over_goal_mm
 from navplan.planning.criteria import desirability
 
 
 def metrics_of(trajectory: Trajectory, report: SafetyReport, host: str) -> dict[str, float]:
-    """Depth, tilt, smallest lower end of the clearances, and lengths before the target in lung and in the organ `host`
-    that holds it ("": not told), by the names of planning.criteria; what the report does not tell is left out.
+    """Depth, tilt, smallest lower end of the clearances, ablative margin over its goal, and lengths before the target
+    in lung and in the organ `host` that holds it ("": not told), by the names of planning.criteria; what the report
+    does not tell is left out.
     """
     found = {
         "depth_mm": trajectory.depth_mm,
@@ -22,6 +25,9 @@ def metrics_of(trajectory: Trajectory, report: SafetyReport, host: str) -> dict[
     lows = [finding.distance.low_mm for finding in report.clearances if finding.distance is not None]
     if lows:
         found["clearance_mm"] = min(lows)
+    over_goal_mm = margin_over_goal_mm(report)
+    if over_goal_mm is not None:
+        found[MARGIN] = over_goal_mm
     if report.path:
         before = [
             (section.structure, min(section.to_mm, trajectory.depth_mm) - section.from_mm)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.model.device import Device
+from navplan.planning.ablation_ways import METRIC as MARGIN
+from navplan.planning.ablation_ways import margins_over_goal_mm
 from navplan.planning.boundary import Boundary, occupancy_at
 from navplan.planning.broad_phase import broad_distances
 from navplan.planning.criteria import desirability, path_metrics, walk
@@ -99,6 +101,8 @@ def try_ways(situation: Situation, device: Device, skin: SkinPoints) -> Ways:
         metrics["rib_above_mm"] = rib_above_mm(situation, device, entries[free])
     if any(soft.metric == "pedicle_out_mm" for soft in situation.protocol.soft):
         metrics["pedicle_out_mm"] = out_of_pedicle_mm(situation, device, entries[free])
+    if any(soft.metric == MARGIN for soft in situation.protocol.soft):
+        metrics[MARGIN] = margins_over_goal_mm(situation, device, entries[free])
     soft = situation.protocol.soft
     scores = np.stack([desirability(s, metrics[s.metric]) for s in soft], axis=1) if soft else np.zeros((len(free), 0))
     weights = np.asarray([s.weight for s in soft])

@@ -13,9 +13,12 @@ from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import SafetyReport
 from navplan.model.trajectory import Target, Trajectory
+from navplan.planning.ablation_ways import METRIC as MARGIN
+from navplan.planning.ablation_ways import margin_over_goal_mm
 from navplan.planning.criteria import desirability, path_metrics, walk
 from navplan.planning.entry_search import exact_clearances
 from navplan.planning.reach import reach_metrics
+from navplan.planning.sequence_rules import out_of_pedicle_mm
 from navplan.planning.situation import Situation
 from navplan.planning.ways import rib_above_mm
 from navplan.verbs.check import checked_way, refuse_other_image
@@ -57,7 +60,7 @@ def by_hand(
     judged = checked_way(case, draft, trajectory, device=device, entry=entry, aim=aim)
     report, way, situation, told = judged.report, judged.trajectory, judged.situation, judged.told
     old = found.trajectories[trajectory].trajectory
-    metrics = search_metrics(situation, way)
+    metrics = search_metrics(situation, way, report)
     kept = draft.skin_map if _same_needle(found, way) else None
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}
     ranked = RankedTrajectory(way, known, worth_of(situation, metrics), report)
@@ -88,9 +91,9 @@ def _draft(case: Case, found: Plan, id: str, aim: Sequence[float] | None) -> Pla
     )
 
 
-def search_metrics(situation: Situation, way: Trajectory) -> dict[str, float]:
-    """The metrics of one way to the situation's target, by the names and the functions of the search, ruled out or
-    not."""
+def search_metrics(situation: Situation, way: Trajectory, report: SafetyReport) -> dict[str, float]:
+    """The metrics of one judged way to the situation's target, by the names and the functions of the search, ruled out
+    or not."""
     entries = np.asarray([way.entry_mm], dtype=np.float64)
     target, device = np.asarray(way.target_mm, dtype=np.float64), way.device
     aimed = situation.aimed_at(Target(way.target_mm, situation.target.structure))
@@ -100,6 +103,11 @@ def search_metrics(situation: Situation, way: Trajectory) -> dict[str, float]:
     found["clearance_mm"] = exact_clearances(aimed, device, entries)[1]
     if any(wish.metric == "rib_above_mm" for wish in aimed.protocol.soft):
         found["rib_above_mm"] = rib_above_mm(aimed, device, entries)
+    if any(wish.metric == "pedicle_out_mm" for wish in aimed.protocol.soft):
+        found["pedicle_out_mm"] = out_of_pedicle_mm(aimed, device, entries)
+    if any(wish.metric == MARGIN for wish in aimed.protocol.soft):
+        over_goal_mm = margin_over_goal_mm(report)
+        found[MARGIN] = np.asarray([-np.inf if over_goal_mm is None else over_goal_mm])
     return {name: float(numbers[0]) for name, numbers in found.items()}
 
 

@@ -207,6 +207,7 @@ WORDS = {
     "capsule_angle_deg": "angle to the organ's surface",
     "pleura_punctures": "pleural punctures",
     "fissure_crossings": "fissures crossed",
+    "margin_over_goal_mm": "ablation margin less the goal, lower end",
 }
 
 

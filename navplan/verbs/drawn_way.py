@@ -55,6 +55,6 @@ def drawn_way(
     bare = plan_for(case, situation, wanted, (RankedTrajectory(way, {}, 0.0, SafetyReport(())),))
     draft = replace(bare, notes=(told,))
     report = check(case, draft, entry=way.entry_mm)
-    metrics = search_metrics(situation, way)
+    metrics = search_metrics(situation, way, report)
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}
     return replace(draft, trajectories=(RankedTrajectory(way, known, worth_of(situation, metrics), report),))

@@ -41,7 +41,7 @@ METRICS = {
     "rib_above_mm": "larger", "pedicle_out_mm": "smaller", "sagittal_deg": "smaller",
     "capsule_punctures": "smaller", "pleura_punctures": "smaller", "fissure_crossings": "smaller",
     "out_of_plane_mm": "smaller", "carm_beyond_deg": "smaller", "gantry_room_mm": "larger",
-    "operator_reach_mm": "larger",
+    "operator_reach_mm": "larger", "margin_over_goal_mm": "larger",
 }  # fmt: skip
 
 
