@@ -250,7 +250,12 @@ def _margin_lines(report: SafetyReport) -> list[str]:
 
 
 def _open_items(report: SafetyReport) -> list[str]:
-    return [f"   {item.verdict}: {item.words}. {item.remedy}" for item in report.open_items]
+    lines = []
+    for item in report.open_items:
+        lines.append(f"   {item.verdict}: {item.words}. {item.remedy}")
+        told = [line for line in item.lines if len(item.lines) > 1 or line.words != item.words]
+        lines += [f"      {line.verdict}: {line.words}. {line.remedy}" for line in told]
+    return lines + [f"   to tick: {finding.words}" for finding in report.to_tick]
 
 
 def do_check(options: Namespace, output: Output) -> int:

@@ -3,112 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
-from navplan.errors import InputError
-
-THIN = "thinner than the voxels"  # the gap of a clearance whose interval is not proven: the structure may go on unseen
-WORTH_NAMING = 0.01  # probability of touching a structure from which an open item names it
-
-
-class Verdict(StrEnum):
-    """Worst first: FAIL, NOT_EVALUATED, WARN, PASS. What was not computed is never safe."""
-
-    FAIL = "FAIL"
-    NOT_EVALUATED = "NOT_EVALUATED"
-    WARN = "WARN"
-    PASS = "PASS"
-
-    @property
-    def rank(self) -> int:
-        """0 for the worst."""
-        return _RANKS[self]
-
-
-_RANKS = {verdict: rank for rank, verdict in enumerate(Verdict)}
-
-
-def worst(verdicts: list[Verdict]) -> Verdict:
-    """The worst of them; NOT_EVALUATED for none at all."""
-    return min(verdicts, key=lambda verdict: verdict.rank, default=Verdict.NOT_EVALUATED)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A length known to lie in [low_mm, high_mm]. NaN and infinite ends are refused: they are NOT_EVALUATED, not a
-    length."""
-
-    low_mm: float
-    high_mm: float
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.low_mm) and np.isfinite(self.high_mm)) or self.low_mm > self.high_mm + 1e-9:
-            raise InputError(f"interval [{self.low_mm}, {self.high_mm}] mm", "two finite ends, low <= high")
-
-    def __str__(self) -> str:
-        return f"{self.low_mm:.1f} to {self.high_mm:.1f} mm"
-
-
-class FindingKind(StrEnum):
-    """What a finding is about."""
-
-    CLEARANCE = "clearance"
-    PRESENCE = "presence"
-    NOT_IMAGED = "not_imaged"
-    IMAGE_EDGE = "image_edge"
-    IMAGE_READING = "image_reading"
-    CROSSING = "crossing"
-    PUNCTURES = "punctures"
-    TARGET = "target"
-    SKIN = "skin"
-    DEVICE = "device"
-    SIDE = "side"
-    PATIENT = "patient"
-    ABLATION = "ablation"
-    RULES = "rules"
-    IMAGE = "image"
-    ERROR_MODEL = "error_model"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was judged, and how.
-
-    distance: clearance needle surface to structure surface, as an interval (None: no distance applies or none is
-    known).
-    nearest_mm: the structure's nearest point; needle_mm: the axis point it is nearest to (LPS mm); at_depth_mm: its
-    depth.
-    crossed_mm: length of the swept shaft inside the structure's voxels. remedy: the one step that would close the
-    gap; gap: the gap in a few words, the same for all findings that the same step closes.
-    """
-
-    kind: FindingKind
-    verdict: Verdict
-    words: str
-    structure: str = ""
-    distance: Interval | None = None
-    required_mm: float | None = None
-    breach_probability: float | None = None
-    nearest_mm: tuple[float, float, float] | None = None
-    needle_mm: tuple[float, float, float] | None = None
-    at_depth_mm: float | None = None
-    crossed_mm: float = 0.0
-    source: str = ""
-    remedy: str = ""
-    gap: str = ""
-
-
-@dataclass(frozen=True)
-class OpenItem:
-    """One thing to do before a way may be trusted: what is open, the step that closes it, and the findings behind
-    it."""
-
-    words: str
-    remedy: str
-    verdict: Verdict
-    findings: tuple[Finding, ...]
+from navplan.model.finding import THIN as THIN
+from navplan.model.finding import Finding as Finding
+from navplan.model.finding import FindingKind as FindingKind
+from navplan.model.finding import Interval as Interval
+from navplan.model.finding import Verdict as Verdict
+from navplan.model.finding import worst as worst
+from navplan.model.open_items import OpenItem as OpenItem
+from navplan.model.open_items import open_items, to_tick
 
 
 @dataclass(frozen=True)
@@ -204,13 +109,19 @@ class SafetyReport:
 
     @property
     def headline(self) -> str:
-        """Never a bare verdict: the smallest clearance, over how many structures, the margin of an ablation, and how
-        many things are open."""
-        imaged = f"{_clearance_words(self.clearances)}{self._ablation_words}"
+        """Never a bare verdict: the smallest clearance, over how many structures, the margin of an ablation, how many
+        structures no image shows, rules a person ticks, items are open, and findings are behind those."""
+        imaged = f"{self._contact_words}{_clearance_words(self.clearances)}{self._ablation_words}"
         not_imaged = sum(f.kind is FindingKind.NOT_IMAGED for f in self.findings)
-        count = len(self.open_items)
-        todo = f"{count} thing{'s' if count != 1 else ''} to do" if count else "nothing left to do"
-        return f"{imaged} - {not_imaged} not imaged - {todo}"
+        tick = f" - {len(self.to_tick)} to tick" if self.to_tick else ""
+        open_words = _open_words(self.open_items) or ("nothing else open" if tick else "nothing left to do")
+        return f"{imaged} - {not_imaged} not imaged{tick} - {open_words}"
+
+    @property
+    def _contact_words(self) -> str:
+        """ "Tip on vertebrae_L4 - ", of each structure that the tip rests on by the protocol's leave."""
+        rests = [f.structure for f in self.findings if f.kind is FindingKind.CONTACT and f.verdict is Verdict.PASS]
+        return f"Tip on {', '.join(rests)} - " if rests else ""
 
     @property
     def _ablation_words(self) -> str:
@@ -227,22 +138,22 @@ class SafetyReport:
 
     @property
     def open_items(self) -> tuple[OpenItem, ...]:
-        """What keeps the verdict from PASS, worst first; findings that one step closes are one item. Not-imaged ones
-        apart. Where the verdict comes from what is missing altogether, that is an item without findings."""
-        groups: dict[tuple[str, str], list[Finding]] = {}
-        for finding in self.findings:
-            if finding.verdict is not Verdict.PASS and finding.kind is not FindingKind.NOT_IMAGED:
-                key = (finding.gap or finding.words, "" if finding.gap else finding.structure)
-                groups.setdefault(key, []).append(finding)
-        items = [_open_item(gap, found) for (gap, _), found in groups.items()]
-        if not any(finding.kind is FindingKind.CLEARANCE for finding in self.findings):
-            words = "no structure was measured: nothing is known to be clear"
-            remedy = "Segment what the needle must stay clear of"
-            items.append(OpenItem(words, remedy, Verdict.NOT_EVALUATED, ()))
-        if not self.error_model:
-            words = "no error model: nothing says how far a needle strays"
-            items.append(OpenItem(words, "Choose the guidance", Verdict.NOT_EVALUATED, ()))
-        return tuple(sorted(items, key=lambda item: item.verdict.rank))
+        """What keeps the verdict from PASS, worst first: one item a cause, each with all its lines and findings
+        (`navplan.model.open_items`). Not imaged ones and what a person ticks are apart."""
+        return open_items(self.findings, self.error_model, self.max_breach_probability)
+
+    @property
+    def to_tick(self) -> tuple[Finding, ...]:
+        """Rules of the protocol that a person follows: nothing in a plan can close them, they are ticked when done."""
+        return to_tick(self.findings)
+
+
+def _open_words(items: tuple[OpenItem, ...]) -> str:
+    """ "3 open items (57 findings)"; an item without a finding, for what is missing altogether, counts as one."""
+    if not items:
+        return ""
+    behind = sum(max(len(line.findings), 1) for item in items for line in item.lines)
+    return f"{len(items)} open item{'s' * (len(items) != 1)} ({behind} finding{'s' * (behind != 1)})"
 
 
 def _clearance_words(clearances: tuple[Finding, ...]) -> str:
@@ -260,24 +171,3 @@ def _clearance_words(clearances: tuple[Finding, ...]) -> str:
         return f"Not proven clear of {clearances[0].structure}"
     which = f"all {proven}" if proven == len(clearances) else f"{proven} of {len(clearances)}"
     return f"Clear >= {least_mm:.1f} mm of {which} imaged structures"
-
-
-def _open_item(gap: str, found: list[Finding]) -> OpenItem:
-    def nearness(finding: Finding) -> float:
-        return finding.distance.low_mm if finding.distance else np.inf
-
-    ordered = sorted(found, key=nearness)
-    names = [finding.structure for finding in ordered if finding.structure]
-    if len(found) == 1:
-        words = f"{names[0]}: {found[0].words}" if names else found[0].words
-    elif names:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        words = f"{len(found)} structures {gap}: {', '.join(names[:3])}{more}"
-    else:
-        words = "; ".join(finding.words for finding in found)
-    likeliest = max(ordered, key=lambda finding: finding.breach_probability or 0.0)
-    touched = likeliest.breach_probability or 0.0
-    if len(found) > 1 and names and touched >= WORTH_NAMING:
-        words += f"; {likeliest.structure} touched with up to {touched:.0%} by a needle that strays"
-    first = likeliest if touched >= WORTH_NAMING else ordered[0]
-    return OpenItem(words, first.remedy, worst([finding.verdict for finding in found]), tuple(found))

@@ -11,6 +11,7 @@ from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.acquisition import Severity
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import NEEDLE_DIAMETER_MM, Device
+from navplan.model.finding import NOT_LOOKED_FOR as NOT_LOOKED_FOR
 from navplan.model.protocol import LESS_THAN_HALF, Need, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
@@ -31,7 +32,6 @@ TOLD_ELSEWHERE = (
     "cut_at_edge",
 )  # by findings of their own, or the skin map
 NEVER_ABSENT = (Tissue.VESSEL, Tissue.HEART, Tissue.AIRWAY, Tissue.NERVE, Tissue.BONE)  # of those that are required
-NOT_LOOKED_FOR = "that the protocol keeps clear of, not looked for or not found"
 NEAR_MIDDLE_MM = 25.0  # of the body: what lies nearer is on neither side for sure
 THINNER_THAN_ITS_GAUGE = 0.95  # of the nominal diameter: below it a device's numbers contradict each other (unsourced)
 COUCHES = ("couch", "table")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from navplan.geometry.compiled import by_rows, compiled
 from navplan.geometry.lines import perpendicular_axes
 from navplan.model.anatomy import Tissue, anatomy_of
+from navplan.model.finding import UNLABELLED
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import flat_in_file_order
@@ -190,7 +191,8 @@ def read_image(trajectory: Trajectory, situation: Situation) -> tuple[Finding, .
             )
         )
         return tuple(findings)
-    odd = [*_misfits(samples, situation), *_unlabelled(samples), *_dense(samples), *_empty_lung(samples, situation)]
+    contradicted = [*_misfits(samples, situation), *_dense(samples), *_empty_lung(samples, situation)]
+    odd = [*contradicted, *_unlabelled(samples)]
     if odd:
         words = "; ".join(text for _, text in sorted(odd)[:4])
         findings.append(
@@ -200,6 +202,7 @@ def read_image(trajectory: Trajectory, situation: Situation) -> tuple[Finding, .
                 f"the image does not fit the labels: {words}",
                 at_depth_mm=min(depth for depth, _ in odd),
                 remedy="Look at the reformats along the needle at these depths",
+                gap="" if contradicted else UNLABELLED,
             )
         )
     else:

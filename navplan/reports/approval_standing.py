@@ -111,24 +111,22 @@ def to_be_acknowledged(report: SafetyReport) -> tuple[str, ...]:
 
 
 def unacknowledged(report: SafetyReport, names: Iterable[str]) -> tuple[str, ...]:
-    """What is to be acknowledged and is not among `names`, each with its words. An open item's own words, as the report
-    prints them, acknowledge all that is in it."""
+    """What is to be acknowledged and is not among `names`, each with its words. The words of a line beneath an open
+    item, as the report prints them, acknowledge all that is in that line, and no more."""
     said = {_plain_name(name) for name in names} - {""}
-    missing = [words for name, item, words in _gates(report) if not {_plain_name(name), _plain_name(item)} & said]
+    missing = [words for name, line, words in _gates(report) if not {_plain_name(name), _plain_name(line)} & said]
     return tuple(dict.fromkeys(missing))
 
 
 def _gates(report: SafetyReport) -> list[tuple[str, str, str]]:
-    """What is to be acknowledged: by which name, or by which open item's words, and what it is in words."""
+    """What is to be acknowledged: by which name, or by which line's words, and what it is in words."""
     hidden = [finding for finding in report.findings if finding.kind is FindingKind.NOT_IMAGED]
     gates = [(_name_of(finding), _name_of(finding), f"{_name_of(finding)} (no image shows it)") for finding in hidden]
-    for item in report.open_items:
-        if item.verdict is not Verdict.NOT_EVALUATED:
+    for line in (line for item in report.open_items for line in item.lines):
+        if line.verdict is not Verdict.NOT_EVALUATED:
             continue
-        blocked = [finding for finding in item.findings if finding.verdict is Verdict.NOT_EVALUATED]
-        gates += [(_name_of(f), item.words, f"{f.structure}: {f.words}" if f.structure else f.words) for f in blocked]
-        if not blocked:
-            gates.append((item.words, item.words, item.words))
+        named = [(f"{f.structure}: {f.words}" if f.structure else f.words, f) for f in line.findings]
+        gates += [(_name_of(f), line.words, words) for words, f in named] or [(line.words, line.words, line.words)]
     return gates
 
 
@@ -136,7 +134,7 @@ def meaningless(report: SafetyReport, names: Iterable[str]) -> tuple[str, ...]:
     """Those of `names` that nothing open in the report is called."""
     open_ones = [finding for finding in report.findings if finding.verdict is not Verdict.PASS]
     known = {_plain_name(_name_of(finding)) for finding in open_ones}
-    known |= {_plain_name(item.words) for item in report.open_items}
+    known |= {_plain_name(line.words) for item in report.open_items for line in item.lines}
     return tuple(name for name in names if _plain_name(name) not in known)
 
 

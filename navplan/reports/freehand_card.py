@@ -20,7 +20,7 @@ from navplan.reports.entry_position import EntryPosition
 from navplan.reports.needle_setting import AHEAD_MM, NeedleSetting, needle_setting
 from navplan.reports.pictures import Picture
 from navplan.reports.protractor import Drawing, depth_ruler, in_plane_protractor, scale_bar, tilt_protractor
-from navplan.reports.safety_table import ClearanceRow, ItemRow, clearance_row, item_row
+from navplan.reports.safety_table import ClearanceRow, ItemRow, brief_rows, clearance_row
 from navplan.reports.templates import page, style
 from navplan.reports.wording import Badge, Sources, badge, named, percent, short, stated
 from navplan.view.colours import spoken_words
@@ -100,7 +100,7 @@ def card_content(
     image_id, volume = case.image(plan.provenance.image_id)
     model = freehand_model(plan)
     judged = model is not None and report.error_model == model.id
-    items = [_shortened(item_row(item)) for item in report.open_items]
+    items = [_shortened(row) for row in brief_rows(report)]
     not_imaged = [
         named(f.structure.replace("*", "").strip("_")) for f in report.findings if f.kind is FindingKind.NOT_IMAGED
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from navplan.model.open_items import OpenLine
 from navplan.model.protocol import is_unsourced
 from navplan.model.safety import Finding, FindingKind, OpenItem, SafetyReport, Verdict
 from navplan.model.structure import Presence, Structure
@@ -17,12 +18,14 @@ FAR_MM = 30.0
 
 @dataclass(frozen=True)
 class ItemRow:
-    """One thing to do: verdict, what is open, the step that closes it, and whether an unsourced number decides it."""
+    """What is open, or a line beneath it: verdict, words, the step that closes it, and whether an unsourced number
+    decides it. lines: all that is in it, where it is more than one thing."""
 
     badge: Badge
     words: str
     remedy: str
     unsourced: bool
+    lines: tuple[ItemRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class SafetyTable:
     """near: one row a structure, nearest first; far: those beyond FAR_MM in words, grouped; the rest by kind."""
 
     items: tuple[ItemRow, ...]
+    to_tick: tuple[ItemRow, ...]
     near: tuple[ClearanceRow, ...]
     far: tuple[FarGroup, ...]
     not_imaged: tuple[FindingRow, ...]
@@ -76,10 +80,34 @@ class SafetyTable:
 
 
 def item_row(item: OpenItem) -> ItemRow:
-    """An open item for people."""
-    unsourced = any(is_unsourced(finding.source) for finding in item.findings)
+    """An open item for people, with every line beneath it; a line that would say the same again is left out."""
+    lines = () if [line.words for line in item.lines] == [item.words] else tuple(map(line_row, item.lines))
+    return _row(item, item.words, lines)
+
+
+def line_row(line: OpenLine) -> ItemRow:
+    """A line beneath an open item, with the name of every structure."""
+    return _row(line, line.words)
+
+
+def brief_rows(report: SafetyReport) -> list[ItemRow]:
+    """Every line of the open items in brief, and what is ticked: for a page without room for names."""
+    lines = [_row(line, line.brief) for item in report.open_items for line in item.lines]
+    return lines + tick_rows(report)
+
+
+def tick_rows(report: SafetyReport) -> list[ItemRow]:
+    """The rules that a person ticks when they are done."""
+    return [
+        ItemRow(badge(finding.verdict), spoken_words(finding.words), finding.remedy, is_unsourced(finding.source))
+        for finding in report.to_tick
+    ]
+
+
+def _row(of: OpenItem | OpenLine, words: str, lines: tuple[ItemRow, ...] = ()) -> ItemRow:
+    unsourced = any(is_unsourced(finding.source) for finding in of.findings)
     return ItemRow(
-        badge(item.verdict), spoken_words(item.words.replace("_*", "").replace("*", "")), item.remedy, unsourced
+        badge(of.verdict), spoken_words(words.replace("_*", "").replace("*", "")), of.remedy, unsourced, lines
     )
 
 
@@ -140,6 +168,7 @@ def safety_table(
     others = [finding for finding in rest if finding not in not_imaged and finding not in blocked]
     return SafetyTable(
         items=tuple(item_row(item) for item in report.open_items),
+        to_tick=tuple(tick_rows(report)),
         near=tuple(clearance_row(finding, trajectory, sources) for finding in near),
         far=_grouped(far),
         not_imaged=tuple(finding_row(finding, sources) for finding in not_imaged),

@@ -10,6 +10,7 @@ from navplan.errors import InputError
 from navplan.extend import registry
 from navplan.geometry.table_angles import POSITION_WORDS, table_angles
 from navplan.model.anatomy import Tissue
+from navplan.model.open_items import OpenItem, OpenLine
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding, SafetyReport, worst
 from navplan.model.structure import Presence, Structure
@@ -174,13 +175,18 @@ def way_document(shown: Shown) -> dict[str, Any]:
         **geometry(shown.way), "device": shown.way.device.name,
         "nearest": [_near(one) for one in nearest_findings(report, 2)],
         "open": [
-            {"words": spoken_words(one.words), "remedy": spoken_words(one.remedy), "verdict": one.verdict.value}
+            {**_open(one if len(one.lines) > 1 else one.lines[0]), "lines": [_open(line) for line in one.lines]}
             for one in report.open_items
         ],
+        "to_tick": [spoken_words(one.words) for one in report.to_tick],
         "findings": [_finding(one) for one in _told(report.findings)],
         "acknowledge": to_acknowledge(report),
         "strip": path_strip(shown),
     }  # fmt: skip
+
+
+def _open(one: OpenItem | OpenLine) -> dict[str, str]:
+    return {"words": spoken_words(one.words), "remedy": spoken_words(one.remedy), "verdict": one.verdict.value}
 
 
 def geometry(way: Trajectory) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Shown:
         """The same for the same way of the same plan, judged to the same end: by it a page says what it showed."""
         way, report = self.way, self.ranked.report
         which = (self.plan.id, self.plan.provenance.made_on, self.number, self.moved)
-        said = (report.verdict.value, report.headline, [one.words for one in report.open_items])
+        said = (report.verdict.value, report.headline, [line.words for one in report.open_items for line in one.lines])
         whole = (*which, way.entry_mm, way.target_mm, way.device.id, *said)
         return sha256(repr(whole).encode()).hexdigest()[:20]
 

@@ -69,10 +69,16 @@ def approve(
     approved = replace(found, approvals=(*found.approvals, approval))
     told = {
         "plan": found.id, "way": trajectory + 1, "verdict": str(report.verdict), "headline": report.headline,
-        "reason": reason, "acknowledged": list(names), "left_open": [item.words for item in report.open_items],
+        "reason": reason, "acknowledged": list(names), "left_open": _left_open(report),
         "approval": approval_digest(approval),
     }  # fmt: skip
     return case.with_plan(approved).with_audit(AuditEntry(approval.when, who, APPROVE, told)), approved
+
+
+def _left_open(report: SafetyReport) -> list[str]:
+    """Every line of what is open, each with the names of all its structures, and what is ticked when it is done."""
+    lines = [line.words for item in report.open_items for line in item.lines]
+    return lines + [finding.words for finding in report.to_tick]
 
 
 def withdraw(case: Case, plan: Plan | str, who: str, reason: str) -> tuple[Case, Plan]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from navplan.errors import ChoiceError, MismatchError
 from navplan.model.case import Case
+from navplan.model.open_items import OpenLine
 from navplan.model.plan import Plan
-from navplan.model.safety import Finding, FindingKind, Interval, OpenItem, SafetyReport, Verdict
+from navplan.model.safety import Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.trajectory import Trajectory
 from navplan.planning.way_metrics import metrics_of
 from navplan.verbs.check import check
@@ -126,19 +127,21 @@ def compare(
 
 
 def _steps(report: SafetyReport) -> dict[tuple[str, ...], str]:
-    """The words of every open item, by what makes it the same thing to do on another way; none is lost."""
+    """The words of every open line and of all that is ticked, by what makes it the same thing to do on another way;
+    none is lost."""
     steps: dict[tuple[str, ...], str] = {}
-    for item in report.open_items:
-        step = _same_step(item)
-        steps[(*step, item.words) if step in steps else step] = f"{item.verdict}: {item.words}"
+    for line in (line for item in report.open_items for line in item.lines):
+        step = _same_step(line)
+        steps[(*step, line.words) if step in steps else step] = f"{line.verdict}: {line.brief}"
+    steps |= {(finding.words, "", ""): f"to tick: {finding.words}" for finding in report.to_tick}
     return steps
 
 
-def _same_step(item: OpenItem) -> tuple[str, ...]:
-    """What makes two open items the same thing to do, whatever their numbers."""
-    first = item.findings[0] if item.findings else None
+def _same_step(line: OpenLine) -> tuple[str, ...]:
+    """What makes two open lines the same thing to do, whatever their numbers."""
+    first = line.findings[0] if line.findings else None
     if first is None or (not first.gap and not first.structure and first.kind is not FindingKind.IMAGE_READING):
-        return item.words, "", ""
+        return line.words, "", ""
     return first.kind.value, first.gap, "" if first.gap else first.structure
 
 

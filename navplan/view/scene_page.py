@@ -31,7 +31,7 @@ from navplan.view.colours import (
 from navplan.view.orientation_figure import LETTERS, _figure
 from navplan.view.packed_meshes import PackedMeshes
 from navplan.view.scene_parts import FIRST_SIZE, Role, ScenePart, SceneParts, moving_meshes, scene_parts
-from navplan.view.scene_words import PlacedWords, facts, legend, open_words, placed_words
+from navplan.view.scene_words import OpenWords, PlacedWords, facts, legend, open_words, placed_words
 from navplan.view.scene_writing import FOR_RESEARCH, pretty, trajectory_words
 
 _SCRIPTS = ("camera.js", "cutaway.js", "draw.js", "pick.js", "labels.js", "page.js")
@@ -221,15 +221,19 @@ def _words(scene: SceneParts) -> str:
         for words in placed_words(scene)
         if not words.open_item
     )
-    todo = "".join(
-        f'<li><b class="np-{verdict.value}">{VERDICT_SYMBOLS[verdict]} {VERDICT_WORDS[verdict]}</b> {escape(words)}'
-        f"<small>{escape(remedy)}</small></li>"
-        for verdict, words, remedy in open_words(scene.ranked.report)
-    )
+    todo = "".join(_to_do(one) for one in open_words(scene.ranked.report))
     return (
         f'<details><summary><h2>In words</h2></summary><ul class="todo">{told}</ul></details>'
         '<details class="pane" open><summary><h2>To do, and not imaged</h2></summary>'
         f'<ul class="todo">{todo}</ul></details>'
+    )
+
+
+def _to_do(one: OpenWords) -> str:
+    verdict, beneath = one.verdict, "".join(map(_to_do, one.lines))
+    return (
+        f'<li><b class="np-{verdict.value}">{VERDICT_SYMBOLS[verdict]} {VERDICT_WORDS[verdict]}</b> {escape(one.words)}'
+        f"<small>{escape(one.remedy)}</small>{f'<ul>{beneath}</ul>' if beneath else ''}</li>"
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.model.open_items import OpenItem, OpenLine
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.safety import Finding, FindingKind, SafetyReport, Verdict
 from navplan.model.structure import Structure
@@ -163,17 +164,32 @@ def legend(scene: Written) -> tuple[tuple[tuple[Colour, ...], str], ...]:
     return tuple(rows)
 
 
-def open_words(report: SafetyReport) -> tuple[tuple[Verdict, str, str], ...]:
-    """What is left to do, worst first: verdict, what is open, the step that closes it; what is not imaged last."""
-    items = [
-        (item.verdict, spoken_words(item.words).replace("*:", ":"), spoken_words(item.remedy))
-        for item in report.open_items
-    ]
+class OpenWords(NamedTuple):
+    """What is open for a person: verdict, words, the step that closes it, and where it is several things, each."""
+
+    verdict: Verdict
+    words: str
+    remedy: str
+    lines: tuple[OpenWords, ...] = ()
+
+
+def open_words(report: SafetyReport) -> tuple[OpenWords, ...]:
+    """What is left to do, worst first, then what is ticked when it is done, last what no image shows."""
+    items = []
+    for item in report.open_items:
+        lines = tuple(_open(line) for line in item.lines) if len(item.lines) > 1 else ()
+        items.append(_open(item if lines else item.lines[0], lines))
+    for finding in report.to_tick:
+        items.append(OpenWords(finding.verdict, spoken_words(finding.words), spoken_words(finding.remedy)))
     for finding in report.findings:
         if finding.kind is FindingKind.NOT_IMAGED:
             name = spoken(finding.structure.rstrip("*_"))
-            items.append((finding.verdict, f"{name}: no image shows it", spoken_words(finding.remedy)))
+            items.append(OpenWords(finding.verdict, f"{name}: no image shows it", spoken_words(finding.remedy)))
     return tuple(items)
+
+
+def _open(one: OpenItem | OpenLine, lines: tuple[OpenWords, ...] = ()) -> OpenWords:
+    return OpenWords(one.verdict, spoken_words(one.words).replace("*:", ":"), spoken_words(one.remedy), lines)
 
 
 def _holds(structure: Structure, point_mm: NDArray[np.float64]) -> bool:

@@ -13,6 +13,7 @@ from navplan.errors import ChoiceError, GeometryError, InputError, MismatchError
 from navplan.model.case import Case
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
+from navplan.model.open_items import Cause
 from navplan.model.protocol import HardLimit, Need
 from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.structure import Presence, Structure
@@ -317,10 +318,12 @@ def test_a_thin_label_hides_no_needle_that_strays() -> None:
 
 
 def test_an_open_item_of_many_names_the_likeliest_touch() -> None:
-    report = SafetyReport((_thin("rib_left_7", 0.3, 0.27), _thin("rib_left_3", 69.0, 0.0)), error_model="robot")
+    report = SafetyReport((_thin("rib_left_7", 0.3, 0.27), _thin("rib_left_8", 2.0, 0.08)), error_model="robot")
     words = report.open_items[0].words
-    assert words.startswith("2 structures thinner than the voxels: rib_left_7, rib_left_3")
+    assert words.startswith("2 structures thinner than the voxels: rib_left_7, rib_left_8")
     assert "rib_left_7 touched with up to 27%" in words
+    both = SafetyReport((_thin("rib_left_7", 0.3, 0.27), _thin("rib_left_3", 69.0, 0.0)), error_model="robot")
+    assert [item.cause for item in both.open_items] == [Cause.NEAR, Cause.LABELS]  # a way too near, a label too coarse
     far = SafetyReport((_thin("rib_left_2", 60.0, 0.0), _thin("rib_left_3", 69.0, 0.0)), error_model="robot")
     assert "touched" not in far.open_items[0].words
 

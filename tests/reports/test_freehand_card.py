@@ -149,8 +149,7 @@ def test_open_items_are_told_or_counted(on):
         for n in range(9)
     )
     content = card_content(on, made, 0, replace(report, findings=(*report.findings, *many)), grey_pictures(), "x")
-    assert len(content.items) + content.more_items == len(
-        replace(report, findings=(*report.findings, *many)).open_items
-    )
+    items = replace(report, findings=(*report.findings, *many)).open_items
+    assert len(content.items) + content.more_items == sum(len(item.lines) for item in items)
     html = card_html(content)
     assert f"and {content.more_items} more" in html and "<b>" in html and "&lt;b&gt;" in html

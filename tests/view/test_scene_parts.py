@@ -40,8 +40,11 @@ def test_what_decides_and_has_no_surface_is_told(scene):
 
 def test_what_is_open_is_told_and_what_no_image_shows(scene):
     told = open_words(scene.ranked.report)
-    assert any("intercostal bundle: no image shows it" in words for _, words, _ in told)
-    assert len(told) == len(scene.ranked.report.open_items) + 1
+    assert any("intercostal bundle: no image shows it" in one.words for one in told)
+    report = scene.ranked.report
+    assert len(told) == len(report.open_items) + 1
+    for one, item in zip(told, report.open_items, strict=False):
+        assert len(one.lines) == (len(item.lines) if len(item.lines) > 1 else 0)
 
 
 @pytest.mark.parametrize("pixel_mm", [0.05, 0.21, 0.47, 0.66, 1.3, 3.1])
