@@ -99,9 +99,8 @@ def body_of(level: str, aside_mm: float) -> Callable[[Case], tuple[float, float,
     return found
 
 
-# Short of the bone that the needle comes to rest on: on it, it would be in the way.
-GROOVE_LEFT = truth("medial_branch_targets L4 left", 1.5, 3.0, 1.5)
-GROOVE_RIGHT = truth("medial_branch_targets L4 right", -1.5, 3.0, 1.5)
+GROOVE_LEFT = truth("medial_branch_targets L4 left")
+GROOVE_RIGHT = truth("medial_branch_targets L4 right")
 NO_PELVIS = ("renal_pelvis", "ureter")
 RUNS = (
     Run("vertebroplasty", "lumbar-spine", body_of("L3", 5.0), "body of L3", "L", "L3", "HFP"),

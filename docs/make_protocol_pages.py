@@ -22,6 +22,10 @@ NEEDS = {
     Need.OPTIONAL: "WARN where unknown", Need.REQUIRED: "must be known", Need.NOT_IMAGED: "**not imaged: at best WARN**"
 }  # fmt: skip
 LEGEND = f"{MARK}: the number, or a part of it, has no published source. It is a starting value, and yours to change."
+CONTACT_WORDS = (
+    "Bone stops the needle there. The shaft behind stays clear as above; a tip that is not proven to lie so, or behind"
+    " which not enough bone is proven to be, is no PASS."
+)
 INDEX = f"""# Protocols
 
 The procedures whose rules ship with navplan; each page is made from the file by `python docs/make_protocol_pages.py`.
@@ -106,6 +110,7 @@ def page(protocol: ProcedureProtocol, devices: dict[str, Device], path: str) -> 
         "## Never through",
         table(("structure", "at least, mm", "if unknown", "source", "note"), _limits(protocol)),
     ]
+    parts += _contacts(protocol)
     crossed = [(f"`{rule.structure}`", plain(rule.source)) for rule in protocol.pass_through]
     parts += ["## May be crossed", "A hard limit on the same name comes first.", table(("structure", "why"), crossed)]
     parts += _ablation(protocol, devices)
@@ -126,6 +131,7 @@ def unsourced(protocol: ProcedureProtocol) -> tuple[int, int]:
     """How many of the limits, wishes, error models, views, steps and margins have no source for a number, and how many
     there are. What may be crossed has no number."""
     sources = [protocol.max_breach_probability.source, protocol.max_image_age_days.source]
+    sources += [limit.contact.source for limit in protocol.hard if limit.contact]
     sources += [limit.source for limit in protocol.hard] + [wish.source for wish in protocol.soft]
     sources += [model.source for model in protocol.error_models] + [view.source for view in protocol.views]
     sources += [step.source for step in protocol.sequence_rules]
@@ -195,6 +201,21 @@ def _limits(protocol: ProcedureProtocol) -> list[tuple[str, ...]]:
         )
         for one in protocol.hard
     ]  # fmt: skip
+
+
+def _contacts(protocol: ProcedureProtocol) -> list[str]:
+    """What the tip may rest on; nothing of a protocol that gives no such leave."""
+    rows = [
+        (
+            f"`{one.structure}`", number(one.contact.tip_mm, one.contact.source),
+            number(one.contact.depth_mm, one.contact.source), plain(one.contact.source),
+        )
+        for one in protocol.hard if one.contact
+    ]  # fmt: skip
+    return [
+        "## The tip may rest on", CONTACT_WORDS,
+        table(("structure", "the last so much of the needle, mm", "below its surface at most, mm", "source"), rows),
+    ] if rows else []  # fmt: skip
 
 
 def _ablation(protocol: ProcedureProtocol, devices: dict[str, Device]) -> list[str]:

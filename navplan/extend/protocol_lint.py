@@ -22,6 +22,7 @@ BETTER_SMALLER = (
 EITHER_WAY = ("sagittal_deg",)
 LEAST_DEPTH_LIMIT_MM = 30.0  # a depth at which nothing is left to lose that is less than this is one in cm
 
+DEEPEST_CONTACT_MM = 3.0  # of a tip that rests on bone, below the label's surface (unsourced)
 LEAST_CLEARANCE_MM = 1.5  # where no limit above 0 is more than that, they are in cm
 LEAST_STRAY_MM = 2.0  # of an unguided needle 100 mm deep: a model that strays less is in cm, or a robot's
 
@@ -55,7 +56,7 @@ def lint(protocol: ProcedureProtocol, devices: Collection[str]) -> tuple[LintFin
     keys, numbers without a source, units that are not the metric's."""
     at = protocol.at_level(protocol.levels[0]) if protocol.levels else protocol
     found = [*_request(protocol, devices), *_twice(at), *_crossings(at), *_wishes(protocol), *_centimetres(protocol)]
-    found += [*_names(protocol), *_sources(protocol)]
+    found += [*_contacts(at), *_names(protocol), *_sources(protocol)]
     order = list(Weight)
     return tuple(sorted(found, key=lambda one: order.index(one.weight)))
 
@@ -116,6 +117,29 @@ def _crossings(protocol: ProcedureProtocol) -> list[LintFinding]:
     return found
 
 
+def _contacts(protocol: ProcedureProtocol) -> list[LintFinding]:
+    """Structures that the tip may rest on: bone, and not shut again by another limit on the same name."""
+    found = []
+    for limit in protocol.hard:
+        rest = limit.contact
+        if rest is None:
+            continue
+        names = [name for name in vocabulary() if fits(name, limit.structure, "left")]
+        soft = [name for name in names if anatomy_of(name).tissue is not Tissue.BONE]
+        if soft:
+            words = f"{limit.structure}: the tip may rest on {', '.join(soft[:3])}"
+            found.append(LintFinding(Weight.ERROR, "hard", words, "bone, which stops a needle"))
+        shut = [name for name in names if (there := protocol.limit_for(name, "left")) and there.contact != rest]
+        if shut:
+            words = f"{limit.structure}: contact that another limit on {', '.join(shut[:3])} takes away"
+            found.append(LintFinding(Weight.WARNING, "hard", words, "one limit for a name"))
+        if rest.depth_mm > DEEPEST_CONTACT_MM:
+            words = f"{limit.structure}: contact up to {rest.depth_mm:g} mm deep"
+            expected = f"at most {DEEPEST_CONTACT_MM:g} mm: bone stops the needle, only labels lie beside its surface"
+            found.append(LintFinding(Weight.WARNING, "hard", words, expected))
+    return found
+
+
 def _wishes(protocol: ProcedureProtocol) -> list[LintFinding]:
     found = []
     for wish in protocol.soft:
@@ -172,6 +196,7 @@ def _names(protocol: ProcedureProtocol) -> list[LintFinding]:
 def _sources(protocol: ProcedureProtocol) -> list[LintFinding]:
     lists = (protocol.hard, protocol.pass_through, protocol.soft, protocol.error_models, protocol.views)
     sources = [row.source for rows in lists for row in rows]
+    sources += [limit.contact.source for limit in protocol.hard if limit.contact]
     bare = sum(map(is_unsourced, sources))
     words = f"{bare} of {len(sources)} rules unsourced"
     return [LintFinding(Weight.NOTE, "source", words, "a published source")] if bare else []

@@ -13,6 +13,7 @@ from navplan.model.ablation import AblationMargin, MarginGoal
 from navplan.model.error_model import ErrorModel
 
 UNSOURCED = "unsourced"
+LONGEST_TIP_MM = 20.0  # of a needle that may touch what it must not go through (unsourced)
 LESS_THAN_HALF = "less than half of the protocol's"  # said of a hospital's own number in `changes`
 LEVELS = (
     *(f"C{n}" for n in range(1, 8)), *(f"T{n}" for n in range(1, 13)), *(f"L{n}" for n in range(1, 6)),
@@ -47,11 +48,22 @@ def fits(name: str, pattern: str, side: str = "") -> bool:
 
 
 @dataclass(frozen=True)
+class TipContact:
+    """Leave for the needle's tip to rest on a structure, as on bone: its last tip_mm may touch the surface and go up to
+    depth_mm below it (needle's surface to that of the label), never through. The shaft behind is kept clear as else."""
+
+    tip_mm: float
+    depth_mm: float
+    source: str
+
+
+@dataclass(frozen=True)
 class HardLimit:
     """Never closer than min_clearance_mm (surface of the needle to that of the structure), along the whole swept shaft.
 
     structure: a pattern (rib_*, lung_*_{other}); needs: what happens when the case does not know it.
     source belongs to the number and to the rule that the structure is kept clear of; note is for a person.
+    contact: whether, and how, the tip may rest on it.
     """
 
     structure: str
@@ -60,6 +72,7 @@ class HardLimit:
     needs: Need = Need.OPTIONAL
     seen_on: tuple[str, ...] = ()
     note: str = ""
+    contact: TipContact | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +213,17 @@ class ProcedureProtocol:
                     f"protocol {self.id}, {limit.structure}: {limit.min_clearance_mm} mm, source {limit.source!r}",
                     "0-100 mm and a source",
                 )
+            rest = limit.contact
+            if rest and not (rest.source and 0 < rest.depth_mm < rest.tip_mm <= LONGEST_TIP_MM):
+                raise InputError(
+                    f"protocol {self.id}, {limit.structure}: the last {rest.tip_mm} mm up to {rest.depth_mm} mm deep",
+                    f"a depth above 0, less than the tip's length, that up to {LONGEST_TIP_MM:g} mm, and a source",
+                )
+            if rest and (limit.min_clearance_mm > 0 or limit.needs is Need.NOT_IMAGED):
+                raise InputError(
+                    f"protocol {self.id}, {limit.structure}: the tip rests on it, and is kept clear of it",
+                    "contact with a structure that an image shows, at 0 mm",
+                )
         for rule in self.pass_through:
             if not rule.structure.strip("*? "):
                 raise InputError(
@@ -266,9 +290,14 @@ class ProcedureProtocol:
                 pattern = pattern.replace(placeholder, name)
             return pattern
 
+        def limit(rule: HardLimit) -> HardLimit:
+            """Where no level was asked for, a pattern stands for every vertebra: the tip rests on none."""
+            rests = rule.contact if level or filled(rule.structure) == rule.structure else None
+            return replace(rule, structure=filled(rule.structure), contact=rests)
+
         return replace(
             self,
-            hard=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.hard),
+            hard=tuple(limit(rule) for rule in self.hard),
             pass_through=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.pass_through),
             sequence_rules=tuple(replace(rule, structure=filled(rule.structure)) for rule in self.sequence_rules),
         )

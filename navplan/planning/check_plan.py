@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,8 @@ from navplan.planning.sequence_rules import sequence
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Risk, Situation
 from navplan.planning.sub_voxel import surface_distance
 from navplan.planning.target_judgement import target
+from navplan.planning.tip_contact import shaft_ends_mm
+from navplan.planning.tip_resting import contact_finding, rests
 from navplan.planning.tissue_map import path_sections
 from navplan.planning.uncertainty import RADIUS_95_2D, ball_probability, breach_probability, hit_probability
 
@@ -38,9 +42,9 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     measured = margins(situation.boundaries, [start], [end])
     path = path_sections(situation.tissues, situation.image, start, end)
     outside = _outside_regions(trajectory, situation)
-    findings = [
-        _clearance(trajectory, situation, risk, measured, n, outside[n]) for n, risk in enumerate(situation.risks)
-    ]
+    findings: list[Finding] = []
+    for n, risk in enumerate(situation.risks):
+        findings += _clear_or_resting(trajectory, situation, risk, measured, n, outside[n])
     findings += presence(situation)
     findings += expected_labels(trajectory, situation)
     findings += frames(situation)
@@ -118,12 +122,39 @@ def _inward(radius_mm: NDArray[np.float64], depths_mm: NDArray[np.float64]) -> N
     return np.minimum(radius_mm, depths_mm)
 
 
-def _clearance(
+def _clear_or_resting(
     trajectory: Trajectory, situation: Situation, risk: Risk, measured: Margins, column: int, outside_region: bool
+) -> list[Finding]:
+    """The clearance of the whole swept needle; where the tip may rest on the structure, that of the shaft and what the
+    tip does."""
+    start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
+    whole = _clearance(trajectory, situation, risk, measured, column, outside_region, end)
+    depths = None if whole.distance is None else rests(trajectory, risk, whole.distance.low_mm)
+    if depths is None or depths.high_mm[0] <= 0 or risk.contact is None:
+        return [whole]
+    shaft_end = shaft_ends_mm(start[None], end[None], risk.contact)[0]
+    shaft = margins([risk.boundary], [start], [shaft_end])
+    clear = _clearance(trajectory, situation, risk, shaft, 0, outside_region, shaft_end)
+    near_edge = _edge_decides(risk, start, end, trajectory.device.radius_mm, float(measured.centre_mm[0, column]))
+    why = "cut by the edge of the image near the tip" if near_edge else ""
+    why = clear.words if clear.verdict is Verdict.NOT_EVALUATED else why
+    words = f"shaft, to {risk.contact.tip_mm:g} mm from the tip: {clear.words}"
+    return [replace(clear, words=words), contact_finding(trajectory, risk, depths, why)]
+
+
+def _clearance(
+    trajectory: Trajectory,
+    situation: Situation,
+    risk: Risk,
+    measured: Margins,
+    column: int,
+    outside_region: bool,
+    end: NDArray[np.float64],
 ) -> Finding:
+    """end: of the part of the swept axis that was measured, the whole or its shaft."""
     boundary, structure = risk.boundary, risk.boundary.structure
     radius = trajectory.device.radius_mm
-    start, end = np.asarray(trajectory.entry_mm, dtype=np.float64), trajectory.swept_end_mm
+    start = np.asarray(trajectory.entry_mm, dtype=np.float64)
     voxel = boundary.centres_mm[measured.nearest[0, column]]
     interval, nearest, along = _narrowed(measured, column, start, end, radius)
     crossed = crossed_mm(structure, start, end) if interval.low_mm <= 0 else 0.0

@@ -124,15 +124,17 @@ def _least_along(
     origin: NDArray[np.float64],
     cell: float,
     required: NDArray[np.float64],
+    tips: NDArray[np.float64],
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64], NDArray[np.float64]]:
-    """(N, S) least value of the nearest cells along each axis; (N,) the least of all, the structure that misses what is
-    required by most, and by how much."""
+    """(N, S) least value of the nearest cells along each axis, of each structure to tips (S,) mm from its end; (N,) the
+    least of all, the structure that misses what is required by most, and by how much."""
     found = np.full((len(starts), distance.shape[3]), 255, np.uint8)
     nearest, worst = np.full(len(starts), 255, np.uint8), np.zeros(len(starts), np.int64)
     missed = np.full(len(starts), -np.inf)
     for n in range(len(starts)):
         x, y, z = ends[n, 0] - starts[n, 0], ends[n, 1] - starts[n, 1], ends[n, 2] - starts[n, 2]
-        steps = int(np.ceil(np.sqrt(x * x + y * y + z * z) / cell))
+        length = np.sqrt(x * x + y * y + z * z)
+        steps = int(np.ceil(length / cell))
         least = found[n]
         for step in range(steps + 1):
             t = step / steps
@@ -144,7 +146,8 @@ def _least_along(
             k = min(max(k, 0), distance.shape[2] - 1)
             here = distance[i, j, k]
             for s in range(len(least)):
-                least[s] = min(least[s], here[s])
+                if step == 0 or t * length <= length - tips[s]:
+                    least[s] = min(least[s], here[s])
         for s in range(len(least)):
             nearest[n] = min(nearest[n], least[s])
             if required[s] - least[s] > missed[n]:
@@ -158,8 +161,9 @@ def provisional(
     """Rank ways from entries (N, 3) to a target (3,) that is being dragged."""
     ends = swept_ends_mm(entries_mm, target_mm, device)
     required = (situation.required_mm + device.radius_mm) / UNIT_MM
+    tips = np.asarray([risk.contact.tip_mm if risk.contact else 0.0 for risk in situation.risks])
     units, nearest, worst, missed = by_rows(
-        _least_along, [entries_mm, ends], kept.distance, kept.origin_mm, CELL_MM, required
+        _least_along, [entries_mm, ends], kept.distance, kept.origin_mm, CELL_MM, required, tips
     )
     span = target_mm - entries_mm
     depth = np.linalg.norm(span, axis=1)

@@ -24,6 +24,7 @@ from navplan.planning.margins import margins
 from navplan.planning.pareto import pareto_front
 from navplan.planning.refinement import refined
 from navplan.planning.situation import Situation
+from navplan.planning.tip_resting import tips_resting
 from navplan.planning.way_metrics import desirability_of
 from navplan.planning.ways import swept_ends_mm, try_ways
 
@@ -158,9 +159,12 @@ def exact_clearances(
 
     if not len(situation.boundaries) or not len(entries_mm):
         return np.zeros(len(entries_mm)), np.full(len(entries_mm), np.inf)
-    measured = margins(situation.boundaries, entries_mm, swept_ends_mm(entries_mm, situation.target_mm, device))
-    low = measured.low_mm(device.radius_mm)
-    sigma = situation.error_model.sigma_mm(measured.along_mm)
+    ends = swept_ends_mm(entries_mm, situation.target_mm, device)
+    measured = margins(situation.boundaries, entries_mm, ends)
+    low, along = measured.low_mm(device.radius_mm), measured.along_mm.copy()
+    for column, rests in tips_resting(situation, entries_mm, ends, device.radius_mm, low).items():
+        low[rests.rows, column], along[rests.rows, column] = rests.shaft_low_mm, rests.shaft_along_mm
+    sigma = situation.error_model.sigma_mm(along)
     severity = np.asarray([_severity(boundary.structure.name) for boundary in situation.boundaries])
     return np.asarray((ndtr(-low / sigma) * severity).max(axis=1)), low.min(axis=1)
 

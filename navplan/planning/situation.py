@@ -12,7 +12,7 @@ from scipy import ndimage
 from navplan.model.anatomy import Tissue
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
-from navplan.model.protocol import UNSOURCED, ProcedureProtocol
+from navplan.model.protocol import UNSOURCED, ProcedureProtocol, TipContact
 from navplan.model.safety import Finding
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target
@@ -34,11 +34,13 @@ UNDECLARED = "not declared by the protocol: a risk at 0 mm"
 
 @dataclass(frozen=True, eq=False)
 class Risk:
-    """A present structure that the needle may not touch, and how far it must stay away (surface to surface)."""
+    """A present structure that the needle may not touch, and how far it must stay away (surface to surface); contact:
+    how its tip may rest on it, where the protocol gives leave."""
 
     boundary: Boundary
     required_mm: float
     source: str
+    contact: TipContact | None = None
 
     @property
     def name(self) -> str:
@@ -109,7 +111,7 @@ class Situation:
     @cached_property
     def risks(self) -> tuple[Risk, ...]:
         """Every other present structure, with the protocol's limit or 0 mm where it declares none."""
-        found: list[tuple[Structure, float, str]] = []
+        found: list[tuple[Structure, float, str, TipContact | None]] = []
         for name, structure in self.structures.items():
             kind = structure.anatomy.tissue
             if structure.presence is not Presence.PRESENT or kind in (Tissue.SKIN, Tissue.OUTSIDE):
@@ -118,17 +120,20 @@ class Situation:
                 continue
             limit = self.protocol.limit_for(name, self.side)
             required, source = (limit.min_clearance_mm, limit.source) if limit else (0.0, UNDECLARED)
-            found.append((structure, required, source or UNSOURCED))
-        found = [(self._without_crossable(structure), required, source) for structure, required, source in found]
-        boundaries = boundaries_of([(structure, self._resolution_mm(structure)) for structure, _, _ in found])
-        return tuple(
-            Risk(boundary, required, source) for boundary, (_, required, source) in zip(boundaries, found, strict=True)
-        )
+            found.append((self._without_crossable(structure), required, source or UNSOURCED, self.contact_with(name)))
+        boundaries = boundaries_of([(structure, self._resolution_mm(structure)) for structure, *_ in found])
+        return tuple(Risk(boundary, *told) for boundary, (_, *told) in zip(boundaries, found, strict=True))
+
+    def contact_with(self, name: str) -> TipContact | None:
+        """How the tip may rest on a structure; without leave where the side is asked for and not known."""
+        limit = None if self.protocol.sided and not self.side else self.protocol.limit_for(name, self.side)
+        return None if limit is None else limit.contact
 
     def _without_crossable(self, structure: Structure) -> Structure:
-        """A label of all bone (`bone`), without the bones with labels of their own that the needle may cross: else a
-        pedicle could not be crossed where somebody segmented all bone as well."""
-        names = [*self.crossable, self.target.structure]
+        """A label of all bone (`bone`), without bones with labels of their own that the needle may cross or rest on:
+        else a pedicle could not be crossed where somebody segmented all bone as well."""
+        rested_on = [name for name in self.structures if self.contact_with(name) is not None]
+        names = [*self.crossable, self.target.structure, *rested_on]
         others = [
             self.structures[name] for name in names
             if name in self.structures and self.structures[name].anatomy.tissue is Tissue.BONE and name != ALL_BONE

@@ -34,6 +34,7 @@ from navplan.planning.reach import reach_metrics
 from navplan.planning.sequence_rules import broken, out_of_pedicle_mm
 from navplan.planning.situation import Situation
 from navplan.planning.skin_not_free import rule_out_by_cover
+from navplan.planning.tip_resting import tips_resting
 
 TOO_SHORT = "the needle is too short"
 MEETS_NEEDLE = "another needle is in the way"
@@ -151,7 +152,7 @@ def too_short(situation: Situation, device: Device, entries_mm: NDArray[np.float
 
 def clearances_low_mm(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.float32]:
     """(N, S) lower ends of the clearances of the whole swept shaft; where one is so large that neither limit nor wish
-    asks for it, a lower bound of it."""
+    asks for it, a lower bound of it. Where a tip rests on a structure by the protocol's leave, those of the shaft."""
     below = np.asarray([boundary.below_mm for boundary in situation.boundaries])
     wishes = [max(s.ideal, s.limit) for s in situation.protocol.soft if s.metric == "clearance_mm"]
     asked = np.maximum(situation.required_mm, max(wishes, default=0.0)) if len(below) else below
@@ -160,6 +161,8 @@ def clearances_low_mm(situation: Situation, device: Device, entries_mm: NDArray[
     distance -= below.astype(np.float32) + np.float32(1e-4)  # the rounding of below itself
     np.maximum(distance, 0.0, out=distance)
     distance -= np.float32(device.radius_mm) + np.float32(1e-6)
+    for column, rests in tips_resting(situation, entries_mm, ends, device.radius_mm, distance).items():
+        distance[rests.rows, column] = rests.shaft_low_mm
     return distance
 
 
