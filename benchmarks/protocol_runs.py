@@ -120,6 +120,7 @@ RUNS = (
     Run("coeliac-plexus-block", "lumbar-spine", beside("aorta", 14, -4, 40), "beside the aorta", "L", "", "HFP"),
     Run("liver-biopsy", "abdomen", "lesion", "lesion"),
     Run("liver-mwa", "abdomen", "lesion", "lesion", absent=("bile_duct",)),
+    Run("liver-mwa", "abdomen-small-lesion", "lesion", "lesion of 13 mm", absent=("bile_duct",)),
     Run("liver-rfa", "abdomen", "lesion", "lesion", absent=("bile_duct",)),
     Run("kidney-biopsy", "abdomen", beside("kidney_left", 0, 0, -25), "lower pole", "L", "", "HFP", ("renal_pelvis",)),
     Run("kidney-cryoablation", "abdomen", beside("kidney_right", 0, 0, -20), "lower pole", "R", "", "HFP", NO_PELVIS),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,7 @@ from navplan_phantoms.solid_base import as_rigid
 
 _ORDINARY_SIZE_MM = (380.0, 300.0, 260.0)
 _BORDER_MM = 12.0
+_SMALL: dict[str, Any] = {"lesion_diameter_mm": 13.0, "lesion_centre_mm": (-100.0, -25.0, -20.0)}
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,25 @@ class AbdomenPhantom:
             modality="CT",
             patient_position="HFS",
         )
+
+
+@dataclass(frozen=True)
+class SmallLesionPhantom(AbdomenPhantom):
+    """The same patient with a lesion of 13 mm amid the front of the right lobe, its middle 20 mm below the liver's
+    surface, 35 mm and more from kidney, gallbladder, bowel and large vessels: what one ablation probe can cover.
+
+    >>> SmallLesionPhantom().shape.lesion_diameter_mm
+    13.0
+    """
+
+    name: ClassVar[str] = "abdomen-small-lesion"
+    description: ClassVar[str] = "CT of the upper abdomen with a lesion of 13 mm amid the liver, as one probe ablates"
+    shape: AbdomenShape = field(default_factory=lambda: AbdomenShape(**_SMALL))
+
+    @classmethod
+    def population(cls, seed: int) -> Self:
+        """Another patient of size and fat that vary, the lesion as small, and there but for a few mm."""
+        return cls(replace(AbdomenShape.varied(seed), **_SMALL))
 
 
 def _field_of_view_mm(anatomy: AbdomenAnatomy) -> tuple[float, float, float]:

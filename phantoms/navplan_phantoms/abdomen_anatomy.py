@@ -43,8 +43,8 @@ class AbdomenAnatomy:
 
 
 def lesion(shape: AbdomenShape) -> Ellipsoid:
-    """A slightly flattened ball in the lower right lobe; the mean of its diameters is the shape's."""
-    centre: FloatArray = (np.array(organs.LESION_CENTRE) + shape.lesion_shift_mm) * shape.scale
+    """A slightly flattened ball in the right lobe; the mean of its diameters is the shape's."""
+    centre: FloatArray = (np.array(shape.lesion_centre_mm) + shape.lesion_shift_mm) * shape.scale
     radius = 0.5 * shape.lesion_diameter_mm
     return Ellipsoid(centre, radius * np.array([1.0, 0.94, 1.06]), organs.turned(about_z_deg=25.0, about_y_deg=15.0))
 

@@ -13,19 +13,23 @@ from navplan_phantoms.solid_base import Solid
 class AbdomenShape:
     """The numbers by which one patient of the abdomen phantom differs from another.
 
-    `scale` multiplies everything but the fat and the lesion; the lesion's shift is in mm from its place in the
-    unscaled patient.
+    `scale` multiplies everything but the fat and the lesion's size; the lesion's centre, LPS mm, is that in the
+    unscaled patient, its shift is in mm from there.
     """
 
     scale: float = 1.0
     fat_thickness_mm: float = 20.0
     lesion_diameter_mm: float = 24.0
+    lesion_centre_mm: tuple[float, float, float] = (-91.0, 0.0, -4.0)
     lesion_shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         _within("scale", self.scale, 0.85, 1.15)
         _within("fat_thickness_mm", self.fat_thickness_mm, 8.0, 40.0)
         _within("lesion_diameter_mm", self.lesion_diameter_mm, 6.0, 32.0)
+        x, y, z = self.lesion_centre_mm
+        for centre, low, high in ((x, -120.0, -60.0), (y, -50.0, 30.0), (z, -40.0, 40.0)):
+            _within("lesion_centre_mm", centre, low, high)
         for shift in self.lesion_shift_mm:
             _within("lesion_shift_mm", shift, -6.0, 6.0)
 

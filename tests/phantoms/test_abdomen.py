@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navplan_phantoms.abdomen import AbdomenPhantom
+from navplan_phantoms.abdomen import AbdomenPhantom, SmallLesionPhantom
 from navplan_phantoms.abdomen_anatomy import AbdomenAnatomy, abdomen_anatomy
 from navplan_phantoms.abdomen_truth import lesion_centre, reference_ends, way_truth
 from navplan_phantoms.anatomy_parts import AbdomenShape
@@ -329,7 +329,26 @@ def test_input_without_sense_is_refused(arguments: dict) -> None:
         AbdomenPhantom().make(**arguments)
 
 
-@pytest.mark.parametrize("change", [{"scale": 2.0}, {"lesion_diameter_mm": 90.0}, {"lesion_shift_mm": (40.0, 0, 0)}])
+@pytest.mark.parametrize("seed", [None, 1, 2, 3])
+def test_the_small_lesion_lies_amid_the_liver_away_from_what_heat_must_not_reach(seed: int | None) -> None:
+    shape = (SmallLesionPhantom() if seed is None else SmallLesionPhantom.population(seed)).shape
+    small = abdomen_anatomy(shape)
+    bounds = small.solid("lesion").bounds_mm()
+    assert shape.lesion_diameter_mm == 13.0 and np.ptp(bounds, axis=0) == pytest.approx([13.0] * 3, abs=1.0)
+    middle = bounds.mean(axis=0)[None]
+    assert small.solid("liver").signed_distance_mm(middle)[0] < -15.0
+    for part in small.parts:
+        if part.labelled and part.name not in ("body", "liver", "lesion", "couch") and "rib" not in part.name:
+            assert part.solid.signed_distance_mm(middle)[0] > 33.0, part.name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": 2.0}, {"lesion_diameter_mm": 90.0}, {"lesion_shift_mm": (40.0, 0, 0)},
+        {"lesion_centre_mm": (0.0, 0.0, 0.0)},
+    ],
+)  # fmt: skip
 def test_a_shape_that_is_no_patient_is_refused(change: dict) -> None:
     with pytest.raises(ValueError, match="between"):
         replace(AbdomenShape(), **change)
