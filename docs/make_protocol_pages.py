@@ -280,6 +280,7 @@ def _wishes(protocol: ProcedureProtocol) -> list[str]:
             plain(one.name),
             number(one.entry_sigma_mm, one.source),
             number(one.angle_sigma_deg, one.source),
+            number(one.depth_sigma_mm, one.source),
             plain(one.source),
         )
         for one in protocol.error_models
@@ -292,7 +293,7 @@ def _wishes(protocol: ProcedureProtocol) -> list[str]:
     return [
         "## Wishes", "Each falls from its ideal (1) to where nothing is left of it (0).",
         table(("metric", "ideal", "nothing left", "weight", "source"), wishes), "## How far the needle strays",
-        table(("model", "", "at the skin, mm", "angle, degrees", "source"), models), words,
+        table(("model", "", "at the skin, mm", "angle, degrees", "depth of the stop, mm", "source"), models), words,
     ]  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def lint(protocol: ProcedureProtocol, devices: Collection[str]) -> tuple[LintFin
     keys, numbers without a source, units that are not the metric's."""
     at = protocol.at_level(protocol.levels[0]) if protocol.levels else protocol
     found = [*_request(protocol, devices), *_twice(at), *_crossings(at), *_wishes(protocol), *_centimetres(protocol)]
-    found += [*_contacts(at), *_names(protocol), *_sources(protocol)]
+    found += [*_contacts(at), *_stops(protocol), *_names(protocol), *_sources(protocol)]
     order = list(Weight)
     return tuple(sorted(found, key=lambda one: order.index(one.weight)))
 
@@ -175,6 +175,12 @@ def _centimetres(protocol: ProcedureProtocol) -> list[LintFinding]:
         words = f"no needle strays more than {max(strays_mm):.1f} mm at a depth of 100 mm"
         found.append(LintFinding(Weight.WARNING, "error_models", words, "millimetres, not centimetres"))
     return found
+
+
+def _stops(protocol: ProcedureProtocol) -> list[LintFinding]:
+    exact = [model.id for model in protocol.error_models if not model.depth_sigma_mm]
+    words = f"{', '.join(exact)}: no depth_sigma_mm, so that the needle's stop counts as exact"
+    return [LintFinding(Weight.NOTE, "error_models", words, "how far off the stop is")] if exact else []
 
 
 def _names(protocol: ProcedureProtocol) -> list[LintFinding]:

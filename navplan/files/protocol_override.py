@@ -28,10 +28,10 @@ _LISTS = {"hard": "structure", "soft": "metric", "error_models": "id"}
 _NUMBERS = {
     "hard": ("min_clearance_mm",),
     "soft": ("ideal", "limit", "weight"),
-    "error_models": ("entry_sigma_mm", "angle_sigma_deg", "bend_sigma_per_mm", "motion_sigma_mm"),
+    "error_models": ("entry_sigma_mm", "angle_sigma_deg", "bend_sigma_per_mm", "motion_sigma_mm", "depth_sigma_mm"),
 }
 _SINGLE = {"max_breach_probability": ("value",), "max_image_age_days": ("value",), "margin": ("goal_mm",)}
-_LESS_IS_BOLDER = ("min_clearance_mm", "entry_sigma_mm", "angle_sigma_deg", "goal_mm")
+_LESS_IS_BOLDER = ("min_clearance_mm", "entry_sigma_mm", "angle_sigma_deg", "depth_sigma_mm", "goal_mm")
 _LARGEST = 200_000
 REMEDY = "Copy the protocol under an id of its own to change more than numbers"
 

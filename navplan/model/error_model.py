@@ -20,9 +20,10 @@ class ErrorModel:
 
     (a covariance of entry and angle is taken as zero; bend_sigma_per_mm is of the curvature of a needle that bends
     evenly, whose deflection is s^2 / 2 times it: Webster et al. 2006, Int J Robot Res 25:509, for small angles). Of the
-    anatomy: motion_sigma_mm, how far it lies from where the image has it, along the patient's left-right,
-    front-back and head-foot axes, alike at every depth: what is left of breathing. source: where the numbers come from;
-    it is printed wherever they decide something.
+    anatomy: motion_sigma_mm, how far it lies from where the image has it, along the patient's left-right, front-back
+    and head-foot axes, alike at every depth: what is left of breathing. Along the needle: depth_sigma_mm, how far off
+    its stop is, independent of all else. source: where the numbers come from; it is printed wherever they decide
+    something.
     """
 
     id: str
@@ -32,6 +33,7 @@ class ErrorModel:
     source: str
     bend_sigma_per_mm: float = 0.0
     motion_sigma_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    depth_sigma_mm: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 < self.entry_sigma_mm < 50 and 0 <= self.angle_sigma_deg < 30 and self.source):
@@ -45,6 +47,8 @@ class ErrorModel:
                 f"error model {self.id}: bend {self.bend_sigma_per_mm} per mm, motion {motion} mm",
                 "curvature sigma 0-0.05 per mm, three motion sigmas of 0-50 mm",
             )
+        if not 0 <= self.depth_sigma_mm < 50:
+            raise InputError(f"error model {self.id}: depth {self.depth_sigma_mm} mm", "a depth sigma of 0-50 mm")
 
     def needle_sigma_mm(self, depth_mm: ArrayLike) -> NDArray[np.float64]:
         """Of the needle alone, along each lateral axis at depths below the skin, mm."""
@@ -69,3 +73,7 @@ class ErrorModel:
     def along_mm(self, direction: NDArray[np.float64]) -> float:
         """Standard deviation of the anatomy's motion along a unit direction (3,), LPS."""
         return float(np.linalg.norm(np.asarray(self.motion_sigma_mm) * direction))
+
+    def end_sigma_mm(self, direction: NDArray[np.float64]) -> float:
+        """Standard deviation along a needle's unit direction (3,), LPS, of where its end lies in the anatomy."""
+        return float(np.hypot(self.depth_sigma_mm, self.along_mm(direction)))

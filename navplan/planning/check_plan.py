@@ -29,7 +29,13 @@ from navplan.planning.target_judgement import target
 from navplan.planning.tip_contact import shaft_ends_mm
 from navplan.planning.tip_resting import contact_finding, rests
 from navplan.planning.tissue_map import path_sections
-from navplan.planning.uncertainty import RADIUS_95_2D, ball_probability, breach_probability, hit_probability
+from navplan.planning.uncertainty import (
+    RADIUS_95_2D,
+    SIGMAS_95_ONE_SIDED,
+    ball_probability,
+    breach_probability,
+    hit_probability,
+)
 
 STRAYS_REMEDY = "Check the needle with a control scan before this depth"
 
@@ -69,7 +75,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
         Finding(
             FindingKind.ERROR_MODEL,
             Verdict.PASS,
-            f"{situation.error_model.name}: sigma {sigma_mm:.1f} mm at the target",
+            f"{situation.error_model.name}: sigma {sigma_mm:.1f} mm at the target{_depth_words(situation)}",
             source=situation.error_model.source,
         )
     )
@@ -84,6 +90,11 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
         checked_on=situation.today,
         ablation=ablated.margin,
     )
+
+
+def _depth_words(situation: Situation) -> str:
+    depth_mm = situation.error_model.depth_sigma_mm
+    return f", {depth_mm:.1f} mm along the needle" if depth_mm else ""
 
 
 def _worst_and_nearest_first(finding: Finding) -> tuple[int, float]:
@@ -105,9 +116,10 @@ def _outside_regions(trajectory: Trajectory, situation: Situation) -> list[bool]
 
 
 def _outside_region(trajectory: Trajectory, situation: Situation, region: Grid, required_mm: float) -> bool:
-    """Whether shaft, throw, 95 % error cone or required clearance leave the region in which a structure was looked
-    for."""
-    depths = np.linspace(0.0, trajectory.swept_depth_mm, 32)
+    """Whether shaft, throw, 95 % error cone, 95 % of ends or required clearance leave the region in which a structure
+    was looked for."""
+    beyond_mm = SIGMAS_95_ONE_SIDED * situation.error_model.end_sigma_mm(trajectory.direction)
+    depths = np.linspace(0.0, trajectory.swept_depth_mm + beyond_mm, 32)
     needle = trajectory.device.radius_mm
     cone = RADIUS_95_2D * situation.error_model.sigma_mm(depths)
     radius = needle + np.maximum(cone, required_mm)  # nearer than required it would be unseen beyond the region
@@ -306,8 +318,8 @@ def _crossings(trajectory: Trajectory, situation: Situation) -> list[Finding]:
 
 
 def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
-    """Probability that the lateral error, and the target's own motion, leave the tip within the largest ball about the
-    target point inside the target."""
+    """Probability that the lateral error, that of the depth, and the target's own motion, leave the tip within the
+    largest ball about the target point inside the target."""
     boundary = situation.target_boundary
     if boundary is None:
         return None
@@ -317,10 +329,10 @@ def _hit(trajectory: Trajectory, situation: Situation) -> float | None:
     distance = float(np.linalg.norm(boundary.centres_mm - aim, axis=1).min()) - boundary.diagonal_mm / 2
     model, direction = situation.error_model, trajectory.direction
     sigma = float(model.needle_sigma_mm(trajectory.depth_mm))
-    if not any(model.motion_sigma_mm):
+    if not any(model.motion_sigma_mm) and not model.depth_sigma_mm:
         return hit_probability(max(distance, 0.0), sigma)
     across = np.hypot(sigma, model.across(direction)[1])
-    return ball_probability(distance, (*across, model.along_mm(direction)))
+    return ball_probability(distance, (*across, model.end_sigma_mm(direction)))
 
 
 def _lung_known(situation: Situation) -> bool:

@@ -321,6 +321,8 @@ def _error_facts(plan: Plan, ranked: RankedTrajectory, sources: Sources) -> tupl
 
 def _bend_and_motion(model: ErrorModel) -> tuple[Fact, ...]:
     found: list[Fact] = []
+    if model.depth_sigma_mm:
+        found.append(("Depth of the stop", f"sigma {model.depth_sigma_mm:g} mm along the needle"))
     if model.bend_sigma_per_mm:
         found.append(("Bending", f"sigma of the curvature {model.bend_sigma_per_mm:g} per mm"))
     if any(model.motion_sigma_mm):

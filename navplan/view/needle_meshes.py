@@ -14,6 +14,7 @@ from navplan.view.camera import Camera
 from navplan.view.colours import HALO, NEEDLE, VERDICT_COLOURS, Colour
 from navplan.view.meshes import PaintedMesh, ball, joined, repeated, turned_body
 
+END_SIGMAS = 1.6449  # 95 % of a normal distribution lie below it
 CONE_SIGMAS = 2.4477  # 95 % of a two-dimensional normal distribution lies within: sqrt(-2 ln 0.05)
 CONE_COLOUR: Colour = (150, 205, 255)
 ZONE_COLOUR: Colour = (255, 150, 70)
@@ -75,8 +76,10 @@ def depth_ticks(trajectory: Trajectory, radius_mm: float, pixel_mm: float) -> tu
 
 
 def error_cone(trajectory: Trajectory, error_model: ErrorModel) -> PaintedMesh:
-    """The surface that holds 95 % of needles at each depth, from the skin to the swept end."""
-    depths: NDArray[np.float64] = np.linspace(0.0, trajectory.swept_depth_mm, 24)
+    """The surface that holds 95 % of needles at each depth, from the skin to the swept end, or as deep as 95 % of them
+    get where the depth of the stop is uncertain."""
+    deepest_mm = trajectory.swept_depth_mm + END_SIGMAS * error_model.depth_sigma_mm
+    depths: NDArray[np.float64] = np.linspace(0.0, deepest_mm, 24)
     radii = CONE_SIGMAS * error_model.sigma_mm(depths)
     return turned_body(trajectory.entry_mm, trajectory.direction, depths, radii, CONE_COLOUR, sides=64)
 
