@@ -19,10 +19,12 @@ from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import MOSTLY_INSIDE, boundary_of, occupancy_at
+from navplan.planning.depth_in_bone import depth_at_least_mm
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
 
 STEP_MM = 0.5
 SEEN_MM = 30.0  # of the way, before its end, at whose heights a structure must be labelled (unsourced)
+REACH_MM = 3.0  # beyond a needle's surface, in which a pedicle's wall is looked for
 FAR_OUT_MM = 20.0  # out of a pedicle: as good as not through it
 _ON_OUTLINES = (Sequence.BESIDE_UNTIL_PAST_FRONT, Sequence.NEVER_MEDIAL, Sequence.NOT_ABOVE)
 PEDICLE_DEEP_MM = 10.0  # behind the canal's front: where a way is in the pedicle, if it is in one (unsourced)
@@ -149,24 +151,45 @@ def pedicle_out_mm(
     """(N,) how far needles along points (N, M, 3), from the skin on, leave the bone between the canal's front and
     PEDICLE_DEEP_MM behind it, mm; infinite where one does not pass there. What lies before the needle has gone into the
     bone by its radius is the entry, no breach."""
-    fronts = _outline(canal).front_mm(points[..., 2])
-    zone = (points[..., 1] >= fronts) & (points[..., 1] <= fronts + PEDICLE_DEEP_MM)
     found = np.full(len(points), np.inf)
+    zone, judged = _in_pedicle(points, radius, vertebra, canal)
     if not zone.any():
         return found
-    away, _ = _surface(vertebra).query(points[zone])
-    inside = occupancy_at(vertebra, points[zone]) >= MOSTLY_INSIDE
-    out, bone = np.full(zone.shape, -np.inf), np.zeros(zone.shape, dtype=bool)
-    out[zone], bone[zone] = radius - np.where(inside, away, -away), inside
+    away, _ = _surface(vertebra).query(points[judged])
+    inside = occupancy_at(vertebra, points[judged]) >= MOSTLY_INSIDE
+    out = np.full(zone.shape, -np.inf)
+    out[judged] = radius - np.where(inside, away, -away)
+    passes = zone.any(axis=1)
+    found[passes] = np.maximum(out[passes].max(axis=1), 0.0)
+    return found
+
+
+def _in_pedicle(
+    points: NDArray[np.float64], radius: float, vertebra: Structure, canal: Structure
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of points (N, M, 3) along needles lie between the canal's front and PEDICLE_DEEP_MM behind it, and which of
+    those are no mere entry into the bone."""
+    fronts = _outline(canal).front_mm(points[..., 2])
+    zone = (points[..., 1] >= fronts) & (points[..., 1] <= fronts + PEDICLE_DEEP_MM)
+    bone = np.zeros(zone.shape, dtype=bool)
+    bone[zone] = occupancy_at(vertebra, points[zone]) >= MOSTLY_INSIDE
     entered = np.where(bone.any(axis=1), bone.argmax(axis=1), 0)
     step = np.linalg.norm(points[:, 1] - points[:, 0], axis=1)
     begun = np.where(bone.any(axis=1), entered + np.ceil(radius / np.maximum(step, 1e-6)), 0)
     first_seen = np.arange(zone.shape[1]) < begun[:, None]
     surely_entry = first_seen & ((entered > zone.argmax(axis=1))[:, None])
-    out[surely_entry] = -np.inf
-    passes = zone.any(axis=1)
-    found[passes] = np.maximum(out[passes].max(axis=1), 0.0)
-    return found
+    return zone, zone & ~surely_entry
+
+
+def surely_inside_pedicle(trajectory: Trajectory, vertebra: Structure, canal: Structure) -> bool:
+    """Whether a way's needle is proven to stay in the bone where `pedicle_grade` looks at it: Gertzbein's grade A."""
+    points, radius = swept_points(trajectory), trajectory.device.radius_mm
+    _, judged = _in_pedicle(points[None], radius, vertebra, canal)
+    looked_at = np.flatnonzero(judged[0])
+    if len(looked_at) < 2:
+        return False
+    first, last = points[looked_at[0]], points[looked_at[-1]]
+    return depth_at_least_mm(vertebra, first, last, radius + REACH_MM) >= radius
 
 
 def pedicle_grade(trajectory: Trajectory, vertebra: Structure, canal: Structure) -> PedicleGrade | None:
@@ -245,10 +268,7 @@ def _pedicle(rule: SequenceRule, trajectory: Trajectory, situation: Situation, v
         return _finding(rule, Verdict.WARN, words, "Look whether it is meant to be parapedicular", vertebra.name)
     words = f"{rule.name}: Gertzbein grade {found.grade}, {found.breach_mm:.1f} mm out of the bone"
     voxel_mm = boundary_of(vertebra).diagonal_mm
-    sure = pedicle_out_mm(
-        swept_points(trajectory)[None], trajectory.device.radius_mm + voxel_mm / 2.0, vertebra, canals[0]
-    )  # fmt: skip
-    if found.grade == "A" and sure[0] > 0.0:
+    if found.grade == "A" and not surely_inside_pedicle(trajectory, vertebra, canals[0]):
         words = f"{rule.name}: Gertzbein grade A, not proven with voxels of {voxel_mm:.1f} mm across"
         return _finding(rule, Verdict.WARN, words, "Look at it on thin slices across the needle", vertebra.name)
     if found.grade == "A":
