@@ -67,13 +67,13 @@ def beside(name: str, *offset_mm: float) -> Callable[[Case], tuple[float, float,
 
 
 def truth(path: str, *offset_mm: float) -> Callable[[Case], tuple[float, float, float]]:
-    """A point of the lumbar phantom's truth, or beside it: "safe_triangles L4 left"."""
+    """A point of the lumbar phantom's truth, or beside it: "safe_triangles L4 left", "sacrum hiatus_lps_mm"."""
 
     def found(case: Case) -> tuple[float, float, float]:
         at = lumbar_truth()
         for key in path.split():
             at = at[key]
-        at = np.asarray(at["point_lps_mm"]) + np.asarray(offset_mm or (0.0, 0.0, 0.0))
+        at = np.asarray(at["point_lps_mm"] if isinstance(at, dict) else at) + np.asarray(offset_mm or (0.0, 0.0, 0.0))
         x, y, z = (float(value) for value in at)
         return x, y, z
 
@@ -113,9 +113,9 @@ RUNS = (
     Run("disc-biopsy", "lumbar-spine", "disc_L3", "disc L3/4", "L", "L3", "HFP", ("colon",)),
     Run("lumbar-puncture", "lumbar-spine", beside("disc_L3", 0, 22, 0), "sac at L3/4", "", "L3", "HFP", ("colon",)),
     Run("interlaminar-lumbar", "lumbar-spine", beside("disc_L3", 0, 30, 0), "behind the sac, L3/4", "", "L3", "HFP"),
-    Run("facet-joint", "lumbar-spine", beside("disc_L3", 15, 34, 4), "joint L3/4", "L", "L3", "HFP"),
+    Run("facet-joint", "lumbar-spine", truth("facet_recesses L3 left"), "lower recess of joint L3/4", "L", "L3", "HFP"),
     Run("sacroiliac-joint", "lumbar-spine", beside("sacrum", 20, 5, -5), "beside the sacrum", "L", "", "HFP"),
-    Run("caudal-epidural", "lumbar-spine", beside("sacrum", 0, 10, -30), "sacral canal", "", "", "HFP"),
+    Run("caudal-epidural", "lumbar-spine", truth("sacrum hiatus_lps_mm"), "sacral hiatus", "", "", "HFP"),
     Run("stimulator-lead", "lumbar-spine", beside("disc_L1", 0, 28, 0), "behind the sac, L1/2", "", "L1", "HFP"),
     Run("coeliac-plexus-block", "lumbar-spine", beside("aorta", 14, -4, 40), "beside the aorta", "L", "", "HFP"),
     Run("liver-biopsy", "abdomen", "lesion", "lesion"),

@@ -58,8 +58,8 @@ class LumbarPhantom:
         """Draw the phantom; arguments as those of the abdomen phantom.
 
         truth (LPS mm, unit vectors): `vertebrae`, `sacrum`, and by level and side `pedicles`, `safe_triangles`,
-        `medial_branch_targets` and `nerve_roots`; `discs`, `spinal_canal`. Raises ValueError for input that makes no
-        sense.
+        `medial_branch_targets`, `facet_recesses` and `nerve_roots`; `discs`, `spinal_canal`. Raises ValueError for
+        input that makes no sense.
         """
         if not 0.0 <= noise_hu <= 500.0:
             raise ValueError(f"noise_hu must be between 0 and 500, received {noise_hu}")

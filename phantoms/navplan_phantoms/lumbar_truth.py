@@ -6,6 +6,7 @@ Points and directions are LPS (mm; unit vectors), after the rigid motion. Nothin
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ from navplan_phantoms.solid_base import FloatArray, move_point, unit
 # pedicle, lateral of its 6 o'clock, above and behind the root.
 ISTHMUS_Y_MM = 18.0
 SAFE_TRIANGLE_MM = (17.5, 19.5, -4.4)
+FACET_RECESS_MM = (14.0, 33.0, -28.8)  # under the inferior articular process, on the back of the pars below
+HIATUS_MM = (0.0, 19.5, -74.0)  # in the sacrum's own axes: in the canal, where its roof has ended
 
 
 def lumbar_truth(motion: FloatArray) -> dict[str, Any]:
@@ -53,6 +56,10 @@ def lumbar_truth(motion: FloatArray) -> dict[str, Any]:
             "superior_endplate_lps_mm": sacral[:3, 3].tolist(),
             "superior": sacral[:3, 2].tolist(),
             "anterior": (-sacral[:3, 1]).tolist(),
+            "hiatus_lps_mm": move_point(sacral, np.array(HIATUS_MM)).tolist(),
+        },
+        "facet_recesses": {
+            level: {side: _recess(motion, level, below, side) for side in SIDES} for level, below in pairwise(LEVELS)
         },
         **sided,
         "discs": {f"disc_{level}": _disc(motion, level) for level in LEVELS},
@@ -111,6 +118,16 @@ def _safe_triangle(motion: FloatArray, level: str, side: str) -> dict[str, Any]:
         "to_bone_mm": float(bone(level).signed_distance_mm(point)[0]),
         "to_root_mm": float(nerve_root(level, side).signed_distance_mm(point)[0]),
         "note": "under the pedicle, lateral of its 6 o'clock, above and behind the root",
+    }
+
+
+def _recess(motion: FloatArray, level: str, below: str, side: str) -> dict[str, Any]:
+    point = _at(np.eye(4), level, side, FACET_RECESS_MM)[None]
+    return {
+        "point_lps_mm": move_point(motion, point[0]).tolist(),
+        "to_upper_mm": float(bone(level).signed_distance_mm(point)[0]),
+        "to_lower_mm": float(bone(below).signed_distance_mm(point)[0]),
+        "note": "the lower recess of the facet joint under the level, between the bones of both",
     }
 
 

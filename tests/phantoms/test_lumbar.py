@@ -144,6 +144,22 @@ def test_discs_lie_between_their_endplates(made: PhantomResult, parts: dict[str,
         assert np.linalg.norm(centroid - told["centre_lps_mm"]) < (3.0 if level == "L5" else 0.8), level
 
 
+@pytest.mark.parametrize("level", LEVELS[:-1])
+def test_the_lower_recess_of_a_facet_joint_lies_between_both_bones(made: PhantomResult, level: str) -> None:
+    for side in SIDES:
+        told = made.truth["facet_recesses"][level][side]
+        assert 0.5 < told["to_upper_mm"] < 1.5 and 0.5 < told["to_lower_mm"] < 1.5
+
+
+def test_the_sacral_hiatus_is_open_to_the_back_and_below(made: PhantomResult) -> None:
+    hiatus = np.array(made.truth["sacrum"]["hiatus_lps_mm"])
+    assert bone("sacrum").signed_distance_mm(hiatus[None])[0] > 2.0
+    for way in ((0.0, 0.87, -0.5), (0.0, 0.95, -0.3)):  # from behind and below
+        assert not len(bone("sacrum").line_intervals_mm(hiatus, np.array(way) / np.linalg.norm(way))) or (
+            bone("sacrum").line_intervals_mm(hiatus, np.array(way) / np.linalg.norm(way))[:, 1] < 0
+        ).all()
+
+
 def test_the_two_sides_mirror_each_other(made: PhantomResult) -> None:
     for kind in ("nerve_root", "foramen"):
         for level in LEVELS:

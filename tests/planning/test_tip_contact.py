@@ -57,7 +57,7 @@ def needles(rng: np.random.Generator, shape: Solid, count: int) -> tuple[NDArray
 
 
 def truth(shape: Solid, start: NDArray[np.float64], end: NDArray[np.float64]) -> tuple[float, bool]:
-    """How deep the needle's surface lies at most over its tip, mm, and whether its axis comes out of the solid again."""
+    """How deep the needle's surface lies at most over its tip, mm, and whether its axis comes out of the solid."""
     length = float(np.linalg.norm(end - start))
     line = (end - start) / length
     depth = float((-shape.signed_distance_mm(end + FINE[:, None] * CONTACT.tip_mm * line)).max()) + RADIUS_MM
