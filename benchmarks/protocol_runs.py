@@ -47,7 +47,7 @@ class Run:
 @cache
 def case_of(name: str, position: str) -> Case:
     """A phantom as a case, its patient said to lie so."""
-    spacing = (1.0, 1.0, 1.0) if name == "lumbar-spine" else (1.5, 1.5, 2.0)
+    spacing = (1.0, 1.0, 1.0) if name.startswith("lumbar") else (1.5, 1.5, 2.0)
     case = phantom(name, spacing_mm=spacing)
     (image_id, volume), *_ = case.volumes.items()
     lies = replace(volume, acquisition=replace(volume.acquisition, patient_position=position))
@@ -87,6 +87,18 @@ def lumbar_truth() -> dict[str, Any]:
     return LumbarPhantom().make(spacing_mm=(4.0, 4.0, 4.0), noise_hu=0.0).truth
 
 
+def sacroiliac(side: str) -> Callable[[Case], tuple[float, float, float]]:
+    """Amid the lower third of a sacroiliac joint of the phantom with iliac bones."""
+
+    def found(case: Case) -> tuple[float, float, float]:
+        from navplan_phantoms.pelvis import PelvisPhantom
+
+        x, y, z = PelvisPhantom().told(np.eye(4))["sacroiliac_joints"][side]["point_lps_mm"]
+        return float(x), float(y), float(z)
+
+    return found
+
+
 def body_of(level: str, aside_mm: float) -> Callable[[Case], tuple[float, float, float]]:
     """The front third of a vertebral body, beside the midline."""
 
@@ -114,7 +126,7 @@ RUNS = (
     Run("lumbar-puncture", "lumbar-spine", beside("disc_L3", 0, 22, 0), "sac at L3/4", "", "L3", "HFP", ("colon",)),
     Run("interlaminar-lumbar", "lumbar-spine", beside("disc_L3", 0, 30, 0), "behind the sac, L3/4", "", "L3", "HFP"),
     Run("facet-joint", "lumbar-spine", truth("facet_recesses L3 left"), "lower recess of joint L3/4", "L", "L3", "HFP"),
-    Run("sacroiliac-joint", "lumbar-spine", beside("sacrum", 20, 5, -5), "beside the sacrum", "L", "", "HFP"),
+    Run("sacroiliac-joint", "lumbar-pelvis", sacroiliac("left"), "lower third of the joint", "L", "", "HFP"),
     Run("caudal-epidural", "lumbar-spine", truth("sacrum hiatus_lps_mm"), "sacral hiatus", "", "", "HFP"),
     Run("stimulator-lead", "lumbar-spine", beside("disc_L1", 0, 28, 0), "behind the sac, L1/2", "", "L1", "HFP"),
     Run("coeliac-plexus-block", "lumbar-spine", beside("aorta", 14, -4, 40), "beside the aorta", "L", "", "HFP"),

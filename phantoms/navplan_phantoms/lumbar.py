@@ -66,11 +66,11 @@ class LumbarPhantom:
         motion = np.eye(4) if rigid_motion is None else as_rigid(rigid_motion)
         grid = _grid(spacing_mm, orientation)
         affine = motion @ grid.affine
-        parts = [replace(part, solid=part.solid.moved(motion)) for part in lumbar_parts()]
+        parts = [replace(part, solid=part.solid.moved(motion)) for part in self.parts()]
         image, structures = paint(parts, affine, grid.shape, hard_labels)
         truth: dict[str, Any] = {
             "phantom": self.name,
-            **lumbar_truth(motion),
+            **self.told(motion),
             "labels": {"fractional": not hard_labels, "note": "body holds all within the skin; all others disjoint"},
             "image": {"noise_hu": noise_hu, "seed": seed, "orientation": orientation},
             "grid": grid_truth(affine, grid),
@@ -79,6 +79,14 @@ class LumbarPhantom:
             voxels=with_noise(image, noise_hu, seed), affine=affine, structures=structures, truth=truth, modality="CT",
             patient_position="HFS",
         )  # fmt: skip
+
+    def parts(self) -> list[Part]:
+        """All parts in painting order, in LPS before any motion."""
+        return lumbar_parts()
+
+    def told(self, motion: FloatArray) -> dict[str, Any]:
+        """What is known of them after the 4x4 motion, for JSON."""
+        return lumbar_truth(motion)
 
 
 def _grid(spacing_mm: tuple[float, float, float], orientation: str) -> PhantomGrid:

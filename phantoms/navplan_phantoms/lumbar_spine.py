@@ -49,7 +49,7 @@ _MIDLINE_RODS = (((0.0, 38.0, -4.0), (0.0, 66.0, -9.0), 3.2), ((0.0, 39.0, -9.0)
 # The sacrum's own axes start in the middle of its endplate. Bodies: centre's y, semi-axes, from z to z.
 _SACRAL_BODIES = ((0.0, (25.0, 17.0), -30.0, 0.0), (2.0, (20.0, 12.0), -56.0, -29.0), (4.0, (16.0, 9.0), -80.0, -55.0))
 # Cones of one side: from, radius, to, radius: wing, lateral mass, the bars between the foramina, the articular process.
-_SACRAL_CONES = (
+SACRAL_CONES = (
     ((14.0, 3.0, -14.0), 10.0, (41.0, 12.0, -23.0), 11.0),
     ((41.0, 12.0, -23.0), 11.0, (34.0, 13.0, -48.0), 8.0),
     ((34.0, 13.0, -48.0), 8.0, (23.0, 11.0, -74.0), 6.0),
@@ -142,7 +142,7 @@ def sacrum(thinner_mm: float = 0.0) -> Solid:
         for y, semi, low, high in _SACRAL_BODIES
     ]
     for side in SIDES.values():
-        for a, first, b, second in _SACRAL_CONES:
+        for a, first, b, second in SACRAL_CONES:
             ends = (side * a[0], *a[1:]), (side * b[0], *b[1:])
             pieces.append(RoundCone(*ends, first - thinner_mm, second - thinner_mm))
         for start, stop, radius in _SACRAL_ROOF:
