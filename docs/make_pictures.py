@@ -205,6 +205,19 @@ def spine() -> None:
         scene(case.with_plan(made), plan=made, out=PICTURES / f"spine-{protocol}.png", hero=True)
 
 
+def ablation() -> None:
+    """The ablation of a small lesion, as docs/ablation.md has it."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.protocol_runs import case_of
+    from navplan.verbs.plan import plan
+    from navplan.verbs.scene import scene
+    from navplan.verbs.segment import absent
+
+    case = absent(case_of("abdomen-small-lesion", "HFS"), "bile_duct", by="the maker of the phantom")
+    made = plan(case, "liver-mwa", "lesion", guidance="robot", top=1)
+    scene(case.with_plan(made), plan=made, out=PICTURES / "liver-mwa.png", hero=True)
+
+
 def real_spine(work: Path, images: Path) -> None:
     """Vertebroplasty on a real lumbar spine (3 mm, labelled by a network), said to lie prone."""
     source, case = images / "ts_abdomen_pelvis_ct", work / "spine"
@@ -232,6 +245,7 @@ def main() -> None:
             from_phantom(Path(work))
             lumbar_views(Path(work))
             spine()
+            ablation()
         if (images / "lidc0001_chest_ct").is_dir():
             real_cases(Path(work), images)
             if "--real-cases" not in sys.argv[1:]:

@@ -21,6 +21,7 @@ from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.view.plane_values import Cut, PlaneValues, native_slice, plane_outlines, plane_values, slice_through
 from navplan.view.slices import SlicePlane, needle_planes
+from navplan.view.zone_outline import middle_depth_mm
 
 PLANES = ("along", "square", "across", "strip")
 _PLANE_PX, _STRIP_HALF_MM, _STRIP_PX_MM = 300, 14.0, 0.5
@@ -87,6 +88,9 @@ class Pictures:
         image = shown.situation.image
         if kind == "strip":
             return binary(packed(_strip(shown), {}))
+        zone = shown.ranked.report.ablation
+        if depth_mm is None and zone is not None:  # through the middle of what is ablated
+            depth_mm = middle_depth_mm(zone, shown.way)
         plane = needle_planes(shown.way, depth_mm)[PLANES.index(kind)]
         least_mm = 80.0 if kind == "across" else max(110.0, 1.35 * shown.way.depth_mm)  # the shorter side shows this
         size = round(_PLANE_PX * max(shape, 1.0)), round(_PLANE_PX * max(1.0 / shape, 1.0))

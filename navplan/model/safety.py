@@ -41,12 +41,13 @@ class SectorMargin:
 class PlannedMargin:
     """How a zone covers its target.
 
-    zone, undegraded: shape in words; centre_mm (LPS), direction: of the ellipsoid, along_mm, across_mm: its half axes,
-    derated. margin: minimal ablative margin, tumour surface to zone surface, negative where tumour is left, as an
-    interval; thinnest_mm: the tumour's voxel where it is. shares: of the tumour's surface with a margin below 0, of 0-5
-    and of 5 mm and more; bins: shares of the margins, each from `from_mm` up. uncovered_ml: volume outside the zone,
-    lower and upper bound. expected: mean margin of needles that stray, as an interval; goal_met, tumour_left:
-    probabilities under the same model, the first a lower, the second an upper bound. left_out: what was left out.
+    zone, undegraded: shape in words; centre_mm (LPS), direction: of the ellipsoid, along_mm, across_mm: its half
+    axes, derated, whole_along_mm, whole_across_mm: those of the undegraded one (0: not told). margin: minimal
+    ablative margin, tumour surface to zone surface, negative where tumour is left, as an interval; thinnest_mm: the
+    tumour's voxel where it is. shares: of the tumour's surface with a margin below 0, of 0-5 and of 5 mm and more;
+    bins: shares of the margins, each from `from_mm` up. uncovered_ml: volume outside the zone, lower and upper
+    bound. expected: mean margin of needles that stray, as an interval; goal_met, tumour_left: probabilities under
+    the same model, the first a lower, the second an upper bound. left_out: what was left out.
     """
 
     zone: str
@@ -72,6 +73,8 @@ class PlannedMargin:
     tumour_left: float
     draws: int
     left_out: str = ""
+    whole_along_mm: float = 0.0
+    whole_across_mm: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,8 @@ def _planned(
         tumour_left=strays.tumour_left,
         draws=strays.draws,
         left_out=left_out,
+        whole_along_mm=zone.length_mm / 2,
+        whole_across_mm=zone.width_mm / 2,
     )
 
 

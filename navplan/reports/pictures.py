@@ -17,6 +17,7 @@ from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.structure import Structure
 from navplan.view.near_structures import nearest_findings
 from navplan.view.slices import SlicePlane, Window, needle_planes, slice_picture
+from navplan.view.zone_outline import ZONE_WORDS, beside_zone, middle_depth_mm
 
 OUTLINED = 12  # how many of the nearest structures are outlined in a slice
 PROBE_WIDTH_MM = 100.0
@@ -90,22 +91,26 @@ def main_window(ranked: RankedTrajectory) -> Window:
 def plane_pictures(
     case: Case, plan: Plan, ranked: RankedTrajectory, window: Window, size: tuple[int, int] = (900, 520)
 ) -> tuple[Picture, Picture, Picture]:
-    """Three planes of the needle: near axial (as the patient lies), square to it, and the probe's eye."""
+    """Three planes of the needle: near axial (as the patient lies), square to it, and the probe's eye; of an ablation
+    the last one through the middle of its zone."""
     image_id, volume = case.image(plan.provenance.image_id)
     structures = case.structures_of(image_id)
     shown = _outlined(structures, plan, ranked)
     width_mm = max(120.0, 1.3 * ranked.trajectory.swept_depth_mm + 45.0)
     frame = table_frame(plan.patient_position)
     made = []
-    planes = needle_planes(ranked.trajectory)
+    zone = ranked.report.ablation
+    planes = needle_planes(ranked.trajectory, middle_depth_mm(zone, ranked.trajectory) if zone is not None else None)
+    findings = beside_zone(nearest_findings(ranked.report), zone)
+    caption = WINDOW_WORDS[window] if zone is None else f"{WINDOW_WORDS[window]}; {ZONE_WORDS}"
     for number, (plane, wide) in enumerate(zip(planes, (width_mm, width_mm, PROBE_WIDTH_MM), strict=True), start=1):
         turned = as_the_patient_lies(plane, frame)
         drawn = slice_picture(
             volume, replace(turned, title=""), shown, size=size, width_mm=wide, window=window,
-            trajectory=ranked.trajectory, findings=nearest_findings(ranked.report), target=plan.target.structure,
-            text_px=LETTERS_PX,
+            trajectory=ranked.trajectory, findings=findings, target=plan.target.structure,
+            text_px=LETTERS_PX, zone=zone,
         )  # fmt: skip
-        made.append(Picture(f"plane{number}", turned.title, WINDOW_WORDS[window], jpeg_bytes(drawn)))
+        made.append(Picture(f"plane{number}", turned.title, caption, jpeg_bytes(drawn)))
     return made[0], made[1], made[2]
 
 

@@ -12,7 +12,7 @@ from navplan.geometry.table_angles import POSITION_WORDS, table_angles
 from navplan.model.anatomy import Tissue
 from navplan.model.open_items import OpenItem, OpenLine
 from navplan.model.plan import Plan, RankedTrajectory
-from navplan.model.safety import Finding, SafetyReport, worst
+from navplan.model.safety import Finding, PlannedMargin, SafetyReport, worst
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.why_not import limit_line
@@ -174,6 +174,7 @@ def way_document(shown: Shown) -> dict[str, Any]:
         "hit": report.hit_probability, "guidance": report.error_model,
         **geometry(shown.way), "device": shown.way.device.name,
         "nearest": [_near(one) for one in nearest_findings(report, 2)],
+        "zone": _zone(report.ablation),
         "open": [
             {**_open(one if len(one.lines) > 1 else one.lines[0]), "lines": [_open(line) for line in one.lines]}
             for one in report.open_items
@@ -182,6 +183,17 @@ def way_document(shown: Shown) -> dict[str, Any]:
         "findings": [_finding(one) for one in _told(report.findings)],
         "acknowledge": to_acknowledge(report),
         "strip": path_strip(shown),
+    }  # fmt: skip
+
+
+def _zone(planned: PlannedMargin | None) -> dict[str, Any] | None:
+    """An ablation's zone for pictures: half axes along the needle and across it, derated, and whole (0: not told)."""
+    if planned is None:
+        return None
+    return {
+        "centre_mm": list(planned.centre_mm), "direction": list(planned.direction),
+        "derated_mm": [planned.along_mm, planned.across_mm],
+        "whole_mm": [planned.whole_along_mm, planned.whole_across_mm],
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from navplan.view.scene import draw_scene, no_such_trajectory
 from navplan.view.scene_writing import FOR_RESEARCH, angle_words, pretty
 from navplan.view.slices import Window, needle_planes, slice_picture
 from navplan.view.straightened_path import straightened_path
+from navplan.view.zone_outline import beside_zone, middle_depth_mm
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
@@ -70,14 +71,18 @@ def compose_hero(
 
     nearest = nearest_findings(ranked.report)
     deepest = nearest[0].at_depth_mm if nearest and nearest[0].at_depth_mm is not None else None
+    zone = ranked.report.ablation
+    if zone is not None:
+        deepest = middle_depth_mm(zone, ranked.trajectory)
     along, _, across = needle_planes(ranked.trajectory, deepest)
     window = _window(ranked)
     text_px = max(9, round(height / 66))
     shown: dict[str, Any] = {
         "trajectory": ranked.trajectory,
-        "findings": nearest,
+        "findings": beside_zone(nearest, zone),
         "target": plan.target.structure,
         "text_px": text_px,
+        "zone": zone,
     }
     wide = max(110.0, 1.9 * ranked.trajectory.depth_mm) * right / upper
     place = (left + _GAP_PX, top + _GAP_PX)

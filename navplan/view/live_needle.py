@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.model.error_model import ErrorModel
-from navplan.model.safety import Finding
+from navplan.model.safety import Finding, PlannedMargin
 from navplan.model.trajectory import Trajectory
 from navplan.view.camera import Camera
 from navplan.view.colours import TARGET
@@ -26,6 +26,7 @@ class LiveNeedle:
         self._cone, self._aim = window.add(Look.CLEAR), window.add(Look.SOLID)
         self._rim, self._hidden, self._gaps = (window.add(Look.THROUGH) for _ in range(3))
         self._way: tuple[Trajectory, ErrorModel, tuple[Finding, ...]] | None = None
+        self._zone: PlannedMargin | None = None
         self._target_mm: NDArray[np.float64] | None = None
         self._meshes: NeedleMeshes | None = None
         self._pixel_mm = 0.0
@@ -36,9 +37,11 @@ class LiveNeedle:
         error_model: ErrorModel,
         nearest: tuple[Finding, ...],
         target_mm: NDArray[np.float64] | None,
+        zone: PlannedMargin | None = None,
     ) -> None:
         """Draw a way. nearest: with lines to these; target_mm: points (N, 3) of the drawn target, None where none is
-        drawn: the point aimed at is marked then."""
+        drawn: the point aimed at is marked then; zone: an ablation's, as it was judged for this way."""
+        self._zone = zone
         self._way, self._target_mm, self._meshes = (way, error_model, nearest), target_mm, None
         self._set_shown(True)
 
@@ -70,7 +73,7 @@ class LiveNeedle:
 
     def _make(self, camera: Camera, height_px: int, pixel_mm: float) -> None:
         assert self._way is not None
-        self._meshes, self._pixel_mm = needle_meshes(*self._way, camera, height_px), pixel_mm
+        self._meshes, self._pixel_mm = needle_meshes(*self._way, camera, height_px, self._zone), pixel_mm
         for drawn, mesh in (
             (self._shiny, self._meshes.shiny), (self._halos, self._meshes.halos), (self._cone, self._meshes.cone),
             (self._rim, self._meshes.cone), (self._hidden, self._meshes.hidden), (self._gaps, self._meshes.gaps),

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from navplan.errors import InputError
 from navplan.model.device import Device
 from navplan.model.plan import Plan, RankedTrajectory, SkinMap
-from navplan.model.safety import Finding
+from navplan.model.safety import Finding, PlannedMargin
 from navplan.model.structure import Structure
 from navplan.model.trajectory import SHORTEST_MM, Trajectory
 from navplan.model.volume import Volume
@@ -45,11 +45,12 @@ _FEWER_SEEN = 3  # while moving, of the points that must be seen
 
 @dataclass(frozen=True)
 class _Way:
-    """The way that is drawn, what it was planned with, and the nearest dangers as they were judged for it."""
+    """The way that is drawn, what it was planned with, and nearest dangers and zone as they were judged for it."""
 
     plan: Plan
     trajectory: Trajectory
     nearest: tuple[Finding, ...]
+    zone: PlannedMargin | None = None
 
 
 class LiveScene:
@@ -114,7 +115,7 @@ class LiveScene:
             self.paint_skin_map(None)
         else:
             way, target = ranked.trajectory, plan.target.structure
-            self._way = _Way(plan, way, nearest_findings(ranked.report))
+            self._way = _Way(plan, way, nearest_findings(ranked.report), ranked.report.ablation)
             if moving and before is not None and self._shown.target == target:
                 shown = _with_deciding(self._shown, deciding_structures(ranked.report, structures, target))
             else:
@@ -136,7 +137,8 @@ class LiveScene:
     ) -> None:
         """Put the needle elsewhere while a person drags it; None: as far short of the target, the device, as before.
 
-        What was found out for the way before is not shown on the new one: the lines to its nearest dangers go.
+        What was found out for the way before is not shown on the new one: the lines to its nearest dangers go, and its
+        ablation zone.
         Raises InputError where no way is shown, GeometryError for a way that makes no sense.
         """
         if self._way is None:
@@ -147,7 +149,8 @@ class LiveScene:
         if short is None:
             room = float(np.linalg.norm(np.subtract(target, entry))) - SHORTEST_MM
             short = min(old.tip_short_of_target_mm, max(room, 0.0))
-        self._way = replace(self._way, trajectory=Trajectory(entry, target, device, short), nearest=())
+        moved = Trajectory(entry, target, device, short)
+        self._way = replace(self._way, trajectory=moved, nearest=(), zone=None)
         self._way_changed()
 
     def paint_skin_map(self, skin_map: SkinMap | None) -> None:
@@ -240,7 +243,8 @@ class LiveScene:
             self._needle.hide()
         else:
             target_mm = self._anatomy.target_mm(self._shown.target)
-            self._needle.show(self._way.trajectory, self._way.plan.error_model, self._way.nearest, target_mm)
+            way = self._way
+            self._needle.show(way.trajectory, way.plan.error_model, way.nearest, target_mm, way.zone)
         self._default = None
 
     def _look(self, camera: Camera, size: tuple[int, int], moving: bool) -> None:

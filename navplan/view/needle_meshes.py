@@ -17,7 +17,7 @@ from navplan.view.meshes import PaintedMesh, ball, joined, repeated, turned_body
 END_SIGMAS = 1.6449  # 95 % of a normal distribution lie below it
 CONE_SIGMAS = 2.4477  # 95 % of a two-dimensional normal distribution lies within: sqrt(-2 ln 0.05)
 CONE_COLOUR: Colour = (150, 205, 255)
-ZONE_COLOUR: Colour = (255, 150, 70)
+ZONE_COLOUR: Colour = (90, 230, 255)  # of no anatomy and no verdict
 _LEAST_WIDTH_PX = 3.0
 _ROOM_PX = 20.0  # from ring to ring, for rings of full size
 _HUB: Colour = (120, 134, 150)

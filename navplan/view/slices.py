@@ -19,13 +19,14 @@ from navplan.geometry.compiled import by_rows, compiled
 from navplan.geometry.conventions import orientation_letters
 from navplan.geometry.lines import unit
 from navplan.model.anatomy import Tissue
-from navplan.model.safety import Finding
+from navplan.model.safety import Finding, PlannedMargin
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
 from navplan.planning.boundary import flat_in_file_order
 from navplan.view.colours import NEEDLE, TARGET, TEXT, VERDICT_COLOURS, Colour, anatomy_colour
 from navplan.view.labels import draw_scale_bar, font, written
+from navplan.view.zone_outline import draw_zone
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
@@ -157,13 +158,14 @@ def slice_picture(
     findings: Sequence[Finding] = (),
     target: str = "",
     text_px: int = 0,
+    zone: PlannedMargin | None = None,
 ) -> NDArray[np.uint8]:
-    """A slice with outlines, needle, clearance ring, scale and letters: (height, width, 3) uint8.
+    """A slice with outlines, needle, clearance ring, ablation zone, scale and letters: (height, width, 3) uint8.
 
     size: (width, height) px; width_mm: what the width shows; structures: outlined 1.5 px, not filled; trajectory: solid
     where it lies within half a slice of the plane, dashed where it is projected onto it; findings: a ring of their
     clearance about their nearest point, where that lies in the plane; target: name of the structure in the target's
-    colour; text_px: 0 chooses it.
+    colour; zone: an ablation's, cut by the plane (`zone_outline`); text_px: 0 chooses it.
 
     Raises InputError for a picture without pixels or width.
     """
@@ -186,6 +188,8 @@ def slice_picture(
                 [tuple(xy) for xy in (line + 0.5) * _FINER], fill=(*colour, 255), width=round(OUTLINE_PX * _FINER)
             )
     thick_mm = float(np.abs(volume.grid.axes.T @ plane.into) @ volume.grid.spacing_mm)
+    if zone is not None:
+        draw_zone(draw, plane, zone, size, scale, _FINER)
     if trajectory is not None:
         _draw_needle(draw, plane, trajectory, size, scale, thick_mm)
     for finding in findings:

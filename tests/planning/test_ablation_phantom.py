@@ -12,9 +12,12 @@ import navplan as nv
 from navplan.extend import registry
 from navplan.files.plan_json import read_plan, write_plan
 from navplan.model.case import Case
+from navplan.model.draft import Draft
 from navplan.model.plan import Plan
 from navplan.model.safety import FindingKind, Verdict
 from navplan.planning.ablation_zone import Ellipsoid
+from navplan.session.document import way_document
+from navplan.session.shown import judged
 from navplan_phantoms.abdomen import SmallLesionPhantom
 from navplan_phantoms.abdomen_anatomy import AbdomenShape, lesion
 
@@ -118,6 +121,13 @@ def test_the_goal_that_was_chosen_stays_with_the_plan(case: Case) -> None:
     assert not [f for f in report.findings if f.kind is FindingKind.RULES and "not the one installed" in f.words]
 
 
+def test_the_app_is_told_the_zone(case: Case, made: Plan) -> None:
+    told = way_document(judged(case.with_plan(made), Draft(plan_id=made.id)))["zone"]
+    planned = made.best.report.ablation
+    assert planned is not None and told["centre_mm"] == list(planned.centre_mm)
+    assert told["derated_mm"] == pytest.approx([20.0, 16.0]) and told["whole_mm"] == [25.0, 20.0]
+
+
 def test_plan_report_and_card_tell_it(case: Case, made: Plan, tmp_path: Path) -> None:
     write_plan(tmp_path / "plan.json", made)
     assert read_plan(tmp_path / "plan.json").best.report.ablation == made.best.report.ablation
@@ -125,6 +135,7 @@ def test_plan_report_and_card_tell_it(case: Case, made: Plan, tmp_path: Path) ->
     page = next((tmp_path / "report").glob("report.html")).read_text("utf-8")
     assert "The ablation zone" in page and "Minimal ablative margin, planned" in page
     assert "do not predict the zones of patients" in page and "no maker&#39;s table" in page
+    assert "ablation zone: solid, derated, to cover the target; dashed, whole" in page
     assert "What the undegraded zone comes near to" in page and "14.0 mm beyond the target point" in page
     card = next((tmp_path / "report").glob("freehand-card.html")).read_text("utf-8")
     assert "SET STOP: tip, beyond the target" in card

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,6 +205,22 @@ def test_a_needle_dragged_close_to_its_target_stands_still_outside_of_it(scene, 
     scene.picture(camera, SIZE, moving=True)
     with pytest.raises(GeometryError):
         scene.move_needle(best.target_mm, best.target_mm)
+
+
+def test_an_ablations_zone_is_drawn_until_the_needle_moves(scene, plan, camera, still):
+    best = plan.best
+    zone = SimpleNamespace(
+        centre_mm=best.trajectory.target_mm, direction=tuple(best.trajectory.direction.tolist()), along_mm=30.0,
+        across_mm=25.0,
+    )  # fmt: skip
+    scene.show_way(plan, replace(best, report=replace(best.report, ablation=zone)))
+    drawn = scene.picture(camera, SIZE)
+    assert differing(drawn, still).sum() > 1000
+    scene.move_needle(best.trajectory.entry_mm, best.trajectory.target_mm)
+    moved = scene.picture(camera, SIZE)
+    scene.show_way(plan, best)
+    scene.move_needle(best.trajectory.entry_mm, best.trajectory.target_mm)
+    assert np.array_equal(moved, scene.picture(camera, SIZE))
 
 
 def test_after_a_hand_has_let_go_it_looks_as_if_it_had_not_moved(case, plan, camera, still):

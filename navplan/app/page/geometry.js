@@ -17,6 +17,23 @@ export function fromPlane(plane, u, v, w = 0) {
   return add(add(add(plane.centre_mm, plane.right, u), plane.down, v), plane.into, w);
 }
 
+// Where a plane cuts an ellipsoid about a direction, half axes [along, across] mm: points u, v, or none. As in
+// view/zone_outline.py.
+export function ellipseOnPlane(plane, { centre_mm, direction }, [along, across], sides = 180) {
+  if (!(along > 0 && across > 0)) return [];
+  const times = (v) => add(add([0, 0, 0], v, 1 / across ** 2), direction, dot(direction, v) * (1 / along ** 2 - 1 / across ** 2));
+  const offset = sub(plane.centre_mm, centre_mm), r = times(plane.right), d = times(plane.down);
+  const a = dot(plane.right, r), b = dot(plane.right, d), e = dot(plane.down, d), g = dot(offset, r), h = dot(offset, d);
+  const det = a * e - b * b, u = (b * h - e * g) / det, v = (b * g - a * h) / det;
+  const size = 1 - dot(offset, times(offset)) + a * u * u + 2 * b * u * v + e * v * v;
+  if (!(size > 0)) return [];
+  const l = Math.sqrt(a), m = b / l, n = Math.sqrt(e - m * m), s = Math.sqrt(size);
+  return Array.from({ length: sides + 1 }, (_, k) => {
+    const t = (2 * Math.PI * k) / sides, y = (s * Math.sin(t)) / n;
+    return [u + (s * Math.cos(t) - m * y) / l, v + y];
+  });
+}
+
 export function valueAt(picture, u, v) {
   const x = Math.round(u / picture.pixel_mm[0] + (picture.width - 1) / 2);
   const y = Math.round(v / picture.pixel_mm[1] + (picture.height - 1) / 2);

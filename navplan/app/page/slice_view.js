@@ -2,9 +2,10 @@
 
 import { Latest, get, unpacked } from "./api.js";
 import { VERDICTS, fitted, outlined, plate, windowed } from "./drawing.js";
-import { add, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
+import { add, ellipseOnPlane, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
 
 const NATIVE = ["axial", "coronal", "sagittal"];
+const ZONE = "#5AE6FF";  // as in the scene
 const REACH_PX = 14, SCROLL_PX = 9;
 const colour = (rgb, alpha = 1) => `rgba(${rgb[0]},${rgb[1]},${rgb[2]},${alpha})`;
 
@@ -125,6 +126,12 @@ export default {
       if (this.waiting) return;
       this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.draw(); });
     },
+    // How deep the probe's eye looks, where that is not the tip: at the cursor of the strip, or through an ablation's middle.
+    acrossAt() {
+      const { ui, way } = this.nav;
+      if (ui.depth !== null || !way || !way.zone) return ui.depth;
+      return length(sub(way.zone.centre_mm, way.entry_mm));
+    },
     // px of the canvas a mm
     scale() {
       const canvas = this.$refs.canvas, p = this.picture;
@@ -203,6 +210,7 @@ export default {
       const at = (point) => this.toCanvas(point);
       const hub = at(way.hub_mm), tip = at(way.tip_mm), end = at(way.swept_end_mm), entry = at(way.entry_mm), target = at(way.target_mm);
       const wide = Math.max(3 * dpr, way.diameter_mm * s);
+      if (way.zone) this.drawZone(c, way.zone, s, dpr);
       for (const [name, seen] of [["entry", entry], ["target", target]]) this.$refs.canvas.dataset[name] = `${seen[0] / dpr},${seen[1] / dpr}`;
       c.lineCap = "butt";
       const shaft = (from, to, tint, share) => {
@@ -222,9 +230,21 @@ export default {
         shaft(hub, tip, "#F4F8FF", 1);
         shaft(tip, end, "#ffbeec", 0.6);
       }
-      for (const near of way.nearest || []) this.drawNear(c, near, way, s, dpr, half);
+      for (const near of way.nearest || []) if (!way.zone || near.verdict !== "PASS") this.drawNear(c, near, way, s, dpr, half);
       ring(c, target, 5.5 * dpr, "#E66BD3", 2 * dpr, Math.abs(target[2]) > half + 1);
       ring(c, entry, 6.5 * dpr, "#8FBEFF", 2 * dpr, Math.abs(entry[2]) > half + 1);
+    },
+    // The derated zone solid, which has to cover; the whole one dashed, which has to spare.
+    drawZone(c, zone, s, dpr) {
+      const { width, height } = this.$refs.canvas, [x0, y0] = this.pan;
+      for (const [half, dash] of [[zone.whole_mm, [7 * dpr, 5 * dpr]], [zone.derated_mm, []]]) {
+        const cut = ellipseOnPlane(this.picture, zone, half).map(([u, v]) => [width / 2 + (u - x0) * s, height / 2 + (v - y0) * s]);
+        if (!cut.length) continue;
+        c.setLineDash(dash);
+        stroke(c, cut, "rgba(0,0,0,.6)", 3.4 * dpr);
+        stroke(c, cut, ZONE, 2 * dpr);
+        c.setLineDash([]);
+      }
     },
     drawNear(c, near, way, s, dpr, half) {
       if (near.nearest_mm.length !== 3) return;
@@ -254,7 +274,7 @@ export default {
         [top, canvas.width / 2, 12 * dpr, "center"], [bottom, canvas.width / 2, canvas.height - 12 * dpr, "center"]];
       for (const [words, x, y, align] of letters) outlined(c, words, x, y, align, "#E8EDF2");
       c.font = `${size}px sans-serif`;
-      const lines = [t.views[this.kind] + (p.count ? `  ${p.number + 1} / ${p.count}` : this.kind === "across" && ui.depth !== null ? `  ${Math.round(ui.depth)} mm` : "")];
+      const lines = [t.views[this.kind] + (p.count ? `  ${p.number + 1} / ${p.count}` : this.kind === "across" && this.acrossAt() !== null ? `  ${Math.round(this.acrossAt())} mm` : "")];
       if (ui.slab > 0 && p.count) lines.push(`MIP ${p.thick_mm.toFixed(1)} mm`);
       lines.forEach((words, n) => outlined(c, words, 10 * dpr, (14 + 17 * n * ui.text) * dpr, "left", "#E8EDF2"));
       if (this.native) {
