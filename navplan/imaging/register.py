@@ -11,7 +11,7 @@ lie elsewhere. Organs that moved against the rest of the body are no rigid motio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -20,16 +20,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 from navplan.errors import InputError
+from navplan.geometry.error_map import ErrorMap
 from navplan.geometry.transform import Transform
 from navplan.imaging.registration_error import (
     LEAST_OVERLAP,
     ErrorParts,
     agreement_mm,
     apart_mm,
-    local_shift_mm,
     refuse_poor,
 )
 from navplan.imaging.registration_images import BINS, ReducedImage, Similarity, reduced, similarity
+from navplan.imaging.registration_map import ImageErrorMap
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
@@ -50,13 +51,15 @@ SAME_SCORE = 0.97  # of the best one's mutual information: from there on a resul
 class Registration:
     """What was found. transform: fixed_from_moving, rigid, with the expected error at the place of interest.
 
-    parts: what the error is made of; alike: how alike the two images are under it; start: which start led to it.
+    parts: what the error is made of; alike: how alike the two images are under it; start: which start led to it;
+    error_map: the error at any place of the fixed image.
     """
 
     transform: Transform
     parts: ErrorParts
     alike: Similarity
     start: str
+    error_map: ImageErrorMap
 
     @property
     def words(self) -> str:
@@ -98,16 +101,13 @@ def register_rigid(
     turned = (fine[1], fine[0])
     back = _optimised(turned, _perturbed(from_moving, fine[1].centre_mm, *PERTURBED[0]), 1.0)
     here = np.asarray(from_moving @ np.append(place, 1.0))[:3]
-    parts = ErrorParts(
-        floor_mm=max(fixed.grid.diagonal_mm, moving.grid.diagonal_mm) / 2,
-        inverse_mm=apart_mm(from_moving, back, place),
-        starts_mm=agreement_mm(best.matrix, agree, here),
-        local_mm=local_shift_mm(*fine, best.matrix, here),
-    )
+    found_map = ImageErrorMap(*fine, best.matrix, tuple(agree), back, _floor_mm(fixed, moving))
+    found_map.look_at(here[None])
+    parts = found_map.parts_at(here)
     rivals = [one.matrix for one in maps if one.alike.score >= SAME_SCORE * max(two.alike.score for two in maps)]
     found_here = similarity(*fine, best.matrix)
     refuse_poor(found_here, best.matrix, parts.expected_mm, agreement_mm(best.matrix, rivals, here))
-    return _registration(best.matrix, parts, found_here, best.start, FOUND_HERE, (fixed_name, moving_name))
+    return _registration(best.matrix, parts, found_here, best.start, FOUND_HERE, (fixed_name, moving_name), found_map)
 
 
 def registration_given(
@@ -118,11 +118,13 @@ def registration_given(
     *,
     fixed_body: Structure | None = None,
     moving_body: Structure | None = None,
+    stated_map: ErrorMap | None = None,
 ) -> Registration:
     """A map fixed_from_moving that somebody gives, with its expected_error_mm as stated, looked at on the images.
 
     The images have to be alike under it, and this registration, started from it, has to stay near it: within three
-    times the stated error, at the place (3,) in LPS mm of the moving image.
+    times the stated error, at the place (3,) in LPS mm of the moving image. stated_map: what the giver says of other
+    places (default: the same).
 
     Raises InputError for a map that is not rigid or states no error, and as `register_rigid` does; it says so where the
     inverse of the map would fit.
@@ -143,12 +145,11 @@ def registration_given(
         )
     own = _optimised(fine, matrix, 1.0)
     here = np.asarray(given.matrix @ np.append(place, 1.0))[:3]
-    parts = ErrorParts(
-        floor_mm=max(fixed.grid.diagonal_mm, moving.grid.diagonal_mm) / 2,
-        starts_mm=apart_mm(matrix, own, here),
-        local_mm=local_shift_mm(*fine, matrix, here),
-        stated_mm=stated,
+    found_map = ImageErrorMap(
+        *fine, matrix, (own,), None, _floor_mm(fixed, moving), float(stated) if stated_map is None else stated_map
     )
+    found_map.look_at(here[None])
+    parts = replace(found_map.parts_at(here), stated_mm=stated)
     refuse_poor(alike, matrix, parts.expected_mm)
     if parts.starts_mm > max(3 * stated, parts.floor_mm):
         raise InputError(
@@ -157,7 +158,7 @@ def registration_given(
             "Check it, or state its error with --error-mm",
         )
     return _registration(
-        matrix, parts, alike, "the file", given.origin or "a given transform", (given.target, given.source)
+        matrix, parts, alike, "the file", given.origin or "a given transform", (given.target, given.source), found_map
     )
 
 
@@ -191,8 +192,9 @@ def _place(place_mm: ArrayLike, moving: Volume) -> NDArray[np.float64]:
 
 
 def _registration(
-    moving_from_fixed: Matrix, parts: ErrorParts, alike: Similarity, start: str, origin: str, names: tuple[str, str]
-) -> Registration:
+    moving_from_fixed: Matrix, parts: ErrorParts, alike: Similarity, start: str, origin: str, names: tuple[str, str],
+    error_map: ImageErrorMap,
+) -> Registration:  # fmt: skip
     transform = Transform(
         _inverse(moving_from_fixed),
         names[0],
@@ -201,7 +203,11 @@ def _registration(
         origin,
         parts.expected_mm,
     )
-    return Registration(transform, parts, alike, start)
+    return Registration(transform, parts, alike, start, error_map)
+
+
+def _floor_mm(fixed: Volume, moving: Volume) -> float:
+    return float(max(fixed.grid.diagonal_mm, moving.grid.diagonal_mm)) / 2
 
 
 def _starts(fine: Pair, own_coordinates: bool) -> list[tuple[str, Matrix]]:

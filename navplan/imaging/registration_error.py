@@ -19,6 +19,7 @@ LEAST_OUTLINE = 0.85  # Dice of the two bodies where both images reach
 LEAST_INFORMATION = 0.15  # nats, between images of different kinds
 LOCAL_MM = 30.0  # radius of the surroundings that are looked at by themselves
 LOCAL_REACH_MM, LOCAL_STEP_MM = 12.0, 4.0
+FEWEST_VOXELS = 200  # of surroundings that say something
 CLEARLY_BETTER = 1.03  # of the mutual information of the surroundings: below it a shift of them is no finding
 REMEDY = "Plan anew on this image, or give a transform that was proven by other means (--from-file-transform)"
 
@@ -74,10 +75,17 @@ def local_shift_mm(
     0 where no shift of up to 12 mm along each axis fits clearly better: also where they are so even that none can be
     told from another. Trilinear interpolation on the reduced images; steps of 4, 2 and 1 mm.
     """
+    return surroundings_shift_mm(fixed, moving, moving_from_fixed, place_mm) or 0.0
+
+
+def surroundings_shift_mm(
+    fixed: ReducedImage, moving: ReducedImage, moving_from_fixed: NDArray[np.float64], place_mm: NDArray[np.float64]
+) -> float | None:
+    """`local_shift_mm`; None where the images do not show the surroundings."""
     near = np.linalg.norm(fixed.grid.points_mm(fixed.near_indices) - place_mm, axis=1) <= LOCAL_MM
     within = fixed.near_indices[near]
-    if len(within) < 200:
-        return 0.0
+    if len(within) < FEWEST_VOXELS:
+        return None
 
     def information(shift: NDArray[np.float64]) -> float:
         matrix = moving_from_fixed.copy()

@@ -173,7 +173,8 @@ def similarity(
     both = in_fixed & in_moving
     correlation = None
     if fixed.kind == moving.kind == "CT" and np.count_nonzero(both) > 100:
-        soft = np.corrcoef(np.clip(first[both], *SOFT_HU), np.clip(second[both], *SOFT_HU))[0, 1]
+        with np.errstate(invalid="ignore"):  # all alike: no correlation
+            soft = np.corrcoef(np.clip(first[both], *SOFT_HU), np.clip(second[both], *SOFT_HU))[0, 1]
         correlation = float(np.nan_to_num(soft))
     bodies = int(np.count_nonzero(in_fixed)) + int(np.count_nonzero(in_moving))
     outline = 2 * int(np.count_nonzero(both)) / max(bodies, 1)

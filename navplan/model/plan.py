@@ -76,13 +76,31 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class ErrorAt:
+    """Expected error of a registration, mm, at one place (LPS mm of the plan's own image): of the target, of the entry,
+    middle or tip of a way, or of a structure where it comes nearest.
+
+    Raises InputError for an error that is not above 0 and finite.
+    """
+
+    of: str
+    point_mm: tuple[float, float, float]
+    error_mm: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.error_mm < np.inf or not np.isfinite(self.point_mm).all():
+            raise InputError(f"{self.of}: an error of {self.error_mm} mm at {self.point_mm}", "numbers above 0, finite")
+
+
+@dataclass(frozen=True)
 class CarriedOver:
     """Where a plan comes from that was made on another image and brought to this one by a rigid registration.
 
     plan_id, image_id, image_digest: the plan and the image that it was made on. matrix: rows of the (4, 4) map of LPS
     mm of that image to LPS mm of the plan's own. expected_error_mm: of the registration at the target. how: who found
     the map, and how. doubt: why what is not rigid may lie elsewhere (other position, other breath), "" where nothing
-    says so. patient_known: whether both images say whose they are, and it is the same person.
+    says so. patient_known: whether both images say whose they are, and it is the same person. error_at: the expected
+    error along the ways and at the carried structures.
 
     Raises InputError for a matrix that is not (4, 4) or an error that is not above 0 and finite.
     """
@@ -95,6 +113,7 @@ class CarriedOver:
     how: str
     doubt: str = ""
     patient_known: bool = False
+    error_at: tuple[ErrorAt, ...] = ()
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.matrix, dtype=np.float64)

@@ -15,6 +15,7 @@ from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Structure
 
 STEP_MM = 0.25  # along the axis, where the skin is looked for
+PLACES = ("target", "entry", "middle", "tip")
 FARTHEST_SKIN_MM = 30.0  # of the skin from where the registration puts the entry, along the axis (unsourced)
 
 
@@ -41,7 +42,7 @@ def carried_findings(carried: CarriedOver | None) -> list[Finding]:
         return []
     words = (
         f"carried from plan {carried.plan_id} on image {carried.image_id} by a registration with an expected error of"
-        f" {carried.expected_error_mm:.1f} mm at the target"
+        f" {carried.expected_error_mm:.1f} mm at the target{_elsewhere(carried)}"
     )
     findings = [Finding(FindingKind.IMAGE, Verdict.PASS, words, source=carried.how)]
     if not carried.patient_known:
@@ -51,19 +52,29 @@ def carried_findings(carried: CarriedOver | None) -> list[Finding]:
     return findings
 
 
+def _elsewhere(carried: CarriedOver) -> str:
+    """Where along the ways and at what structure it is largest; "" where that was not asked."""
+    along = [one for one in carried.error_at if one.of.split(" ")[0] in PLACES]
+    others = [one for one in carried.error_at if one not in along]
+    worst = [max(some, key=lambda one: one.error_mm) for some in (along, others) if some]
+    return "".join(f", {one.error_mm:.1f} mm at {one.of}" for one in worst)
+
+
 def carried_structure(
-    structure: Structure, transform: Transform, image_id: str, frame_uid: str, doubt: str
-) -> Structure:
+    structure: Structure, transform: Transform, image_id: str, frame_uid: str, doubt: str,
+    error_mm: float | None = None,
+) -> Structure:  # fmt: skip
     """A structure of another image as it lies on this one by a rigid map this_from_other.
 
     Its own grid is moved, and the region in which it was looked for: nothing is resampled. The error of its outline
-    grows by the expected error of the registration, in quadrature. It stays marked as carried.
+    grows by the expected error of the registration there (error_mm; default: that at the target), in quadrature. It
+    stays marked as carried.
     """
 
     def moved(grid: Grid | None) -> Grid | None:
         return None if grid is None else Grid(np.asarray(transform.matrix @ grid.affine), grid.shape, frame_uid)
 
-    error_mm = transform.expected_error_mm or 0.0
+    error_mm = transform.expected_error_mm or 0.0 if error_mm is None else error_mm
     return replace(
         structure,
         grid=moved(structure.grid),

@@ -124,8 +124,8 @@ def _with_ends(zeta: NDArray[np.float64], later: NDArray[np.float64], any_depend
     `later[k - 1]` standard deviations or more beyond, ascending. With E_k = mean exp(-zeta^2 / 2) over the nearest of
     rows 0 to k and Q_k = Phi(-later_k): where lateral error and that of the end are independent,
     P = E_0 + sum (E_k - E_{k-1}) Q_k, exact for a wall across the end. Where the anatomy's motion moves both together,
-    whatever their dependence, P <= E_j + Q_{j+1} for every j (a touch is in rows up to j, or needs an end beyond), and the least
-    of these counts.
+    whatever their dependence, P <= E_j + Q_{j+1} for every j (a touch is in rows up to j, or needs an end beyond), and the
+    least of these counts.
     """
     from scipy.special import ndtr
 

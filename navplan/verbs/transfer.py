@@ -20,6 +20,7 @@ from navplan.model.plan import CarriedOver, Plan, RankedTrajectory, Row
 from navplan.model.safety import SafetyReport
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import SHORTEST_MM, Target, Trajectory
+from navplan.planning.carried_errors import errors_along, errors_at_structures
 from navplan.planning.carried_plan import FARTHEST_SKIN_MM, carried_structure, entry_on_skin, with_registration_error
 from navplan.planning.way_metrics import desirability_of, metrics_of
 from navplan.verbs.check import check, refuse_other_image
@@ -27,6 +28,7 @@ from navplan.verbs.plan import provenance_of
 from navplan.verbs.situation import audited, inner_point, situation_of
 
 if TYPE_CHECKING:
+    from navplan.geometry.error_map import ErrorMap
     from navplan.geometry.landmarks import LandmarkFit
     from navplan.geometry.transform import Transform
     from navplan.imaging.register import Registration
@@ -86,26 +88,34 @@ def transfer(
     case = _images_named(case, made_on)
     case = _with_body(case, to)
     progress("registration", 0.1)
+    fit = None
     if landmarks:
         if transform is not None or error_mm is not None:
             raise InputError("landmarks and a transform or its error", "one of the two")
-        transform = _by_landmarks(landmarks, found, to)
-    registration = _registration(case, found, to, transform, error_mm)
+        transform, fit = _by_landmarks(landmarks, found, to)
+    registration = _registration(case, found, to, transform, error_mm, fit)
     carry = registration.transform
     target = _point(carry, found.target.point_mm)
     if not image.grid.contains(np.asarray(target)):
         raise InputError(f"a target that lies outside image {to}", "an image that shows it", "Scan the target")
     doubt = _doubt(old.acquisition, image.acquisition)
     here = case.structures_of(to)
+    progress("the registration's error, place by place", 0.5)
+    ways = [ranked.trajectory for ranked in found.trajectories]
+    along = errors_along(ways, found.target.point_mm, carry, registration.error_map)
+    missing = [one for one in case.structures_of(made_on).values() if _is_missing(one, here.get(one.name))]
+    errors = errors_at_structures(missing, ways, found.target.point_mm, carry, registration.error_map)
     brought = [
-        carried_structure(structure, carry, to, image.grid.frame_uid, doubt)
-        for structure in case.structures_of(made_on).values()
-        if _is_missing(structure, here.get(structure.name))
-    ]
+        carried_structure(
+            structure, carry, to, image.grid.frame_uid, doubt,
+            errors[structure.name].error_mm if structure.name in errors else None,
+        )
+        for structure in missing
+    ]  # fmt: skip
     case = case.with_structures(*brought)
     carried = CarriedOver(
         found.id, made_on, old.digest, _rows(carry), carry.expected_error_mm or 0.0, registration.words, doubt,
-        all(identities),
+        all(identities), (*along, *(errors[name] for name in sorted(errors))),
     )  # fmt: skip
     draft = Plan(
         id=_free_id(case, f"{found.id}-on-{to}"),
@@ -184,8 +194,9 @@ def _with_body(case: Case, image_id: str) -> Case:
 
 
 def _registration(
-    case: Case, plan: Plan, to: str, transform: Transform | str | Path | None, error_mm: float | None
-) -> Registration:
+    case: Case, plan: Plan, to: str, transform: Transform | str | Path | None, error_mm: float | None,
+    stated: ErrorMap | None,
+) -> Registration:  # fmt: skip
     from navplan.imaging.register import register_rigid, registration_given
 
     made_on = plan.provenance.image_id
@@ -207,11 +218,11 @@ def _registration(
     if (transform.target, transform.source) != (to, made_on):
         raise MismatchError(f"a transform {transform.target}_from_{transform.source}", f"{to}_from_{made_on}")
     return registration_given(
-        fixed, moving, plan.target.point_mm, transform, fixed_body=bodies[0], moving_body=bodies[1]
+        fixed, moving, plan.target.point_mm, transform, fixed_body=bodies[0], moving_body=bodies[1], stated_map=stated
     )
 
 
-def _by_landmarks(path: str | Path, plan: Plan, to: str) -> Transform:
+def _by_landmarks(path: str | Path, plan: Plan, to: str) -> tuple[Transform, LandmarkFit]:
     """The map that the pairs of a file give, with its error where it is worst: at the target, or at an entry."""
     from navplan.files.transform_files import read_landmarks
     from navplan.geometry.landmarks import fit_landmarks
@@ -228,7 +239,7 @@ def _by_landmarks(path: str | Path, plan: Plan, to: str) -> Transform:
         f"{len(source)} pairs of landmarks, each to {fit.fle_mm:.1f} mm: expected error {errors[0]:.1f} mm at the"
         f" target{skin}{worst}; {fit.fre_mm:.1f} mm are left at the pairs, which says nothing of the target"
     )
-    return Transform(fit.matrix, to, plan.provenance.image_id, "", words, float(errors.max()))
+    return Transform(fit.matrix, to, plan.provenance.image_id, "", words, float(errors.max())), fit
 
 
 def _worst(fit: LandmarkFit) -> str:

@@ -14,6 +14,7 @@ import navplan as nv
 from navplan.cli import main
 from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.files.plan_json import write_plan
+from navplan.geometry.landmarks import fit_landmarks
 from navplan.geometry.transform import Transform
 from navplan.model.case import Case
 from navplan.model.device import Device
@@ -100,12 +101,16 @@ def test_the_registration_enters_the_error_model_the_outlines_and_the_intervals(
     assert "registration" in model.name and "in quadrature" in model.source
     assert "in quadrature" in done.plan.best.report.error_model_source
     colon = done.case.structures_of("today")["colon"]
-    assert (colon.carried_from, colon.carried_error_mm) == ("ct", error_mm)
-    assert colon.boundary_sigma_mm == pytest.approx(error_mm)
+    assert done.plan.carried is not None
+    there = {one.of: one.error_mm for one in done.plan.carried.error_at}
+    assert (colon.carried_from, colon.carried_error_mm) == ("ct", there["colon"])
+    assert there["target"] == pytest.approx(error_mm) and there["colon"] >= GRID.diagonal_mm / 2
+    assert colon.boundary_sigma_mm == pytest.approx(there["colon"])
+    assert {"entry of way 1", "middle of way 1", "tip of way 1", "aorta", "liver"} <= there.keys()
     here = next(f for f in done.plan.best.report.clearances if f.structure == "colon").distance
-    there = next(f for f in nv.check(both(), "biopsy").clearances if f.structure == "colon").distance
-    assert here is not None and there is not None
-    assert here.low_mm < there.low_mm - error_mm + 1.0 and here.high_mm > there.high_mm + error_mm - 1.0
+    before = next(f for f in nv.check(both(), "biopsy").clearances if f.structure == "colon").distance
+    assert here is not None and before is not None
+    assert here.low_mm < before.low_mm - error_mm + 1.0 and here.high_mm > before.high_mm + error_mm - 1.0
 
 
 def test_the_marks_survive_saving_and_check_says_the_same(done: Transferred, tmp_path: Path) -> None:
@@ -238,6 +243,27 @@ def test_landmarks_give_the_map_and_its_error_where_it_is_worst(tmp_path: Path) 
     assert np.linalg.norm(np.asarray(way.target_mm) - truth) < carried.expected_error_mm
     assert "6 pairs of landmarks" in carried.how and "mm at the skin" in carried.how
     assert "says nothing of the target" in carried.how and "fits the others least" in carried.how
+
+
+def test_far_from_the_landmarks_a_structure_has_an_error_of_its_own(tmp_path: Path) -> None:
+    """Pairs on one side: the aorta and the rib, far from them, are less sure than the target in their midst."""
+    rng = np.random.default_rng(8)
+    source = np.asarray(TARGET) + rng.uniform(-15.0, 15.0, (6, 3))
+    there = source @ MOTION[:3, :3].T + MOTION[:3, 3] + rng.normal(0.0, 0.7, source.shape)
+    path = tmp_path / "pairs.csv"
+    rows = [",".join(f"{value:.4f}" for value in pair) for pair in np.hstack([source, there])]
+    path.write_text("\n".join(["from_x,from_y,from_z,to_x,to_y,to_z", *rows]))
+    done = nv.transfer(both(), "biopsy", "today", landmarks=path)
+    assert done.plan.carried is not None
+    found = {one.of: one for one in done.plan.carried.error_at}
+    fit = fit_landmarks(there, source)
+    for name in ("aorta", "rib_right_9"):
+        assert found[name].error_mm >= float(fit.error_mm(np.asarray(found[name].point_mm)[None])[0])
+        assert done.case.structures_of("today")[name].carried_error_mm == found[name].error_mm
+    far = max(found.values(), key=lambda one: float(np.linalg.norm(np.subtract(one.point_mm, there.mean(axis=0)))))
+    assert far.error_mm > found["target"].error_mm + 0.3
+    words = next(f.words for f in done.plan.best.report.findings if "carried from plan biopsy" in f.words)
+    assert "mm at the target, " in words and "of way 1" in words
 
 
 def test_landmarks_that_are_no_good_are_refused(tmp_path: Path) -> None:
