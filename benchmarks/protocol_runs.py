@@ -175,6 +175,8 @@ def row(run: Run) -> list[str]:
     ]  # fmt: skip
     told = f"{best.trajectory.depth_mm:.0f} mm, {_angles(best.trajectory.direction)}; {best.report.headline}"
     told += "".join(f"; {words.split(' (')[0]}" for words in grades)
+    rests = [finding for finding in best.report.findings if finding.kind is FindingKind.CONTACT]
+    told += "".join(f"; {finding.structure}: {finding.words}" for finding in rests)
     return [*head, f"{len(made.trajectories)} ways, {best.verdict}", told, f"{spent:.0f} s"]
 
 

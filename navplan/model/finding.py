@@ -86,6 +86,7 @@ class Finding:
     depth.
     crossed_mm: length of the swept shaft inside the structure's voxels. remedy: the one step that would close the
     gap; gap: the gap in a few words, the same for all findings that the same step closes.
+    part: of the needle that distance and crossed_mm are about, where it is not all of it.
     """
 
     kind: FindingKind
@@ -102,3 +103,4 @@ class Finding:
     source: str = ""
     remedy: str = ""
     gap: str = ""
+    part: str = ""

@@ -21,6 +21,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from navplan.geometry.compiled import THREADS, compiled
 from navplan.geometry.grid import Grid
@@ -200,6 +202,15 @@ def occupancy_at(structure: Structure, points_mm: NDArray[np.float64]) -> NDArra
     values = np.zeros(len(points_mm), dtype=np.uint8)
     values[inside] = structure.occupancy[tuple(index[inside].T)]
     return values
+
+
+def voxels_below(structure: Structure, least: int) -> cKDTree:
+    """The centres of the voxels in and next to a present structure that are less full than `least`, for queries of the
+    nearest; nothing beyond its grid is filled."""
+    assert structure.grid is not None and structure.occupancy is not None
+    occupancy = np.pad(structure.occupancy, 1)
+    near = ndimage.binary_dilation(occupancy > 0, np.ones((3, 3, 3), dtype=bool))
+    return cKDTree(structure.grid.points_mm(np.argwhere(near & (occupancy < least)) - 1))
 
 
 def crossed_mm(

@@ -150,8 +150,8 @@ def _clear_or_resting(
     near_edge = _edge_decides(risk, start, end, trajectory.device.radius_mm, float(measured.centre_mm[0, column]))
     why = "cut by the edge of the image near the tip" if near_edge else ""
     why = clear.words if clear.verdict is Verdict.NOT_EVALUATED else why
-    words = f"shaft, to {risk.contact.tip_mm:g} mm from the tip: {clear.words}"
-    return [replace(clear, words=words), contact_finding(trajectory, risk, depths, why)]
+    part = f"shaft, to {risk.contact.tip_mm:g} mm from the tip"
+    return [replace(clear, words=f"{part}: {clear.words}", part=part), contact_finding(trajectory, risk, depths, why)]
 
 
 def _clearance(

@@ -9,16 +9,68 @@ from the surface that the shares tell, a whole one along its diagonal from what 
 from __future__ import annotations
 
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from navplan.model.structure import Structure
-from navplan.planning.boundary import boundary_of
+from navplan.planning.boundary import MOSTLY_INSIDE, boundary_of, boundary_voxels, occupancy_at, voxels_below
 from navplan.planning.margins import margins
 from navplan.planning.sub_voxel import samples_told, surface_distance
 
 _FULL = 255
+
+
+def depths_at_least_mm(bone: Structure, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) of many points (N, 3) LPS mm: how deep they surely lie in the bone by what its voxels bound, negative where
+    they may lie outside: then as far as they may."""
+    boundary = boundary_of(bone)
+    inside = occupancy_at(bone, points_mm) > 0
+    depths = np.full(len(points_mm), -np.inf)
+    depths[inside] = _unfilled(bone, _FULL if bone.fractional else 1).query(points_mm[inside])[0] - boundary.below_mm
+    doubtful = depths <= 0.0
+    depths[doubtful] = -(_filled(bone, 1).query(points_mm[doubtful])[0] + boundary.above_mm)
+    return depths
+
+
+def depths_about_mm(bone: Structure, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) about how deep points (N, 3) LPS mm lie in the bone, negative outside: to half way between the last voxel
+    that it mostly fills and the first that it does not. No bound."""
+    grid = bone.grid
+    assert grid is not None
+    inside = occupancy_at(bone, points_mm) >= MOSTLY_INSIDE
+    depths = np.empty(len(points_mm))
+    for here, sign in ((inside, 1.0), (~inside, -1.0)):
+        if here.any():
+            tree = _unfilled(bone, MOSTLY_INSIDE) if sign > 0 else _filled(bone, MOSTLY_INSIDE)
+            away, which = tree.query(points_mm[here])
+            line = (tree.data[which] - points_mm[here]) / np.maximum(away, 1e-9)[:, None]
+            step = np.linalg.norm((line @ grid.axes) * grid.spacing_mm, axis=1)
+            depths[here] = sign * np.maximum(away - step / 2, 0.0)
+    return depths
+
+
+_UNFILLED: WeakKeyDictionary[Structure, dict[int, cKDTree]] = WeakKeyDictionary()
+_FILLED: WeakKeyDictionary[Structure, dict[int, cKDTree]] = WeakKeyDictionary()
+
+
+def _unfilled(bone: Structure, least: int) -> cKDTree:
+    """The voxels in and around a bone that are less full than `least`."""
+    kept = _UNFILLED.setdefault(bone, {})
+    if least not in kept:
+        kept[least] = voxels_below(bone, least)
+    return kept[least]
+
+
+def _filled(bone: Structure, least: int) -> cKDTree:
+    """The bone's boundary among the voxels at least so full."""
+    kept = _FILLED.setdefault(bone, {})
+    if least not in kept:
+        assert bone.grid is not None and bone.occupancy is not None
+        kept[least] = cKDTree(boundary_voxels(bone.occupancy, bone.grid, least).centres_mm)
+    return kept[least]
 
 
 def depth_at_least_mm(

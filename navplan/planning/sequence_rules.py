@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from navplan.model.device import Device
 from navplan.model.protocol import Sequence, SequenceRule, fits
@@ -19,7 +18,7 @@ from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import MOSTLY_INSIDE, boundary_of, occupancy_at
-from navplan.planning.depth_in_bone import depth_at_least_mm
+from navplan.planning.depth_in_bone import depth_at_least_mm, depths_about_mm, depths_at_least_mm
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
 
 STEP_MM = 0.5
@@ -130,7 +129,6 @@ class _Outline:
 
 
 _OUTLINES: WeakKeyDictionary[Structure, _Outline] = WeakKeyDictionary()
-_SURFACES: WeakKeyDictionary[Structure, cKDTree] = WeakKeyDictionary()
 
 
 def _outline(structure: Structure) -> _Outline:
@@ -139,26 +137,18 @@ def _outline(structure: Structure) -> _Outline:
     return _OUTLINES[structure]
 
 
-def _surface(structure: Structure) -> cKDTree:
-    if structure not in _SURFACES:
-        _SURFACES[structure] = cKDTree(boundary_of(structure).centres_mm)
-    return _SURFACES[structure]
-
-
 def pedicle_out_mm(
-    points: NDArray[np.float64], radius: float, vertebra: Structure, canal: Structure
+    points: NDArray[np.float64], radius: float, vertebra: Structure, canal: Structure, proven: bool = False
 ) -> NDArray[np.float64]:
     """(N,) how far needles along points (N, M, 3), from the skin on, leave the bone between the canal's front and
     PEDICLE_DEEP_MM behind it, mm; infinite where one does not pass there. What lies before the needle has gone into the
-    bone by its radius is the entry, no breach."""
+    bone by its radius is the entry, no breach. proven: at most so far, by what voxels bound, not about so far."""
     found = np.full(len(points), np.inf)
     zone, judged = _in_pedicle(points, radius, vertebra, canal)
     if not zone.any():
         return found
-    away, _ = _surface(vertebra).query(points[judged])
-    inside = occupancy_at(vertebra, points[judged]) >= MOSTLY_INSIDE
     out = np.full(zone.shape, -np.inf)
-    out[judged] = radius - np.where(inside, away, -away)
+    out[judged] = radius - (depths_at_least_mm if proven else depths_about_mm)(vertebra, points[judged])
     passes = zone.any(axis=1)
     found[passes] = np.maximum(out[passes].max(axis=1), 0.0)
     return found
@@ -225,13 +215,14 @@ def broken(
 
 
 def out_of_pedicle_mm(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) of ways to the situation's target, as `pedicle_out_mm`, at most FAR_OUT_MM: also where nothing tells."""
+    """(N,) of ways to the situation's target, as `pedicle_out_mm` proves it, at most FAR_OUT_MM: also where nothing
+    tells."""
     rules = [rule for rule in situation.protocol.sequence_rules if rule.rule is Sequence.THROUGH_PEDICLE]
     bones, canals = [one for rule in rules for one in _structures_of(rule, situation)], _canals(situation)
     if not bones or not canals or not len(entries_mm):
         return np.full(len(entries_mm), FAR_OUT_MM)
     points = _many_points(situation, device, entries_mm)
-    return np.minimum(pedicle_out_mm(points, device.radius_mm, bones[0], canals[0]), FAR_OUT_MM)
+    return np.minimum(pedicle_out_mm(points, device.radius_mm, bones[0], canals[0], True), FAR_OUT_MM)
 
 
 def _many_points(situation: Situation, device: Device, entries_mm: NDArray[np.float64]) -> NDArray[np.float64]:

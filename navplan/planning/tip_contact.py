@@ -23,13 +23,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from navplan.model.protocol import TipContact
 from navplan.model.safety import Interval
 from navplan.model.structure import Structure
-from navplan.planning.boundary import MOSTLY_INSIDE, Boundary, occupancy_at
+from navplan.planning.boundary import MOSTLY_INSIDE, Boundary, occupancy_at, voxels_below
 from navplan.planning.share_depth import depth_at_most_mm
 from navplan.planning.sub_voxel import surface_distance
 
@@ -192,10 +191,6 @@ def _trees_of(boundary: Boundary) -> tuple[cKDTree, cKDTree]:
     """The structure's boundary voxels, and the voxels in and around it that it does not fill; kept as long as it is."""
     structure = boundary.structure
     if structure not in _HOLES:
-        assert structure.grid is not None and structure.occupancy is not None
         full = 255 if structure.fractional else 1
-        occupancy = np.pad(structure.occupancy, 1)
-        near = ndimage.binary_dilation(occupancy > 0, np.ones((3, 3, 3), dtype=bool))
-        where = np.argwhere(near & (occupancy < full)) - 1
-        _HOLES[structure] = cKDTree(boundary.centres_mm), cKDTree(structure.grid.points_mm(where))
+        _HOLES[structure] = cKDTree(boundary.centres_mm), voxels_below(structure, full)
     return _HOLES[structure]

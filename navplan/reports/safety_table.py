@@ -116,7 +116,7 @@ def clearance_row(finding: Finding, trajectory: Trajectory, sources: Sources) ->
     depth = finding.at_depth_mm
     return ClearanceRow(
         badge=badge(finding.verdict),
-        structure=named(finding.structure),
+        structure=named(finding.structure) + f" ({finding.part})" * bool(finding.part),
         clearance=clearance_words(finding),
         required=DASH if finding.required_mm is None else f"{finding.required_mm:g}",
         breach=percent(finding.breach_probability, upper_bound=True),

@@ -109,6 +109,7 @@ def _nearest_words(scene: Written) -> list[PlacedWords]:
     labels = []
     for finding in scene.nearest:
         needed = f"needs {finding.required_mm:g} mm" if finding.required_mm else "must not be touched"
+        needed = f"{finding.part}; the tip may rest on it" if finding.part else needed
         if finding.crossed_mm > 0:
             needed = f"crossed for {finding.crossed_mm:.0f} mm, {needed}"
         depth = f" at {finding.at_depth_mm:.0f} mm depth" if finding.at_depth_mm is not None else ""

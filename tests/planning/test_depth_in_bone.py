@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from navplan.geometry.grid import Grid
 from navplan.model.device import Device
 from navplan.model.trajectory import Trajectory
-from navplan.planning.depth_in_bone import depth_at_least_mm
+from navplan.planning.depth_in_bone import depth_at_least_mm, depths_about_mm, depths_at_least_mm
 from navplan.planning.sequence_rules import PEDICLE_DEEP_MM, pedicle_grade, surely_inside_pedicle
 from navplan_phantoms.lumbar_spine import LEVELS, SIDES, bone, place, spinal_canal
 from navplan_phantoms.lumbar_truth import pedicle_axis
@@ -92,5 +92,21 @@ def test_a_proven_grade_is_never_better_than_the_true_one(spacing_mm: float) -> 
             inside, sure = truly_inside(way, level), surely_inside_pedicle(way, vertebra, canal)
             assert inside or not sure, (level, n)
             true, proven, graded = true + inside, proven + sure, graded + (grade is not None and grade.grade == "A")
-    assert true < graded, "voxels alone call some A that are not"
+    assert graded > 0.8 * true
     assert proven > 0.7 * true
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_depths_of_points_are_bounded_and_about_right(hard: bool) -> None:
+    """What the search ranks by never promises more than is true; what a grade is told from is off by little."""
+    off = []
+    for seed in range(12):
+        rng = np.random.default_rng(820_000 + seed)
+        shape = Capsule((-20.0, 0.0, 0.0), (20.0, 0.0, 0.0), float(rng.uniform(3.0, 6.0)))
+        spacing = float(rng.uniform(0.5, 1.2))
+        made = structure_of("vertebrae_L3", shape, turned_grid(rng, np.zeros(3), 26.0, spacing), hard=hard)
+        points = rng.uniform((-10.0, -7.0, -7.0), (10.0, 7.0, 7.0), (200, 3))
+        truth = -shape.signed_distance_mm(points)
+        assert (depths_at_least_mm(made, points) <= truth + 1e-9).all(), seed
+        off.append((depths_about_mm(made, points) - truth) / spacing)
+    assert abs(np.mean(off)) < 0.15 and np.std(off) < 0.35
