@@ -122,7 +122,8 @@ class Situation:
             required, source = (limit.min_clearance_mm, limit.source) if limit else (0.0, UNDECLARED)
             found.append((self._without_crossable(structure), required, source or UNSOURCED, self.contact_with(name)))
         boundaries = boundaries_of([(structure, self._resolution_mm(structure)) for structure, *_ in found])
-        return tuple(Risk(boundary, *told) for boundary, (_, *told) in zip(boundaries, found, strict=True))
+        told = zip(boundaries, found, strict=True)
+        return tuple(Risk(boundary, mm, source, contact) for boundary, (_, mm, source, contact) in told)
 
     def contact_with(self, name: str) -> TipContact | None:
         """How the tip may rest on a structure; without leave where the side is asked for and not known."""
