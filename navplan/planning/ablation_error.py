@@ -2,8 +2,8 @@
 
 Each draw puts the zone where a needle with these errors would carry it: its centre moves across the way by entry error
 + depth times the error of angle + half the squared depth times the curvature (navplan.model.error_model, whose sigma^2
-is the sum of the three), its axis turns by the last two, and the anatomy moves against it. Nothing is corrected under
-control images, and depth is as planned.
+is the sum of the three), along the way by the stop's error, its axis turns by angle and curvature, and the anatomy
+moves against it. Nothing is corrected under control images.
 """
 
 from __future__ import annotations
@@ -81,9 +81,11 @@ def drawn_margins(
     angle = chance.normal(0.0, np.radians(error.angle_sigma_deg), (draws, 2))
     bend = chance.normal(0.0, 1.0, (draws, 2)) * error.bend_sigma_per_mm
     motion = chance.normal(0.0, 1.0, (draws, 3)) * np.asarray(error.motion_sigma_mm)
+    stop = chance.normal(0.0, 1.0, (draws, 1)) * error.depth_sigma_mm
     centres = zone.centre_mm + (entry + depth * angle + depth**2 / 2.0 * bend) @ across + motion
     directions = trajectory.direction + (angle + depth * bend) @ across
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    centres += stop * directions
     found = np.empty(draws)
     for first in range(0, draws, AT_ONCE):
         part = slice(first, first + AT_ONCE)

@@ -202,7 +202,7 @@ def test_near_the_capsule_tumour_is_left_out_on_request_alone() -> None:
 def test_monte_carlo_against_a_million_draws(seed: int) -> None:
     """Sphere 10 in sphere 18: margin 8 - the shift, whose mean under sigma on two axes is sigma sqrt(pi/2)."""
     rng = np.random.default_rng(seed)
-    error = ErrorModel("x", "x", 2.0, 1.5, "test", motion_sigma_mm=(0.5, 1.0, 3.0))
+    error = ErrorModel("x", "x", 2.0, 1.5, "test", motion_sigma_mm=(0.5, 1.0, 3.0), depth_sigma_mm=2.5)
     tumour = labels(Sphere((0.0, 0.0, 0.0), 10.0), (1.0, 1.0, 1.0))
     device = probe(zone(36.0, 1.0))
     way = Trajectory((0.0, -80.0, 0.0), (0.0, 0.0, 0.0), device, -10.0)
@@ -212,6 +212,7 @@ def test_monte_carlo_against_a_million_draws(seed: int) -> None:
     sigma = np.hypot(2.0, 80.0 * np.radians(1.5))
     shift = rng.normal(0, 1, (1_000_000, 3)) * (0.5, 1.0, 3.0)
     shift[:, 0] += rng.normal(0, sigma, 1_000_000)
+    shift[:, 1] += rng.normal(0, 2.5, 1_000_000)
     shift[:, 2] += rng.normal(0, sigma, 1_000_000)
     margins = 8.0 - np.linalg.norm(shift, axis=1)
     assert found.expected.low_mm <= margins.mean() <= found.expected.high_mm
