@@ -144,21 +144,21 @@ def pedicle_out_mm(
     PEDICLE_DEEP_MM behind it, mm; infinite where one does not pass there. What lies before the needle has gone into the
     bone by its radius is the entry, no breach. proven: at most so far, by what voxels bound, not about so far."""
     found = np.full(len(points), np.inf)
-    zone, judged = _in_pedicle(points, radius, vertebra, canal)
-    if not zone.any():
+    judged = _in_pedicle(points, radius, vertebra, canal)
+    if not judged.any():
         return found
-    out = np.full(zone.shape, -np.inf)
+    out = np.full(judged.shape, -np.inf)
     out[judged] = radius - (depths_at_least_mm if proven else depths_about_mm)(vertebra, points[judged])
-    passes = zone.any(axis=1)
+    passes = judged.any(axis=1)
     found[passes] = np.maximum(out[passes].max(axis=1), 0.0)
     return found
 
 
 def _in_pedicle(
     points: NDArray[np.float64], radius: float, vertebra: Structure, canal: Structure
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of points (N, M, 3) along needles lie between the canal's front and PEDICLE_DEEP_MM behind it, and which of
-    those are no mere entry into the bone."""
+) -> NDArray[np.bool_]:
+    """Which of points (N, M, 3) along needles lie between the canal's front and PEDICLE_DEEP_MM behind it, and are no
+    mere entry into the bone."""
     fronts = _outline(canal).front_mm(points[..., 2])
     zone = (points[..., 1] >= fronts) & (points[..., 1] <= fronts + PEDICLE_DEEP_MM)
     bone = np.zeros(zone.shape, dtype=bool)
@@ -168,14 +168,13 @@ def _in_pedicle(
     begun = np.where(bone.any(axis=1), entered + np.ceil(radius / np.maximum(step, 1e-6)), 0)
     first_seen = np.arange(zone.shape[1]) < begun[:, None]
     surely_entry = first_seen & ((entered > zone.argmax(axis=1))[:, None])
-    return zone, zone & ~surely_entry
+    return np.asarray(zone & ~surely_entry)
 
 
 def surely_inside_pedicle(trajectory: Trajectory, vertebra: Structure, canal: Structure) -> bool:
     """Whether a way's needle is proven to stay in the bone where `pedicle_grade` looks at it: Gertzbein's grade A."""
     points, radius = swept_points(trajectory), trajectory.device.radius_mm
-    _, judged = _in_pedicle(points[None], radius, vertebra, canal)
-    looked_at = np.flatnonzero(judged[0])
+    looked_at = np.flatnonzero(_in_pedicle(points[None], radius, vertebra, canal)[0])
     if len(looked_at) < 2:
         return False
     first, last = points[looked_at[0]], points[looked_at[-1]]
