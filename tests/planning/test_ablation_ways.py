@@ -21,9 +21,11 @@ from navplan.planning.ablation_ways import (
 )
 from navplan.planning.ablation_zone import zone_of
 from navplan.planning.check_plan import judge
+from navplan.planning.criteria import METRICS
 from navplan.planning.entry_search import search, trajectory_to
 from navplan.planning.situation import Situation
 from navplan.planning.way_metrics import desirability_of
+from navplan.verbs.by_hand import search_metrics, worth_of
 from navplan.verbs.situation import situation_of, target_of
 from navplan_phantoms.primitives import Capsule
 from tests.planning.scenes import SOLIDS, case_of, grid_of, protocol_of
@@ -141,3 +143,15 @@ def test_a_protocol_without_the_wish_computes_no_margins(monkeypatch: pytest.Mon
     case = case_of()
     plain = situation_of(case, protocol_of(), target_of(dict(case.structures), "lesion"))
     assert search(plain, replace(CIGAR, zones=()), top=1).trajectories
+
+
+def test_a_way_by_hand_is_told_every_metric_that_a_protocol_may_wish_for() -> None:
+    """No wish is left without a value, and a margin that was not measured is worth nothing."""
+    wishes = tuple(SoftCriterion(metric, 1.0, 0.0, 1.0, "", "test") for metric in METRICS)
+    there = situation(rules(soft=wishes))
+    way = trajectory_to(there.target_mm - 70.0 * AXIS, there.target_mm, CIGAR)
+    report = judge(way, there)
+    told = search_metrics(there, way, report)
+    assert set(METRICS) <= set(told) and told[METRIC] == margin_over_goal_mm(report)
+    unknown = search_metrics(there, way, replace(report, ablation=None))
+    assert np.isneginf(unknown[METRIC]) and worth_of(there, unknown) <= worth_of(there, told)
