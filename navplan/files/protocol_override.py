@@ -31,7 +31,7 @@ _NUMBERS = {
     "error_models": ("entry_sigma_mm", "angle_sigma_deg", "bend_sigma_per_mm", "motion_sigma_mm", "depth_sigma_mm"),
 }
 _SINGLE = {"max_breach_probability": ("value",), "max_image_age_days": ("value",), "margin": ("goal_mm",)}
-_LESS_IS_BOLDER = ("min_clearance_mm", "entry_sigma_mm", "angle_sigma_deg", "depth_sigma_mm", "goal_mm")
+_LESS_IS_BOLDER = ("min_clearance_mm", *_NUMBERS["error_models"], "goal_mm")
 _LARGEST = 200_000
 REMEDY = "Copy the protocol under an id of its own to change more than numbers"
 
@@ -74,11 +74,12 @@ class Override:
         for key, value in given.items():
             before = getattr(item, key)
             given[key] = self._number(value, f"{at} {key}", before)
-            bold = key in _LESS_IS_BOLDER and given[key] < before / 2
+            bold = key in _LESS_IS_BOLDER and _size(given[key]) < _size(before) / 2
             told = f", {LESS_THAN_HALF}" if bold else ""
             changes.append(f"{at}: {key} {before} -> {given[key]}{told} ({source}; {self.by})")
+        left = "" if set(given) == set(known) else f"; all but {', '.join(given)}: {item.source}"
         try:
-            return replace(item, **given, source=source)
+            return replace(item, **given, source=f"{source}{left}" if len(known) > 1 else source)
         except InputError as error:
             raise type(error)(f"{self.named}: {error.received}", error.expected, error.remedy) from error
 
@@ -89,6 +90,11 @@ class Override:
         elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e6:
             return float(value)
         raise InputError(f"{self.named}: {at} = {value!r:.80}", "a finite number, in the protocol's unit")
+
+
+def _size(value: Any) -> float:
+    """Of a number, or of several together."""
+    return sum(part * part for part in value) ** 0.5 if isinstance(value, tuple) else float(value)
 
 
 def override_from_toml(text: str, named: str) -> Override:

@@ -7,7 +7,7 @@ along its own two axes across the needle. How far along the needle its end lies 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,7 +62,7 @@ def ball_probability(radius_mm: float, sigmas_mm: ArrayLike) -> float:
     rest, last = sigmas[:-1], float(sigmas[-1])
     squares, weights = np.zeros(1), np.ones(1)
     for sigma in rest:
-        points, parts = np.polynomial.legendre.leggauss(_QUADRATURE)
+        points, parts = _legendre()
         reach = min(radius_mm, 8.0 * float(sigma))
         at = points * reach
         share = parts * reach * np.exp(-0.5 * (at / sigma) ** 2) / (sigma * np.sqrt(2.0 * np.pi))
@@ -70,6 +70,12 @@ def ball_probability(radius_mm: float, sigmas_mm: ArrayLike) -> float:
         weights = np.multiply.outer(weights, share).ravel()
     left = np.sqrt(np.maximum(radius_mm**2 - squares, 0.0))
     return float(np.clip(weights @ (2.0 * ndtr(left / last) - 1.0), 0.0, 1.0))
+
+
+@cache
+def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points and weights of Gauss and Legendre's rule, made once: they take a third as long as a way's judgement."""
+    return np.polynomial.legendre.leggauss(_QUADRATURE)
 
 
 def breach_probability(
@@ -124,8 +130,8 @@ def _with_ends(zeta: NDArray[np.float64], later: NDArray[np.float64], any_depend
     `later[k - 1]` standard deviations or more beyond, ascending. With E_k = mean exp(-zeta^2 / 2) over the nearest of
     rows 0 to k and Q_k = Phi(-later_k): where lateral error and that of the end are independent,
     P = E_0 + sum (E_k - E_{k-1}) Q_k, exact for a wall across the end. Where the anatomy's motion moves both together,
-    whatever their dependence, P <= E_j + Q_{j+1} for every j (a touch is in rows up to j, or needs an end beyond), and the
-    least of these counts.
+    whatever their dependence, P <= E_j + Q_{j+1} for every j (a touch is in rows up to j, or needs an end beyond), and
+    the least of these counts.
     """
     from scipy.special import ndtr
 

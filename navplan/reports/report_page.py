@@ -216,6 +216,7 @@ def _request_facts(plan: Plan, ranked: RankedTrajectory, sources: Sources) -> tu
         ("Breath state", plan.breath_state or "as in the image"),
         ("Device", f"{device.name}; throw {device.throw_mm:g} mm {sources.mark(device.source)}"),
         ("Guidance", plan.error_model.name),
+        *(("Own number", f"own number: {change}") for change in protocol.changes),
     )  # fmt: skip
 
 
@@ -225,8 +226,14 @@ def _hit_words(plan: Plan, ranked: RankedTrajectory) -> str:
     return (
         f"Hit probability: that the lateral error at the target's depth under “{plan.error_model.name}”, uncorrected, "
         "stays within the largest ball about the target point that fits into the target: a lower bound, far "
-        "below the true one where the target is long or its labels coarse. Depth is not in it."
+        f"below the true one where the target is long or its labels coarse. {_depth_in_it(plan.error_model)}"
     )
+
+
+def _depth_in_it(model: ErrorModel) -> str:
+    if not model.depth_sigma_mm:
+        return "Depth is not in it."
+    return f"The depth of the stop is in it, sigma {model.depth_sigma_mm:g} mm."
 
 
 def _path_rows(ranked: RankedTrajectory) -> tuple[PathRow, ...]:
