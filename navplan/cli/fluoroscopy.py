@@ -38,7 +38,7 @@ def do_fluoro(options: Namespace, output: Output) -> int:
     place = commands.place_of(options, plan)
     machine = fluoro_machine(
         rows=options.size or 512, cols=options.size or 512, detector_mm=options.zoom, carm=carm, field_mm=field,
-        kv=options.kv,
+        kv=options.kv, shutters=not options.open_shutters,
     )  # fmt: skip
     views: tuple[str | FoundView, ...]
     if options.find == "protocol":

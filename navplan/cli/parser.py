@@ -197,6 +197,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--kv", type=int, default=None, metavar="KV", help="tube voltage, instead of the automatic one")
     one.add_argument("--isocentre", default="", metavar="X,Y,Z", help="LPS mm (default: target, or the CT's middle)")
     one.add_argument("--zoom", type=float, default=None, metavar="MM", help="side of the panel that is read out (307)")
+    one.add_argument("--open-shutters", action="store_true", help="show the whole panel, also where the CT ends")
     one.add_argument(
         "--fill", action="append", default=[], metavar="NAME=MEDIUM",
         help='a structure with iodine, "iodine 300" (mg/ml), cement or "cement 40" (%%); may be repeated',

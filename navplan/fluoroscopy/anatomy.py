@@ -38,6 +38,7 @@ class Anatomy:
         self._coarse: dict[int, tuple[NDArray[np.int16], Grid]] = {}
         self._surface: NDArray[np.float64] | None = None
         self._body_found: tuple[NDArray[np.bool_], Grid] | None = None
+        self._tissue_of_body: NDArray[np.bool_] | None = None
         self._body_points: NDArray[np.float64] | None = None
         self._dense: tuple[NDArray[np.float64], float] | None = None
         self.lowest_hu = int(self._hu.min())
@@ -141,10 +142,20 @@ class Anatomy:
 
     def cut(self, beam: Beam, detector: Detector) -> NDArray[np.bool_]:
         """(rows, cols) rays that miss tissue of the body because the CT ends there."""
+        tissue, grid = self._tissue()
+        return cut_at_edge(tissue, grid, beam, detector, above=0)
+
+    def covered(self, beam: Beam, detector: Detector) -> NDArray[np.bool_]:
+        """(rows, cols) rays that the CT holds all tissue of: they cross it, and none is cut."""
+        tissue, grid = self._tissue()
+        return ~cut_at_edge(tissue, grid, beam, detector, above=0, past=True)
+
+    def _tissue(self) -> tuple[NDArray[np.bool_], Grid]:
         with self._lock:
             body, grid = self._body()
-            tissue = body & (self._of(1, moving=True)[0] > TISSUE_HU)
-        return cut_at_edge(tissue, grid, beam, detector, above=0)
+            if self._tissue_of_body is None:
+                self._tissue_of_body = body & (self._of(1, moving=True)[0] > TISSUE_HU)
+            return self._tissue_of_body, grid
 
 
 def binned(

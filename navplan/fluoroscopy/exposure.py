@@ -34,7 +34,7 @@ class Panel:
     filters: tuple[tuple[str, float], ...] = (("aluminium", 2.5), ("copper", 0.3))
     grid_primary: float = 0.7
     grid_scatter: float = 0.12
-    scatter_share: float = 0.35
+    scatter_share: float = 0.7
     scatter_spread_mm: float = 50.0
     blur_mm: float = 0.18
     readout_ngy: float = 0.7

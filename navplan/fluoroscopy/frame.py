@@ -23,14 +23,9 @@ LEAST_SIGNAL = 1e-6  # of the open beam
 
 
 @cache
-def _noise_tile(filtered: bool = False) -> NDArray[np.float32]:
-    """(TILE, 2 TILE) independent standard normal numbers; made once, since fresh ones take longer than all the rest.
-    filtered: what a noise filter of three taps each way leaves of them, three eighths."""
-    tile = np.random.default_rng(20_200_401).standard_normal((TILE, 2 * TILE), dtype=np.float32)
-    if filtered:
-        for axis in (0, 1):
-            tile = np.float32(0.5) * tile + np.float32(0.25) * (np.roll(tile, 1, axis) + np.roll(tile, -1, axis))
-    return tile
+def _noise_tile() -> NDArray[np.float32]:
+    """(TILE, 2 TILE) independent standard normal numbers; made once, since fresh ones take longer than all the rest."""
+    return np.random.default_rng(20_200_401).standard_normal((TILE, 2 * TILE), dtype=np.float32)
 
 
 def open_quanta_kev(panel: Panel, exposure: Exposure, carm: CArm, detector: Detector, frames: int = 1) -> float:
@@ -51,27 +46,27 @@ def scattered(
 
 def read_out(
     signal: NDArray[np.float32], quantum_kev: NDArray[np.float32], panel: Panel, exposure: Exposure, carm: CArm,
-    detector: Detector, frame: int = 0, frames: int = 1, filtered: bool = False,
+    detector: Detector, frame: int = 0, frames: int = 1, display_px: float = 0.0,
 ) -> NDArray[np.float32]:  # fmt: skip
     """(rows, cols) float32: what the panel reads of a signal (primary and scatter), in shares of the open beam.
 
     frame: number of the picture, which picks its noise: the same number, the same noise; a negative one has none.
-    frames: so many pulses are averaged. filtered: the noise as a system's noise filter leaves it on the monitor (what
-    is not noise stays as sharp as it is, as with the edge-preserving filters of such systems).
+    frames: so many pulses are averaged. display_px: standard deviation of what noise filter and monitor blur besides.
     """
     field = _collimated(signal, exposure.field_mm, detector)
     blur_px = panel.blur_mm / detector.pixel_mm
     if frame < 0:
-        return np.maximum(_blur(field, blur_px), np.float32(LEAST_SIGNAL))
+        return np.maximum(_blur(field, float(np.hypot(blur_px, display_px))), np.float32(LEAST_SIGNAL))
     full = open_quanta_kev(panel, exposure, carm, detector, frames)
     kerma_open = 1e3 * response(exposure.tube).kerma_ugy_per_mas * (1e3 / carm.sid_mm) ** 2 * exposure.mas
     readout = panel.readout_ngy / (kerma_open * panel.grid_primary) / np.sqrt(frames)
     rng = np.random.default_rng([frame, 7])
     offsets = rng.integers(0, TILE, 4)
-    rows, tile = np.arange(detector.rows), _noise_tile(filtered)
+    rows, tile = np.arange(detector.rows), _noise_tile()
     noisy = by_rows(_quantum, (rows,), field, quantum_kev, tile, full, offsets, least=64)
     seen = _blur(noisy, blur_px)
-    return np.asarray(by_rows(_readout, (rows,), seen, tile, readout, offsets, LEAST_SIGNAL, least=64))
+    found = np.asarray(by_rows(_readout, (rows,), seen, tile, readout, offsets, LEAST_SIGNAL, least=64))
+    return _blur(found, display_px) if display_px > 0.0 else found
 
 
 def _blur(image: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:

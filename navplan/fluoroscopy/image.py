@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +20,15 @@ from navplan.fluoroscopy.frame import field_mask, read_out, scattered
 from navplan.fluoroscopy.monitor import GreyScale
 from navplan.fluoroscopy.needle import RodInBeam, rod_in_beam
 from navplan.fluoroscopy.response import response
+from navplan.fluoroscopy.shutter import Shutters, shutters
 from navplan.fluoroscopy.solid import Fill
 from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles
 from navplan.model.trajectory import Trajectory
 
-HELD_PULSES = 8  # that a last image hold averages: what a recursive filter of a quarter comes to
+HELD_PULSES = 4  # that a last image hold averages: what a recursive filter of two fifths comes to
 MEASURED_SHARE = 0.5  # of the picture's width and height: where the automatic exposure looks
 LEAST_FIELD_MM = 10.0
+DISPLAY_PX = 0.7  # standard deviation of what noise filter and monitor blur, in pixels
 HARDENING_BONE_MM = 3.0  # less bone hardens the beam by less than 2 % of what a needle adds
 BRIGHTEST_SHARE = 0.1  # of what it looks at is left out, as the open beam beside a patient would be
 
@@ -39,7 +40,8 @@ class FluoroImage:
     pixels: (rows, cols) uint8 for a monitor, high attenuation dark; attenuation: (rows, cols) float32, -log of the
     primary signal against the open beam, of patient and what is on top, without scatter and noise; added: the part of
     needles, contrast medium and cement; amounts_mm: (2, rows, cols) of water and bone; cut: (rows, cols), rays that
-    miss tissue because the CT ends there. Rows run downwards, columns as the beam's `columns`. angles: patient angles
+    miss tissue because the CT ends there; shown: (rows, cols), what collimator and shutters leave open, black in pixels
+    elsewhere. Rows run downwards, columns as the beam's `columns`. angles: patient angles
     p; isocentre_mm: (3,) LPS; exposure: of one of the pulses that were averaged.
     """
 
@@ -48,6 +50,7 @@ class FluoroImage:
     added: NDArray[np.float32]
     amounts_mm: NDArray[np.float32]
     cut: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
     angles: ViewAngles
     isocentre_mm: NDArray[np.float64]
     beam: Beam
@@ -77,13 +80,15 @@ def needle_ends_mm(trajectory: Trajectory) -> tuple[NDArray[np.float64], NDArray
 @dataclass(frozen=True)
 class Machine:
     """A C-arm as it is set. field_mm: collimated width and height in the plane through the isocentre, None = open; kv:
-    instead of the automatic exposure's. Raises InputError for a field that is none."""
+    instead of the automatic exposure's; shutters: whether electronic shutters close by themselves. Raises InputError
+    for a field that is none."""
 
     carm: CArm = field(default_factory=CArm)
     detector: Detector = field(default_factory=Detector)
     panel: Panel = field(default_factory=Panel)
     field_mm: tuple[float, float] | None = None
     kv: int | None = None
+    shutters: bool = True
 
     def __post_init__(self) -> None:
         field_mm = self.field_mm
@@ -128,6 +133,13 @@ class View:
         self._seen = response(self.exposure.tube)
         self.attenuation, self._quantum_kev = self._seen.of(self.amounts_mm)
         self._scatter = scattered(self.attenuation, self.panel, self.detector, self.exposure.field_mm)
+        # (rows, cols): what the collimator leaves open, and what of that the shutters do
+        self.in_field = field_mask(self.exposure.field_mm, self.detector)
+        self.shown = self.in_field
+        self._shutters: Shutters | None = None
+        if self.machine.shutters:
+            self._shutters = shutters(anatomy, self.beam, self.detector, self.attenuation, self._scatter)
+            self.shown = self.in_field & self._shutters.shown
         self.scale = self._scale_of()
 
     def added(self, needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = ()) -> NDArray[np.float32]:
@@ -168,17 +180,12 @@ class View:
         least = extra.min(axis=1)  # a needle seen end on lets so little through that it would count as nothing
         return np.asarray(least - np.log(np.exp(least[:, None] - extra).mean(axis=1)))
 
-    @cached_property
-    def in_field(self) -> NDArray[np.bool_]:
-        """(rows, cols) what the collimator leaves open."""
-        return field_mask(self.exposure.field_mm, self.detector)
-
     def leave_out(self, cut: NDArray[np.bool_]) -> None:
         """Set the grey scale by the rest of the picture: where tissue is missing, it is too bright."""
         self.scale = self._scale_of(cut)
 
     def _scale_of(self, cut: NDArray[np.bool_] | None = None) -> GreyScale:
-        seen = self.in_field if cut is None else self.in_field & ~cut
+        seen = self.shown if cut is None else self.shown & ~cut
         return GreyScale.of(-np.log(np.exp(-self.attenuation) + self._scatter), seen=seen)
 
     def pixels(self, added: NDArray[np.float32] | None = None, frame: int = 0, frames: int = 1) -> NDArray[np.uint8]:
@@ -187,12 +194,14 @@ class View:
         whole = self.attenuation if added is None else self.attenuation + added
         signal = read_out(
             np.exp(-whole) + self._scatter, self._quantum_kev, self.panel, self.exposure, self.carm, self.detector,
-            frame, frames, filtered=True,
+            frame, frames, display_px=DISPLAY_PX,
         )  # fmt: skip
-        shown = self.scale.pixels(-np.log(signal))
+        pixels = self.scale.pixels(-np.log(signal))
+        if self._shutters is not None:
+            self._shutters.close(pixels)
         if self.machine.field_mm is not None:
-            shown[~self.in_field] = 0  # the picture's border is blanked, as on a real monitor
-        return shown
+            pixels[~self.in_field] = 0  # blanked, as on a real monitor
+        return pixels
 
 
 def measured(
@@ -220,7 +229,7 @@ def image_of(
     added = view.added(needles, fills)
     return FluoroImage(
         view.pixels(added, frame, frames), view.attenuation + added, added, view.amounts_mm,
-        np.zeros(added.shape, dtype=bool) if cut is None else cut, view.angles, view.isocentre_mm, view.beam,
-        view.detector, view.carm, view.exposure, frames,
+        np.zeros(added.shape, dtype=bool) if cut is None else cut, view.shown, view.angles, view.isocentre_mm,
+        view.beam, view.detector, view.carm, view.exposure, frames,
     )  # fmt: skip
 

@@ -15,61 +15,56 @@ BODY = 0.2  # attenuation of about 1 cm of water: below it a pixel counts as the
 LOOKED_AT = 0.75  # of the picture's width and height: the rest may be too bright or too dark, as at the skin
 LEAST_SEEN = 0.002  # of the picture
 EVERY = 4  # of the pixels each way set the grey scale
-LIGHTEST_BODY, DARKEST_BODY = 232.0, 30.0  # grey values between which the body is shown
-OPEN_BEAM, SHOULDER = 250.0, 0.15  # what open air comes to at most, and over what share of the body's span
+LIGHTEST_BODY, DARKEST_BODY = 218.0, 44.0  # grey values between which the body is shown
+OPEN_BEAM, SHOULDER = 245.0, 0.15  # what open air comes to at most, and over what share of the body's span
 KNEE, TOE_SLOPE = 0.5, 0.45  # of the body's span: from where the curve flattens, and how steep its dark end is
 MIDDLE_DARK, STEEPEST_GAMMA = 0.5, 1.8  # where the median of the body is brought to, if it is darker, and how far
 CURVE_FROM, CURVE_TO, CURVE_STEPS = -1.0, 2.0, 6144  # of the body's span
+LEAST_SPAN = 1.1  # of attenuation, that the grey scale shows: a thick body stays flat
 OPEN_SPAN = 3.0  # of attenuation, for a picture in which nothing is
 RIM_SHARE = 0.04  # of the picture's longer side: standard deviation of the blur that finds the body's rim
-SLOW_SHARE, FINE_SHARE = 0.05, 0.012  # of the picture's longer side: standard deviations of the two blurs
+SLOW_SHARE = 0.05  # of the picture's longer side: standard deviation of the blur that finds slow changes
 
 
 @dataclass(frozen=True, eq=False)
 class GreyScale:
-    """How attenuation becomes grey: curve[(gain attenuation - level) / span]. level: (rows, cols)."""
+    """How attenuation becomes grey: curve[(attenuation - level) / span]. level: (rows, cols)."""
 
     level: NDArray[np.float32]
-    gain: float
     span: float
     curve: NDArray[np.uint8]
 
     @staticmethod
     def of(
-        anatomy: NDArray[np.float32], compression: float = 0.4, detail_gain: float = 0.2,
-        seen: NDArray[np.bool_] | None = None,
-    ) -> GreyScale:  # fmt: skip
+        anatomy: NDArray[np.float32], compression: float = 0.3, seen: NDArray[np.bool_] | None = None
+    ) -> GreyScale:
         """The scale for a picture (rows, cols) of attenuation, without needle and noise.
 
-        Slow changes over the picture are reduced by `compression` (0 none, 1 all) and small ones raised by
-        `detail_gain` (0 not at all), as systems do to show lung and spine together; then 97.5 % of the
-        body in the middle of the picture fill the grey scale but for its darkest tenth: a needle across the spine is
-        darker still. The curve flattens towards the dark end, as a monitor's does, and lifts a picture that is mostly
-        dark. What is not in `anatomy` (a needle, noise)
-        is raised too, and changes nothing around it. seen: (rows, cols), what counts, where not all does: a collimated
-        field.
+        Slow changes over the picture are reduced by `compression` (0 none, 1 all), as systems do to show lung and spine
+        together; then 97.5 % of the body in the middle of the picture fill the grey scale but for its darkest tenth: a
+        needle across the spine is darker still. The curve flattens towards the dark end, as a monitor's does, and lifts
+        a picture that is mostly dark. What is not in `anatomy` (a needle, noise) changes nothing around it. seen:
+        (rows, cols), what counts, where not all does: a collimated field.
         """
-        if not (0.0 <= compression < 1.0 and 0.0 <= detail_gain <= 10.0):
-            raise InputError(f"compression {compression}, detail gain {detail_gain}", "0 to less than 1, and 0 to 10")
+        if not 0.0 <= compression < 1.0:
+            raise InputError(f"compression {compression}", "0 to less than 1")
         side, level = max(anatomy.shape), np.zeros_like(anatomy)
         some = (slice(None, None, EVERY),) * 2 if side >= 64 * EVERY else (slice(None),) * 2
         if compression > 0.0:
             slow = blurred(anatomy, SLOW_SHARE * side)
             level += np.float32(compression) * (slow - np.float32(np.median(slow[some])))
-        if detail_gain > 0.0:
-            level += np.float32(detail_gain) * blurred(anatomy, FINE_SHARE * side)
-        gain = 1.0 + detail_gain
-        shown = gain * anatomy[some] - level[some]
+        shown = anatomy[some] - level[some]
         counts = _middle(anatomy.shape)[some] if seen is None or seen.all() else (seen & _about(seen))[some]
         body = shown[counts & _within(anatomy[some] > BODY)]
         low, median, high = np.percentile(body, (1.5, 50.0, 99.0)) if body.size else (1.0, 1.0, 1.0 + OPEN_SPAN)
-        span = max(float(high - low), 1e-3)
-        return GreyScale(level + np.float32(low), gain, span, _curve(float(median - low) / span))
+        span = max(float(high - low), LEAST_SPAN)
+        low -= (span - float(high - low)) / 2
+        return GreyScale(level + np.float32(low), span, _curve(float(median - low) / span))
 
     def pixels(self, attenuation: NDArray[np.float32]) -> NDArray[np.uint8]:
         """(rows, cols) grey values of attenuation (-log of the panel's signal): high attenuation dark."""
         rows = np.arange(attenuation.shape[0])
-        return np.asarray(by_rows(_grey, (rows,), attenuation, self.level, self.gain, self.span, self.curve, least=64))
+        return np.asarray(by_rows(_grey, (rows,), attenuation, self.level, self.span, self.curve, least=64))
 
 
 def _within(body: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -113,16 +108,16 @@ def _curve(median: float) -> NDArray[np.uint8]:
 
 @compiled()
 def _grey(
-    rows: NDArray[np.int64], attenuation: NDArray[np.float32], level: NDArray[np.float32], gain: float, span: float,
+    rows: NDArray[np.int64], attenuation: NDArray[np.float32], level: NDArray[np.float32], span: float,
     curve: NDArray[np.uint8],
 ) -> NDArray[np.uint8]:  # fmt: skip
     found = np.empty((rows.size, attenuation.shape[1]), np.uint8)
-    per, more = np.float32((curve.size - 1) / (CURVE_TO - CURVE_FROM) / span), np.float32(gain)
+    per = np.float32((curve.size - 1) / (CURVE_TO - CURVE_FROM) / span)
     first = np.float32(0.5 - (curve.size - 1) * CURVE_FROM / (CURVE_TO - CURVE_FROM))
     last = np.float32(curve.size - 1)
     for number in range(rows.size):
         row = rows[number]
         for column in range(attenuation.shape[1]):
-            at = per * (more * attenuation[row, column] - level[row, column]) + first
+            at = per * (attenuation[row, column] - level[row, column]) + first
             found[number, column] = curve[int(min(max(at, np.float32(0.0)), last))]
     return found

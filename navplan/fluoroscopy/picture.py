@@ -40,10 +40,11 @@ def _draw_over(axes: Any, shot: FluoroShot) -> None:
         colour = names[mark.name] if mark.role is Role.OUTLINE else COLOURS[mark.role]
         dashes = (0, (4, 3)) if mark.role is Role.PATH and len(columns) == 2 else "-"
         axes.plot(columns, rows, color=colour, linewidth=width, linestyle=dashes, path_effects=halo)
-    if shot.image.cut.any():
+    missed = shot.image.cut & shot.image.shown
+    if missed.any():
         from scipy.ndimage import median_filter
 
-        cut = median_filter(shot.image.cut.astype("uint8"), size=9)  # without specks
+        cut = median_filter(missed.astype("uint8"), size=9)  # without specks
         axes.contour(cut, levels=[0.5], colors=[WARNING], linewidths=0.8, linestyles="dashed")
     places = {
         Place.LEFT: (0.02, 0.5, "left", "center"), Place.RIGHT: (0.98, 0.5, "right", "center"),

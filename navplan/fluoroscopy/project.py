@@ -121,8 +121,11 @@ def line_integrals(values: NDArray[Any], grid: Grid, beam: Beam, detector: Detec
     return image
 
 
-def cut_at_edge(values: NDArray[Any], grid: Grid, beam: Beam, detector: Detector, above: float) -> NDArray[np.bool_]:
-    """(rows, cols): rays that enter or leave the grid inside tissue (a voxel above that value), so miss some."""
+def cut_at_edge(
+    values: NDArray[Any], grid: Grid, beam: Beam, detector: Detector, above: float, past: bool = False
+) -> NDArray[np.bool_]:
+    """(rows, cols): rays that enter or leave the grid inside tissue (a voxel above that value), so miss some. past:
+    also those that miss the grid altogether."""
     direction, lengths = rays(beam, detector)
     source = grid.indices(beam.source_mm)
     step = (direction * lengths[..., None]) @ np.linalg.inv(grid.affine[:3, :3]).T
@@ -132,7 +135,7 @@ def cut_at_edge(values: NDArray[Any], grid: Grid, beam: Beam, detector: Detector
     enter = np.fmax(np.fmin(one, two).max(axis=-1), 0.0)
     leave = np.fmin(np.fmax(one, two).min(axis=-1), 1.0)
     crosses = enter < leave
-    cut = np.zeros(crosses.shape, dtype=bool)
+    cut = ~crosses if past else np.zeros(crosses.shape, dtype=bool)
     for at in (enter[crosses], leave[crosses]):
         voxel = np.clip(np.rint(source + at[:, None] * step[crosses]).astype(int), 0, np.asarray(grid.shape) - 1)
         cut[crosses] |= values[voxel[:, 0], voxel[:, 1], voxel[:, 2]] > above

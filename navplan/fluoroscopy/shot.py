@@ -12,7 +12,6 @@ from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.collision import Room, planes_apart_mm, room_about
 from navplan.fluoroscopy.exposure import Dose
-from navplan.fluoroscopy.frame import field_mask
 from navplan.fluoroscopy.image import HELD_PULSES, FluoroImage, Machine, View, image_of
 from navplan.fluoroscopy.overlay import (
     Mark,
@@ -25,6 +24,7 @@ from navplan.fluoroscopy.overlay import (
     side_marker,
     target_marks,
 )
+from navplan.fluoroscopy.shutter import round_field
 from navplan.fluoroscopy.solid import Fill, Solid
 from navplan.fluoroscopy.table import TablePlace, table_under
 from navplan.fluoroscopy.view_finder import FoundView
@@ -201,13 +201,13 @@ def _not_seen(shot: FluoroShot, subject: Subject) -> list[str]:
         return ["Nothing of the CT is in the picture"]
     if subject.way is None:
         return []
-    way, in_field = subject.way, field_mask(image.exposure.field_mm, image.detector)
+    way = subject.way
     points = {"target": np.asarray(way.target_mm), "needle's tip": way.point_at_mm(way.tip_depth_mm)}
     found = []
     for name, point in points.items():
         column, row = image.beam.project(point, image.detector)
         inside = -0.5 <= column < image.detector.cols - 0.5 and -0.5 <= row < image.detector.rows - 0.5
-        if not (inside and in_field[round(float(row)), round(float(column))]):
+        if not (inside and image.shown[round(float(row)), round(float(column))]):
             found.append(f"The {name} is not in the picture")
     return found
 
@@ -224,10 +224,13 @@ def _warnings(shot: FluoroShot, subject: Subject, found: NamedView) -> tuple[str
     ]
     warnings += shot.table.faults if shot.table else ()
     warnings += _not_seen(shot, subject)
-    in_field = field_mask(shot.image.exposure.field_mm, shot.image.detector)
-    cut = float(shot.image.cut[in_field].mean()) if in_field.any() else 0.0
-    if cut > CUT_SHARE_TOLD:
-        warnings.append(f"{100 * cut:.0f} % of the picture misses tissue: the CT ends inside the body there (dashed)")
+    shown, cut = shot.image.shown, shot.image.cut
+    share = float(cut[shown].mean()) if shown.any() else 0.0
+    if share > CUT_SHARE_TOLD:
+        warnings.append(f"{100 * share:.0f} % of the picture misses tissue: the CT ends inside the body there (dashed)")
+    if (cut & ~shown).mean() > CUT_SHARE_TOLD:
+        hidden = 100.0 - 100.0 * shown.sum() / round_field(shot.image.detector).sum()
+        warnings.append(f"The CT ends inside the body: shutters hide {hidden:.0f} % of the picture")
     if acquisition.padding_hu is not None or subject.anatomy.lowest_hu < _NEVER_HU:
         warnings.append("Tissue outside the CT's round field of view is missing (padding counts as air)")
     warnings += _dense(shot, subject)

@@ -159,7 +159,7 @@ def test_the_dose_is_summed_up_for_stills_and_not_for_a_moving_arm(served: Serve
     moving = shot_of(served, "view=LAO+10&moving=1")
     after = shot_of(served, "view=AP")
     pulses = [int(header["so_far"].split()[0]) for header in (first, moving, after)]
-    assert pulses == [pulses[0], pulses[0], pulses[0] + 8] and after["dose"].startswith("8 pulses")
+    assert pulses == [pulses[0], pulses[0], pulses[0] + 4] and after["dose"].startswith("4 pulses")
 
 
 def test_a_view_is_found_for_a_purpose_and_says_why(served: Served) -> None:

@@ -35,7 +35,7 @@ def test_every_kind_of_file_is_written_and_the_dose_is_told(
 ) -> None:
     size = ("--size", "64")
     shot = made(capsys, case_folder, *size, "--field", "80x60", "--zoom", "200", "--out", tmp_path / "shot.png")
-    assert shot["dose"]["pulses"] == 8 and Path(shot["path"]).read_bytes().startswith(b"\x89PNG")
+    assert shot["dose"]["pulses"] == 4 and Path(shot["path"]).read_bytes().startswith(b"\x89PNG")
     run = made(capsys, case_folder, *size, "--run", "--pictures", "3", "--out", tmp_path / "run.dcm")
     assert run["dose"]["pulses"] == 3 and pydicom.dcmread(run["path"]).NumberOfFrames == 3
     swept = ("--to", "LAO 30", "--pictures", "4", "--enhanced")

