@@ -216,7 +216,7 @@ def _request_facts(plan: Plan, ranked: RankedTrajectory, sources: Sources) -> tu
         ("Breath state", plan.breath_state or "as in the image"),
         ("Device", f"{device.name}; throw {device.throw_mm:g} mm {sources.mark(device.source)}"),
         ("Guidance", plan.error_model.name),
-        *(("Own number", f"own number: {change}") for change in protocol.changes),
+        *(("Own number", change) for change in protocol.changes),
     )  # fmt: skip
 
 

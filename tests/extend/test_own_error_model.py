@@ -59,7 +59,7 @@ def test_the_judgement_changes_with_the_number_and_the_report_says_so() -> None:
     assert lab.error_model_source.startswith("40 needles in our phantom; all but depth_sigma_mm: a series")
     html = written(on, plan(on, (LATERAL,), own.error_models, protocol=own))[1]
     assert "sigma 2 mm along the needle" in html and "all but depth_sigma_mm: a series" in html
-    assert "own number: error_models freehand: depth_sigma_mm 3.0 -&gt; 2.0" in html
+    assert "Own number" in html and "error_models freehand: depth_sigma_mm 3.0 -&gt; 2.0" in html
 
 
 @pytest.mark.parametrize("number", ["depth_sigma_mm = 1.4", "motion_sigma_mm = [0.5, 1, 0]", "entry_sigma_mm = 1.0"])
