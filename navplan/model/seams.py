@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.model.pose import ToolPose
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
@@ -54,4 +55,35 @@ class Phantom(Protocol):
         self, spacing_mm: tuple[float, float, float] = ..., orientation: str = ..., seed: int = ...
     ) -> PhantomResult:
         """The phantom on a grid of that spacing and orientation."""
+        ...
+
+
+class TrackerLink(Protocol):
+    """An open connection to a tracker. Every method returns at once."""
+
+    def poses(self) -> list[ToolPose]:
+        """What has come since the last call, oldest first; none is lost, none comes twice."""
+        ...
+
+    def fault(self) -> str:
+        """Why nothing comes at the moment (connecting again, end of the recording), "" where all is well."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Entry point group `navplan.trackers`: an object or a class without arguments."""
+
+    name: str
+    description: str
+
+    def open(self, address: str) -> TrackerLink:
+        """Connect to what stands behind the name in `--tracker NAME:ADDRESS` ("" where it needs nothing).
+
+        Raises InputError for an address that is none.
+        """
         ...
