@@ -188,6 +188,11 @@ def real_cases(work: Path, images: Path) -> None:
     navplan("plan", str(work / "liver-no-labels"), "--protocol", "liver-biopsy", f"--target={point}", "--side", "R")
     for name in ("lung-mass", "liver-invented-lesion", "liver-no-labels"):
         real_case(work / name, name)
+    from benchmarks.real_cases import figures
+
+    figures(images, pictures=work / "cases")
+    for name in ("lung", "vertebra", "kidney", "ilium"):
+        small(work / "cases" / f"real-{name}.png", f"real-case-{name}")
 
 
 def spine() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from navplan.model.finding import NOT_LOOKED_FOR, THIN, TICK, UNLABELLED, WORTH_NAMING, Finding, FindingKind, Verdict
 
-NAMED = 3  # structures that an item names; its lines name all
+NAMED = 3  # structures, and lines, that an item names; its lines name all
 
 
 class Cause(StrEnum):
@@ -156,7 +156,8 @@ def _item(cause: Cause, lines: list[OpenLine]) -> OpenItem:
     ordered = sorted(lines, key=lambda line: line.verdict.rank)
     words = ordered[0].brief
     if len(ordered) > 1:
-        words = f"{cause.value}: {'; '.join(line.brief for line in ordered)}"
+        more = [f"{len(ordered) - NAMED} more"] if len(ordered) > NAMED else []
+        words = f"{cause.value}: {'; '.join([*(line.brief for line in ordered[:NAMED]), *more])}"
     return OpenItem(cause, words, ordered[0].remedy, ordered[0].verdict, tuple(ordered))
 
 
@@ -177,14 +178,15 @@ def _line(gap: str, found: list[Finding]) -> OpenLine:
     likeliest = max(ordered, key=lambda finding: finding.breach_probability or 0.0)
     touched = likeliest.breach_probability or 0.0
     first = likeliest if touched >= WORTH_NAMING else ordered[0]
-    if len(found) == 1:
-        words = brief = f"{names[0]}: {found[0].words}" if names else found[0].words
-    elif names:
+    apart = [f.words for f in ordered if not f.structure]  # of no structure: told in their own words
+    if len(names) == 1:
+        apart.insert(0, next(f"{f.structure}: {f.words}" for f in ordered if f.structure))
+    words = brief = ""
+    if len(names) > 1:
         told = f"; {likeliest.structure} touched with up to {touched:.0%} by a needle that strays"
         end = told if touched >= WORTH_NAMING else ""
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        words = f"{len(found)} structures {gap}: {', '.join(names)}{end}"
-        brief = f"{len(found)} structures {gap}: {', '.join(names[:NAMED])}{more}{end}"
-    else:
-        words = brief = "; ".join(dict.fromkeys(finding.words for finding in found))
+        words = f"{len(names)} structures {gap}: {', '.join(names)}{end}"
+        brief = f"{len(names)} structures {gap}: {', '.join(names[:NAMED])}{more}{end}"
+    words, brief = ("; ".join(dict.fromkeys(filter(None, (one, *apart)))) for one in (words, brief))
     return OpenLine(words, brief, first.remedy, found[0].verdict, tuple(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from navplan.model.open_items import OpenLine
 from navplan.model.protocol import is_unsourced
@@ -80,9 +80,10 @@ class SafetyTable:
 
 
 def item_row(item: OpenItem) -> ItemRow:
-    """An open item for people, with every line beneath it; a line that would say the same again is left out."""
-    lines = () if [line.words for line in item.lines] == [item.words] else tuple(map(line_row, item.lines))
-    return _row(item, item.words, lines)
+    """An open item for people: its only line, or its cause with every line beneath it."""
+    lines = tuple(map(line_row, item.lines)) if len(item.lines) > 1 else ()
+    title = _row(item, item.cause.value.capitalize(), lines)
+    return replace(title, remedy="", unsourced=False) if lines else _row(item, item.lines[0].words)
 
 
 def line_row(line: OpenLine) -> ItemRow:

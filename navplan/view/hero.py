@@ -156,7 +156,7 @@ def _headline(
         draw.text((right - wide, 0.14 * tall), value, font=font(big, bold=True), fill=(*TEXT, 255))
         draw.text((right - wide, 0.58 * tall), words, font=font(small), fill=(*QUIET_TEXT, 255))
         right -= wide + 0.35 * tall
-    fitted, words = fitting_font(pretty(ranked.report.headline), big, right - after, bold=True)
+    fitted, words = fitting_font(pretty(ranked.report.headline), big, right - after, bold=True, least=0.5)
     draw.text((after, 0.14 * tall + 0.6 * big), words, font=font(fitted, bold=True), fill=(*TEXT, 255), anchor="lm")
     parts = [plan.protocol.title, way.device.name, in_plane, cranio_caudal]
     fitted, second = fitting_font("  ·  ".join([*parts, FOR_RESEARCH.lower()]), small, right - left)

@@ -109,7 +109,8 @@ def _headline_bar(
     word = VERDICT_WORDS[verdict]
     draw.text((left, 0.55 * text_px), word, font=font(big, bold=True), fill=(*VERDICT_COLOURS[verdict], 255))
     after = left + font(big, bold=True).getlength(word) + 1.2 * text_px
-    fitted, words = fitting_font(pretty(ranked.report.headline), big, width - after - text_px, bold=True)
+    headline = pretty(ranked.report.headline)
+    fitted, words = fitting_font(headline, big, width - after - text_px, bold=True, least=0.5)
     line = 0.55 * text_px + 0.6 * big
     draw.text((after, line), words, font=font(fitted, bold=True), fill=(*TEXT, 255), anchor="lm")
     fitted, second = fitting_font(trajectory_words(ranked, patient_position), text_px, width - left - text_px)
