@@ -24,7 +24,7 @@ from navplan.model.plan import Plan
 from navplan.model.safety import SafetyReport
 
 BARE = "crlm1004_abdomen_ct"
-READER = "one reader, on every slice along the way"
+READER = "stated for this example, the slices not searched"
 MARK = "<!-- figures -->"
 
 

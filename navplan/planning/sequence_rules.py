@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.model.device import Device
+from navplan.model.finding import TICK
 from navplan.model.protocol import Sequence, SequenceRule, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
@@ -45,7 +46,7 @@ def sequence(trajectory: Trajectory, situation: Situation) -> list[Finding]:
 
 def _judged(rule: SequenceRule, trajectory: Trajectory, situation: Situation) -> Finding:
     if rule.rule is Sequence.PERSON:
-        return _finding(rule, Verdict.WARN, f"{rule.name}: {rule.words}", "Tick it when it is done")
+        return _finding(rule, Verdict.WARN, f"{rule.name}: {rule.words}", TICK)
     found = _structures_of(rule, situation)
     if not found:
         words = f"{rule.name}: {rule.structure} is not in the case"
