@@ -16,6 +16,11 @@ from navplan.model.open_items import OpenItem as OpenItem
 from navplan.model.open_items import open_items, to_tick
 
 
+def hit_percent(share: float) -> int:
+    """A chance of a hit that is at least so much, in whole per cent: rounded down, never 100."""
+    return min(int(100.0 * share), 99)
+
+
 @dataclass(frozen=True)
 class PathSection:
     """A stretch of the swept shaft inside one tissue: name ("unlabelled" where no label says), from, to (depth, mm),

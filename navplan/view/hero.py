@@ -11,6 +11,7 @@ from navplan.errors import InputError
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
+from navplan.model.safety import hit_percent
 from navplan.view.camera import Camera
 from navplan.view.colours import GROUND_LOW, PANEL, QUIET_TEXT, TEXT, VERDICT_COLOURS, VERDICT_WORDS
 from navplan.view.labels import draw_badge, fitting_font, font
@@ -148,7 +149,7 @@ def _headline(
     in_plane, cranio_caudal = angle_words(way, plan.patient_position)
     facts = [
         (f"{way.depth_mm:.0f} mm", "skin to target"),
-        ("?" if hit is None else f"≥ {100 * hit:.0f} %", _hit_words(ranked)),
+        ("?" if hit is None else f"≥ {hit_percent(hit)} %", _hit_words(ranked)),
     ]
     right = float(width - 0.25 * tall)
     for value, words in reversed(facts):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from navplan.geometry.conventions import orientation_letters
 from navplan.geometry.table_angles import table_angles
 from navplan.model.plan import Plan, RankedTrajectory
+from navplan.model.safety import hit_percent
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
 from navplan.view.colours import (
@@ -85,9 +86,9 @@ def trajectory_words(ranked: RankedTrajectory, patient_position: str) -> str:
     """Angles, depth, and how often it hits with the guidance that it was judged for, on one line."""
     in_plane, tilt = angle_words(ranked.trajectory, patient_position)
     hit = ranked.report.hit_probability
-    hit_words = (
-        "chance of a hit not computed" if hit is None else f"hits in ≥ {100 * hit:.0f} %, {ranked.report.error_model}"
-    )
+    hit_words = "chance of a hit not computed"
+    if hit is not None:
+        hit_words = f"hits in ≥ {hit_percent(hit)} %, {ranked.report.error_model}"
     return f"{in_plane}  ·  {tilt}  ·  skin to target {ranked.trajectory.depth_mm:.0f} mm  ·  {hit_words}"
 
 
