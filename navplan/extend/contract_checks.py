@@ -1,6 +1,7 @@
 """One line gives a plugin its test.
 
-    check_data_plugin("my_package")      check_segmenter(MySegmenter)      check_phantom(MyPhantom)
+    check_data_plugin("my_package")      check_segmenter(MySegmenter)
+    check_phantom(MyPhantom)             check_tracker(MyTracker, address)
 
 Each raises InputError with the reason at the first thing that a plugin may not do.
 """
@@ -8,6 +9,8 @@ Each raises InputError with the reason at the first thing that a plugin may not 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
 from types import ModuleType
@@ -22,10 +25,13 @@ from navplan.files.protocol_toml import read_devices, read_protocol
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.geometry.grid import Grid
 from navplan.model.device import Device
+from navplan.model.pose import ToolPose
 from navplan.model.protocol import ProcedureProtocol
-from navplan.model.seams import Phantom, Segmenter
+from navplan.model.seams import Phantom, Segmenter, Tracker
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
+
+AT_ONCE_S = 2.0  # that a call of a tracker may take: generous, for a busy machine
 
 
 def check_data_plugin(package: str | ModuleType) -> tuple[tuple[ProcedureProtocol, ...], tuple[Device, ...]]:
@@ -134,6 +140,39 @@ def check_phantom(phantom: Any, spacing_mm: tuple[float, float, float] = (6.0, 6
             f"{at}: truth can't be written as JSON: {error}", "plain numbers, texts, lists, dicts"
         ) from error
     return first
+
+
+def check_tracker(tracker: Any, address: str = "") -> list[ToolPose]:
+    """Open a tracker, ask it for poses, close it twice, and judge what it gives; gives the poses that came at once.
+
+    address: one that `open` takes; nobody needs to answer there. Raises InputError: a part of the seam is missing, a
+    call that does not return at once, poses that are no list of ToolPose, a fault that is no text, or poses after it
+    was closed.
+    """
+    made = tracker() if isinstance(tracker, type) else tracker
+    at = f"tracker {_part_of_seam(made, Tracker)}"
+    link = _at_once(f"{at}, open", lambda: made.open(address))
+    try:
+        found = _at_once(f"{at}, poses", link.poses)
+        if not isinstance(found, list) or not all(isinstance(pose, ToolPose) for pose in found):
+            raise InputError(f"{at}: poses gave {type(found).__name__}", "a list of ToolPose")
+        if not isinstance(_at_once(f"{at}, fault", link.fault), str):
+            raise InputError(f"{at}: a fault that is no text", 'text, "" where all is well')
+    finally:
+        link.close()
+    link.close()
+    link.poses()  # what had come before it was closed
+    if link.poses() != []:
+        raise InputError(f"{at}: poses after it was closed", "an empty list")
+    return list(found)
+
+
+def _at_once(what: str, call: Callable[[], Any]) -> Any:
+    began = time.monotonic()
+    found = call()
+    if time.monotonic() - began > AT_ONCE_S:
+        raise InputError(f"{what}: {time.monotonic() - began:.1f} s", "an answer at once, a thread for what takes long")
+    return found
 
 
 def _part_of_seam(made: Any, seam: Any) -> str:

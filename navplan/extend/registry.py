@@ -1,8 +1,9 @@
 """What is installed: plugins by their entry points, and the protocols and devices that they bring.
 
-Groups: navplan.data (a package with protocols/*.toml and devices/*.toml), navplan.segmenters and navplan.phantoms (an
-object, or a class without arguments). What ships with navplan comes through the same door. A plugin that fails to load
-is named in a warning and stops nothing else. Two plugins that give the same name or id: neither is chosen.
+Groups: navplan.data (a package with protocols/*.toml and devices/*.toml), navplan.segmenters, navplan.phantoms and
+navplan.trackers (an object, or a class without arguments). What ships with navplan comes through the same door. A
+plugin that fails to load is named in a warning and stops nothing else. Two plugins that give the same name or id:
+neither is chosen.
 
 A user's own protocols and devices lie in the folders of `user_folder` (there for good) and of NAVPLAN_PROTOCOLS. What
 lies in the first never takes the place of what is installed: an id that is taken is refused, by name.
@@ -26,12 +27,14 @@ from navplan.extend.contents import Contents
 from navplan.files.protocol_toml import read_devices, read_protocol
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
-from navplan.model.seams import Phantom, Segmenter
+from navplan.model.seams import Phantom, Segmenter, Tracker
 
 log = logging.getLogger(__name__)
 
 DATA, SEGMENTERS, PHANTOMS = "navplan.data", "navplan.segmenters", "navplan.phantoms"
-GROUPS = (DATA, SEGMENTERS, PHANTOMS)
+TRACKERS = "navplan.trackers"
+GROUPS = (DATA, SEGMENTERS, PHANTOMS, TRACKERS)
+_SEAMS: dict[str, Any] = {SEGMENTERS: Segmenter, PHANTOMS: Phantom, TRACKERS: Tracker}
 USER_FOLDERS_VARIABLE = "NAVPLAN_PROTOCOLS"
 _Named = TypeVar("_Named", ProcedureProtocol, Device)
 
@@ -242,7 +245,7 @@ def _misfit(group: str, loaded: Any) -> str:
         ):
             return ""
         return "not a package with a folder protocols or devices"
-    seam: Any = Segmenter if group == SEGMENTERS else Phantom
+    seam = _SEAMS[group]
     return "" if isinstance(loaded, seam) else f"lacks what navplan.model.seams.{seam.__name__} asks for"
 
 
@@ -257,7 +260,7 @@ def _error_of(point: EntryPoint, points: tuple[EntryPoint, ...], group: str) -> 
 
 
 def _noun(group: str) -> str:
-    return {DATA: "data plugin", SEGMENTERS: "segmenter", PHANTOMS: "phantom"}[group]
+    return {DATA: "data plugin", SEGMENTERS: "segmenter", PHANTOMS: "phantom", TRACKERS: "tracker"}[group]
 
 
 def _and(words: Iterator[str]) -> str:

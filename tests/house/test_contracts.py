@@ -16,6 +16,7 @@ PACKAGES = (
     Path("phantoms/navplan_phantoms"),
     Path("plugins/navplan_abdomen"),
     Path("plugins/navplan_musculoskeletal"),
+    Path("plugins/navplan_openigtlink"),
     Path("plugins/navplan_spine"),
     Path("plugins/navplan_thorax"),
 )
@@ -102,7 +103,10 @@ def test_phantoms_import_numpy_and_the_standard_library_alone() -> None:
         assert not foreign, f"{file.relative_to(ROOT)} imports {sorted(foreign)}"
 
 
-@pytest.mark.parametrize("plugin", ["navplan_abdomen", "navplan_musculoskeletal", "navplan_spine", "navplan_thorax"])
+@pytest.mark.parametrize(
+    "plugin",
+    ["navplan_abdomen", "navplan_musculoskeletal", "navplan_openigtlink", "navplan_spine", "navplan_thorax"],
+)
 def test_plugins_import_the_lower_floors_alone(plugin: str) -> None:
     allowed = sys.stdlib_module_names | {"numpy", plugin}
     below = ("navplan.model", "navplan.geometry", "navplan.errors")
