@@ -1,6 +1,6 @@
 """Does a stated clearance hold the truth? Analytic solids as labels, and the interval that a report would state.
 
-    python -m benchmarks.sub_voxel [--scenes 2100] [--resolved 2100] [--first 1200000] [--out docs/sub-voxel.md]
+    python -m benchmarks.sub_voxel [--scenes 2100] [--resolved 2100] [--first 5000000] [--out docs/sub-voxel.md]
 
 Each scene is a solid whose distance is known (benchmarks/sub_voxel_scenes.py), six axes past it, and its labels:
 fractional ones, judged by `margins` and `narrowed` as a report is, and hard ones, by `margins` alone. A violation is a
@@ -156,6 +156,7 @@ def _allowed(made: Scene, boundary: Boundary, target_mm: NDArray[np.float64]) ->
         blocks=boundary_blocks((boundary,)),
         required_mm=np.array([required]),
         protocol=SimpleNamespace(soft=()),
+        risks=(),
         target_mm=target_mm,
     )
     free = np.flatnonzero(clearances_low_mm(cast(Situation, asked), NEEDLE, entries)[:, 0] >= required)
@@ -258,7 +259,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=2100)
     parser.add_argument("--resolved", type=int, default=2100)
-    parser.add_argument("--first", type=int, default=1_200_000, help="first seed")
+    parser.add_argument("--first", type=int, default=5_000_000, help="first seed")
     parser.add_argument("--largest-spacing", type=float, default=1.0, help="mm")
     parser.add_argument("--out", default="", help="Markdown file to write")
     parser.add_argument("--workers", type=int, default=2)

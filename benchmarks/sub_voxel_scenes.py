@@ -75,11 +75,14 @@ def scene(seed: int, largest_spacing_mm: float = 1.0, resolved: bool = False) ->
     affine[:3, :3] = axes * spacing
     affine[:3, 3] = -affine[:3, :3] @ ((sizes - 1) / 2) + rng.uniform(-1.0, 1.0, 3)
     grid = Grid(affine, (int(sizes[0]), int(sizes[1]), int(sizes[2])))
-    solid, radius_mm, mouth_mm = _solid(shape, rng, axes)
-    while resolved and radius_mm < RESOLVED_VOXELS * spacing.max():
-        solid, radius_mm, mouth_mm = _solid(shape, rng, axes)
     samples = 4 if rng.random() < 0.3 and not resolved else 8
-    part = rasterise(solid, grid.affine, grid.shape, samples)
+    cut = True  # by the image's end: its nearest point may lie outside
+    while cut:
+        solid, radius_mm, mouth_mm = _solid(shape, rng, axes)
+        if resolved and radius_mm < RESOLVED_VOXELS * spacing.max():
+            continue
+        part = rasterise(solid, grid.affine, grid.shape, samples)
+        cut = bool((np.equal(part.offset, 0) | (np.add(part.offset, part.occupancy.shape) >= grid.shape)).any())
     own = grid.crop(part.offset, part.occupancy.shape)
     labels = Structure("structure", Presence.PRESENT, part.occupancy, own, True, grid, "ct", "analytic", _triple(grid))
     return Scene(seed, shape, solid, radius_mm, mouth_mm, grid, labels, samples)

@@ -10,6 +10,7 @@ from navplan.geometry.compiled import compiled
 
 FITTED = 0.02  # a worst misfit for which no other start is tried: along the grid a plane on a voxel's face is stuck
 FITS = 14  # steps of a fit at most; most are done after four
+PRIOR = 0.15  # share of a voxel that a bend of 1 / voxel costs: where nothing tells a bend, along the grid, there is none
 STEPS = 6  # that the search for the nearest point halves before Newton's method finishes it
 
 
@@ -126,6 +127,10 @@ def curved_patches(
                                 gradient[k] += area * basis[k] * rest
                                 for n in range(k + 1):
                                     squares[k, n] += area * area * basis[k] * basis[n]
+                for k in range(3, 6):
+                    now += (PRIOR * rooms[0] * tried[k]) ** 2
+                    gradient[k] -= (PRIOR * rooms[0]) ** 2 * tried[k]
+                    squares[k, k] += (PRIOR * rooms[0]) ** 2
                 if now < apart:
                     done = turn > 0 and apart - now < 1e-8
                     apart, damping = now, max(damping * 0.1, 1e-7)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from navplan.geometry.compiled import compiled
 
+TIP_FROM = 0.08  # share of a voxel from which what a blunt tip in it reaches out counts in full
 FACING = 0.5  # cosine between that line and the gradient from which the plane across the gradient counts
 
 
@@ -29,7 +30,7 @@ def facing_planes(
     shares tell none.
 
     settings: TOLD_TO, share that a flat surface may lie nearer, ASIDE_SHARE, BEND_SHARE, SHARP_SHARE, SHARP_FROM,
-    longest edge, NEAR_SHARE.
+    longest edge, NEAR_SHARE, TIP_SHARE.
     """
     found = np.full(6, -1.0)
     lows, normals = np.full(len(centres), np.inf), np.zeros((len(centres), 3))
@@ -163,7 +164,7 @@ def facing_planes(
                         apart += here
                     bend = max(bend, abs(apart) / (2 * far))
         bent = settings[3] * bend + settings[4] * max(bend - settings[5], 0.0)
-        slack = settings[6] * (settings[1] + bent)
+        slack = settings[6] * (settings[1] + settings[8] * min(share / TIP_FROM, 1.0) + bent)
         # what lies aside of the line to the voxel's centre is nearer than it looks
         slack += np.sqrt(flat * flat + settings[2] * settings[6] * settings[6]) - flat
         if away - extent / 2 < settings[7] * settings[6]:  # so near that the line to the centre tells no direction

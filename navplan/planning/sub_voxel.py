@@ -53,6 +53,7 @@ from navplan.planning.facing_planes import facing_planes
 
 # Shares of a voxel's longest edge, measured (decision 0008):
 CERTAIN_SHARE = 0.17  # what even a flat surface may lie nearer than its plane
+TIP_SHARE = 0.09  # more, where the voxel is more than a sliver: a blunt tip rises above its plane, with its share's root
 ASIDE_SHARE = 0.1  # (of its square) what lies aside of the line to a voxel's centre is nearer than it looks
 BEND_SHARE = 0.6  # of a bent surface's misfit; SHARP_SHARE more of it from SHARP_FROM on: an edge, a corner
 SHARP_SHARE, SHARP_FROM = 5.0, 0.10
@@ -61,6 +62,7 @@ PATCH_SHARE, MISFIT = 0.02, 1.5  # what a patch that fits may lie aside, and how
 FIT_SHARE = 0.05  # the worst misfit that still fits, for labels of 8 x 8 x 8 samples (twice that for fewer)
 CURVATURE_MAX = 0.5  # 1/voxels; and since an obtuse edge looks like a bend, so much of the curvature is nearer than
 RIDGE_SHARE = 0.25  # the patch at its tip
+BLUNT_MISFIT, BLUNT_CURVATURE = 0.02, 0.3  # from which on a bent patch may have a blunt tip before it
 FULLEST_FROM = 0.5  # of the 27 shares at least one: where all are small anything fits
 ASPECT_MAX = 4.0  # of the voxels' longest edge to the shortest
 TILT_SHARE, TILT_LEAST = 0.4, 0.6  # how fast TOLD falls with the patch's tilt times the samples, and how far
@@ -121,6 +123,7 @@ def surface_distance(
             SHARP_FROM,
             edge_mm,
             NEAR_SHARE,
+            TIP_SHARE,
         ]
     )
     found, lows, normals = facing_planes(
@@ -152,7 +155,9 @@ def surface_distance(
     places = indices[near]
     shares = occupancy[(places[:, 2] * shape[1] + places[:, 1]) * shape[0] + places[:, 0]] / 255.0
     raised = fits & ((short == 0.0) | (shares <= TOLD_TO))
-    low = within - short - slack - RIDGE_SHARE * curvature * edge_mm**2
+    blunt = np.clip(misfit / BLUNT_MISFIT - 1.0, 0.0, 1.0)
+    blunt *= np.clip((curvature * edge_mm - BLUNT_CURVATURE) / 0.1, 0.0, 1.0)
+    low = within - short - slack - (RIDGE_SHARE * curvature * edge_mm + TIP_SHARE * blunt) * edge_mm
     lows[near[raised]] = np.maximum(lows[near[raised]], low[raised])
     sure = fits & (shares > EMPTY_TO)
     high = min(high, float((beside + slack)[sure].min(initial=np.inf)))
