@@ -24,7 +24,7 @@ _ATTRIBUTE_LIMIT = 4096
 def read_mesh(reader: Reader) -> Mesh:
     """Raises MessageError where counts, sizes and body do not fit, or a cell names a point that is not there."""
     points, *cells, attributes = reader.unpack("10I", "counts")
-    found = lps_from_ras_points(reader.finite(3 * points, "a point")).reshape(-1, 3) + 0.0
+    found = lps_from_ras_points(reader.finite(3 * points, "a point").reshape(-1, 3)) + 0.0
     lists = []
     for kind, number, size in zip(_KINDS, cells[0::2], cells[1::2], strict=True):
         if size % 4:

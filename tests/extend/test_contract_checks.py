@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from navplan.errors import InputError
-from navplan.extend.contract_checks import check_data_plugin, check_phantom, check_segmenter
+from navplan.extend.contract_checks import check_data_plugin, check_phantom, check_segmenter, check_tracker
+from navplan.model.pose import ToolPose
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 
@@ -194,3 +195,78 @@ def test_a_phantom_that_ignores_its_seed_is_named():
 
     with pytest.raises(InputError, match="seed"):
         check_phantom(Noisy)
+
+
+class Link:
+    """A correct link, to be spoilt by the tests: one pose, once."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Any] = [ToolPose("needle", "tracker", np.eye(4), 1.0)]
+        self.closed = 0
+
+    def poses(self) -> Any:
+        found, self.waiting = self.waiting, []
+        return found
+
+    def fault(self) -> Any:
+        return ""
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Still:
+    """A correct tracker."""
+
+    name = "still"
+    description = "one pose"
+    link = Link
+
+    def open(self, address: str) -> Link:
+        if address != "here":
+            raise InputError(f"the address {address!r}", "here")
+        return self.link()
+
+
+def test_a_good_tracker_passes_as_class_and_as_object():
+    assert [pose.tool for pose in check_tracker(Still, "here")] == ["needle"]
+    check_tracker(Still(), "here")
+    with pytest.raises(InputError, match="address"):
+        check_tracker(Still, "there")
+
+
+def test_a_bad_tracker_is_named(monkeypatch: pytest.MonkeyPatch):
+    class NoList(Link):
+        def poses(self) -> Any:
+            return None
+
+    class NoPoses(Link):
+        def poses(self) -> Any:
+            return ["needle"]
+
+    class NoText(Link):
+        def fault(self) -> Any:
+            return None
+
+    class Endless(Link):
+        def poses(self) -> Any:
+            return [ToolPose("needle", "tracker", np.eye(4), 1.0)]
+
+    class Once(Link):
+        def close(self) -> None:
+            if self.closed:
+                raise InputError("a link that is closed already")
+            super().close()
+
+    for link, words in [
+        (NoList, "gave NoneType"), (NoPoses, "list of ToolPose"), (NoText, "no text"), (Endless, "after it was closed"),
+        (Once, "closed already"),
+    ]:  # fmt: skip
+        monkeypatch.setattr(Still, "link", link)
+        with pytest.raises(InputError, match=words):
+            check_tracker(Still, "here")
+    monkeypatch.setattr("navplan.extend.contract_checks.AT_ONCE_S", -1.0)
+    with pytest.raises(InputError, match="at once"):
+        check_tracker(Still, "here")
+    with pytest.raises(InputError, match="without description, name, open"):
+        check_tracker(object())
