@@ -158,6 +158,12 @@ class Frames:
         found.edges = {**self.edges, pair: edge}
         return found
 
+    def without(self, frame: str) -> Frames:
+        """Without the edges of one frame."""
+        found = Frames((), self.agree_mm)
+        found.edges = {pair: edge for pair, edge in self.edges.items() if frame not in pair}
+        return found
+
     def chain(self, target: str, source: str, now_s: float) -> Chain:
         """target_from_source at a time, by the fewest edges that may be used then."""
         if target == source:

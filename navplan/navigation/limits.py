@@ -44,6 +44,7 @@ class GuidanceLimits:
     hand_speed_mm_s: float = 1500.0
     hand_turn_deg_s: float = 720.0
     jump_mm: float = 3.0
+    jump_deg: float = 3.0
     settle_s: float = 0.5
     tool_frozen_s: float = 0.25
     reference_frozen_s: float = 1.0
