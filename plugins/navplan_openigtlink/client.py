@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 
 from navplan.model.pose import ToolPose
@@ -69,6 +70,7 @@ class Client:
         self._lock = threading.Lock()  # of the tools, the words and the times below
         self._tools = Poses()
         self._words = "connecting"
+        self._ends: deque[str] = deque(maxlen=256)
         self._last_s = time.monotonic()
         self._writer: asyncio.StreamWriter | None = None
         self._closed = False
@@ -100,6 +102,13 @@ class Client:
         words += [self._poses.fault(), self._messages.fault()]
         return "; ".join(f"{self.address}: {part}" for part in words if part)
 
+    def ends(self) -> list[str]:
+        """Why connections ended, or were not made, since the last call, oldest first."""
+        with self._lock:
+            found = list(self._ends)
+            self._ends.clear()
+        return found
+
     def send(self, message: Message) -> bool:
         """Send a message; False where there is no connection, or the other side does not read.
 
@@ -117,18 +126,20 @@ class Client:
         self._background.close()
 
     async def _work(self) -> None:
-        pause = self._settings.first_pause_s
+        pause, told = self._settings.first_pause_s, ""
         while True:
             began = time.monotonic()
             why = await self._one_connection()
             now = time.monotonic()
             with self._lock:
+                self._ends.append(why)
                 for pose in self._tools.ended(now, why):
                     self._poses.put(pose)
                 if self._last_s > began:  # a message came: begin with short pauses again
                     pause = self._settings.first_pause_s
                 self._words = f"{why}; connecting again in {pause:.1f} s"
-            log.warning("%s: %s", self.address, self._words)
+            log.log(logging.DEBUG if why == told else logging.WARNING, "%s: %s", self.address, why)
+            told = why
             await asyncio.sleep(pause)
             pause = min(2.0 * pause, self._settings.longest_pause_s)
 

@@ -1,4 +1,4 @@
-"""A plan as messages for 3D Slicer: lines as TRAJ, entries and targets as POINT, the needle's pose as TRANSFORM."""
+"""A plan as messages for 3D Slicer and others: TRAJ, POINT, POLYDATA and the needle's pose as TRANSFORM."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from navplan.geometry.conventions import lps_from_ras_affine
 from navplan.model.trajectory import Trajectory
 from navplan_openigtlink.header import timestamp_of
-from navplan_openigtlink.messages import Colour, Line, Lines, Message, Point, Point3, Points, Transform
+from navplan_openigtlink.messages import Colour, Line, Lines, Mesh, Message, Point, Point3, Points, Transform
 
 _FIRST: Colour = (0, 200, 0, 255)
 _OTHERS: Colour = (255, 255, 0, 255)
@@ -22,8 +22,9 @@ def plan_messages(
     """Messages of a plan's trajectories, the best first, for `Server.send(message, keep=True)`.
 
     device: the messages' name (at most 12 characters are kept); owner: of the image that they belong to; time_s: since
-    1970 UTC, now where it is None. 3D Slicer shows the POINT list as markups and the TRANSFORM as a linear transform
-    whose z axis points from the entry to the target and whose origin is where the tip stands before the device fires.
+    1970 UTC, now where it is None. TRAJ has all of it, but 3D Slicer reads none: there the POINT list becomes markups,
+    the POLYDATA a model of the lines, and the TRANSFORM a linear transform whose z axis points from the entry to the
+    target and whose origin is where the tip stands before the device fires.
     """
     stamp = timestamp_of(time.time() if time_s is None else time_s)
     lines, points = [], []
@@ -40,6 +41,9 @@ def plan_messages(
         Message(Points(tuple(points)), f"{name} points", stamp),
     ]
     if trajectories:
+        ends = np.array([end for one in trajectories for end in (one.entry_mm, one.target_mm)], dtype=np.float64)
+        cells = np.array([(2, n, n + 1) for n in range(0, len(ends), 2)], dtype=np.uint32).ravel()
+        made.append(Message(Mesh(ends, lines=cells), f"{name} model", stamp))
         made.append(Message(Transform(ras_from_needle(trajectories[0])), f"{name} needle", stamp))
     return made
 

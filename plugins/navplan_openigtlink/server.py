@@ -171,19 +171,19 @@ class Server:
         if full:
             writer.transport.abort()
             return
-        sender = asyncio.ensure_future(self._send_all(peer))
+        sender, why = asyncio.ensure_future(self._send_all(peer)), ""
         try:
             why = await self._read_all(peer, reader)
         finally:
             sender.cancel()
             writer.transport.abort()
+            why = peer.why or why
             with self._lock:
                 self._peers.remove(peer)
-        why = peer.why or why
+                if why:
+                    self._let_go.append((peer.name, why))
         if why:
             log.warning("OpenIGTLink: let go of %s: %s", peer.name, why)
-            with self._lock:
-                self._let_go.append((peer.name, why))
 
     async def _read_all(self, peer: _Peer, reader: asyncio.StreamReader) -> str:
         """Read until the client goes (then "") or has to."""

@@ -96,6 +96,6 @@ def _matrix(reader: Reader) -> NDArray[np.float64]:
 
 
 def _columns(matrix: NDArray[np.float64]) -> bytes:
-    if not np.allclose(matrix[3], (0.0, 0.0, 0.0, 1.0)):
+    if tuple(matrix[3]) != (0.0, 0.0, 0.0, 1.0):
         raise InputError(f"a matrix with last row {matrix[3].tolist()}", "0 0 0 1, which is not sent")
     return float_field(np.asarray(matrix)[:3].T)

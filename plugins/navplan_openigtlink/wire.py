@@ -35,7 +35,8 @@ class Reader:
 
     def floats(self, count: int, field: str) -> NDArray[np.float64]:
         """(count,) big-endian 32-bit numbers."""
-        return np.frombuffer(self.take(4 * count, field), dtype=">f4").astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            return np.frombuffer(self.take(4 * count, field), dtype=">f4").astype(np.float64)
 
     def finite(self, count: int, field: str) -> NDArray[np.float64]:
         """The same, where NaN and infinity make no sense."""
@@ -75,8 +76,14 @@ def text(data: bytes | memoryview) -> str:
 
 
 def text_field(words: str, size: int, field: str) -> bytes:
-    """Text in a field of fixed size, zeros behind it. Raises InputError where it does not fit."""
+    """Text in a field of fixed size, zeros behind it: UTF-8, or Latin-1 where that alone fits and `text` reads it so.
+
+    Raises InputError where it does not fit.
+    """
     data = words.encode("utf-8", "replace")
+    if len(data) > size:
+        latin = words.encode("latin-1", "replace")
+        data = latin if text(latin) == words else data
     if len(data) > size or b"\0" in data:
         raise InputError(f"{field} {words!r} of {len(data)} bytes", f"at most {size} bytes, none of them zero")
     return data.ljust(size, b"\0")

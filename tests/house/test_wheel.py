@@ -87,8 +87,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     for plugin in PLUGINS:
-        data = {path.relative_to(ROOT / "plugins").as_posix() for path in (ROOT / "plugins" / plugin).rglob("*.toml")}
-        assert data and data <= set(names)
+        found = [path for kind in ("*.toml", "*.py") for path in (ROOT / "plugins" / plugin).rglob(kind)]
+        assert found and {path.relative_to(ROOT / "plugins").as_posix() for path in found} <= set(names)
 
 
 def test_every_entry_point_loads_from_the_install(installed: Path, outside: dict) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -267,8 +268,14 @@ def test_a_body_that_is_too_large_is_refused_by_its_header(size: int):
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_hostile_counts_are_refused_before_anything_is_allocated(content, body: bytes, words: str):
-    with pytest.raises(MessageError, match=words):
-        decode(mended(encode(Message(content)), body))
+    raw = mended(encode(Message(content)), body)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MessageError, match=words):
+            decode(raw)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_metadata_that_does_not_fit_is_refused():
@@ -316,6 +323,11 @@ def test_names_in_other_encodings_are_read():
     raw = bytearray(encode(Message(Transform(np.eye(4)), "Zeiger")))
     raw[14:34] = b"Z\xe4hler".ljust(20, b"\0")
     assert decode(raw).device == "Zähler"
+    long = "äöü" * 6  # 36 bytes in UTF-8, 18 in Latin-1
+    assert decode(encode(Message(Transform(np.eye(4)), long))).device == long
+    for no_way_back in ("Ã¤" * 9, "針" * 9):  # Latin-1 bytes that are read as UTF-8, and letters that it has not
+        with pytest.raises(InputError, match="20 bytes"):
+            encode(Message(Transform(np.eye(4)), no_way_back))
 
 
 def test_triangles_of_a_mesh():

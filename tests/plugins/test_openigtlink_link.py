@@ -144,7 +144,7 @@ def test_a_client_waits_for_a_server_and_finds_it_again():
                 (pose,) = collect(link, 1, "poses")
                 assert pose.matrix[0, 3] == number and link.fault() == ""
             (lost,) = collect(link, 1, "poses")
-            assert lost.status is PoseStatus.MISSING and lost.words
+            assert lost.status is PoseStatus.MISSING and lost.words in link.ends()
             assert "connecting again" in until(link.fault)
     assert link.fault() == "closed" and link.poses() == []
 
@@ -332,8 +332,10 @@ def test_a_plan_is_lines_points_and_a_needle(server: Server, client: Client):
     sent = plan_messages(ways, "navplan", "ct 1", time_s=1.5)
     for one in sent:
         server.send(one, keep=True)
-    lines, points, needle = (came.message for came in collect(client, 3))
+    lines, points, model, needle = (came.message for came in collect(client, 4))
     assert [one.device for one in (lines, points, needle)] == ["navplan lines", "navplan points", "navplan needle"]
+    assert model.content.lines.tolist() == [2, 0, 1, 2, 2, 3]
+    assert np.array_equal(model.content.points_mm, [end for way in ways for end in (way.entry_mm, way.target_mm)])
     assert lines.sent_s == 1.5 and isinstance(lines.content, Lines) and isinstance(points.content, Points)
     first, second = lines.content.lines
     assert (first.entry_mm, first.target_mm, first.owner) == (ways[0].entry_mm, ways[0].target_mm, "ct 1")
