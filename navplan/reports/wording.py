@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from navplan.model.protocol import UNSOURCED, is_unsourced
@@ -58,15 +59,18 @@ def clearance_words(finding: Finding) -> str:
 
 
 def percent(share: float | None, upper_bound: bool = False) -> str:
-    """A probability for a person: never 0 % or 100 % where it is not; a dash where it was not computed."""
+    """A probability for a person: never 0 % or 100 % where it is not, an upper bound rounded up; a dash where none was
+    computed."""
     if share is None:
         return DASH
-    sign = "≤ " if upper_bound else ""
     if share < 0.001:
         return "< 0.1 %"
     if share > 0.999 and share < 1:
         return "> 99.9 %"
-    return f"{sign}{100 * share:.1f} %" if share < 0.10 else f"{sign}{100 * share:.0f} %"
+    digits = 1 if share < 0.10 else 0
+    steps = 100.0 * share * 10**digits
+    value = math.ceil(round(steps, 6)) / 10**digits if upper_bound else 100.0 * share
+    return f"{'≤ ' if upper_bound else ''}{value:.{digits}f} %"
 
 
 def short(identifier: str, letters: int = 12) -> str:

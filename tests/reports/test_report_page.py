@@ -146,6 +146,7 @@ def test_a_verdict_is_symbol_and_word(verdict):
 def test_probabilities_are_never_rounded_to_certainty():
     assert percent(0.0) == percent(1e-6) == "< 0.1 %" and percent(0.9999) == "> 99.9 %"
     assert percent(0.034, upper_bound=True) == "≤ 3.4 %" and percent(0.57) == "57 %"
+    assert percent(0.0341, upper_bound=True) == "≤ 3.5 %" and percent(0.571, upper_bound=True) == "≤ 58 %"
     assert percent(1.0) == "100 %" and percent(None) == "–"
 
 
