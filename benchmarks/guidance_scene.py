@@ -40,6 +40,7 @@ NOISE_MM, NOISE_DEG = 0.08, 0.02  # of each coordinate, about each axis
 TRACKER_ERROR = PoseError(0.25, 0.05)
 TIP_MM = np.array([0.0, 0.0, 165.0])  # in the tool's frame
 START_S = 1000.0
+UPWARDS = np.array([0.0, 0.0, 1.0])
 LANDMARKS = np.array(
     [[-85, -40, 30], [-80, 50, -35], [20, -68, 40], [60, -60, -45], [-20, 66, 50], [80, 20, 10], [-60, -65, -10.0]]
 )
@@ -88,13 +89,15 @@ def tracker_from_reference(time_s: float) -> NDArray[np.float64]:
     return rigid((5 + sway, 170, -20 + 0.5 * sway), (100 + 4 * sway, -50, -1500 + 3 * sway))
 
 
-def patient_from_tool(tip_mm: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of a needle whose tip is there and which points so."""
-    across, other = perpendicular_axes(direction)
+def patient_from_tool(
+    tip_mm: NDArray[np.float64], direction: NDArray[np.float64], upwards: NDArray[np.float64] = UPWARDS
+) -> NDArray[np.float64]:
+    """Of a needle whose tip is there, which points so, and is turned about itself so that its y axis looks upwards."""
+    across = np.cross(upwards, direction)
+    across = across / np.linalg.norm(across)
     matrix = np.eye(4)
     matrix[:3, :3] = np.stack([across, np.cross(direction, across), direction], axis=1)
     matrix[:3, 3] = tip_mm - matrix[:3, :3] @ TIP_MM
-    assert np.linalg.det(matrix[:3, :3]) > 0 and len(other) == 3
     return matrix
 
 

@@ -24,7 +24,7 @@ from navplan.model.trajectory import Trajectory
 from navplan.navigation.alarms import COLOURS, Alarm, AlarmBoard
 from navplan.navigation.approach import Approach, approach
 from navplan.navigation.breath import BreathGate, BreathSignal, BreathStated, breath_fault
-from navplan.navigation.frames import Chain, Edge, Frames, PoseError
+from navplan.navigation.frames import AHEAD_S, Chain, Edge, Frames, PoseError
 from navplan.navigation.limits import GuidanceLimits
 from navplan.navigation.live_error import LiveError, live_error
 from navplan.navigation.live_margin import LiveMargins, StructureMargin
@@ -106,14 +106,15 @@ class Guidance:
         self.checkpoints: tuple[Checkpoint, ...] = ()
         self.breath: BreathSignal | BreathStated | None = None
         self.frames = Frames()
+        self._now_s = -np.inf
         self.alarms = AlarmBoard(self.limits.clear_after_s)
         self._others = frozenset(others)
         self._dogs = {
-            tool.identity: Watchdog(tool.identity, self.limits.tool_frozen_s, self.limits),
-            reference: Watchdog(reference, self.limits.reference_frozen_s, self.limits),
+            tool.identity: Watchdog(tool.identity, self.limits),
+            reference: Watchdog(reference, self.limits, on_patient=True),
         }
         if tool.shaft:
-            self._dogs[tool.shaft] = Watchdog(tool.shaft, self.limits.tool_frozen_s, self.limits)
+            self._dogs[tool.shaft] = Watchdog(tool.shaft, self.limits)
         self._margins = LiveMargins(situation, self.way.device)
         self._plan_reasons = _of_plan(ranked.report.findings if ranked.report.error_model else ())
         if ranked.report.image_digest != situation.image.digest:
@@ -147,6 +148,7 @@ class Guidance:
         """The frame at a time, with the poses that came since the last one, oldest first."""
         if not np.isfinite(now_s):
             raise InputError(f"a time of {now_s}", "seconds")
+        self._clock_went_back(now_s)
         unusable = self._take(poses, now_s)
         reasons = [*unusable, *self.tool.faults(self.way.device, now_s, self.limits)]
         held = standing(self.registration, self.checkpoints, now_s, self.limits)
@@ -171,6 +173,18 @@ class Guidance:
         if beyond < SHORTEST_MM:
             return ()
         return path_sections(self.situation.tissues, self.situation.image, at.tip_mm, at.tip_mm + beyond * at.direction)
+
+    def _clock_went_back(self, now_s: float) -> None:
+        """No checkpoint counts any longer, and what ages is told in the new time: else it would look younger by as much
+        as the clock went back."""
+        back_s, self._now_s = self._now_s - now_s, now_s
+        if back_s <= AHEAD_S:
+            return
+        self.checkpoints, self.breath = (), None
+        self.tool = replace(self.tool, calibrated_s=self.tool.calibrated_s - back_s)
+        if self.registration is not None:
+            self.registration = replace(self.registration, made_s=self.registration.made_s - back_s)
+            self.frames = self.frames.without(PATIENT).with_edge(self.registration.edge())
 
     def _take(self, poses: Sequence[ToolPose], now_s: float) -> list[Reason]:
         """Let poses in; what speaks against using them."""

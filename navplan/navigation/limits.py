@@ -21,8 +21,9 @@ class GuidanceLimits:
     """pose_age: of tool and reference; registration_age, checkpoint_age: since the registration, and since the last
     checkpoint that held; checkpoint: how far off it may be; tip_age, tip_error: of the tip's calibration;
     landmark_residual, landmark_left_out, target_error: of the registration. hand_speed, hand_turn, jump: faster and
-    farther than a hand moves is a jump; settle: how long no fault must be seen before a pose counts again. tool_frozen,
-    reference_frozen: the same matrix for longer is no measurement. latency: of what was sent, over the quickest seen;
+    farther than a hand moves is a jump, and of the reference farther than a patient does (reference_speed,
+    reference_turn); settle: how long no fault must be seen before a pose counts again. tool_frozen, reference_frozen:
+    the same matrix for longer is no measurement. latency: of what was sent, over the quickest seen;
     clock_step: by which two clocks may part at once, and the longest that nothing may be asked. bending: of the tip
     from where a straight shaft would have it. breath_age, stated_age: of a breath signal, of what a person stated.
     off_line, off_angle: from the planned line and direction, beyond which what was judged of that line no longer holds;
@@ -43,6 +44,8 @@ class GuidanceLimits:
     target_error_mm: float = 5.0
     hand_speed_mm_s: float = 1500.0
     hand_turn_deg_s: float = 720.0
+    reference_speed_mm_s: float = 150.0
+    reference_turn_deg_s: float = 90.0
     jump_mm: float = 3.0
     jump_deg: float = 3.0
     settle_s: float = 0.5

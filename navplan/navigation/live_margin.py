@@ -1,10 +1,10 @@
 """The margin of a tracked needle to every structure, by planning's own judgement, many hundred times a second.
 
 First an interval of the distance from the whole axis to each structure's boundary voxels, by spheres about blocks of
-them; voxels are looked at only where the spheres do not decide. A structure that this proves to pass every test of
-`navplan.planning.check_plan` is done with: clearance, edge, thickness, region, and a bound of the breach probability.
-Every other one is judged by planning's function itself. So what is fast can only ever say PASS, or thin (WARN), where
-that function says it too; the tests hold it to that.
+them; voxels are looked at only where the spheres do not decide. A structure that this proves to keep its limit, inside
+the region that was looked at and away from the edge, is done with: only its thickness and planning's breach probability
+(or a bound of it, where that suffices) still tell PASS from WARN. Every other one is judged by planning's function
+itself. So what is fast says PASS or WARN where that function says it too; the tests hold it to that.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
 from navplan.model.finding import THIN, Finding, FindingKind, Verdict, worst
 from navplan.model.trajectory import Trajectory
+from navplan.planning.boundary import occupancy_at
 from navplan.planning.check_plan import _clear_or_resting, _outside_region
 from navplan.planning.margins import gathered, margins
 from navplan.planning.situation import Risk, Situation
@@ -106,7 +107,7 @@ class LiveMargins:
         self._arrays = gathered(boundaries) if boundaries else None
         self._below = np.asarray([b.below_mm for b in boundaries])
         self._above = np.asarray([b.above_mm for b in boundaries])
-        self._diagonal = np.asarray([b.diagonal_mm for b in boundaries])
+        self._edge = np.asarray([b.diagonal_mm if b.cut.any() else 0.0 for b in boundaries])  # of what it cuts
         self._required = np.asarray(situation.required_mm)
         self._sigma = np.asarray([b.structure.boundary_sigma_mm or 0.0 for b in boundaries])
         self._same_frame = np.asarray([situation.same_frame(b.structure) for b in boundaries], dtype=bool)
@@ -148,30 +149,36 @@ class LiveMargins:
         start, end = np.asarray(whole.entry_mm, dtype=np.float64), whole.swept_end_mm
         radius, length = self.device.radius_mm, float(np.linalg.norm(end - start))
         direction = (end - start) / length
-        needs = self._required + np.maximum(self._below, self._diagonal) + radius
+        needs = self._required + np.maximum(self._below, self._edge) + radius
         sure = np.where(self._all_thick, needs + SHOWN_MM, np.inf)
         distance, nearest = _axis_to_voxels(start, direction, length, *self._arrays, sure, self._bounds)
         breach = self._breach(start, direction, length, model)
         low, high = distance - self._below - radius, np.where(nearest >= 0, distance + self._above - radius, np.inf)
         outside = self._outside(inside, situation)
-        begins_near = ((start >= self._low - 1e-6) & (start <= self._high + 1e-6)).all(axis=1)
-        passes = (distance >= needs) & ~begins_near & self._same_frame & ~outside
+        passes = (distance >= needs) & ~self._begins_inside(start) & self._same_frame & ~outside
         found = []
         for n, risk in enumerate(self.risks):
-            thin = not self._all_thick[n] and not self._thick[n][nearest[n]]
-            if passes[n] and breach[n] > self._allowed:
-                breach[n] = breach_probability(risk.boundary, start, end, radius, model)
-            if not passes[n] or (breach[n] > self._allowed and not thin):
+            if not passes[n]:
                 found.append(self._exact(whole, situation, risk, bool(outside[n])))
                 continue
-            words = THIN if thin else f"{low[n]:.1f} mm and more"
-            verdict = Verdict.WARN if thin else Verdict.PASS
-            found.append(
-                StructureMargin(
-                    risk.name, float(low[n]), float(high[n]), risk.required_mm, verdict, words, float(breach[n])
-                )
-            )
+            if breach[n] > self._allowed:
+                breach[n] = breach_probability(risk.boundary, start, end, radius, model)
+            verdict, words = Verdict.PASS, f"{low[n]:.1f} mm and more"
+            if not self._all_thick[n] and not self._thick[n][nearest[n]]:
+                verdict, words = Verdict.WARN, f"{THIN} at its nearest point; {words} is not proven"
+            elif breach[n] > self._allowed:
+                verdict = Verdict.WARN
+                words += f"; touched with a probability of up to {breach[n]:.0%} by a needle that strays"
+            ends = float(low[n]), float(high[n])
+            found.append(StructureMargin(risk.name, *ends, risk.required_mm, verdict, words, float(breach[n])))
         return tuple(sorted(found, key=lambda one: (one.verdict.rank, one.low_mm)))
+
+    def _begins_inside(self, start: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(S,) whether the needle's hub lies in a voxel of the structure: deep inside it may meet no boundary."""
+        found = ((start >= self._low - 1e-6) & (start <= self._high + 1e-6)).all(axis=1)
+        for n in np.flatnonzero(found):
+            found[n] = occupancy_at(self.risks[n].boundary.structure, start[None])[0] > 0
+        return np.asarray(found)
 
     def _breach(
         self, start: NDArray[np.float64], direction: NDArray[np.float64], length: float, model: ErrorModel

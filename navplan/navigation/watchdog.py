@@ -29,10 +29,14 @@ class Reason:
 
 
 class Watchdog:
-    """Of one tool's poses. tool: as the tracker names it; frozen_s: for how long it may give the same matrix."""
+    """Of one tool's poses. tool: as the tracker names it; on_patient: whether it is the reference on the patient, which
+    moves less than a tool in a hand and may well be still."""
 
-    def __init__(self, tool: str, frozen_s: float, limits: GuidanceLimits) -> None:
-        self.tool, self._frozen_s, self._limits = tool, frozen_s, limits
+    def __init__(self, tool: str, limits: GuidanceLimits, on_patient: bool = False) -> None:
+        self.tool, self._limits = tool, limits
+        self._frozen_s = limits.reference_frozen_s if on_patient else limits.tool_frozen_s
+        self._speed_mm_s = limits.reference_speed_mm_s if on_patient else limits.hand_speed_mm_s
+        self._turn_deg_s = limits.reference_turn_deg_s if on_patient else limits.hand_turn_deg_s
         self._last: ToolPose | None = None  # the last that was ok
         self._time_s, self._sent_s, self._number = -np.inf, -np.inf, -1  # of the last of all
         self._alike_since: ToolPose | None = None
@@ -131,8 +135,7 @@ class Watchdog:
         return [Reason(f"{self.tool}:frozen", f"{self.tool} gives the same pose for {alike_s:.2f} s{count}")]
 
     def _jumped(self, pose: ToolPose, now_s: float) -> list[Reason]:
-        """Farther than a hand moves between two poses that were seen, however long it was hidden between them: where it
-        was hidden long, any place may be."""
+        """Farther than it can move between two poses that were seen, however long it was hidden between them."""
         last = self._last
         if last is None or last.matrix is None or pose.matrix is None:
             return []
@@ -143,9 +146,9 @@ class Watchdog:
         moved_mm = float(np.linalg.norm(pose.matrix[:3, 3] - last.matrix[:3, 3]))
         cosine = (float(np.sum(pose.matrix[:3, :3] * last.matrix[:3, :3])) - 1.0) / 2.0  # trace of R'S
         turned_deg = float(np.degrees(np.arccos(min(max(cosine, -1.0), 1.0))))
-        if moved_mm > limits.jump_mm + limits.hand_speed_mm_s * passed_s:
+        if moved_mm > limits.jump_mm + self._speed_mm_s * passed_s:
             return [self._hold(now_s, "jump", f"jumped by {moved_mm:.0f} mm in {passed_s:.3f} s")]
-        if turned_deg > limits.jump_deg + limits.hand_turn_deg_s * passed_s:
+        if turned_deg > limits.jump_deg + self._turn_deg_s * passed_s:
             return [self._hold(now_s, "jump", f"turned by {turned_deg:.0f} deg in {passed_s:.3f} s")]
         return []
 
