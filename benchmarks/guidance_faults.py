@@ -331,9 +331,9 @@ first. Held to it by `tests/navigation/test_faults.py`. What is simulated tells 
 | fault | can be known | left green after | said |
 |---|---|---|---|"""
 
-FOOT = """What no row can show: a reference that slips slowly, a patient who rolls beneath it and a needle that bends with
-one sensor only look like a patient and a needle that lie otherwise. Poses do not tell; a checkpoint does, or a second
-sensor."""
+FOOT = """What no row can show: a reference that slips slowly, a patient who rolls beneath it and a needle that bends
+with one sensor only look like a patient and a needle that lie otherwise. Poses do not tell; a checkpoint does, or a
+second sensor."""
 
 
 def main() -> None:

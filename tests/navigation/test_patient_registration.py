@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from navplan.errors import GeometryError, InputError
 from navplan.geometry.transform import Transform
-from navplan.navigation.frames import Frames
+from navplan.model.pose import ToolPose
+from navplan.navigation.frames import Edge, Frames, PoseError
 from navplan.navigation.limits import GuidanceLimits
 from navplan.navigation.patient_registration import (
     CELL_MM,
@@ -61,9 +62,6 @@ def test_a_reference_that_moves_carries_the_patient() -> None:
         tracker_from_reference = np.eye(4)
         tracker_from_reference[:3, :3] = Rotation.random(random_state=seed).as_matrix()
         tracker_from_reference[:3, 3] = np.random.default_rng(seed).uniform(-900, 900, 3)
-        from navplan.model.pose import ToolPose
-        from navplan.navigation.frames import Edge, PoseError
-
         pose = ToolPose("reference", "tracker", tracker_from_reference, 200.0)
         frames = Frames((found.edge(), Edge.of_pose(pose, 0.1, PoseError(0.25))))
         chain = frames.chain("patient", "tracker", 200.0)

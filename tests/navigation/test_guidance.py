@@ -1,0 +1,340 @@
+"""A needle that is followed: what is measured, what is green and what is not, and that it can be replayed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from benchmarks.guidance_scene import (
+    ENTRY,
+    NEEDLE,
+    REFERENCE,
+    REFERENCE_FROM_PATIENT,
+    SHAFT,
+    START_S,
+    STEP_S,
+    STRAIGHT_TIP,
+    TARGET,
+    TIP_MM,
+    TOOL,
+    TRACKER,
+    TRACKER_ERROR,
+    Stage,
+    begun,
+    guidance,
+    patient_from_tool,
+    planned,
+    registration,
+    step,
+    tool,
+    tracker_from_reference,
+)
+from navplan.errors import InputError
+from navplan.geometry.lines import unit
+from navplan.geometry.transform import Transform
+from navplan.model.finding import Finding, FindingKind, Verdict
+from navplan.model.pose import ToolPose
+from navplan.model.trajectory import Trajectory
+from navplan.navigation.approach import approach
+from navplan.navigation.breath import BreathGate, BreathSignal
+from navplan.navigation.frames import Edge, Frames, PoseError
+from navplan.navigation.guidance import Guidance, GuidanceFrame
+from navplan.navigation.limits import GuidanceLimits
+from navplan.navigation.live_error import live_error
+from navplan.navigation.tool import bent_mm
+from navplan.planning.check_plan import judge
+
+AHEAD = np.array([1.0, 0.0, 0.0])
+
+
+def at_depth(depth_mm: float) -> Stage:
+    return Stage(deep=lambda _: depth_mm)
+
+
+def run(one: Guidance, stage: Stage, time_s: float, frames: int = 40, **changes: float) -> GuidanceFrame:
+    for _ in range(frames):
+        time_s += STEP_S
+        one.breath = BreathSignal(0.2, time_s)
+        frame = one.update(stage.poses(time_s, **changes), time_s + 0.005)
+    return frame
+
+
+def test_a_needle_on_its_way_is_green_and_measured() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    frame = run(one, stage, time_s)
+    assert frame.verdict is Verdict.PASS and frame.colour == "green" and frame.tone == "" and frame.reasons == ()
+    at = frame.approach
+    assert at.depth_mm == pytest.approx(20.0, abs=0.6) and at.target_distance_mm == pytest.approx(30.0, abs=0.6)
+    assert at.to_target_mm == pytest.approx(30.0, abs=0.6) and at.cross_track_mm < 1.0
+    assert at.ahead_mm == pytest.approx(30.0, abs=0.6) and at.angle_deg < 0.5
+    assert frame.inserted_mm == pytest.approx(20.0, abs=2.5)
+    assert {one.name for one in frame.margins} == {"aorta", "colon", "rib_right_9"}
+    assert frame.nearest.name == "rib_right_9" and "rib_right_9" in frame.words
+    assert [part.structure for part in one.ahead(frame)] == ["liver", "lesion"]
+    assert 0.2 < frame.error.together_mm < 2.0 and "checkpoint skin" in frame.checkpoint
+
+
+def test_the_needle_as_it_is_shown_lies_within_its_error() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    off = []
+    for _ in range(150):
+        time_s += STEP_S
+        one.breath = BreathSignal(0.2, time_s)
+        frame = one.update(stage.poses(time_s), time_s + 0.005)
+        wobble = 0.3 * np.sin(3.0 * time_s)
+        true = np.asarray(ENTRY) + 20.0 * AHEAD
+        found = frame.approach.tip_mm - true
+        off.append(np.array([found[0], np.hypot(found[1], found[2]) - abs(wobble)]))
+    assert np.sqrt(np.mean(np.square(off), axis=0)).max() < frame.error.together_mm
+
+
+def test_nothing_is_green_before_all_is_there() -> None:
+    stage = at_depth(10.0)
+    one = guidance()
+    first = one.update(stage.poses(START_S), START_S)
+    assert first.verdict is Verdict.NOT_EVALUATED and first.approach is None and first.margins == ()
+    assert {"registration", "breath:unknown", "frames"} <= {reason.id for reason in first.reasons}
+    one.register(registration())
+    one.breath = BreathSignal(0.0, START_S + STEP_S)
+    second = one.update(stage.poses(START_S + STEP_S), START_S + STEP_S)
+    assert [reason.id for reason in second.reasons] == ["registration"]
+    assert second.verdict is Verdict.NOT_EVALUATED and second.approach is not None and second.margins
+
+
+def test_no_pose_no_number() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    lost = ToolPose.measured(TOOL, TRACKER, None, time_s + STEP_S)
+    frame = one.update([lost], time_s + STEP_S)
+    assert frame.approach is None and frame.inserted_mm is None and frame.error is None and frame.margins == ()
+    assert frame.nearest is None and one.ahead(frame) == ()
+
+
+def test_off_the_planned_line_what_was_judged_of_it_no_longer_holds() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    frame = run(one, stage, time_s, aside_mm=7.0)
+    assert frame.verdict is Verdict.WARN and frame.reasons[0].id == "plan:off-line"
+
+
+def test_a_needle_that_leads_into_the_aorta_is_red() -> None:
+    one, time_s = begun(at_depth(20.0))
+    tip = np.array([-50.0, 0.0, 0.0])
+    towards = unit(np.array([15.0, 30.0, 0.0]) - tip)
+    long_way = tracker_from_reference(time_s) @ REFERENCE_FROM_PATIENT
+    time_s += STEP_S
+    one.breath = BreathSignal(0.0, time_s)
+    through = tip + 68.0 * towards
+    poses = [
+        ToolPose(REFERENCE, TRACKER, tracker_from_reference(time_s), time_s, number=900),
+        ToolPose(TOOL, TRACKER, long_way @ patient_from_tool(through, towards), time_s, number=900),
+    ]
+    one.update(poses, time_s)  # the jump
+    for n in range(40):
+        time_s += STEP_S
+        one.breath = BreathSignal(0.0, time_s)
+        shaken = patient_from_tool(through + 0.01 * n * np.array([0, 0, 1]), towards)
+        reference = tracker_from_reference(time_s)
+        poses = [
+            ToolPose(REFERENCE, TRACKER, reference, time_s, number=901 + n),
+            ToolPose(TOOL, TRACKER, reference @ REFERENCE_FROM_PATIENT @ shaken, time_s, number=901 + n),
+        ]
+        frame = one.update(poses, time_s)
+    assert frame.verdict is Verdict.FAIL and frame.colour == "red" and frame.tone == "continuous"
+    assert "margin:aorta" in {reason.id for reason in frame.reasons}
+
+
+def test_the_whole_shaft_counts_not_the_tip_alone() -> None:
+    """The tip stands in the liver, its shaft goes through the colon."""
+    one, time_s = begun(at_depth(20.0))
+    tip, towards = np.array([-40.0, 0.0, -10.0]), unit(np.array([0.0, 40.0, 30.0]))
+    found = []
+    for n in range(60):
+        time_s += STEP_S
+        one.breath = BreathSignal(0.0, time_s)
+        reference = tracker_from_reference(time_s)
+        true = reference @ REFERENCE_FROM_PATIENT @ patient_from_tool(tip + 0.01 * n * AHEAD, towards)
+        poses = [
+            ToolPose(REFERENCE, TRACKER, reference, time_s, number=900 + n),
+            ToolPose(TOOL, TRACKER, true, time_s, number=900 + n),
+        ]
+        found = [reason.id for reason in one.update(poses, time_s).reasons]
+    assert "margin:colon" in found
+
+
+def test_what_is_open_in_the_plan_stays_open() -> None:
+    situation, ranked = planned()
+    left = Finding(FindingKind.NOT_IMAGED, Verdict.WARN, "no image shows it", "costophrenic_recess")
+    doubted = replace(ranked, report=replace(ranked.report, findings=(*ranked.report.findings, left)))
+    gate = BreathGate(-1, 1, "", "test")
+    one = Guidance(situation, doubted, tool(), REFERENCE, TRACKER_ERROR, gate)
+    stage = at_depth(10.0)
+    one.register(registration())
+    step(one, stage, START_S)
+    one.touch("skin", tuple(np.asarray(ENTRY) + 10.0 * AHEAD), START_S)
+    frame = run(one, stage, START_S)
+    assert frame.verdict is Verdict.WARN and "costophrenic_recess" in frame.reasons[0].words
+    for report in (replace(ranked.report, image_digest="other"), replace(ranked.report, error_model="")):
+        other = Guidance(situation, replace(ranked, report=report), tool(), REFERENCE, TRACKER_ERROR, gate)
+        other.register(registration())
+        step(other, stage, START_S + 5)
+        other.touch("skin", tuple(np.asarray(ENTRY) + 10.0 * AHEAD), START_S + 5)
+        assert run(other, stage, START_S + 5).verdict is Verdict.NOT_EVALUATED
+
+
+def test_a_clock_that_went_back_voids_checkpoints_and_makes_nothing_younger() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    calibrated_s, made_s = one.tool.calibrated_s, one.registration.made_s
+    frame = run(one, stage, time_s - 500.0)
+    assert frame.verdict is Verdict.NOT_EVALUATED and one.checkpoints == ()
+    assert one.tool.calibrated_s == pytest.approx(calibrated_s - 500.0, abs=1.0)
+    assert one.registration.made_s == pytest.approx(made_s - 500.0, abs=1.0)
+    assert run(one, stage, time_s + 1.0).verdict is Verdict.NOT_EVALUATED  # even when the old time is reached again
+    one.touch("skin", tuple(np.asarray(ENTRY) + 20.0 * AHEAD), time_s + 1.0 + 40 * STEP_S)
+    assert run(one, stage, time_s + 1.0 + 40 * STEP_S, frames=60).verdict is Verdict.PASS
+
+
+def moved(pose: ToolPose, motion: NDArray[np.float64], of_tool: NDArray[np.float64]) -> ToolPose:
+    return replace(pose, matrix=motion @ pose.matrix @ (of_tool if pose.tool == TOOL else np.eye(4)))
+
+
+def test_a_rigid_motion_of_the_tracker_and_another_frame_of_the_tool_change_nothing() -> None:
+    motion, of_tool = np.eye(4), np.eye(4)
+    motion[:3, :3] = Rotation.from_rotvec((1.0, -2.0, 0.5)).as_matrix()
+    motion[:3, 3] = 900, -300, 77
+    of_tool[:3, :3] = Rotation.from_rotvec((0.2, 0.7, -1.1)).as_matrix()
+    of_tool[:3, 3] = 0.0, 0.0, 0.0  # a turn about its own origin: the arm to the tip stays as long
+    frames = []
+    for change in (False, True):
+        stage, one = at_depth(20.0), guidance()
+        if change:
+            back = np.linalg.inv(of_tool)
+            tip = back @ np.append(TIP_MM, 1.0)
+            one = guidance(tip_mm=tuple(tip[:3]), axis=tuple(back[:3, :3] @ (0, 0, 1)))
+        one.register(registration())
+        for n in range(30):
+            time_s = START_S + n * STEP_S
+            poses = stage.poses(time_s)
+            poses = [moved(pose, motion, of_tool) for pose in poses] if change else poses
+            one.breath = BreathSignal(0.0, time_s)
+            frame = one.update(poses, time_s)
+        frames.append(frame)
+    first, second = frames
+    assert first.verdict is second.verdict and [r.id for r in first.reasons] == [r.id for r in second.reasons]
+    assert np.allclose(first.approach.tip_mm, second.approach.tip_mm, atol=1e-8)
+    assert np.allclose(first.approach.direction, second.approach.direction, atol=1e-10)
+    assert np.allclose([m.low_mm for m in first.margins], [m.low_mm for m in second.margins], atol=1e-6)
+    assert first.error.together_mm == pytest.approx(second.error.together_mm, abs=1e-6)
+
+
+def test_a_recording_gives_the_same_frames_again() -> None:
+    told = []
+    for _ in range(2):
+        stage = Stage(seed=4)
+        one, time_s = begun(stage)
+        told.append([step(one, stage, time_s + n * STEP_S).words for n in range(1, 60)])
+    assert told[0] == told[1]
+
+
+def test_a_bent_needle_is_told_by_two_sensors_and_lost_ones_are_named() -> None:
+    stage, extra = at_depth(20.0), {"shaft": SHAFT, "straight_tip_mm": tuple(STRAIGHT_TIP)}
+    one, time_s = begun(stage, **extra)
+    frame = step(one, stage, time_s + STEP_S, shaft=True)
+    assert frame.verdict is Verdict.PASS and frame.bent_mm < 1.0
+    poses = [pose for pose in stage.poses(time_s + 0.3, shaft=True) if pose.tool != SHAFT]
+    frame = one.update(poses, time_s + 0.3)
+    assert "bending:unknown" in {reason.id for reason in frame.reasons}
+    with pytest.raises(InputError):
+        bent_mm(np.zeros(3), Frames().chain("patient", SHAFT, 0.0), one.tool)
+
+
+def test_without_a_second_sensor_bending_is_as_much_as_the_plan_expects() -> None:
+    model = replace(planned()[0].error_model, bend_sigma_per_mm=4e-4)
+    assert live_error(0.5, tool(), 50.0, model, None).bending_mm == pytest.approx(0.5)
+    assert live_error(0.5, tool(), 50.0, model, 0.2).bending_mm == 0.2
+    unknown = live_error(float("nan"), tool(), 50.0, model, None)
+    assert not unknown.known and "nan" in unknown.words
+
+
+def test_the_live_model_is_rounded_up_and_keeps_the_plans_motion() -> None:
+    planned_model = replace(planned()[0].error_model, motion_sigma_mm=(1.0, 2.0, 5.0))
+    error = live_error(1.21, tool(), 40.0, planned_model, None)
+    model = error.model(planned_model)
+    assert error.together_mm <= model.entry_sigma_mm < error.together_mm + 0.1 + 1e-9
+    assert model.motion_sigma_mm == (1.0, 2.0, 5.0) and model.depth_sigma_mm == model.entry_sigma_mm
+
+
+@pytest.mark.parametrize(
+    ("changes", "id"),
+    [
+        ({"device_id": "n22"}, "tool:other"),
+        ({"length_mm": 153.0}, "tool:length"),
+        ({"calibrated_s": START_S - 13 * 3600}, "tool:calibration-old"),
+        ({"calibrated_s": START_S + 9.0}, "tool:clock"),
+        ({"tip_error_mm": 0.6}, "tool:calibration-error"),
+    ],
+)
+def test_only_the_plans_own_tool_well_calibrated_serves(changes: dict, id: str) -> None:
+    assert [reason.id for reason in tool(**changes).faults(NEEDLE, START_S, GuidanceLimits())] == [id]
+    assert tool().faults(NEEDLE, START_S, GuidanceLimits()) == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"identity": ""}, {"tip_mm": (0, 0, np.nan)}, {"axis": (0, 0, 0)}, {"tip_error_mm": -1.0}, {"length_mm": np.inf}],
+)
+def test_what_is_no_tool_is_refused(changes: dict) -> None:
+    with pytest.raises(InputError):
+        tool(**changes)
+
+
+def test_names_that_are_not_told_apart_and_times_that_are_none_are_refused() -> None:
+    situation, ranked = planned()
+    with pytest.raises(InputError):
+        Guidance(situation, ranked, tool(), TOOL, TRACKER_ERROR, None)
+    with pytest.raises(InputError):
+        Guidance(situation, ranked, tool(), REFERENCE, TRACKER_ERROR, None, others=(TOOL,))
+    one = guidance()
+    with pytest.raises(InputError):
+        one.update([], float("nan"))
+    with pytest.raises(InputError):
+        one.touch("skin", (0, 0, 0), 1.0)
+    wrong = registration()
+    with pytest.raises(InputError):
+        one.register(replace(wrong, transform=replace(wrong.transform, source="elsewhere")))
+
+
+def test_an_approach_measures_depth_and_distances_apart() -> None:
+    way = Trajectory(ENTRY, TARGET, NEEDLE)
+    at = approach(way, np.array([-70.0, 3.0, 4.0]), AHEAD)
+    assert (at.depth_mm, at.cross_track_mm, at.target_aside_mm, at.entry_aside_mm) == pytest.approx((20, 5, 5, 5))
+    assert (at.to_target_mm, at.angle_deg, at.ahead_mm) == pytest.approx((30, 0, 30))
+    assert at.target_distance_mm == pytest.approx(np.hypot(30, 5)) and np.allclose(at.end_mm, (-40, 3, 4))
+    past = approach(way, np.array([-35.0, 0.0, 0.0]), AHEAD)
+    assert past.ahead_mm == 0.0 and past.to_target_mm == pytest.approx(-5.0)
+    before = approach(way, np.array([-100.0, 0.0, 0.0]), unit((1.0, 1.0, 0.0)))
+    assert before.angle_deg == pytest.approx(45.0) and before.depth_mm == pytest.approx(-10.0)
+    away = approach(way, np.array([-100.0, 0.0, 0.0]), -AHEAD)
+    assert away.ahead_mm == 0.0 and away.angle_deg == pytest.approx(180.0)
+
+
+def test_a_second_way_to_the_patient_that_agrees_does_not_disturb() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    time_s += STEP_S
+    true = np.linalg.inv(tracker_from_reference(time_s) @ REFERENCE_FROM_PATIENT)
+    edge = Edge("patient", TRACKER, Transform(true, "patient", TRACKER), time_s, 0.1, PoseError(0.5))
+    one.frames = one.frames.with_edge(edge)
+    assert step(one, stage, time_s).verdict is Verdict.PASS
+
+
+def test_the_judged_way_of_the_scene_passes() -> None:
+    situation, ranked = planned()
+    assert judge(ranked.trajectory, situation).verdict is Verdict.PASS
