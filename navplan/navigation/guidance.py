@@ -144,12 +144,13 @@ class Guidance:
         self.checkpoints = (*self.checkpoints, point)
         return point
 
-    def update(self, poses: Sequence[ToolPose], now_s: float) -> GuidanceFrame:
-        """The frame at a time, with the poses that came since the last one, oldest first."""
+    def update(self, poses: Sequence[ToolPose], now_s: float, also: Sequence[Reason] = ()) -> GuidanceFrame:
+        """The frame at a time, with the poses that came since the last one, oldest first. also: reasons from outside,
+        as that the tracker's connection is lost; one that is NOT_EVALUATED keeps every number back."""
         if not np.isfinite(now_s):
             raise InputError(f"a time of {now_s}", "seconds")
         self._clock_went_back(now_s)
-        unusable = self._take(poses, now_s)
+        unusable = [*self._take(poses, now_s), *also]
         reasons = [*unusable, *self.tool.faults(self.way.device, now_s, self.limits)]
         held = standing(self.registration, self.checkpoints, now_s, self.limits)
         if held.fault:

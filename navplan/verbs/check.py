@@ -108,8 +108,10 @@ def checked_way(
     entry: Sequence[float] | None = None,
     aim: Sequence[float] | None = None,
     from_file: bool = False,
+    today: str = "",
 ) -> CheckedWay:
-    """See `check`; from_file: the plan comes from a file that anybody may have edited. Raises what `check` raises."""
+    """See `check`; from_file: the plan comes from a file that anybody may have edited. today: ISO date and time for the
+    image's age, default now. Raises what `check` raises."""
     rules = found.protocol
     if protocol:
         rules = protocol if isinstance(protocol, ProcedureProtocol) else registry.protocol(protocol)
@@ -133,7 +135,7 @@ def checked_way(
     others = needles_beside(case, beside, situation.image_id, (found, trajectory))
     changes = [*_changed_structures(case, found), *_changed_rules(found, way, bool(protocol), from_file)]
     error_model = with_registration_error(situation.error_model, found.carried)
-    situation = replace(situation, others=others, error_model=error_model)
+    situation = replace(situation, others=others, error_model=error_model, today=today or situation.today)
     changes += carried_findings(found.carried)
     if entry is None and aim is None:
         return CheckedWay(judged_way(way, situation, *changes), way, situation)
