@@ -3,8 +3,9 @@
 First an interval of the distance from the whole axis to each structure's boundary voxels, by spheres about blocks of
 them; voxels are looked at only where the spheres do not decide. A structure that this proves to keep its limit, inside
 the region that was looked at and away from the edge, is done with: only its thickness and planning's breach probability
-(or a bound of it, where that suffices) still tell PASS from WARN. Every other one is judged by planning's function
-itself. So what is fast says PASS or WARN where that function says it too; the tests hold it to that.
+(or a bound of it, where that suffices) still tell PASS from WARN. So is one whose interval ends below its limit: FAIL.
+Every other one is judged by planning's function itself. What is fast says what that function would say; the tests hold
+it to that.
 """
 
 from __future__ import annotations
@@ -158,6 +159,11 @@ class LiveMargins:
         passes = (distance >= needs) & ~self._begins_inside(start) & self._same_frame & ~outside
         found = []
         for n, risk in enumerate(self.risks):
+            ends = float(low[n]), float(high[n])
+            if high[n] < risk.required_mm and risk.contact is None:  # planning's own interval ends no higher
+                words = f"{ends[0]:.1f} to {ends[1]:.1f} mm, at least {risk.required_mm:g} mm required"
+                found.append(StructureMargin(risk.name, *ends, risk.required_mm, Verdict.FAIL, words, 1.0))
+                continue
             if not passes[n]:
                 found.append(self._exact(whole, situation, risk, bool(outside[n])))
                 continue
@@ -169,7 +175,6 @@ class LiveMargins:
             elif breach[n] > self._allowed:
                 verdict = Verdict.WARN
                 words += f"; touched with a probability of up to {breach[n]:.0%} by a needle that strays"
-            ends = float(low[n]), float(high[n])
             found.append(StructureMargin(risk.name, *ends, risk.required_mm, verdict, words, float(breach[n])))
         return tuple(sorted(found, key=lambda one: (one.verdict.rank, one.low_mm)))
 
