@@ -180,10 +180,11 @@ class LiveMargins:
 
     def _begins_inside(self, start: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(S,) whether the needle's hub lies in a voxel of the structure: deep inside it may meet no boundary."""
-        found = ((start >= self._low - 1e-6) & (start <= self._high + 1e-6)).all(axis=1)
-        for n in np.flatnonzero(found):
+        found = np.zeros(len(self.risks), dtype=bool)
+        boxed = ((start >= self._low - 1e-6) & (start <= self._high + 1e-6)).all(axis=1)
+        for n in np.flatnonzero(boxed):
             found[n] = occupancy_at(self.risks[n].boundary.structure, start[None])[0] > 0
-        return np.asarray(found)
+        return found
 
     def _breach(
         self, start: NDArray[np.float64], direction: NDArray[np.float64], length: float, model: ErrorModel
