@@ -150,8 +150,9 @@ class Guidance:
         if not np.isfinite(now_s):
             raise InputError(f"a time of {now_s}", "seconds")
         self._clock_went_back(now_s)
-        unusable = [*self._take(poses, now_s), *also]
+        unusable = [*self._take(poses, now_s), *(one for one in also if one.verdict is Verdict.NOT_EVALUATED)]
         reasons = [*unusable, *self.tool.faults(self.way.device, now_s, self.limits)]
+        reasons += [one for one in also if one not in unusable]
         held = standing(self.registration, self.checkpoints, now_s, self.limits)
         if held.fault:
             reasons.append(Reason("registration", held.fault))

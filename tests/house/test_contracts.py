@@ -17,6 +17,7 @@ PACKAGES = (
     Path("plugins/navplan_abdomen"),
     Path("plugins/navplan_musculoskeletal"),
     Path("plugins/navplan_openigtlink"),
+    Path("plugins/navplan_trackers"),
     Path("plugins/navplan_spine"),
     Path("plugins/navplan_thorax"),
 )
@@ -105,7 +106,10 @@ def test_phantoms_import_numpy_and_the_standard_library_alone() -> None:
 
 @pytest.mark.parametrize(
     "plugin",
-    ["navplan_abdomen", "navplan_musculoskeletal", "navplan_openigtlink", "navplan_spine", "navplan_thorax"],
+    [
+        "navplan_abdomen", "navplan_musculoskeletal", "navplan_openigtlink", "navplan_spine", "navplan_thorax",
+        "navplan_trackers",
+    ],
 )
 def test_plugins_import_the_lower_floors_alone(plugin: str) -> None:
     allowed = sys.stdlib_module_names | {"numpy", plugin}

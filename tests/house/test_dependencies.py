@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (
     "navplan", "phantoms/navplan_phantoms", "plugins/navplan_abdomen", "plugins/navplan_musculoskeletal",
-    "plugins/navplan_openigtlink", "plugins/navplan_spine", "plugins/navplan_thorax",
+    "plugins/navplan_openigtlink", "plugins/navplan_spine", "plugins/navplan_thorax", "plugins/navplan_trackers",
 )  # fmt: skip
 OWN = {Path(folder).name for folder in SHIPPED}
 

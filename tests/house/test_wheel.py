@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGINS = ("navplan_abdomen", "navplan_musculoskeletal", "navplan_openigtlink", "navplan_spine", "navplan_thorax")
+PLUGINS = (
+    "navplan_abdomen", "navplan_musculoskeletal", "navplan_openigtlink", "navplan_spine", "navplan_thorax",
+    "navplan_trackers",
+)  # fmt: skip
 PACKAGES = ("navplan", "navplan_phantoms", *PLUGINS)
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 

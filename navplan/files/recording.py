@@ -1,0 +1,384 @@
+"""A navigated procedure as it went, to be replayed bit for bit: JSON lines, each chained to the one before.
+
+The first line says what was followed with what; then each frame with the poses that it was made of, each touch, each
+registration, each word of breath, in their order; the last line, "end", says that nothing was lost. Matrices are the
+bytes of their float64, other numbers as JSON writes them so that they read back the same. A line begins with the first
+32 digits of the SHA-256 of the sum before and its own text: a changed byte is found. A line goes to the system at once,
+so that what a killed program wrote is there; what was torn off behind the last line break is cut on reading. The disk
+is waited for at the beginning and at the end only, never between two frames: a power failure may cost seconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.errors import FileFormatError, InputError
+from navplan.files.durable import sync_descriptor, writing
+from navplan.files.whole_file import whole_file
+from navplan.geometry.landmarks import LandmarkFit
+from navplan.geometry.transform import Transform
+from navplan.model.finding import Verdict
+from navplan.model.plan import JudgedOn
+from navplan.model.pose import PoseStatus, ToolPose
+from navplan.navigation.breath import BreathGate, BreathSignal, BreathStated
+from navplan.navigation.frames import PoseError
+from navplan.navigation.guidance import GuidanceFrame
+from navplan.navigation.limits import GuidanceLimits
+from navplan.navigation.patient_registration import PatientRegistration
+from navplan.navigation.tool import TrackedTool
+from navplan.navigation.watchdog import Reason
+
+log = logging.getLogger(__name__)
+
+FORMAT, FORMAT_VERSION = "navplan recording", 1
+LARGEST_BYTES = 2 << 30
+FIRST_SUM, SUM_DIGITS = "0" * 32, 32
+_OPENING = b'{"sum":"'
+
+
+def versions() -> dict[str, str]:
+    """Of what computes frames here."""
+    return {name: version(name) for name in ("navplan", "numpy", "scipy", "numba")} | {"python": sys.version.split()[0]}
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingHead:
+    """What was followed (plan, its way counted from 0, digests of all that it is judged on), on which day (ISO), with
+    which tool, reference, errors, gate and limits, and who may be in view. versions: of what made the frames."""
+
+    plan: str
+    trajectory: int
+    judged_on: JudgedOn
+    today: str
+    tool: TrackedTool
+    reference: str
+    tracker_error: PoseError
+    gate: BreathGate | None
+    limits: GuidanceLimits
+    others: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=versions)
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedFrame:
+    """A frame's time and poses, what the link said, and what was shown. digest: SHA-256 of the whole frame; numbers:
+    the ones that a person asks for first (see `_numbers`)."""
+
+    now_s: float
+    poses: tuple[ToolPose, ...]
+    fault: str
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    numbers: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Touched:
+    """A checkpoint that was touched: where it is in the image (LPS mm), when."""
+
+    name: str
+    patient_mm: tuple[float, float, float]
+    now_s: float
+
+
+@dataclass(frozen=True)
+class Breathed:
+    """What was known of breath from here on."""
+
+    told: BreathSignal | BreathStated | None
+
+
+Entry = RecordedFrame | Touched | PatientRegistration | Breathed
+
+
+def frame_digest(frame: GuidanceFrame) -> str:
+    """SHA-256 of everything that a frame says: alike only where all of it is, to the last bit."""
+    return hashlib.sha256(repr(_bits(frame)).encode()).hexdigest()
+
+
+def _bits(value: Any) -> Any:
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, np.ndarray):
+        return value.shape, value.tobytes()
+    if dataclasses.is_dataclass(value):
+        return tuple((one.name, _bits(getattr(value, one.name))) for one in dataclasses.fields(value))
+    if isinstance(value, tuple | list):
+        return tuple(_bits(one) for one in value)
+    if isinstance(value, np.generic):
+        return value.item().hex() if isinstance(value.item(), float) else value.item()
+    return str(value)
+
+
+class RecordingWriter:
+    """Writes a recording. fault: why it no longer does, "" while it does: a full disk must not stop guidance, but it is
+    told.
+
+    Raises InputError where the file is there already or cannot be made.
+    """
+
+    def __init__(self, path: str | Path, head: RecordingHead) -> None:
+        self.path, self.fault, self._sum = Path(path), "", FIRST_SUM
+        if self.path.exists():
+            raise InputError(f"{self.path} is there already", "a new file", "Choose another name for the recording")
+        told = {"kind": "head", "format": FORMAT, "format_version": FORMAT_VERSION, **_plain(dataclasses.asdict(head))}
+        with whole_file(self.path) as file:
+            file.write(self._line(told))
+        with writing(self.path.parent):
+            self._file: IO[bytes] | None = self.path.open("ab")
+
+    def step(self, now_s: float, poses: Sequence[ToolPose], fault: str, frame: GuidanceFrame) -> None:
+        """One frame, with what it was made of."""
+        self._write(
+            {
+                "kind": "frame", "now_s": now_s, "poses": [_pose_plain(pose) for pose in poses], "fault": fault,
+                "verdict": frame.verdict.value, "reasons": [[r.id, r.words, r.verdict.value] for r in frame.reasons],
+                "numbers": _plain(_numbers(frame)), "digest": frame_digest(frame),
+            }
+        )  # fmt: skip
+
+    def registered(self, registration: PatientRegistration) -> None:
+        """The patient was registered. Raises InputError for one whose map of errors is not that of landmarks."""
+        fit = registration.error
+        if not isinstance(fit, LandmarkFit):
+            raise InputError(f"a registration with a {type(fit).__name__}", "one by landmarks, to be recorded")
+        told = {
+            "reference": registration.transform.source, "matrix": _packed(registration.transform.matrix),
+            "origin": registration.transform.origin, "made_s": registration.made_s, "names": registration.names,
+            "errors_mm": dict(registration.errors_mm), "doubts": registration.doubts,
+            "fit": {one.name: _packed(getattr(fit, one.name)) for one in dataclasses.fields(fit)},
+        }  # fmt: skip
+        self._write({"kind": "registered", **_plain(told)})
+
+    def touched(self, name: str, patient_mm: Sequence[float], now_s: float) -> None:
+        """A checkpoint was touched."""
+        self._write({"kind": "touched", "name": name, "patient_mm": [float(x) for x in patient_mm], "now_s": now_s})
+
+    def breathed(self, told: BreathSignal | BreathStated | None) -> None:
+        """What is known of breath from here on."""
+        said = None if told is None else {"as": type(told).__name__, **dataclasses.asdict(told)}
+        self._write({"kind": "breathed", "told": _plain(said)})
+
+    def close(self) -> None:
+        """Say that this was all, and have it on the disk; may be called twice."""
+        if self._file is None:
+            return
+        self._write({"kind": "end"})
+        file, self._file = self._file, None
+        if file is not None:
+            with file:
+                sync_descriptor(file.fileno())
+
+    def _line(self, told: dict[str, Any]) -> bytes:
+        body = json.dumps(told, separators=(",", ":"), allow_nan=False).encode("ascii")
+        self._sum = _sum(self._sum, body)
+        return _OPENING + self._sum.encode() + b'",' + body[1:] + b"\n"
+
+    def _write(self, told: dict[str, Any]) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(self._line(told))
+            self._file.flush()
+        except OSError as error:
+            self.fault = f"the recording stopped: {error.strerror or error}"
+            log.warning("%s: %s", self.path.name, self.fault)
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError:
+                log.debug("and it cannot be closed")
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A recording that was read. torn: a last line was cut off; ended: it was finished as it should be, so nothing is
+    missing at its end."""
+
+    path: Path
+    head: RecordingHead
+    torn: bool
+    ended: bool
+    lines: tuple[bytes, ...]
+
+    def __iter__(self) -> Iterator[Entry]:
+        """What went on, in its order. Raises FileFormatError for a line that is none."""
+        for number, line in enumerate(self.lines, 2):
+            yield _understood(self.path, number, line)
+
+    def frames(self) -> Iterator[RecordedFrame]:
+        """The frames alone."""
+        return (entry for entry in self if isinstance(entry, RecordedFrame))
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Read a recording and prove its sums. Raises FileFormatError for what is none, was changed, or has no whole head.
+    """
+    path = Path(path)
+    expected = "a recording as navplan wrote it"
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= LARGEST_BYTES else b""
+    except OSError as error:
+        raise FileFormatError(f"{path}: {error.strerror or error}", expected) from error
+    if size > LARGEST_BYTES:
+        raise FileFormatError(f"{path.name}: {size} bytes", f"at most {LARGEST_BYTES}")
+    *lines, rest = data.split(b"\n")
+    total, bodies = FIRST_SUM, []
+    for number, line in enumerate(lines, 1):
+        said = line[len(_OPENING) : len(_OPENING) + SUM_DIGITS]
+        body = b"{" + line[len(_OPENING) + SUM_DIGITS + 2 :]
+        total = _sum(total, body)
+        if line != _OPENING + total.encode() + b'",' + body[1:]:
+            what = "is no line of one" if not said else "was changed, or a line before it is missing"
+            raise FileFormatError(f"{path.name}: line {number} {what}", expected)
+        bodies.append(body)
+    if not bodies:
+        raise FileFormatError(f"{path.name} without a first line", expected)
+    head = _head(path, bodies[0])
+    ended = len(bodies) > 1 and bodies[-1] == b'{"kind":"end"}'
+    return Recording(path, head, bool(rest), ended, tuple(bodies[1 : -1 if ended else None]))
+
+
+def _sum(before: str, body: bytes) -> str:
+    return hashlib.sha256(before.encode() + body).hexdigest()[:SUM_DIGITS]
+
+
+def _head(path: Path, body: bytes) -> RecordingHead:
+    try:
+        told = dict(json.loads(body))
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"{path.name}: line 1: {error}", "a recording as navplan wrote it") from error
+    if told.get("format") != FORMAT or told.get("format_version") != FORMAT_VERSION:
+        received = f"{path.name}: {told.get('format')!r}, version {told.get('format_version')!r}"
+        raise FileFormatError(received, f"{FORMAT!r}, version {FORMAT_VERSION}")
+    try:
+        error = {name: float(value) for name, value in told["tracker_error"].items()}
+        tool = {name: _points(value) for name, value in told["tool"].items()}
+        return RecordingHead(
+            told["plan"], told["trajectory"], JudgedOn(**told["judged_on"]), told["today"], TrackedTool(**tool),
+            told["reference"], PoseError(**error), BreathGate(**told["gate"]) if told["gate"] else None,
+            GuidanceLimits(**told["limits"]), tuple(told["others"]), told["versions"],
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, InputError) as error_found:
+        raise FileFormatError(f"{path.name}: line 1: {error_found}", "what was followed, and with what") from None
+
+
+def _understood(path: Path, number: int, body: bytes) -> Entry:
+    try:
+        told = json.loads(body)
+        return _ENTRIES[told.pop("kind")](told)
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise FileFormatError(f"{path.name}: line {number}: {error!r}", "a line of a recording") from error
+
+
+def _frame_of(told: dict[str, Any]) -> RecordedFrame:
+    reasons = tuple(Reason(id, words, Verdict(verdict)) for id, words, verdict in told["reasons"])
+    poses = tuple(_pose_of(one) for one in told["poses"])
+    return RecordedFrame(
+        told["now_s"], poses, told["fault"], Verdict(told["verdict"]), reasons, told["numbers"], told["digest"]
+    )
+
+
+def _registration_of(told: dict[str, Any]) -> PatientRegistration:
+    fit = LandmarkFit(**{name: _unpacked(packed) for name, packed in told["fit"].items()})
+    carried = Transform(_unpacked(told["matrix"]), "patient", told["reference"], origin=told["origin"])
+    errors = {name: float(value) for name, value in told["errors_mm"].items()}
+    return PatientRegistration(
+        carried, fit, told["made_s"], tuple(told["names"]), fit.residuals_mm, fit.left_out_mm, errors,
+        tuple(told["doubts"]),
+    )  # fmt: skip
+
+
+def _breathed_of(told: dict[str, Any]) -> Breathed:
+    said = told["told"]
+    if said is None:
+        return Breathed(None)
+    kind = said.pop("as")
+    if kind == "BreathSignal":
+        return Breathed(BreathSignal(float(said["value"]), said["time_s"]))
+    return Breathed(BreathStated(**said))
+
+
+def _touched_of(told: dict[str, Any]) -> Touched:
+    return Touched(told["name"], _points(told["patient_mm"]), told["now_s"])
+
+
+_ENTRIES: dict[str, Any] = {
+    "frame": _frame_of, "registered": _registration_of, "breathed": _breathed_of, "touched": _touched_of,
+}  # fmt: skip
+
+
+def _pose_plain(pose: ToolPose) -> list[Any]:
+    return [
+        pose.tool, pose.frame, pose.status.value, pose.time_s, _number(pose.sent_s), pose.number,
+        _number(pose.error_mm), pose.words, None if pose.matrix is None else _packed(pose.matrix)[1],
+    ]  # fmt: skip
+
+
+def _pose_of(told: list[Any]) -> ToolPose:
+    tool, frame, status, time_s, sent_s, number, error_mm, words, packed = told
+    matrix = None if packed is None else _unpacked([[4, 4], packed])
+    return ToolPose(tool, frame, matrix, time_s, PoseStatus(status), float(sent_s), number, float(error_mm), words)
+
+
+def _packed(array: NDArray[np.float64]) -> list[Any]:
+    """Shape, and the bytes of its float64, little end first, rows first."""
+    values = np.ascontiguousarray(array, dtype="<f8")
+    return [list(values.shape), base64.b64encode(values.tobytes()).decode("ascii")]
+
+
+def _unpacked(packed: list[Any]) -> NDArray[np.float64]:
+    shape, text = packed
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f8").astype(np.float64).reshape(shape)
+
+
+def _number(value: float) -> float | str:
+    """As JSON holds it; what is not finite as text."""
+    return float(value) if np.isfinite(value) else str(float(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return _number(float(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _points(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _numbers(frame: GuidanceFrame) -> dict[str, Any]:
+    """What a person asks for first: where the tip is (patient, LPS mm), how deep, what is nearest, how sure."""
+    at, near = frame.approach, frame.nearest
+    found: dict[str, Any] = {"checkpoint": frame.checkpoint, "age_s": frame.age_s}
+    found["alarms"] = [alarm.id for alarm in frame.alarms]
+    if at is not None:
+        found |= {
+            "tip_mm": at.tip_mm.tolist(), "direction": at.direction.tolist(), "depth_mm": at.depth_mm,
+            "target_distance_mm": at.target_distance_mm, "angle_deg": at.angle_deg, "off_line_mm": at.cross_track_mm,
+            "inserted_mm": frame.inserted_mm,
+        }  # fmt: skip
+    if near is not None:
+        found |= {"nearest": near.name, "nearest_low_mm": near.low_mm, "nearest_required_mm": near.required_mm}
+    if frame.error is not None:
+        found["error_mm"] = frame.error.together_mm
+    return found
