@@ -17,7 +17,7 @@ from navplan_openigtlink.header import BODY_LIMIT
 from navplan_openigtlink.mailbox import Mailbox
 from navplan_openigtlink.messages import Message
 from navplan_openigtlink.poses import Poses
-from navplan_openigtlink.stream import STALL_S, read_message
+from navplan_openigtlink.stream import STALL_S, notice_when_dead, read_message
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +153,7 @@ class Client:
         except OSError as error:
             return f"no connection ({error.strerror or error})"
         try:
+            notice_when_dead(writer)
             for data in self._greeting:
                 writer.write(data)
             self._writer = writer

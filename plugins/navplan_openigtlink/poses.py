@@ -5,10 +5,12 @@ which frame it is told: "tracker", or what follows "To" in a name such as "Stylu
 so).
 
 What says that a tool cannot be seen, and makes it MISSING: a TDATA or QTDATA that leaves out a tool that was in one
-before; the metadata TransformStatus other than "OK" or TransformValid other than "True" with which PLUS sends the last
-known matrix of a tool that it has lost; a STATUS other than OK of the device, of its whole group, or of no known device
-(then of all tools); silence; a connection that ended. A pose that cannot be one (NaN, no rotation, a quaternion whose
-length is not 1, a tool of which only the tip is known) is INVALID.
+before; the metadata with which PLUS sends on the last known matrix of a tool that it has lost, TransformStatus (in
+TDATA the tool's name and Status) other than "OK" or TransformValid other than "True"; a STATUS other than OK of the
+device, of its whole group, or of no known device (then of all tools); silence; a connection that ended. A pose that
+cannot be one (NaN, no rotation, a quaternion whose length is not 1, a tool of which only the tip is known) is INVALID.
+
+A pose has no number: the message number of header version 2 ties an answer to its question, and need not count.
 """
 
 from __future__ import annotations
@@ -46,9 +48,10 @@ _NO_NAME = "(no name)"
 
 @dataclass
 class _Seen:
-    """A tool that has been told of: its group (the device that sends it), when, and whether it was missing then."""
+    """A tool that has been told of: the device that tells of it and others together (None where it comes alone), when,
+    and whether it was missing then."""
 
-    group: str
+    group: str | None
     frame: str
     time_s: float
     missing: bool
@@ -68,11 +71,12 @@ class Poses:
         """
         content = message.content
         if isinstance(content, Transform):
-            lost = _lost(message)
+            lost = _lost(message, "TransformStatus")
             return [self._pose(message, message.device, None if lost else content.matrix, time_s, lost)]
         if isinstance(content, Position):
-            matrix, words = matrix_of(content.position_mm, content.quaternion)
-            return [self._pose(message, message.device, matrix, time_s, words, invalid=bool(words))]
+            lost = _lost(message, "TransformStatus")
+            matrix, words = (None, lost) if lost else matrix_of(content.position_mm, content.quaternion)
+            return [self._pose(message, message.device, matrix, time_s, words, invalid=bool(words) and not lost)]
         if isinstance(content, TrackingData | QuaternionTrackingData):
             return self._tracked(message, content, time_s)
         if isinstance(content, Status):
@@ -99,8 +103,9 @@ class Poses:
         found = []
         for tool in content.tools:
             if tool.name not in twice:
-                matrix, words = _tracked_matrix(tool)
-                found.append(self._pose(message, tool.name, matrix, time_s, words, invalid=bool(words)))
+                lost = _lost(message, f"{tool.name}Status")
+                matrix, words = (None, lost) if lost else _tracked_matrix(tool)
+                found.append(self._pose(message, tool.name, matrix, time_s, words, invalid=bool(words) and not lost))
         for name in sorted(twice):
             words = f"told more than once in one {message.type}"
             found.append(self._pose(message, name, None, time_s, words, invalid=True))
@@ -130,14 +135,13 @@ class Poses:
     ) -> ToolPose:  # fmt: skip
         name = name or _NO_NAME
         frame = frame_of(name)
-        number = message.message_id or -1
         if invalid:
-            pose = ToolPose(name, frame, None, time_s, PoseStatus.INVALID, message.sent_s, number, words=words)
+            pose = ToolPose(name, frame, None, time_s, PoseStatus.INVALID, message.sent_s, words=words)
         else:
-            pose = ToolPose.measured(name, frame, matrix, time_s, message.sent_s, number, words=words)
+            pose = ToolPose.measured(name, frame, matrix, time_s, message.sent_s, words=words)
         if name not in self._tools and len(self._tools) >= TOOLS_LIMIT:
             raise MessageError(f"more than {TOOLS_LIMIT} names of tools, the last {name!r}", "the tools of one tracker")
-        group = message.device if message.type in ("TDATA", "QTDATA") else ""
+        group = message.device if message.type in ("TDATA", "QTDATA") else None
         self._tools[name] = _Seen(group, frame, time_s, pose.status is PoseStatus.MISSING)
         if pose.status is PoseStatus.OK:
             self.status = ""
@@ -182,9 +186,9 @@ def _tracked_matrix(tool: TrackedMatrix | TrackedQuaternion) -> tuple[NDArray[np
     return matrix_of(tool.position_mm, tool.quaternion)
 
 
-def _lost(message: Message) -> str:
-    """Why the sender says that the matrix is not the tool's, "" where it does not."""
-    status = message.metadata.get("TransformStatus", "OK").strip()
+def _lost(message: Message, key: str) -> str:
+    """Why the sender's metadata say that the matrix is not the tool's, "" where they do not."""
+    status = message.metadata.get(key, "OK").strip()
     if status.upper() != "OK":
         return f"the sender says {status or 'nothing'}"
     valid = message.metadata.get("TransformValid", "True").strip().lower()

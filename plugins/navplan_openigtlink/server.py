@@ -21,7 +21,7 @@ from navplan_openigtlink.fault import MessageError
 from navplan_openigtlink.header import BODY_LIMIT
 from navplan_openigtlink.mailbox import Mailbox
 from navplan_openigtlink.messages import OK_CODE, Capability, Message, Request, Status
-from navplan_openigtlink.stream import STALL_S, read_message
+from navplan_openigtlink.stream import STALL_S, notice_when_dead, read_message
 
 log = logging.getLogger(__name__)
 PORT = 18944  # what 3D Slicer and PLUS propose
@@ -173,6 +173,7 @@ class Server:
             return
         sender, why = asyncio.ensure_future(self._send_all(peer)), ""
         try:
+            notice_when_dead(writer)
             why = await self._read_all(peer, reader)
         finally:
             sender.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from navplan_openigtlink.codec import decode_body
 from navplan_openigtlink.fault import MessageError
@@ -30,6 +31,13 @@ async def read_message(
     large = len(body) >= _LARGE
     message = await asyncio.to_thread(decode_body, header, body) if large else decode_body(header, body)
     return message, HEADER_SIZE + len(body)
+
+
+def notice_when_dead(writer: asyncio.StreamWriter) -> None:
+    """Have the system find out when the other side has gone without a word."""
+    connection = writer.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 async def _rest(reader: asyncio.StreamReader, data: bytearray, size: int, what: str, stall_s: float) -> bytearray:

@@ -6,10 +6,8 @@ from navplan.errors import InputError
 from navplan_openigtlink.client import Client
 from navplan_openigtlink.messages import Message, Request
 
-_ASKS = ("TDATA", "QTDATA")
-_EXPECTED = (
-    "HOST:PORT, of PLUS or 3D Slicer mostly 127.0.0.1:18944; HOST:PORT/TDATA where the tracker wants to be asked"
-)
+_ASKS = ("TDATA", "QTDATA", "SILENT")
+_EXPECTED = "HOST:PORT, mostly 127.0.0.1:18944; HOST:PORT/TDATA to ask for TDATA, HOST:PORT/SILENT to send nothing"
 
 
 class OpenIGTLinkTracker:
@@ -19,13 +17,19 @@ class OpenIGTLinkTracker:
     description = "OpenIGTLink 1 to 3 over TCP (PLUS, 3D Slicer, robots): HOST:PORT, HOST:PORT/TDATA to ask for TDATA"
 
     def open(self, address: str) -> Client:
-        """Connect to HOST:PORT. A suffix /TDATA or /QTDATA sends the request to start (STT_) after each connection.
+        """Connect to HOST:PORT, and ask for the status after each connection, in header version 2.
+
+        PLUS answers in the highest version that a client ever sent, and only version 2 tells that a tool is lost. A
+        suffix /TDATA or /QTDATA sends the request to start (STT_) as well, in version 1, which all trackers read;
+        /SILENT sends nothing at all.
 
         Raises InputError for an address that is none; that nobody answers there is told by the link's `fault`.
         """
         host, port, ask = parsed(address)
-        greeting = (Message(Request("STT", ask)),) if ask else ()
-        return Client(host, port, greeting)
+        greeting = [] if ask == "SILENT" else [Message(Request("GET", "STATUS"), version=2)]
+        if ask in ("TDATA", "QTDATA"):
+            greeting.append(Message(Request("STT", ask)))
+        return Client(host, port, tuple(greeting))
 
 
 def _is_port(text: str) -> bool:

@@ -59,7 +59,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
     made = Client(HERE, server.port, settings=QUICK)
-    until(server.clients)
+    until(lambda: server.clients() and not made.fault())
     yield made
     made.close()
 
@@ -97,6 +97,16 @@ def test_an_address_that_is_none_is_refused(address: str):
 def test_addresses():
     assert parsed(" plus.local:18944 ") == ("plus.local", 18944, "")
     assert parsed("[::1]:18944/tdata") == ("::1", 18944, "TDATA")
+
+
+@pytest.mark.parametrize(("suffix", "asked"), [("", ["STATUS"]), ("/TDATA", ["STATUS", "TDATA"]), ("/silent", [])])
+def test_a_tracker_is_asked_for_version_2_and_for_what_the_address_says(suffix: str, asked: list[str], server: Server):
+    with closing(OpenIGTLinkTracker().open(f"{HERE}:{server.port}{suffix}")) as link:
+        until(lambda: link.send(Message(Text("end"))))
+        came = [arrival.message for arrival in collect(server, len(asked) + 1)]
+    requests = [one.content for one in came[:-1]]
+    assert [request.of for request in requests] == asked
+    assert [one.version for one in came[:-1]] == [2, 1][: len(asked)]  # PLUS answers in the highest that it was sent
 
 
 def test_poses_come_in_order_and_none_twice(server: Server, client: Client):

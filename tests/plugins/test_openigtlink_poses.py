@@ -42,7 +42,7 @@ def told(poses: list) -> dict[str, PoseStatus]:
 def test_a_transform_is_a_pose_as_it_was_sent():
     matrix = rigid(np.random.default_rng(1))
     (pose,) = Poses().of(transform("Needle", matrix), 12.5)
-    assert (pose.tool, pose.frame, pose.time_s, pose.sent_s, pose.number) == ("Needle", "tracker", 12.5, 1.5, 7)
+    assert (pose.tool, pose.frame, pose.time_s, pose.sent_s, pose.number) == ("Needle", "tracker", 12.5, 1.5, -1)
     assert pose.status is OK and np.array_equal(pose.matrix, matrix)  # no flip between RAS and LPS
     (bare,) = Poses().of(Message(Transform(matrix), "Needle"), 0.0)
     assert math.isnan(bare.sent_s) and bare.number == -1
@@ -71,6 +71,16 @@ def test_a_last_known_matrix_is_no_pose(metadata: dict[str, str], words: str):
     (pose,) = Poses().of(transform(**metadata), 1.0)
     assert pose.status is MISSING and pose.matrix is None and words in pose.words
     assert told(Poses().of(transform(TransformStatus="ok", TransformValid="True"), 1.0)) == {"Needle": OK}
+
+
+def test_tools_that_plus_sends_on_in_tdata_are_missing():
+    """PLUS leaves lost tools in TDATA, with their last matrix, and says so in the metadata."""
+    tools = TrackingData(tuple(TrackedMatrix(name, np.eye(4)) for name in ("NeedleToTracker", "ProbeToTracker")))
+    said = {"NeedleToTrackerStatus": "OUT_OF_VOLUME", "ProbeToTrackerStatus": "OK"}
+    lost, seen = Poses().of(Message(tools, "PlusServer", 0, 2, metadata=said), 1.0)
+    assert (lost.tool, lost.status, seen.status) == ("NeedleToTracker", MISSING, OK) and "OUT_OF_VOLUME" in lost.words
+    position = Message(Position((1, 2, 3), (0, 0, 0, 1)), "Needle", 0, 2, metadata={"TransformStatus": "MISSING"})
+    assert told(Poses().of(position, 1.0)) == {"Needle": MISSING}
 
 
 @pytest.mark.parametrize("spoilt", [np.full((4, 4), np.nan), np.diag([2.0, 2, 2, 1]), np.diag([1.0, 1, -1, 1])])
@@ -117,6 +127,8 @@ def test_a_tool_that_is_left_out_is_missing_once():
     assert told(poses.of(tdata("b"), 4.0)) == {"a": MISSING, "b": OK}
     assert told(poses.of(tdata("c", device="Aurora"), 5.0)) == {"c": OK}  # another tracker's tools are its own
     assert told(poses.of(tdata(), 6.0)) == {"b": MISSING}
+    poses.of(transform("Needle"), 7.0)
+    assert told(poses.of(tdata("d", device=""), 8.0)) == {"d": OK}  # a tool that comes alone is in no group
 
 
 def test_a_name_that_is_told_twice_is_invalid():

@@ -59,7 +59,7 @@ def their_server() -> Iterator[tuple[Any, Client]]:
     for number, handler in handlers.items():
         signal.signal(number, handler)
     with closing(Client(HERE, server.server_address[1], settings=SETTINGS)) as client:
-        until(server.is_connected)
+        until(lambda: server.is_connected() and not client.fault())
         yield server, client
     server.stop()
 
