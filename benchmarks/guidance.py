@@ -1,9 +1,10 @@
 """How long one pose of live guidance takes, and whether memory grows: `python -m benchmarks.guidance [--out FILE]`.
 
 Phantom: the abdomen phantom's structures (30 of them, the nearest to the way; --structures for another number) and the
-best way to its lesion. Or --case FOLDER: the first plan of a case that is open on disk, a real CT for one. A simulated
-needle is led along the way, wandering up to --aside mm off it, with a tracker's noise and a moving reference; each pose
-goes through the whole of `Guidance.update`: watchdogs, frames, error, margins to every structure, alarms.
+best way to its lesion. Or --case FOLDER: the first plan of a case on disk. Or --real NAME --images FOLDER: a case of
+benchmarks/real_cases.py ("liver", "lung"), planned first, of that folder of real images. A simulated needle is led
+along the way, wandering up to --aside mm off it, with a tracker's noise and a moving reference; each pose goes through
+the whole of `Guidance.update`: watchdogs, frames, error, margins to every structure, alarms.
 
 --rate poses a second are asked for on the clock for --seconds; where one takes longer than its time the next is late,
 and it is told how often. Times are wall clock, with whatever else the machine does.
@@ -39,7 +40,8 @@ from benchmarks.guidance_scene import (
 )
 from benchmarks.guidance_scene import REFERENCE_FROM_PATIENT as FIXED
 from navplan.geometry.lines import perpendicular_axes
-from navplan.model.plan import RankedTrajectory
+from navplan.model.case import Case
+from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.pose import ToolPose
 from navplan.navigation.breath import BreathGate, BreathSignal
 from navplan.navigation.guidance import Guidance
@@ -67,22 +69,32 @@ class Run:
 def phantom_scene(structures: int) -> tuple[Situation, RankedTrajectory]:
     """The abdomen phantom's way, against the nearest so many of its structures."""
     from benchmarks.mistake_worlds import world
-    from navplan.verbs.situation import situation_of
 
     here = world("abdomen")
-    plan = here.plan
-    situation = situation_of(here.case, plan.protocol, plan.target, image=plan.provenance.image_id)
-    return fewer(situation, plan.best, structures)
+    return of_plan(here.case, here.plan, structures)
 
 
 def case_scene(folder: str, structures: int) -> tuple[Situation, RankedTrajectory]:
     """The first plan of a case."""
     from navplan.verbs.case_verbs import open_case
-    from navplan.verbs.situation import situation_of
 
     case = open_case(folder)
-    plan = next(iter(case.plans.values()))
-    situation = situation_of(case, plan.protocol, plan.target, side=plan.side, image=plan.provenance.image_id)
+    return of_plan(case, next(iter(case.plans.values())), structures)
+
+
+def real_scene(name: str, images: Path, structures: int) -> tuple[Situation, RankedTrajectory]:
+    """One of the real cases."""
+    from benchmarks.real_cases import CASES, planned
+
+    return of_plan(*planned(next(one for one in CASES if one.name == name), images), structures)
+
+
+def of_plan(case: Case, plan: Plan, structures: int) -> tuple[Situation, RankedTrajectory]:
+    """A plan's first way, as it was asked for."""
+    from navplan.verbs.situation import situation_of
+
+    request = {"side": plan.side, "level": plan.level, "patient_position": plan.patient_position}
+    situation = situation_of(case, plan.protocol, plan.target, image=plan.provenance.image_id, **request)
     return fewer(situation, plan.best, structures)
 
 
@@ -197,15 +209,20 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", help="folder of a case with a plan, instead of the phantom")
+    parser.add_argument("--real", help="name of a real case, with --images")
+    parser.add_argument("--images", type=Path, help="folder of real images")
     parser.add_argument("--structures", type=int, default=30)
     parser.add_argument("--rate", type=float, default=1000.0)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--aside", type=float, default=3.0)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    scene = case_scene(options.case, options.structures) if options.case else phantom_scene(options.structures)
+    if options.real:
+        scene = real_scene(options.real, options.images, options.structures)
+    else:
+        scene = case_scene(options.case, options.structures) if options.case else phantom_scene(options.structures)
     found = run(*scene, options.rate, options.seconds, options.aside)
-    what = Path(options.case).name if options.case else "abdomen phantom"
+    what = f"real {options.real}" if options.real else Path(options.case or "abdomen phantom").name
     table = told(found, options.rate, options.seconds, f"{what}, up to {options.aside:g} mm off the way")
     print(table)
     if options.out:
