@@ -19,6 +19,7 @@ from aiohttp import web
 from navplan.app.actions import Actions
 from navplan.app.fluoro_shots import FluoroShots
 from navplan.app.guard import Guard, guarded
+from navplan.app.guide_stream import GuideStream
 from navplan.app.memory import few_heaps
 from navplan.app.pictures import Pictures, as_json
 from navplan.app.scene_views import SceneViews
@@ -41,6 +42,7 @@ class App:
         self.pictures = Pictures(session)
         self.shots = FluoroShots(session, self.actions.refresh)
         self.scene = SceneViews(session)
+        self.guide = GuideStream(session)
         self.actions.after.append(self.scene.show)
         self.actions.while_dragged.append(self.scene.follow)
         self._server: Any = None
@@ -65,7 +67,7 @@ class App:
             {
                 "serve": {"__navplan": str(PAGE)},
                 "module_scripts": ["__navplan/page.js"],
-                "styles": ["__navplan/style.css"],
+                "styles": ["__navplan/style.css", "__navplan/guide.css"],
                 "vue_use": ["navplanPage"],
             }
         )
@@ -90,6 +92,7 @@ class App:
             await started
         finally:
             told.cancel()
+            self.guide.close()
             await self.scene.close()
 
     def _bound(self, wslink_server: Any) -> None:
@@ -97,9 +100,10 @@ class App:
         application.middlewares.append(guarded(self.guard))
         application.add_routes([web.get("/", self._page), web.get("/index.html", self._page), web.get("/alive", alive)])
         application.add_routes([web.post("/paraview/", self._where)])
-        for part in (self.pictures, self.shots, self.actions, self.scene):
+        for part in (self.pictures, self.shots, self.actions, self.scene, self.guide):
             application.add_routes(part.routes())
         application.add_routes([web.route("*", "/api/{rest:.*}", unknown)])
+        application.on_shutdown.append(self.guide.ended)
         self.scene.start()
 
     async def _page(self, request: web.Request) -> web.Response:

@@ -42,3 +42,31 @@ export function plate(c, words, x, y, dpr, tint) {
   c.fillRect(x - 4 * dpr, y - 10 * dpr, wide + 8 * dpr, 20 * dpr);
   c.fillStyle = tint; c.textAlign = "left"; c.textBaseline = "middle"; c.fillText(words, x, y);
 }
+
+// "Do not trust this": stripes over a picture, and words on a plate. place: width, height, and where the words stand.
+export function hatched(c, { width, height, x, y }, words, text) {
+  c.save();
+  c.fillStyle = "rgba(11,15,20,.45)";
+  c.fillRect(0, 0, width, height);
+  c.strokeStyle = "rgba(154,165,177,.3)"; c.lineWidth = 5;
+  c.beginPath();
+  for (let from = -height; from < width; from += 22) { c.moveTo(from, height); c.lineTo(from + height, 0); }
+  c.stroke();
+  if (words) {
+    c.font = `700 ${15 * text}px sans-serif`;
+    const wide = c.measureText(words).width + 28;
+    c.fillStyle = "#c3cad2"; c.fillRect(x - wide / 2, y - 15 * text, wide, 30 * text);
+    c.fillStyle = "#0b0f14"; c.textAlign = "center"; c.textBaseline = "middle"; c.fillText(words, x, y);
+  }
+  c.restore();
+}
+
+// Outlines in pieces of a line, as a path in mm about the middle of their picture.
+export function pathOf(pieces, p) {
+  const path = new Path2D(), [sx, sy] = p.pixel_mm, x0 = (p.width - 1) / 2, y0 = (p.height - 1) / 2;
+  for (let n = 0; n < pieces.length; n += 4) {
+    if (!n || pieces[n] !== pieces[n - 2] || pieces[n + 1] !== pieces[n - 1]) path.moveTo((pieces[n] - x0) * sx, (pieces[n + 1] - y0) * sy);
+    path.lineTo((pieces[n + 2] - x0) * sx, (pieces[n + 3] - y0) * sy);
+  }
+  return path;
+}

@@ -3,7 +3,12 @@
 
 import { Latest, Refusal, act, ask, onPage } from "./api.js";
 import { add, length, sub, unit } from "./geometry.js";
+import bullseye from "./bullseye_view.js";
+import depth from "./depth_view.js";
 import fluoro from "./fluoro_view.js";
+import { Guide } from "./guide.js";
+import guidePanel from "./guide_panel.js";
+import guidePlane from "./guide_plane.js";
 import scene from "./scene_view.js";
 import slice from "./slice_view.js";
 import strip from "./strip_view.js";
@@ -15,6 +20,7 @@ const WINDOWS = { lung: [-600, 1500], soft: [40, 400], bone: [400, 1800], wide: 
 // Lung and its walls need the wide window; elsewhere it washes soft tissue out.
 const windowFor = (way) => (way && way.strip.sections.some((one) => (one.spoken || "").includes("lung")) ? WINDOWS.wide : WINDOWS.soft);
 const SLABS = [0, 10, 20, 40];
+const UNMOVED = { depth_mm: 0, aside_mm: [0, 0], tilt_deg: [0, 0], seen: true };  // a rehearsal's needle, as it begins
 const KEPT = "navplan-looks";
 // What this tab kept of a case: of another that is served at the same address it has nothing.
 function keptOf(doc) {
@@ -25,13 +31,13 @@ const nameOf = (doc) => `${doc.case.folder}/${doc.case.id}`;
 
 const page = {
   props: { doc: Object, progress: Object },
-  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel },
   provide() { return { nav: this }; },
   data() {
     const kept = keptOf(this.doc);
     return {
       t, drag: null, live: null, help: false, gone: false, actions: 0, remarks: kept.remarks ?? this.doc.draft.remarks, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
-      absent: { name: "", who: "" }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {},
+      absent: { name: "", who: "" }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
       ui: {
         layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
@@ -48,6 +54,9 @@ const page = {
       const seen = this.told, entry = this.drag.entry || seen.entry_mm, target = this.drag.target || seen.target_mm;
       return { ...seen, ...needle(entry, target, this.doc.way) };
     },
+    guiding() { return this.ui.layout === "guide"; },
+    // Where the tracked needle is now; null wherever that is not known.
+    liveAt() { const { now } = this.guide.seen; return now ? now.at : null; },
     broken() {  // why it fails, said beside the verdict
       const fails = (one) => one.verdict === "FAIL", way = this.way, first = way.open.find(fails);
       return first ? onPage(first.words) : onPage((way.findings.find(fails) || { line: "" }).line);
@@ -83,6 +92,9 @@ const page = {
     reason() { this.keepLooks(); },
     remarks() { this.keepLooks(); },
     "doc.draft.remarks"(now, before) { if (this.remarks === before) this.remarks = now; },
+    "ui.layout"() { if (this.guiding) this.guide.open(); },
+    // Another tab may have moved a rehearsal's needle; this one's own hand comes first.
+    "guide.seen.now"(now) { if (now && now.wish && !(performance.now() - this.wishedAt < 1000)) this.wish = now.wish; },
     "ui.carm"() { this.showCarm(...(this.carm || [])); },
     help(open) { this.$refs.help[open ? "showModal" : "close"](); },
     wayKey() {
@@ -99,6 +111,8 @@ const page = {
       (way, what) => { if (this.drag) this.live = Vue.markRaw(way); this.timed("live", performance.now() - what.at); },
       (error) => { if (this.drag) this.live = unjudged(this.doc.way, error.message); },
       { ready: async () => { await this.$nextTick(); await this.painted; } });
+    this.guide = new Guide(t);
+    this.wishing = new Latest((what) => ask("guide/wish", what), () => {}, (error) => this.sayOnce(error.message));
     this.painted = null;
     this.lookAlong = () => {};
     this.keptCamera = null;
@@ -108,6 +122,7 @@ const page = {
   mounted() {
     document.addEventListener("keydown", this.key);
     if (this.remarks !== this.doc.draft.remarks) this.remark();
+    if (this.guiding) this.guide.open();
     this.pulse = setInterval(() => this.listen(), 2000);
     document.body.dataset.ready = "1";
   },
@@ -115,6 +130,7 @@ const page = {
     document.removeEventListener("keydown", this.key);
     clearInterval(this.pulse);
     clearInterval(this.held);
+    this.guide.close();
   },
   methods: {
     firstStep() { return (this.doc.steps.find((one) => one.state === "open") || this.doc.steps[0]).id; },
@@ -212,6 +228,13 @@ const page = {
       this.carmShown = this.ui.carm;
       try { await ask("carm", this.ui.carm ? { primary, secondary, at, carm: this.ui.carmName } : {}); this.ui.drawn++; } catch (error) { this.say(error.message); }
     },
+    async startGuide(args) {
+      try { await this.guide.start(args); } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); }
+    },
+    async askOrSay(what, args) { try { await ask(what, args); } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); } },
+    async stopGuide() { try { await this.guide.stop(); } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); } },
+    // Where a rehearsal's needle should go.
+    wishFor(changes) { this.wishedAt = performance.now(); this.wish = { ...this.wish, ...changes }; this.wishing.ask({ ...this.wish }); },
     async listen() {
       try {
         const response = await fetch("alive", { signal: AbortSignal.timeout(4000) });
@@ -232,7 +255,7 @@ const page = {
       if (typing || event.altKey || this.$refs.help.open || this.$refs.compare.open) { if (event.key === "?" && !typing) this.help = false; return; }
       const ui = this.ui, tools = { n: "navigate", t: "target", e: "entry", d: "distance", g: "angle" }, windows = { l: "lung", s: "soft", b: "bone", w: "wide" };
       const does = {
-        1: () => { ui.layout = "plan"; }, 2: () => { ui.layout = "slices"; }, 3: () => { ui.layout = "needle"; }, m: () => { ui.slab = SLABS[(SLABS.indexOf(ui.slab) + 1) % SLABS.length]; },
+        1: () => { ui.layout = "plan"; }, 2: () => { ui.layout = "slices"; }, 3: () => { ui.layout = "needle"; }, 4: () => { ui.layout = "guide"; }, m: () => { ui.slab = SLABS[(SLABS.indexOf(ui.slab) + 1) % SLABS.length]; },
         x: () => { ui.outlines = !ui.outlines; }, h: () => { ui.home++; }, o: () => this.lookAlong(), f: () => this.ready && !this.busy && this.run("plan"), p: () => this.doc.way && !this.busy && this.make("card"),
         "[": () => this.beside(-1), "]": () => this.beside(1), "?": () => { this.help = true; },
       };

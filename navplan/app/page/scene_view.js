@@ -3,6 +3,7 @@
 import { Latest, ask, get } from "./api.js";
 import { VERDICTS, fitted, outlined, plate } from "./drawing.js";
 import { cameraAxes, moved, nearer, project, turned } from "./geometry.js";
+import { tracked } from "./tracked_needle.js";
 
 const TAB = Math.random().toString(36).slice(2);
 const QUIET_MS = 250, HOVER_MS = 180, MARK_MS = 350;
@@ -40,6 +41,7 @@ export default {
       Vue.watch(() => nav.sceneKey, () => { this.told = nav.t.scene_making; this.draw(false); }),
       Vue.watch(() => nav.ui.home, () => { this.camera = null; this.draw(false); }),
       Vue.watch(() => nav.way, () => this.paint()),
+      Vue.watch(() => nav.guiding && nav.guide.seen.now, () => this.paint()),
       Vue.watch(() => nav.ui.drawn, () => this.draw(false)),
       Vue.watch(() => nav.ui.cursor, (point) => this.mark(point)),
       Vue.watch(() => nav.live, () => this.follow()),
@@ -121,6 +123,7 @@ export default {
       const [width, height] = this.size(), text = nav.ui.text;
       c.font = `600 ${13 * text}px sans-serif`;
       if (nav.way) this.labels(c, width, height, text);
+      if (nav.guiding) tracked(c, this.drawnFrom, nav, width, height);
       this.triad(c, width, height, text);
       c.font = `${12 * text}px sans-serif`;
       const lines = [nav.t.for_research, ...(this.faded && this.faded.length ? [`${nav.t.faded}: ${this.faded.slice(0, 4).join(", ")}${this.faded.length > 4 ? " …" : ""}`] : [])];
@@ -131,7 +134,7 @@ export default {
       const wanted = [
         { at: way.target_mm, words: this.nav.targetWords, tint: "#E66BD3" },
         { at: way.entry_mm, words: `${t.entry}  ${Math.round(way.depth_mm)} mm`, tint: "#F4F8FF" },
-        ...(way.nearest || []).filter((one) => one.nearest_mm.length === 3).map((one) => ({
+        ...(this.nav.guiding ? [] : way.nearest || []).filter((one) => one.nearest_mm.length === 3).map((one) => ({
           at: one.nearest_mm, words: `${one.spoken}  ${one.interval}`, tint: VERDICTS[one.verdict],
         })),
       ];

@@ -1,7 +1,7 @@
 // A slice or a plane of the needle: drawn here from its values, so that window, zoom and measures wait for nobody.
 
 import { Latest, get, unpacked } from "./api.js";
-import { VERDICTS, fitted, outlined, plate, windowed } from "./drawing.js";
+import { VERDICTS, fitted, outlined, pathOf, plate, windowed } from "./drawing.js";
 import { add, ellipseOnPlane, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
 
 const NATIVE = ["axial", "coronal", "sagittal"];
@@ -407,15 +407,6 @@ export default {
     },
   },
 };
-
-function pathOf(pieces, p) {
-  const path = new Path2D(), [sx, sy] = p.pixel_mm, x0 = (p.width - 1) / 2, y0 = (p.height - 1) / 2;
-  for (let n = 0; n < pieces.length; n += 4) {
-    if (!n || pieces[n] !== pieces[n - 2] || pieces[n + 1] !== pieces[n - 1]) path.moveTo((pieces[n] - x0) * sx, (pieces[n + 1] - y0) * sy);
-    path.lineTo((pieces[n + 2] - x0) * sx, (pieces[n + 3] - y0) * sy);
-  }
-  return path;
-}
 
 function line(c, x0, y0, x1, y1) { c.beginPath(); c.moveTo(x0, y0); c.lineTo(x1, y1); c.stroke(); }
 

@@ -1,0 +1,168 @@
+"""Live guidance for the pages: started and stopped by requests, its frames pushed as server-sent events.
+
+To each page goes the newest frame, once the one before is written: a page that is slow gets fewer, not older ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import web
+
+from navplan.app.actions import arguments_of
+from navplan.app.guard import HEADERS
+from navplan.app.packing import packed
+from navplan.app.pictures import answered, as_json, binary, numbers
+from navplan.errors import InputError
+from navplan.session.asked import length_of, text_of
+from navplan.session.guiding import SIMULATED, Guiding
+from navplan.session.session import Session
+from navplan.view.plane_values import plane_outlines, plane_values
+from navplan.view.slices import needle_planes
+
+PLANES = ("along", "square", "across")
+PLANE_PX, ACROSS_MM, ALONG_MM = 300, 80.0, 110.0
+IDLE_S = 1.0  # between two words that nothing runs
+QUEUED_BYTES = 16_384  # of frames that wait in a line: four or so
+
+
+class GuideStream:
+    """Handlers of the guidance of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.guiding = Guiding(session)
+        self._lines: set[asyncio.Event] = set()  # of each page that listens: something new is there
+        self._ended = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.guiding.listeners.append(self._wake)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where they are asked for."""
+        return [
+            web.post("/api/guide/start", answered(self.start)), web.post("/api/guide/stop", answered(self.stop)),
+            web.post("/api/guide/wish", answered(self.wish)), web.post("/api/guide/touch", answered(self.touch)),
+            web.post("/api/guide/breath", answered(self.breath)), web.get("/api/guide/plane", answered(self.plane)),
+            web.get("/api/guide/trackers", answered(self.trackers)),
+            web.get("/api/guide/frames", answered(self.frames)),
+        ]  # fmt: skip
+
+    def close(self) -> None:
+        """End guidance, and every page's line."""
+        self._ended = True
+        self.guiding.stop()
+        self._wake()
+
+    async def ended(self, application: web.Application) -> None:
+        """The server is about to end: it waits for every line."""
+        self._ended = True
+        self._tell_lines()
+
+    def _tell_lines(self) -> None:
+        for line in self._lines:
+            line.set()
+
+    def _wake(self) -> None:
+        """From the thread that steps."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._tell_lines)
+
+    async def trackers(self, request: web.Request) -> web.Response:
+        """The trackers that are installed."""
+        from navplan.extend import registry
+
+        return as_json({"trackers": [SIMULATED, *registry.names(registry.TRACKERS)]})
+
+    async def start(self, request: web.Request) -> web.Response:
+        """Follow the way that is looked at: tracker, address, and the names of tool and reference as it has them."""
+        asked = await arguments_of(request)
+        words = {key: text_of(asked.get(key, ""), key, 200) for key in ("tracker", "address", "tool", "reference")}
+        chosen: dict[str, Any] = {"tool_name": words["tool"]}
+        if words["reference"]:
+            chosen["reference"] = words["reference"]
+        await asyncio.to_thread(self.guiding.start, words["tracker"] or SIMULATED, words["address"], **chosen)
+        return as_json(self.guiding.latest()[1])
+
+    async def stop(self, request: web.Request) -> web.Response:
+        """End it."""
+        await asyncio.to_thread(self.guiding.stop)
+        return as_json({"running": False})
+
+    async def wish(self, request: web.Request) -> web.Response:
+        """Move the rehearsal's needle: depth_mm, aside_mm, tilt_deg (two numbers each), seen."""
+        asked = await arguments_of(request)
+        changes: dict[str, Any] = {}
+        if "depth_mm" in asked:
+            changes["depth_mm"] = length_of(asked["depth_mm"], "a depth")
+        for key in ("aside_mm", "tilt_deg"):
+            if key in asked:
+                pair = asked[key]
+                if not isinstance(pair, list) or len(pair) != 2:
+                    raise InputError(f"{key} {str(pair)[:40]!a}", "two numbers")
+                changes[key] = (length_of(pair[0], key), length_of(pair[1], key))
+        if "seen" in asked:
+            if not isinstance(asked["seen"], bool):
+                raise InputError(f"seen {str(asked['seen'])[:40]!a}", "true or false")
+            changes["seen"] = asked["seen"]
+        self.guiding.wish(**changes)
+        return as_json({})
+
+    async def touch(self, request: web.Request) -> web.Response:
+        """Where the tip is now is the planned entry."""
+        await asyncio.to_thread(self.guiding.touch)
+        return as_json({})
+
+    async def breath(self, request: web.Request) -> web.Response:
+        """The patient breathes as in the image, says who."""
+        who = text_of((await arguments_of(request)).get("who", ""), "who", 200)
+        await asyncio.to_thread(self.guiding.breathe, who)
+        return as_json({})
+
+    async def frames(self, request: web.Request) -> web.StreamResponse:
+        """The frames, until the page goes or the server ends; while nothing runs, that nothing does."""
+        self._loop = asyncio.get_running_loop()
+        line = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
+        news = asyncio.Event()
+        self._lines.add(news)
+        try:
+            await line.prepare(request)
+            if request.transport is not None:
+                request.transport.set_write_buffer_limits(high=QUEUED_BYTES)
+            sent = -1
+            while not self._ended:
+                news.clear()
+                number, told = self.guiding.latest()
+                if number != sent or not told["running"]:
+                    sent = number
+                    await line.write(f"data: {json.dumps(told, allow_nan=False)}\n\n".encode())
+                try:
+                    await asyncio.wait_for(news.wait(), IDLE_S)
+                except TimeoutError:
+                    continue
+        except (ConnectionError, OSError):
+            pass  # the page went
+        finally:
+            self._lines.discard(news)
+        return line
+
+    async def plane(self, request: web.Request) -> web.Response:
+        """A plane of the tracked needle as it lies now: kind, shape (width / height of its place)."""
+        kind = request.query.get("kind", "")
+        if kind not in PLANES:
+            raise InputError(f"plane {kind[:40]!a}", ", ".join(PLANES))
+        shape = min(max(numbers(request.query.get("shape", "1"), 1)[0], 0.25), 4.0)
+        return await asyncio.to_thread(self._plane, kind, shape)
+
+    def _plane(self, kind: str, shape: float) -> web.Response:
+        found = self.guiding.tracked()
+        number, _ = self.guiding.latest()
+        if found is None:
+            raise InputError("a plane of a needle whose place is not known now", "a pose that may be used")
+        shown, line, depth_mm, _ = found
+        plane = needle_planes(line, depth_mm)[PLANES.index(kind)]
+        least_mm = ACROSS_MM if kind == "across" else max(ALONG_MM, 1.35 * shown.way.depth_mm)
+        size = round(PLANE_PX * max(shape, 1.0)), round(PLANE_PX * max(1.0 / shape, 1.0))
+        values = plane_values(shown.situation.image, plane, size, least_mm / PLANE_PX)
+        return binary(packed(values, plane_outlines(values, shown.situation.structures), frame=number))

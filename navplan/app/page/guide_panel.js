@@ -1,0 +1,69 @@
+// Beside the views of layout Guide: start and stop, alarms in words, live margins, and what all of it stands on.
+
+export default {
+  inject: ["nav"],
+  template: `
+    <aside class="np-steps np-guide-panel" :aria-label="g.panel">
+      <section v-if="!seen.running" class="np-tools">
+        <h2>{{ g.panel }}</h2>
+        <p v-if="!nav.doc.way" class="np-warn">{{ g.needs_way }}</p><p v-else-if="nav.doc.way.moved" class="np-warn">{{ g.not_kept }}</p>
+        <form @submit.prevent="start">
+          <label>{{ g.tracker }} <select v-model="tracker" data-test="tracker"><option v-for="one in seen.trackers" :key="one" :value="one">{{ one === "simulated" ? g.simulated : one }}</option></select></label>
+          <template v-if="tracker !== 'simulated'">
+            <label>{{ g.address }} <input v-model="address" required :placeholder="g.address_hint" data-test="address"></label>
+            <label>{{ g.tool }} <input v-model="tool" required></label>
+            <label>{{ g.reference }} <input v-model="reference" required></label>
+          </template>
+          <p><button type="submit" class="np-main" data-test="guide-start" :disabled="starting || !nav.doc.way || nav.doc.way.moved">{{ g.start }}</button></p>
+        </form>
+      </section>
+      <section v-else class="np-tools">
+        <p class="np-row"><b>{{ now.rehearsal ? g.simulated : now.tracker }}</b> <button type="button" data-test="guide-stop" @click="nav.stopGuide()">{{ g.stop }}</button></p>
+        <template v-if="now.rehearsal">
+          <h3>{{ g.move }}</h3>
+          <label>{{ g.advance }} <output>{{ Math.round(nav.wish.depth_mm) }} mm</output> <input type="range" data-test="advance" min="-25" :max="Math.ceil(now.planned.target_mm + 15)" step="1" :value="nav.wish.depth_mm" @input="nav.wishFor({ depth_mm: Number($event.target.value) })"></label>
+          <label><input type="checkbox" data-test="hide" :checked="!nav.wish.seen" @change="nav.wishFor({ seen: !$event.target.checked })"> {{ g.hide }}</label>
+          <p><button type="button" @click="nav.wishFor({ aside_mm: [0, 0], tilt_deg: [0, 0] })">{{ g.straighten }}</button></p>
+          <p class="np-hint">{{ g.move_hint }}</p>
+        </template>
+      </section>
+      <section v-if="seen.running" class="np-tools" :class="{ 'np-doubted': now.verdict === 'NOT_EVALUATED' }">
+        <h3>{{ g.alarms }}</h3>
+        <ul class="np-alarms" data-test="alarms" tabindex="0" :aria-label="g.alarms">
+          <li v-if="seen.lost_ms" class="np-NOT_EVALUATED"><b>? NOT EVALUATED</b> {{ nav.guide.first }}</li>
+          <li v-else-if="!now.alarms.length">{{ g.no_alarm }}</li>
+          <li v-for="one in now.alarms" :key="one.id" :class="'np-' + one.verdict"><b>{{ one.symbol }} {{ one.word }}</b> {{ one.words }} <em>{{ one.clearing ? g.clearing : nav.filled(g.since, { for_s: Math.floor(one.for_s) }) }}</em></li>
+        </ul>
+        <h3>{{ g.margins }}</h3>
+        <table v-if="now.margins.length" class="np-ways" data-test="margins">
+          <thead><tr><th scope="col">{{ g.structure }}</th><th scope="col">{{ g.clear_by }}</th><th scope="col">{{ g.asked }}</th></tr></thead>
+          <tbody><tr v-for="one in now.margins" :key="one.name"><td :class="'np-' + one.verdict">{{ one.symbol }} {{ one.spoken }} <span class="np-sr">{{ one.word }}</span></td><td>{{ one.low_mm === null ? g.unknown : one.low_mm.toFixed(1) + " mm" }}</td><td>{{ one.required_mm }} mm</td></tr></tbody>
+        </table>
+        <p v-if="now.margins.length" class="np-hint">{{ nav.filled(g.of, now) }}</p><p v-else class="np-hint" data-test="no-margins">{{ g.no_margins }}</p>
+        <h3>{{ g.state }}</h3>
+        <dl class="np-standing">
+          <dt>{{ g.registration }}</dt><dd>{{ now.registration }}</dd>
+          <dt>{{ g.checkpoint }}</dt><dd>{{ now.checkpoint || g.no_checkpoint }}</dd>
+          <dt>{{ g.error }}</dt><dd>{{ now.error || g.unknown }}</dd>
+        </dl>
+        <p><button type="button" data-test="touch" @click="touch">{{ g.touch }}</button></p>
+        <form v-if="!now.rehearsal && now.breath" @submit.prevent="breathe"><label>{{ g.breath }} {{ now.breath }} <input v-model="nav.who" :placeholder="g.who" :aria-label="g.who" required></label> <button type="submit">{{ g.breath_do }}</button></form>
+      </section>
+    </aside>`,
+  data: () => ({ tracker: "simulated", address: "", tool: "Needle", reference: "Reference", starting: false }),
+  computed: {
+    g() { return this.nav.t.guide; },
+    seen() { return this.nav.guide.seen; },
+    now() { return this.seen.now; },
+  },
+  methods: {
+    async start() {
+      const { tracker, address, tool, reference } = this;
+      this.starting = true;
+      await this.nav.startGuide(tracker === "simulated" ? { tracker } : { tracker, address, tool, reference });
+      this.starting = false;
+    },
+    async touch() { await this.nav.askOrSay("guide/touch", {}); },
+    async breathe() { await this.nav.askOrSay("guide/breath", { who: this.nav.who }); },
+  },
+};

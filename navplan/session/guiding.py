@@ -1,0 +1,252 @@
+"""Live guidance of a session: started, stopped, and stepped some twenty times a second; the newest frame as plain data.
+
+    guiding = Guiding(session)
+    guiding.start()                       # "simulated": a rehearsal along the way that is looked at
+    guiding.wish(depth_mm=40.0)           # the rehearsal's needle, moved
+    number, told = guiding.latest()       # as often as one likes
+    guiding.stop()
+
+The frames of a way end with the way: once another one is looked at, or it was changed, nothing is evaluated any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.errors import InputError, NavplanError
+from navplan.model.seams import TrackerLink
+from navplan.model.trajectory import Trajectory
+from navplan.navigation.breath import BreathSignal, BreathStated
+from navplan.navigation.frames import PoseError
+from navplan.navigation.guidance import GuidanceFrame
+from navplan.navigation.patient_registration import PatientRegistration
+from navplan.navigation.tool import TrackedTool
+from navplan.session.guide_document import frame_document, not_evaluated
+from navplan.session.rehearsal import GATE, REFERENCE, TRACKER_ERROR, Rehearsal
+from navplan.session.session import Session
+from navplan.session.shown import Shown
+from navplan.verbs.navigate import LiveGuidance, guidance_of, uncalibrated_tool
+from navplan.view.slices import needle_planes
+
+log = logging.getLogger(__name__)
+
+STEP_S = 0.05
+SIMULATED = "simulated"
+ENTRY = "planned entry"
+
+
+@dataclass(frozen=True, eq=False)
+class Started:
+    """What is being followed. key: of the session's way; across: unit vectors (2, 3) of the probe's eye."""
+
+    shown: Shown
+    key: tuple[Any, ...]
+    live: LiveGuidance
+    tracker: str
+    rehearsal: Rehearsal | None
+    across: NDArray[np.float64]
+
+
+class Guiding:
+    """Guidance of one session, or none. Calls may come from several threads. listeners: called from the stepping thread
+    at each new frame; they must return at once."""
+
+    def __init__(self, session: Session, step_s: float = STEP_S) -> None:
+        self.session, self._step_s = session, step_s
+        self.listeners: list[Callable[[], None]] = []
+        self._lock = threading.RLock()  # of the guidance
+        self._started: Started | None = None
+        self._frame: GuidanceFrame | None = None
+        self._number = 0
+        self._told: dict[str, Any] = {"running": False}
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being followed."""
+        return self._started is not None
+
+    def latest(self) -> tuple[int, dict[str, Any]]:
+        """The newest frame as the page shows it, and its number: it rises by one with each."""
+        with self._lock:
+            return self._number, self._told
+
+    def tracked(self) -> tuple[Shown, Trajectory, float, GuidanceFrame] | None:
+        """The planned way, the tracked needle's own line beside it, the depth of the tip along that line, and the frame
+        that it is of; None where the needle's place is not known now."""
+        with self._lock:
+            started, frame = self._started, self._frame
+        if started is None or frame is None or frame.approach is None:
+            return None
+        at, way = frame.approach, started.shown.way
+        start, end = (at.tip_mm + float((np.asarray(p) - at.tip_mm) @ at.direction) * at.direction
+                      for p in (way.entry_mm, way.target_mm))  # fmt: skip
+        if float((end - start) @ at.direction) < 1.0:
+            return None  # it points away
+        line = Trajectory(_triple(start), _triple(end), way.device)
+        return started.shown, line, float((at.tip_mm - start) @ at.direction), frame
+
+    def start(
+        self, tracker: str = SIMULATED, address: str = "", *, tool_name: str = "", reference: str = REFERENCE,
+        tool: TrackedTool | None = None, registration: PatientRegistration | None = None,
+        tracker_error: PoseError | None = None,
+    ) -> None:  # fmt: skip
+        """Follow the way that is looked at with a tracker; what ran before ends. Raises InputError without a way, for
+        one that was moved and not kept, and for a tracker or address that is none."""
+        shown = self.session.shown()
+        if shown is None:
+            raise InputError("guidance without a way in", "a plan with a way in", "Search the ways in first")
+        if shown.moved:
+            raise InputError("guidance along a way that was moved", "a plan", "Keep it as a plan first, or put it back")
+        self.stop()
+        key, now_s = self._way_now(), time.monotonic()
+        _, _, eye = needle_planes(shown.way)
+        across = np.asarray([eye.right, eye.down])
+        rehearsal: Rehearsal | None = None
+        if tracker == SIMULATED:
+            rehearsal = Rehearsal(shown.way, across)
+            link: TrackerLink = rehearsal
+            tool, registration = rehearsal.tool(now_s), rehearsal.registration(now_s)
+            reference, tracker_error = REFERENCE, TRACKER_ERROR
+        else:
+            link = _opened(tracker, address)
+            tool = tool or uncalibrated_tool(shown.way.device, now_s, tool_name or "Needle")
+        try:
+            guidance = guidance_of(
+                self.session.case, shown.plan, trajectory=shown.number, tool=tool, reference=reference,
+                tracker_error=tracker_error, registration=registration, gate=GATE if rehearsal else None, now_s=now_s,
+            )  # fmt: skip
+        except NavplanError:
+            link.close()
+            raise
+        live = LiveGuidance(guidance, link)
+        started = Started(shown, key, live, tracker if not address else f"{tracker} {address}", rehearsal, across)
+        with self._lock:
+            self._started, self._frame, self._stop = started, None, threading.Event()
+            self._step()
+            if rehearsal is not None:
+                live.touch(ENTRY, shown.way.entry_mm)
+            self._thread = threading.Thread(target=self._run, args=(self._stop,), name="guidance", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        with self._lock:
+            started, self._started, self._frame = self._started, None, None
+            self._stop.set()
+            if started is not None:
+                self._tell({"running": False})
+        if started is not None:
+            started.live.close()
+
+    def wish(self, **changes: Any) -> None:
+        """Move the rehearsal's needle, or hide it: see `Rehearsal.wish`. Raises InputError where there is none."""
+        with self._lock:
+            rehearsal = None if self._started is None else self._started.rehearsal
+        if rehearsal is None:
+            raise InputError("a needle moved by hand", "a rehearsal that runs", "Start it with the simulated tracker")
+        rehearsal.wish(**changes)
+
+    def touch(self) -> None:
+        """Take where the tip is now as the planned entry: a checkpoint. Raises InputError where it is not known."""
+        with self._lock:
+            started = self._running()
+            started.live.touch(ENTRY, started.shown.way.entry_mm)
+
+    def breathe(self, who: str) -> None:
+        """State that the patient breathes as in the image. Raises InputError where the plan does not say how, or nobody
+        is named."""
+        with self._lock:
+            live = self._running().live
+            gate = live.guidance.gate
+            if gate is None or not who:
+                raise InputError(f"breath stated by {who!r}", "a name, and a plan that says how the patient breathed")
+            live.breathe(BreathStated(gate.state, who, live.clock()))
+
+    def _running(self) -> Started:
+        if self._started is None:
+            raise InputError("guidance that does not run", "guidance that was started")
+        return self._started
+
+    def _way_now(self) -> tuple[Any, ...]:
+        """What is looked at, without judging it."""
+        draft = self.session.draft
+        return (self.session.case.revision, draft.plan_id, draft.way, draft.entry_mm, draft.moved_aim_mm)
+
+    def _run(self, stop: threading.Event) -> None:
+        due = time.monotonic()
+        while not stop.is_set():
+            due = max(due + self._step_s, time.monotonic())
+            stop.wait(max(due - time.monotonic(), 0.0))
+            with self._lock:
+                if not stop.is_set():
+                    self._step()
+
+    def _step(self) -> None:
+        """One frame. That it fails must not stop it from saying so."""
+        started = self._running()
+        facts = {
+            "running": True, "tracker": started.tracker, "rehearsal": started.rehearsal is not None,
+            "plan": started.shown.plan.id, "number": started.shown.number,
+            "registration": self._registration(started), "planned": _planned(started.shown.way),
+            "target": started.shown.plan.target.structure, "breath": _breath_state(started),
+            "wish": None if started.rehearsal is None else asdict(started.rehearsal.wished),
+        }  # fmt: skip
+        try:
+            if started.rehearsal is not None:
+                started.live.breathe(BreathSignal(0.0, started.live.clock()))
+            self._frame = started.live.step()
+            told = frame_document(self._frame, started.shown.way, started.across)
+        except Exception as error:
+            log.exception("a frame of guidance")
+            self._frame, told = None, not_evaluated(f"a fault of navplan ({type(error).__name__}); the log says more")
+        if self._way_now() != started.key:
+            self._frame, told = None, not_evaluated("the way was changed since guidance was started: start it again")
+        self._tell({**facts, **told})
+
+    def _registration(self, started: Started) -> str:
+        made = started.live.guidance.registration
+        return made.words if made is not None else "the patient is not registered"
+
+    def _tell(self, told: dict[str, Any]) -> None:
+        self._number += 1
+        self._told = {**told, "frame": self._number, "server_ms": round(1000 * time.monotonic())}
+        for call in self.listeners:
+            call()
+
+
+def _opened(tracker: str, address: str) -> TrackerLink:
+    """A link of an installed tracker. Raises InputError for one that is none."""
+    from navplan.extend import registry
+
+    known = registry.names(registry.TRACKERS)
+    if tracker not in known:
+        raise InputError(f"tracker {tracker[:40]!a}", ", ".join((SIMULATED, *known)))
+    link: TrackerLink = registry.load(registry.TRACKERS, tracker).open(address)
+    return link
+
+
+def _breath_state(started: Started) -> str:
+    gate = started.live.guidance.gate
+    return gate.state if gate is not None else ""
+
+
+def _planned(way: Trajectory) -> dict[str, Any]:
+    """Of the plan, for the depth bar: depths of target and tip below the entry, mm."""
+    return {
+        "target_mm": round(way.depth_mm, 1), "tip_mm": round(way.tip_depth_mm, 1),
+        "entry": list(way.entry_mm), "target": list(way.target_mm), "diameter_mm": way.device.diameter_mm,
+    }  # fmt: skip
+
+
+def _triple(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
