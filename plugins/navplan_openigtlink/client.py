@@ -112,7 +112,8 @@ class Client:
     def send(self, message: Message) -> bool:
         """Send a message; False where there is no connection, or the other side does not read.
 
-        Raises InputError for one that cannot be sent."""
+        Raises InputError for one that cannot be sent.
+        """
         data = encode(message)
         writer = self._writer
         if writer is None or writer.transport.get_write_buffer_size() > self._settings.body_limit:

@@ -6,8 +6,8 @@ so).
 
 What says that a tool cannot be seen, and makes it MISSING: a TDATA or QTDATA that leaves out a tool that was in one
 before; the metadata with which PLUS sends on the last known matrix of a tool that it has lost, TransformStatus (in
-TDATA the tool's name and Status) other than "OK" or TransformValid other than "True"; a STATUS other than OK of the
-device, of its whole group, or of no known device (then of all tools); silence; a connection that ended. A pose that
+TDATA the tool's name and Status) other than "OK" or TransformValid other than "1" or "True"; a STATUS other than OK of
+the device, of its whole group, or of no known device (then of all tools); silence; a connection that ended. A pose that
 cannot be one (NaN, no rotation, a quaternion whose length is not 1, a tool of which only the tip is known) is INVALID.
 
 A pose has no number: the message number of header version 2 ties an answer to its question, and need not count.
