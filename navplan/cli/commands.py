@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from navplan.cli.approvals import do_adjust, do_approve
+from navplan.cli.calibrating import do_calibrate
 from navplan.cli.fluoroscopy import do_fluoro
 from navplan.cli.moved_way import against_data, against_lines, point_of
+from navplan.cli.navigating import do_navigate
 from navplan.cli.output import Output, listen_to_interrupts
 from navplan.cli.serving import do_serve, serve_case
 from navplan.cli.two_plans import do_compare, do_needle, do_transfer
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
     from navplan.model.safety import SafetyReport, Verdict
 
 DONE, WRONG, FAILED, NOT_DECIDED = 0, 2, 3, 4
-__all__ = ["do_adjust", "do_approve", "do_compare", "do_fluoro", "do_needle", "do_serve", "do_transfer"]
+__all__ = [
+    "do_adjust", "do_approve", "do_calibrate", "do_compare", "do_fluoro", "do_navigate", "do_needle", "do_serve",
+    "do_transfer",
+]  # fmt: skip
 
 
 def do_demo(options: Namespace, output: Output) -> int:

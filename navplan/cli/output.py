@@ -71,6 +71,12 @@ class Output:
         self._end_line()
         print(json.dumps(plain(data), indent=1, ensure_ascii=False) if self.as_json else text, flush=True)
 
+    def line(self, text: str) -> None:
+        """A line of a result that grows, at once; nothing with --json, whose one document comes at the end."""
+        if not self.as_json:
+            self._end_line()
+            print(text, flush=True)
+
     def message(self, text: str) -> None:
         """A line for people on standard error, unless --quiet."""
         if not self.quiet:

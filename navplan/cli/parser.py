@@ -224,6 +224,15 @@ def make_parser() -> argparse.ArgumentParser:
         help=".png: a picture; .html: a page in one file, to hand on; .glb: meshes for other programs",
     )
 
+    one = verb(
+        "navigate",
+        "a way of a plan followed live by a tracker; exit by the last frame: 0 PASS or WARN, 3 FAIL, 4 NOT_EVALUATED",
+    )
+    _navigate(one)
+
+    words = "where a tracked tool's tip is (pivot), and where the patient is (landmarks), with the error"
+    _calibrate(verbs.add_parser("calibrate", help=words, description=words), common)
+
     one = verb("serve", "the app in a browser: on this machine, elsewhere only with a token")
     one.add_argument("case")
     _serving(one)
@@ -246,6 +255,53 @@ def make_parser() -> argparse.ArgumentParser:
             words = "what is wrong with a protocol, or with all: exit 2 where nobody may plan by it"
             one.add_argument("--lint", nargs="*", default=None, metavar="ID|FILE", help=words)
     return parser
+
+
+def _navigate(one: argparse.ArgumentParser) -> None:
+    one.add_argument("case")
+    one.add_argument("--plan", default="", metavar="ID|FILE", help="the plan to follow (default: the only one)")
+    one.add_argument("--trajectory", type=int, default=1, metavar="N", help="which way of it (default: the best)")
+    one.add_argument(
+        "--tracker", required=True, metavar="NAME[:ADDRESS]",
+        help="simulated (along the way), simulated:FILE (a script), openigtlink:HOST:PORT, replay:FILE (a recording)",
+    )  # fmt: skip
+    one.add_argument("--record", default="", metavar="FILE", help="keep all of it, to be replayed bit for bit")
+    one.add_argument("--registration", default="", metavar="FILE", help="of calibrate landmarks --out")
+    one.add_argument("--tool", default="", metavar="FILE.toml", help="of calibrate pivot --out")
+    one.add_argument(
+        "--tracker-error", default="", metavar="MM,DEG", help="of one pose: RMS of place, deviation of turn"
+    )
+    one.add_argument("--breath", default="", metavar="STATE", help="as the patient breathes now, by your word")
+    one.add_argument(
+        "--seconds", type=float, default=None, metavar="N", help="how long (default: until Ctrl-C, or the end)"
+    )
+    one.add_argument("--explain", type=float, default=None, metavar="S", help="one moment of a replay, in words")
+    one.add_argument("--seed", type=int, default=0, help="of a simulated tracker without a script")
+
+
+def _calibrate(one: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    kinds = one.add_subparsers(dest="what", required=True, metavar="pivot|landmarks")
+    words = "the tip of a tool that was swung about it: outliers, residuals, error, condition"
+    pivot = kinds.add_parser("pivot", help=words, description=words, parents=[common])
+    pivot.add_argument("file", help="a folder of .txt files with a 4x4 matrix each, .csv of 16 numbers a row, or .json")
+    pivot.add_argument("--out", default="", metavar="FILE.toml", help="the tool, for navigate --tool")
+    pivot.add_argument("--name", default="Needle", metavar="NAME", help="as the tracker names it (default: Needle)")
+    pivot.add_argument("--device", default="", metavar="ID", help="the needle that it is (see: navplan devices)")
+    pivot.add_argument("--length", type=float, default=None, metavar="MM", help="measured, hub to tip")
+    pivot.add_argument(
+        "--axis", default="", metavar="X,Y,Z", help="towards the tip, in the tool's frame; a pivot does not tell it"
+    )
+    pivot.add_argument("--axis-error", type=float, default=None, metavar="DEG", help="a deviation, of --axis")
+    words = "the patient registered by landmarks: residuals, each left out, expected error at the target"
+    marks = kinds.add_parser("landmarks", help=words, description=words, parents=[common])
+    marks.add_argument("fixed", metavar="FIXED", help="in the image: .csv with x, y, z (LPS mm) and, if named, name")
+    marks.add_argument(
+        "moving", metavar="MOVING", nargs="?", default="",
+        help="as touched, in the reference's frame; left out: FIXED holds pairs, from_x ... touched, to_x ... image",
+    )  # fmt: skip
+    marks.add_argument("--target", default="", metavar="X,Y,Z", help="LPS mm (write --target=-1,2,3)")
+    marks.add_argument("--reference", default="Reference", metavar="NAME", help="as the tracker names it")
+    marks.add_argument("--out", default="", metavar="FILE", help="the registration, for navigate --registration")
 
 
 def _serving(one: argparse.ArgumentParser, when: str = "") -> None:

@@ -267,15 +267,15 @@ def _head(path: Path, body: bytes) -> RecordingHead:
         received = f"{path.name}: {told.get('format')!r}, version {told.get('format_version')!r}"
         raise FileFormatError(received, f"{FORMAT!r}, version {FORMAT_VERSION}")
     try:
-        error = {name: float(value) for name, value in told["tracker_error"].items()}
+        of_pose = {name: float(value) for name, value in told["tracker_error"].items()}
         tool = {name: _points(value) for name, value in told["tool"].items()}
         return RecordingHead(
             told["plan"], told["trajectory"], JudgedOn(**told["judged_on"]), told["today"], TrackedTool(**tool),
-            told["reference"], PoseError(**error), BreathGate(**told["gate"]) if told["gate"] else None,
+            told["reference"], PoseError(**of_pose), BreathGate(**told["gate"]) if told["gate"] else None,
             GuidanceLimits(**told["limits"]), tuple(told["others"]), told["versions"],
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError, InputError) as error_found:
-        raise FileFormatError(f"{path.name}: line 1: {error_found}", "what was followed, and with what") from None
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise FileFormatError(f"{path.name}: line 1: {error}", "what was followed, and with what") from error
 
 
 def _understood(path: Path, number: int, body: bytes) -> Entry:

@@ -75,8 +75,8 @@ class GuidanceFrame:
 
     @property
     def words(self) -> str:
-        """One line: the verdict and the first reason, or the least clearance."""
-        if self.reasons:
+        """One line: the verdict and the worst reason, an alarm that outlasts its cause, or the least clearance."""
+        if self.reasons and (not self.alarms or self.reasons[0].verdict.rank <= self.alarms[0].verdict.rank):
             return f"{self.verdict}: {self.reasons[0].words}"
         if self.alarms:
             return f"{self.verdict}: {self.alarms[0].words} (until now)"
@@ -107,6 +107,8 @@ class Guidance:
         self.breath: BreathSignal | BreathStated | None = None
         self.frames = Frames()
         self._now_s = -np.inf
+        self._unusable, self._void = "", ""  # why the last pose, and checkpoints before, do not count
+        self._reference_s = np.nan  # when the reference was seen last
         self.alarms = AlarmBoard(self.limits.clear_after_s)
         self._others = frozenset(others)
         self._dogs = {
@@ -129,15 +131,16 @@ class Guidance:
         reference."""
         if registration.transform.source != self.reference:
             raise InputError(f"a registration of {registration.transform.source}", f"of {self.reference}")
-        self.registration, self.checkpoints = registration, ()
+        self.registration, self.checkpoints, self._void = registration, (), ""
         self.frames = self.frames.without(PATIENT).with_edge(registration.edge())
 
     def touch(self, name: str, patient_mm: Sequence[float], now_s: float) -> Checkpoint:
         """Touch a point of the patient with the tool's tip, and keep how far off it is. Raises InputError where the
         tip's place is not known."""
         chain = self.frames.chain(PATIENT, self.tool.identity, now_s)
-        if chain.transform is None:
-            raise InputError(f"checkpoint {name}", "a pose of the tool in the patient", chain.why)
+        if chain.transform is None or self._unusable:
+            why = chain.why or self._unusable
+            raise InputError(f"checkpoint {name}", "a pose of the tool in the patient that may be used", why)
         x, y, z = (float(part) for part in chain.transform.apply(self.tool.tip_mm))
         a, b, c = (float(part) for part in patient_mm)
         point = Checkpoint(name, (a, b, c), (x, y, z), self.limits.checkpoint_mm, now_s)
@@ -155,7 +158,8 @@ class Guidance:
         reasons += [one for one in also if one not in unusable]
         held = standing(self.registration, self.checkpoints, now_s, self.limits)
         if held.fault:
-            reasons.append(Reason("registration", held.fault))
+            why = f"{self._void}; {held.fault}" if self._void and not self.checkpoints else held.fault
+            reasons.append(Reason("registration", why))
         reasons += breath_fault(self.gate, self.breath, now_s, self.limits)
         reasons += self._plan_reasons
         chain = self.frames.chain(PATIENT, self.tool.identity, now_s)
@@ -182,7 +186,7 @@ class Guidance:
         back_s, self._now_s = self._now_s - now_s, now_s
         if back_s <= AHEAD_S:
             return
-        self.checkpoints, self.breath = (), None
+        self.checkpoints, self.breath, self._void = (), None, "the clock went back"
         self.tool = replace(self.tool, calibrated_s=self.tool.calibrated_s - back_s)
         if self.registration is not None:
             self.registration = replace(self.registration, made_s=self.registration.made_s - back_s)
@@ -199,7 +203,26 @@ class Guidance:
             elif pose.tool not in self._others and pose.status is PoseStatus.OK:
                 words = f"{pose.tool} is seen, the plan's tool is {self.tool.identity}: was it swapped?"
                 found.append(Reason("tool:swapped", words))
+        self._void_checkpoints(poses, found)
+        self._unusable = "; ".join(reason.words for reason in found)
         return found
+
+    def _void_checkpoints(self, poses: Sequence[ToolPose], found: Sequence[Reason]) -> None:
+        """After a jump the reference may sit elsewhere on the patient, and the tool elsewhere in its holder; after long
+        out of sight nobody knows what happened to the reference. Only a checkpoint tells."""
+        why = ""
+        for name in (self.reference, self.tool.identity):
+            if any(reason.id == f"{name}:jump" for reason in found):
+                why = f"{name} jumped"
+        for pose in poses:
+            if pose.tool != self.reference or pose.status is not PoseStatus.OK:
+                continue
+            hidden_s = pose.time_s - self._reference_s
+            if hidden_s > self.limits.reference_hidden_s:
+                why = f"{self.reference} was out of sight for {hidden_s:.0f} s"
+            self._reference_s = pose.time_s
+        if why and self.checkpoints:
+            self.checkpoints, self._void = (), why
 
     def _located(self, now_s: float, reasons: list[Reason], chain: Chain, checkpoint: str) -> GuidanceFrame:
         assert chain.transform is not None
@@ -211,7 +234,8 @@ class Guidance:
         in_body = max(-skin_mm + at.ahead_mm, SHORTEST_MM)
         ends = np.asarray(self.tool.tip_mm) + np.outer((skin_mm, at.ahead_mm), self.tool.axis)
         chain_mm = float(chain.error_mm(ends).max())
-        error = live_error(chain_mm, self.tool, in_body, self.situation.error_model, bent)
+        arm = max(abs(skin_mm), at.ahead_mm)
+        error = live_error(chain_mm, self.tool, in_body, self.situation.error_model, bent, arm)
         found: tuple[StructureMargin, ...] = ()
         if error.known:
             found = self._judged(at, skin_mm, error)

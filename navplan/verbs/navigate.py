@@ -24,6 +24,7 @@ import numpy as np
 from navplan.errors import NavplanError
 from navplan.model.case import Case
 from navplan.model.device import Device
+from navplan.model.finding import Verdict
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.pose import ToolPose
 from navplan.model.seams import TrackerLink
@@ -32,7 +33,7 @@ from navplan.navigation.breath import BreathGate, BreathSignal, BreathStated
 from navplan.navigation.frames import PoseError
 from navplan.navigation.guidance import Guidance, GuidanceFrame
 from navplan.navigation.limits import GuidanceLimits
-from navplan.navigation.patient_registration import Checkpoint, PatientRegistration
+from navplan.navigation.patient_registration import Checkpoint, PatientRegistration, register_landmarks
 from navplan.navigation.tool import TrackedTool
 from navplan.navigation.watchdog import Reason
 from navplan.verbs.check import checked_way
@@ -104,6 +105,20 @@ def uncalibrated_tool(device: Device, now_s: float, identity: str = TOOL) -> Tra
     )  # fmt: skip
 
 
+def registration_of(
+    path: str | Path, way: Trajectory, now_s: float, limits: GuidanceLimits | None = None
+) -> PatientRegistration:
+    """The registration that `calibrate landmarks` wrote, with its error at this way's target and entry. Raises
+    FileFormatError, and GeometryError for landmarks that give none."""
+    from navplan.files.calibration_files import read_registration
+
+    told = read_registration(path, now_s)
+    places = {"target": way.target_mm, "entry": way.entry_mm}
+    return register_landmarks(
+        told.names, told.patient_mm, told.reference_mm, told.reference, places, told.made_s, limits
+    )
+
+
 def stated_gate(breath_state: str) -> BreathGate | None:
     """A gate that only a person's word passes: that the patient breathes as the plan says. None where it says nothing.
     """
@@ -114,6 +129,8 @@ def stated_gate(breath_state: str) -> BreathGate | None:
 
 class Recorder(Protocol):
     """What keeps a procedure as it went (`navplan.files.recording.RecordingWriter`)."""
+
+    fault: str  # why it no longer records, "" while it does
 
     def step(self, now_s: float, poses: Sequence[ToolPose], fault: str, frame: GuidanceFrame) -> None:
         """One frame, with what it was made of."""
@@ -158,7 +175,7 @@ class LiveGuidance:
         """The frame of now. A link that says why nothing comes, or that fails, is a reason: NOT_EVALUATED."""
         poses, fault = self._asked()
         now_s = self.clock()
-        self.frame = stepped(self.guidance, poses, fault, now_s)
+        self.frame = stepped(self.guidance, poses, fault, now_s, self.recording.fault if self.recording else "")
         if self.recording is not None:
             self.recording.step(now_s, poses, fault, self.frame)
         return self.frame
@@ -204,9 +221,13 @@ class LiveGuidance:
             return [], f"it fails: {type(error).__name__}"
 
 
-def stepped(guidance: Guidance, poses: Sequence[ToolPose], fault: str, now_s: float) -> GuidanceFrame:
-    """One frame of guidance: live and replayed by the same code."""
-    also = (Reason("tracker", f"the tracker gives nothing: {fault}"),) if fault else ()
+def stepped(
+    guidance: Guidance, poses: Sequence[ToolPose], fault: str, now_s: float, not_recorded: str = ""
+) -> GuidanceFrame:
+    """One frame of guidance: live and replayed by the same code. not_recorded: why a recording stopped; a WARN."""
+    also = [Reason("tracker", f"the tracker gives nothing: {fault}")] if fault else []
+    if not_recorded:
+        also.append(Reason("recording", not_recorded, Verdict.WARN))
     return guidance.update(poses, now_s, also)
 
 
