@@ -10,7 +10,7 @@ from navplan.geometry.compiled import compiled
 
 FITTED = 0.02  # a worst misfit for which no other start is tried: along the grid a plane on a voxel's face is stuck
 FITS = 14  # steps of a fit at most; most are done after four
-PRIOR = 0.15  # share of a voxel that a bend of 1 / voxel costs: where nothing tells a bend, along the grid, there is none
+PRIOR = 0.15  # share of a voxel that a bend of 1 / voxel costs: where nothing tells a bend, there is none
 STEPS = 6  # that the search for the nearest point halves before Newton's method finishes it
 
 

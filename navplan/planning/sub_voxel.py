@@ -53,7 +53,7 @@ from navplan.planning.facing_planes import facing_planes
 
 # Shares of a voxel's longest edge, measured (decision 0008):
 CERTAIN_SHARE = 0.17  # what even a flat surface may lie nearer than its plane
-TIP_SHARE = 0.09  # more, where the voxel is more than a sliver: a blunt tip rises above its plane, with its share's root
+TIP_SHARE = 0.09  # more, where the voxel is more than a sliver: a blunt tip rises with the root of its share
 ASIDE_SHARE = 0.1  # (of its square) what lies aside of the line to a voxel's centre is nearer than it looks
 BEND_SHARE = 0.6  # of a bent surface's misfit; SHARP_SHARE more of it from SHARP_FROM on: an edge, a corner
 SHARP_SHARE, SHARP_FROM = 5.0, 0.10
