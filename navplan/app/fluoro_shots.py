@@ -13,6 +13,8 @@ from navplan.app.packing import packed_shot
 from navplan.app.pictures import answered, binary, numbers, point
 from navplan.errors import InputError
 from navplan.fluoroscopy.exposure import Dose
+from navplan.geometry.carm import bullseye
+from navplan.session.guiding import Guiding
 from navplan.session.session import Session
 
 if TYPE_CHECKING:
@@ -25,14 +27,15 @@ if TYPE_CHECKING:
     from navplan.session.shown import Shown
 
 NEAREST = 3  # structures whose outlines are drawn, with the target's
+GUIDED = ("down the plan", "AP", "lateral")  # views of the tracked needle
 EVERYWHERE = ("body", "bone", "skin")  # whose outlines would hide the picture
 
 
 class FluoroShots:
     """Handlers of one session's shots. seen: called when a person has a shot before them for the first time."""
 
-    def __init__(self, session: Session, seen: Callable[[], Awaitable[None]]) -> None:
-        self.session, self._seen = session, seen
+    def __init__(self, session: Session, seen: Callable[[], Awaitable[None]], guiding: Guiding | None = None) -> None:
+        self.session, self._seen, self._guiding = session, seen, guiding
         self.dose = Dose()  # of all stills since the server started
         self._prepared: Anatomy | None = None
         self._solids: dict[str, tuple[Structure, Solid]] = {}
@@ -40,7 +43,33 @@ class FluoroShots:
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are asked for."""
-        return [web.get("/api/fluoro", answered(self.fluoro))]
+        return [
+            web.get("/api/fluoro", answered(self.fluoro)), web.get("/api/guide/fluoro", answered(self.guided)),
+        ]  # fmt: skip
+
+    async def guided(self, request: web.Request) -> web.Response:
+        """The tracked needle as it lies now, coarse and fast, the planned target in the middle: view (one of GUIDED),
+        size (px). 204 where the needle's place is not known."""
+        view, size = request.query.get("view", GUIDED[0]), int(numbers(request.query.get("size", "256"), 1)[0])
+        if view not in GUIDED or not 64 <= size <= 512:
+            raise InputError(f"a shot {view[:40]!a} of {size} px", f"{', '.join(GUIDED)}; 64 to 512 px")
+        return await asyncio.to_thread(self._guided, view, size)
+
+    def _guided(self, view: str, size: int) -> web.Response:
+        from navplan.fluoroscopy.shot import subject_of, take_shots
+        from navplan.verbs.navigate import tracked_way
+
+        found = self._guiding.tracked() if self._guiding is not None else None
+        needle = tracked_way(found.frame, found.planned.way.device) if found is not None else None
+        if found is None or needle is None:
+            return web.Response(status=204)
+        way, plan = found.planned.way, found.planned.plan
+        anatomy = self._anatomy(found.planned.situation.image)
+        angles: Any = bullseye(way.direction) if view == GUIDED[0] else view
+        position = plan.patient_position or anatomy.volume.acquisition.patient_position
+        subject = subject_of(anatomy, way.target_mm, None, position, plan.provenance.image_id, needles=(needle,))
+        shot = take_shots(subject, (angles,), _machine({}, size), True)[0]
+        return binary(packed_shot(shot, True, frame=found.number))
 
     async def fluoro(self, request: web.Request) -> web.Response:
         """A shot: view (words, "LAO 30 CRA 15") or find (a purpose), size (px), moving (1: coarse and fast), carm (a
@@ -131,4 +160,3 @@ def _machine(query: Mapping[str, str], size: int) -> Machine:
         raise InputError(words, f"0 or more, 0 or 40 to {DETECTOR_SIDE_MM:g}")
     detector = Detector(size, size, (zoom or DETECTOR_SIDE_MM) / size)
     return Machine(known[name], detector, field_mm=(side, side) if side else None)
-

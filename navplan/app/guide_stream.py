@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -29,10 +30,13 @@ QUEUED_BYTES = 16_384  # of frames that wait in a line: four or so
 
 
 class GuideStream:
-    """Handlers of the guidance of one session."""
+    """Handlers of the guidance of one session. begun, over: called in a thread when it starts and when it was
+    stopped."""
 
-    def __init__(self, session: Session) -> None:
-        self.guiding = Guiding(session)
+    def __init__(
+        self, session: Session, begun: Callable[[], None] = lambda: None, over: Callable[[], None] = lambda: None
+    ) -> None:
+        self.guiding, self._begun, self._over = Guiding(session), begun, over
         self._lines: set[asyncio.Event] = set()  # of each page that listens: something new is there
         self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,7 +77,7 @@ class GuideStream:
         """The trackers that are installed."""
         from navplan.extend import registry
 
-        return as_json({"trackers": [SIMULATED, *registry.names(registry.TRACKERS)]})
+        return as_json({"trackers": list(dict.fromkeys((SIMULATED, *registry.names(registry.TRACKERS))))})
 
     async def start(self, request: web.Request) -> web.Response:
         """Follow the way that is looked at: tracker, address, and the names of tool and reference as it has them."""
@@ -83,15 +87,17 @@ class GuideStream:
         if words["reference"]:
             chosen["reference"] = words["reference"]
         await asyncio.to_thread(self.guiding.start, words["tracker"] or SIMULATED, words["address"], **chosen)
+        await asyncio.to_thread(self._begun)
         return as_json(self.guiding.latest()[1])
 
     async def stop(self, request: web.Request) -> web.Response:
         """End it."""
         await asyncio.to_thread(self.guiding.stop)
+        await asyncio.to_thread(self._over)
         return as_json({"running": False})
 
     async def wish(self, request: web.Request) -> web.Response:
-        """Move the rehearsal's needle: depth_mm, aside_mm, tilt_deg (two numbers each), seen."""
+        """Move the rehearsal's needle: depth_mm, aside_mm, tilt_deg (two numbers each), seen. Gives the frame before."""
         asked = await arguments_of(request)
         changes: dict[str, Any] = {}
         if "depth_mm" in asked:
@@ -107,7 +113,7 @@ class GuideStream:
                 raise InputError(f"seen {str(asked['seen'])[:40]!a}", "true or false")
             changes["seen"] = asked["seen"]
         self.guiding.wish(**changes)
-        return as_json({})
+        return as_json({"frame": self.guiding.latest()[0]})
 
     async def touch(self, request: web.Request) -> web.Response:
         """Where the tip is now is the planned entry."""
@@ -148,7 +154,8 @@ class GuideStream:
         return line
 
     async def plane(self, request: web.Request) -> web.Response:
-        """A plane of the tracked needle as it lies now: kind, shape (width / height of its place)."""
+        """A plane of the tracked needle as it lies now: kind, shape (width / height of its place). 204 where the needle
+        is not known to lie."""
         kind = request.query.get("kind", "")
         if kind not in PLANES:
             raise InputError(f"plane {kind[:40]!a}", ", ".join(PLANES))
@@ -157,12 +164,11 @@ class GuideStream:
 
     def _plane(self, kind: str, shape: float) -> web.Response:
         found = self.guiding.tracked()
-        number, _ = self.guiding.latest()
         if found is None:
-            raise InputError("a plane of a needle whose place is not known now", "a pose that may be used")
-        shown, line, depth_mm, _ = found
-        plane = needle_planes(line, depth_mm)[PLANES.index(kind)]
-        least_mm = ACROSS_MM if kind == "across" else max(ALONG_MM, 1.35 * shown.way.depth_mm)
+            return web.Response(status=204)
+        plane, way = needle_planes(found.line, found.depth_mm)[PLANES.index(kind)], found.planned.way
+        least_mm = ACROSS_MM if kind == "across" else max(ALONG_MM, 1.35 * way.depth_mm)
         size = round(PLANE_PX * max(shape, 1.0)), round(PLANE_PX * max(1.0 / shape, 1.0))
-        values = plane_values(shown.situation.image, plane, size, least_mm / PLANE_PX)
-        return binary(packed(values, plane_outlines(values, shown.situation.structures), frame=number))
+        here = found.planned.situation
+        values = plane_values(here.image, plane, size, least_mm / PLANE_PX)
+        return binary(packed(values, plane_outlines(values, here.structures), frame=found.number))

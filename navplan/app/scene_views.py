@@ -93,6 +93,18 @@ class SceneViews:
             if skin_map is not None:
                 self._process.tell("paint_skin_map", skin_map)
 
+    def without_findings(self) -> None:
+        """The planned way without the lines to what lay nearest to it: what is nearest to a tracked needle is another
+        thing, and told elsewhere."""
+        shown = self.session.shown()
+        if self._process is not None and shown is not None:
+            self._process.tell("move_needle", shown.way.entry_mm, shown.way.target_mm)
+
+    def show_again(self) -> None:
+        """The way with all that was found of it."""
+        self._told.pop("way", None)
+        self.show()
+
     def _wait_for_more(self) -> None:
         if self._put_back is not None:
             self._put_back.cancel()

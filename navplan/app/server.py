@@ -40,9 +40,9 @@ class App:
         self.guard = Guard(token)
         self.actions = Actions(session, self._push)
         self.pictures = Pictures(session)
-        self.shots = FluoroShots(session, self.actions.refresh)
         self.scene = SceneViews(session)
-        self.guide = GuideStream(session)
+        self.guide = GuideStream(session, self.scene.without_findings, self.scene.show_again)
+        self.shots = FluoroShots(session, self.actions.refresh, self.guide.guiding)
         self.actions.after.append(self.scene.show)
         self.actions.while_dragged.append(self.scene.follow)
         self._server: Any = None

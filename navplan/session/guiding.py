@@ -30,7 +30,7 @@ from navplan.navigation.guidance import GuidanceFrame
 from navplan.navigation.patient_registration import PatientRegistration
 from navplan.navigation.tool import TrackedTool
 from navplan.session.guide_document import frame_document, not_evaluated
-from navplan.session.rehearsal import GATE, REFERENCE, TRACKER_ERROR, Rehearsal
+from navplan.session.hand_tracker import GATE, REFERENCE, TRACKER_ERROR, HandTracker
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.verbs.navigate import LiveGuidance, guidance_of, uncalibrated_tool
@@ -51,8 +51,20 @@ class Started:
     key: tuple[Any, ...]
     live: LiveGuidance
     tracker: str
-    rehearsal: Rehearsal | None
+    rehearsal: HandTracker | None
     across: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """The needle where it is: number: of the frame; line: its own, beside the planned way's entry and target; depth_mm:
+    of its tip along that line."""
+
+    number: int
+    planned: Shown
+    frame: GuidanceFrame
+    line: Trajectory
+    depth_mm: float
 
 
 class Guiding:
@@ -80,20 +92,19 @@ class Guiding:
         with self._lock:
             return self._number, self._told
 
-    def tracked(self) -> tuple[Shown, Trajectory, float, GuidanceFrame] | None:
-        """The planned way, the tracked needle's own line beside it, the depth of the tip along that line, and the frame
-        that it is of; None where the needle's place is not known now."""
+    def tracked(self) -> Tracked | None:
+        """The needle in the newest frame; None where its place is not known, or it points away from the plan."""
         with self._lock:
-            started, frame = self._started, self._frame
+            started, frame, number = self._started, self._frame, self._number
         if started is None or frame is None or frame.approach is None:
             return None
         at, way = frame.approach, started.shown.way
         start, end = (at.tip_mm + float((np.asarray(p) - at.tip_mm) @ at.direction) * at.direction
                       for p in (way.entry_mm, way.target_mm))  # fmt: skip
         if float((end - start) @ at.direction) < 1.0:
-            return None  # it points away
+            return None
         line = Trajectory(_triple(start), _triple(end), way.device)
-        return started.shown, line, float((at.tip_mm - start) @ at.direction), frame
+        return Tracked(number, started.shown, frame, line, float((at.tip_mm - start) @ at.direction))
 
     def start(
         self, tracker: str = SIMULATED, address: str = "", *, tool_name: str = "", reference: str = REFERENCE,
@@ -111,9 +122,9 @@ class Guiding:
         key, now_s = self._way_now(), time.monotonic()
         _, _, eye = needle_planes(shown.way)
         across = np.asarray([eye.right, eye.down])
-        rehearsal: Rehearsal | None = None
+        rehearsal: HandTracker | None = None
         if tracker == SIMULATED:
-            rehearsal = Rehearsal(shown.way, across)
+            rehearsal = HandTracker(shown.way, across)
             link: TrackerLink = rehearsal
             tool, registration = rehearsal.tool(now_s), rehearsal.registration(now_s)
             reference, tracker_error = REFERENCE, TRACKER_ERROR
@@ -149,7 +160,7 @@ class Guiding:
             started.live.close()
 
     def wish(self, **changes: Any) -> None:
-        """Move the rehearsal's needle, or hide it: see `Rehearsal.wish`. Raises InputError where there is none."""
+        """Move the rehearsal's needle, or hide it: see `HandTracker.wish`. Raises InputError where there is none."""
         with self._lock:
             rehearsal = None if self._started is None else self._started.rehearsal
         if rehearsal is None:
@@ -230,7 +241,7 @@ def _opened(tracker: str, address: str) -> TrackerLink:
 
     known = registry.names(registry.TRACKERS)
     if tracker not in known:
-        raise InputError(f"tracker {tracker[:40]!a}", ", ".join((SIMULATED, *known)))
+        raise InputError(f"tracker {tracker[:40]!a}", ", ".join(dict.fromkeys((SIMULATED, *known))))
     link: TrackerLink = registry.load(registry.TRACKERS, tracker).open(address)
     return link
 

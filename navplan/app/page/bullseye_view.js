@@ -74,11 +74,11 @@ export default {
       if (entry && target) this.line(c, [entry, target], tint, 2.5, []);
       if (entry) {  // the cross: where its line meets the planned entry's depth
         const [x, y] = entry;
-        this.line(c, [[x - 9, y], [x + 9, y]], "#8FBEFF", 2.5, []);
-        this.line(c, [[x, y - 9], [x, y + 9]], "#8FBEFF", 2.5, []);
+        this.line(c, [[x - 15, y], [x + 15, y]], "#8FBEFF", 2.5, []);
+        this.line(c, [[x, y - 15], [x, y + 15]], "#8FBEFF", 2.5, []);
       }
-      if (target) { c.strokeStyle = "#E66BD3"; c.lineWidth = 2.5; c.beginPath(); c.rect(target[0] - 6, target[1] - 6, 12, 12); c.stroke(); }
-      for (const [fill, wide] of [["#000", 7.5], [tint, 5.5]]) { c.fillStyle = fill; c.beginPath(); c.arc(...tip, wide, 0, 7); c.fill(); }
+      if (target) { c.strokeStyle = "#E66BD3"; c.lineWidth = 2.5; c.beginPath(); c.rect(target[0] - 9, target[1] - 9, 18, 18); c.stroke(); }
+      for (const [fill, wide] of [["#000", 5.5], [tint, 4]]) { c.fillStyle = fill; c.beginPath(); c.arc(...tip, wide, 0, 7); c.fill(); }
     },
     line(c, points, tint, wide, dash) {
       for (const [ink, width] of [["rgba(0,0,0,.8)", wide + 2], [tint, wide]]) {

@@ -86,5 +86,5 @@ export class Guide {
 // What is left of a frame when no other comes: which way, with what; of the needle nothing.
 function lost(told) {
   const grade = { verdict: "NOT_EVALUATED", word: "NOT EVALUATED", symbol: "?" };
-  return { ...told, ...grade, lost: true, first: "", more: 0, reasons: [], tone: "double", at: null, margins: [], judged: 0, error: "", age_ms: null, checkpoint: "", alarms: [] };
+  return { ...told, ...grade, lost: true, first: "", more: 0, reasons: [], tone: "double", at: null, margins: [], judged: 0, error: "", age_ms: null, registration: "", checkpoint: "", alarms: [] };
 }

@@ -42,8 +42,8 @@ export default {
         <p v-if="now.margins.length" class="np-hint">{{ nav.filled(g.of, now) }}</p><p v-else class="np-hint" data-test="no-margins">{{ g.no_margins }}</p>
         <h3>{{ g.state }}</h3>
         <dl class="np-standing">
-          <dt>{{ g.registration }}</dt><dd>{{ now.registration }}</dd>
-          <dt>{{ g.checkpoint }}</dt><dd>{{ now.checkpoint || g.no_checkpoint }}</dd>
+          <dt>{{ g.registration }}</dt><dd>{{ now.registration || g.unknown }}</dd>
+          <dt>{{ g.checkpoint }}</dt><dd>{{ now.checkpoint || (now.lost ? g.unknown : g.no_checkpoint) }}</dd>
           <dt>{{ g.error }}</dt><dd>{{ now.error || g.unknown }}</dd>
         </dl>
         <p><button type="button" data-test="touch" @click="touch">{{ g.touch }}</button></p>

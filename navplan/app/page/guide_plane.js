@@ -16,7 +16,7 @@ export default {
     </section>`,
   created() {
     this.picture = null;
-    this.request = new Latest(async (what) => unpacked(await get("guide/plane", what.args)), (picture, what) => this.got(picture, what), () => {});
+    this.request = new Latest(async (what) => { const answer = await get("guide/plane", what.args); return answer.status === 204 ? null : unpacked(answer); }, (picture, what) => this.got(picture, what), () => {});
   },
   mounted() {
     this.context = this.$refs.canvas.getContext("2d");
@@ -39,7 +39,7 @@ export default {
       this.redraw();
     },
     got(picture, what) {
-      if (!this.nav.liveAt) return;
+      if (!picture || !this.nav.liveAt) return;
       this.picture = picture;
       this.asked = what.asked;
       this.image = null;

@@ -7,6 +7,7 @@ import bullseye from "./bullseye_view.js";
 import depth from "./depth_view.js";
 import fluoro from "./fluoro_view.js";
 import { Guide } from "./guide.js";
+import guideFluoro from "./guide_fluoro.js";
 import guidePanel from "./guide_panel.js";
 import guidePlane from "./guide_plane.js";
 import scene from "./scene_view.js";
@@ -31,7 +32,7 @@ const nameOf = (doc) => `${doc.case.folder}/${doc.case.id}`;
 
 const page = {
   props: { doc: Object, progress: Object },
-  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro },
   provide() { return { nav: this }; },
   data() {
     const kept = keptOf(this.doc);
@@ -229,10 +230,10 @@ const page = {
       try { await ask("carm", this.ui.carm ? { primary, secondary, at, carm: this.ui.carmName } : {}); this.ui.drawn++; } catch (error) { this.say(error.message); }
     },
     async startGuide(args) {
-      try { await this.guide.start(args); } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); }
+      try { await this.guide.start(args); this.ui.drawn++; } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); }
     },
     async askOrSay(what, args) { try { await ask(what, args); } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); } },
-    async stopGuide() { try { await this.guide.stop(); } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); } },
+    async stopGuide() { try { await this.guide.stop(); this.ui.drawn++; } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); } },
     // Where a rehearsal's needle should go.
     wishFor(changes) { this.wishedAt = performance.now(); this.wish = { ...this.wish, ...changes }; this.wishing.ask({ ...this.wish }); },
     async listen() {

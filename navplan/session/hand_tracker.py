@@ -50,7 +50,7 @@ class Wish:
             raise InputError(f"a needle wished for at {numbers.tolist()}", "five finite numbers")
 
 
-class Rehearsal:
+class HandTracker:
     """A link to the simulated tracker (`navplan.model.seams.TrackerLink`). Its tip begins on the planned entry.
 
     across: two unit vectors (2, 3) that aside_mm and tilt_deg are told in.
