@@ -54,6 +54,7 @@ class AlarmBoard:
     def __init__(self, clear_after_s: float, keep: int = 10_000) -> None:
         self._clear_after_s, self._keep = clear_after_s, keep
         self._on: dict[str, Alarm] = {}
+        self._falling_s: dict[str, float] = {}  # since when an alarm's grade would be lower
         self.log: list[Change] = []
         self.dropped = 0
 
@@ -69,6 +70,7 @@ class AlarmBoard:
         for id, alarm in list(self._on.items()):
             if id in now:
                 continue
+            self._falling_s.pop(id, None)
             if alarm.cleared_s is None:
                 self._on[id] = Alarm(id, alarm.words, alarm.verdict, alarm.since_s, now_s)
             elif not 0 <= now_s - alarm.cleared_s < self._clear_after_s:
@@ -85,11 +87,13 @@ class AlarmBoard:
             self._tell(Change(now_s, id, "raised", reason.verdict, reason.words))
             self._on[id] = Alarm(id, reason.words, reason.verdict, now_s)
             return
-        falls = reason.verdict.rank > was.verdict.rank
-        if falls and (was.cleared_s is None or 0 <= now_s - was.cleared_s < self._clear_after_s):
-            cleared_s = now_s if was.cleared_s is None else was.cleared_s
-            self._on[id] = Alarm(id, was.words, was.verdict, was.since_s, cleared_s)
-            return
+        if reason.verdict.rank > was.verdict.rank:
+            since_s = min(self._falling_s.setdefault(id, now_s), now_s)  # a clock that went back begins anew
+            self._falling_s[id] = since_s
+            if now_s - since_s < self._clear_after_s:
+                self._on[id] = Alarm(id, was.words, was.verdict, was.since_s)
+                return
+        self._falling_s.pop(id, None)
         if reason.verdict is not was.verdict:
             self._tell(Change(now_s, id, f"{was.verdict} to {reason.verdict}", reason.verdict, reason.words))
         self._on[id] = Alarm(id, reason.words, reason.verdict, was.since_s)

@@ -20,15 +20,18 @@ SOURCES = {
 class GuidanceLimits:
     """pose_age: of tool and reference; registration_age, checkpoint_age: since the registration, and since the last
     checkpoint that held; checkpoint: how far off it may be; tip_age, tip_error: of the tip's calibration;
-    landmark_residual, landmark_left_out, target_error: of the registration. hand_speed, hand_turn, jump: faster and
-    farther than a hand moves is a jump, and of the reference farther than a patient does (reference_speed,
-    reference_turn); settle: how long no fault must be seen before a pose counts again. tool_frozen, reference_frozen:
-    the same matrix for longer is no measurement. latency: of what was sent, over the quickest seen;
-    clock_step: by which two clocks may part at once, and the longest that nothing may be asked. bending: of the tip
-    from where a straight shaft would have it. breath_age, stated_age: of a breath signal, of what a person stated.
-    off_line, off_angle: from the planned line and direction, beyond which what was judged of that line no longer holds;
-    overshoot: past the planned depth. length: of the tool against the plan's. clear_after: how long an alarm stays when
-    its cause is gone. sources: by name; what is not there is unsourced.
+    landmark_residual, landmark_left_out, target_error: of the registration.
+
+    hand_speed, hand_turn, jump: faster and farther than a hand moves is a jump, and of the reference farther than a
+    patient does (reference_speed, reference_turn); settle: how long no fault must be seen before a pose counts again.
+    reference_hidden: longer out of sight, and it may have been knocked meanwhile. tool_frozen, reference_frozen: the
+    same matrix for longer is no measurement. latency: of what was sent, over the quickest seen; clock_step: by which
+    two clocks may part at once, and the longest that nothing may be asked.
+
+    bending: of the tip from where a straight shaft would have it. breath_age, stated_age: of a breath signal, of what a
+    person stated. off_line, off_angle: from the planned line and direction, beyond which what was judged of that line
+    no longer holds; overshoot: past the planned depth. length: of the tool against the plan's. clear_after: how long an
+    alarm stays when its cause is gone. sources: by name; what is not there is unsourced.
 
     Raises InputError for a limit that is not above 0 and finite.
     """
@@ -44,6 +47,7 @@ class GuidanceLimits:
     target_error_mm: float = 5.0
     hand_speed_mm_s: float = 1500.0
     hand_turn_deg_s: float = 720.0
+    reference_hidden_s: float = 30.0
     reference_speed_mm_s: float = 150.0
     reference_turn_deg_s: float = 90.0
     jump_mm: float = 3.0

@@ -56,10 +56,11 @@ class LiveError:
 
 
 def live_error(
-    chain_mm: float, tool: TrackedTool, in_body_mm: float, planned: ErrorModel, bent_mm: float | None
+    chain_mm: float, tool: TrackedTool, in_body_mm: float, planned: ErrorModel, bent_mm: float | None, arm_mm: float
 ) -> LiveError:
-    """chain_mm: the larger one of both ends of the part in the body; in_body_mm: its length. bent_mm: as two sensors
-    measure it, None where only one tells where the needle is: then as much as the plan expects of it."""
-    axis = in_body_mm * float(np.radians(tool.axis_error_deg))
+    """chain_mm: the larger one of both ends of the part in the body; in_body_mm: its length; arm_mm: how far from the
+    tip its farther end lies. bent_mm: as two sensors measure it, None where only one tells where the needle is: then as
+    much as the plan expects of it."""
+    axis = arm_mm * float(np.radians(tool.axis_error_deg))
     bending = in_body_mm**2 / 2.0 * planned.bend_sigma_per_mm if bent_mm is None else bent_mm
     return LiveError(chain_mm, tool.tip_error_mm, axis, bending)

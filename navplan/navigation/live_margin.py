@@ -156,7 +156,7 @@ class LiveMargins:
         breach = self._breach(start, direction, length, model)
         low, high = distance - self._below - radius, np.where(nearest >= 0, distance + self._above - radius, np.inf)
         outside = self._outside(inside, situation)
-        passes = (distance >= needs) & ~self._begins_inside(start) & self._same_frame & ~outside
+        passes = np.isfinite(distance) & (distance >= needs) & ~self._begins_inside(start) & self._same_frame & ~outside
         found = []
         for n, risk in enumerate(self.risks):
             ends = float(low[n]), float(high[n])

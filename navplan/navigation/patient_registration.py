@@ -22,7 +22,7 @@ from navplan.navigation.frames import AHEAD_S, Edge
 from navplan.navigation.limits import GuidanceLimits
 
 PATIENT = "patient"
-CELL_MM = 5.0  # of the places that the registration's error is kept for
+CELL_MM, MOST_CELLS = 5.0, 20_000  # of the places that the registration's error is kept for
 _CORNERS = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(-1, 3)
 
 
@@ -41,6 +41,8 @@ class ErrorNearby:
 
     def _at(self, cell: tuple[int, int, int]) -> float:
         if cell not in self._kept:
+            if len(self._kept) >= MOST_CELLS:
+                self._kept.clear()
             self._kept[cell] = float(np.max(self._of.error_mm((np.asarray(cell) + _CORNERS) * CELL_MM)))
         return self._kept[cell]
 

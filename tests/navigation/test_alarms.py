@@ -38,6 +38,14 @@ def test_a_grade_rises_at_once_and_falls_late() -> None:
     assert [c.what for c in board.log] == ["raised", "WARN to FAIL", "FAIL to WARN"]
 
 
+def test_a_fallen_grade_that_goes_too_is_held_from_when_it_went() -> None:
+    board = AlarmBoard(0.5)
+    board.update([HIT], 0.0)
+    board.update([NEAR], 0.2)
+    board.update([], 0.6)
+    assert board.update([], 1.05) and board.update([], 1.15) == ()
+
+
 def test_the_worst_comes_first_and_of_two_with_one_id_the_worse_counts() -> None:
     board = AlarmBoard(0.5)
     found = board.update([NEAR, BENT, HIT], 0.0)

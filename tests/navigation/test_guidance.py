@@ -201,6 +201,51 @@ def test_a_clock_that_went_back_voids_checkpoints_and_makes_nothing_younger() ->
     assert run(one, stage, time_s + 1.0 + 40 * STEP_S, frames=60).verdict is Verdict.PASS
 
 
+def knocked(one: Guidance, stage: Stage, time_s: float, name: str, by_mm: float, frames: int) -> GuidanceFrame:
+    """From now on one of both sits elsewhere."""
+    for _ in range(frames):
+        time_s += STEP_S
+        one.breath = BreathSignal(0.0, time_s)
+        poses = []
+        for pose in stage.poses(time_s):
+            matrix = np.array(pose.matrix)
+            matrix[:3, 3] += (0.0, by_mm, 0.0) if pose.tool == name else (0.0, 0.0, 0.0)
+            poses.append(replace(pose, matrix=matrix))
+        frame = one.update(poses, time_s + 0.005)
+    return frame
+
+
+@pytest.mark.parametrize(("name", "by_mm"), [(REFERENCE, 12.0), (TOOL, 60.0)])
+def test_after_a_jump_a_checkpoint_has_to_be_touched_again(name: str, by_mm: float) -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    true = tuple(np.asarray(ENTRY) + 20.0 * AHEAD)
+    knocked(one, stage, time_s, name, by_mm, 3)
+    with pytest.raises(InputError, match="jumped"):
+        one.touch("skin", true, time_s + 3 * STEP_S + 0.006)
+    frame = knocked(one, stage, time_s + 3 * STEP_S, name, by_mm, 100)
+    assert frame.verdict in (Verdict.NOT_EVALUATED, Verdict.FAIL)
+    assert f"{name} jumped; no checkpoint was touched" in {r.id: r.words for r in frame.reasons}["registration"]
+    touched = one.touch("skin", true, time_s + 103 * STEP_S + 0.006)
+    assert not touched.holds
+    frame = knocked(one, stage, time_s + 103 * STEP_S, name, by_mm, 5)
+    assert "does not hold" in {r.id: r.words for r in frame.reasons}["registration"]
+
+
+def test_a_reference_that_was_long_out_of_sight_needs_a_checkpoint() -> None:
+    stage = at_depth(20.0)
+    for hidden_s, green in ((5.0, True), (40.0, False)):
+        one, time_s = begun(stage)
+        for _ in range(int(hidden_s / 0.2)):
+            time_s += 0.2
+            one.breath = BreathSignal(0.0, time_s)
+            poses = [p for p in stage.poses(time_s) if p.tool == TOOL]
+            one.update([ToolPose.measured(REFERENCE, TRACKER, None, time_s), *poses], time_s + 0.005)
+        frame = run(one, stage, time_s, frames=60)
+        assert (frame.verdict is Verdict.PASS) is green
+        assert green or "was out of sight for 40 s" in frame.reasons[0].words
+
+
 def moved(pose: ToolPose, motion: NDArray[np.float64], of_tool: NDArray[np.float64]) -> ToolPose:
     return replace(pose, matrix=motion @ pose.matrix @ (of_tool if pose.tool == TOOL else np.eye(4)))
 
@@ -257,15 +302,15 @@ def test_a_bent_needle_is_told_by_two_sensors_and_lost_ones_are_named() -> None:
 
 def test_without_a_second_sensor_bending_is_as_much_as_the_plan_expects() -> None:
     model = replace(planned()[0].error_model, bend_sigma_per_mm=4e-4)
-    assert live_error(0.5, tool(), 50.0, model, None).bending_mm == pytest.approx(0.5)
-    assert live_error(0.5, tool(), 50.0, model, 0.2).bending_mm == 0.2
-    unknown = live_error(float("nan"), tool(), 50.0, model, None)
+    assert live_error(0.5, tool(), 50.0, model, None, 50.0).bending_mm == pytest.approx(0.5)
+    assert live_error(0.5, tool(), 50.0, model, 0.2, 50.0).bending_mm == 0.2
+    unknown = live_error(float("nan"), tool(), 50.0, model, None, 50.0)
     assert not unknown.known and "nan" in unknown.words
 
 
 def test_the_live_model_is_rounded_up_and_keeps_the_plans_motion() -> None:
     planned_model = replace(planned()[0].error_model, motion_sigma_mm=(1.0, 2.0, 5.0))
-    error = live_error(1.21, tool(), 40.0, planned_model, None)
+    error = live_error(1.21, tool(), 40.0, planned_model, None, 40.0)
     model = error.model(planned_model)
     assert error.together_mm <= model.entry_sigma_mm < error.together_mm + 0.1 + 1e-9
     assert model.motion_sigma_mm == (1.0, 2.0, 5.0) and model.depth_sigma_mm == model.entry_sigma_mm
