@@ -4,10 +4,12 @@ breach bound is none too small, and the verdict is the same."""
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.real_cases import CASES, planned
 from navplan.geometry.lines import unit
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
@@ -132,3 +134,31 @@ def test_at_any_breach_limit_the_verdict_is_plannings() -> None:
             under = replace(scene, error_model=MODELS[0])
             exact = _clear_or_resting(way, under, risk, measured, column, False)
             assert told[risk.name].verdict is worst([f.verdict for f in exact])
+
+
+@pytest.mark.slow
+def test_on_a_real_ct_the_fast_phase_says_what_planning_says(real_images: Path) -> None:
+    """62 labels of a network on a CT of abdomen and pelvis: hard, thin in places, cut by the image's edge."""
+    case, plan = planned(next(one for one in CASES if one.name == "liver"), real_images)
+    request = {"side": plan.side, "patient_position": plan.patient_position}
+    scene = situation_of(case, plan.protocol, plan.target, image=plan.provenance.image_id, **request)
+    way, model, rng = plan.best.trajectory, MODELS[0], np.random.default_rng(3)
+    live, under, verdicts = LiveMargins(scene, way.device), replace(scene, error_model=model), set()
+    for _ in range(25):
+        entry = np.asarray(way.entry_mm) + rng.normal(0, 15, 3)
+        end = np.asarray(way.target_mm) + rng.normal(0, 10, 3)
+        hub = end - 150.0 * unit(end - entry)
+        whole, inside = Trajectory(tuple(hub), tuple(end), way.device), Trajectory(tuple(entry), tuple(end), way.device)
+        measured = margins(under.boundaries, [whole.entry_mm], [whole.swept_end_mm])
+        told = {one.name: one for one in live.judged(whole, inside, model)}
+        for column, risk in enumerate(under.risks):
+            region = risk.boundary.structure.evaluated_in
+            outside = _outside_region(inside, under, region, risk.required_mm)
+            exact = _clear_or_resting(whole, under, risk, measured, column, outside)
+            clearance = next(f for f in exact if f.kind is FindingKind.CLEARANCE)
+            one = told[risk.name]
+            assert one.low_mm <= clearance.distance.low_mm + 1e-9 and one.breach >= clearance.breach_probability - 1e-9
+            assert one.high_mm >= clearance.distance.high_mm - 1e-9
+            assert one.verdict is worst([f.verdict for f in exact]), (one, exact)
+            verdicts.add(one.verdict)
+    assert {Verdict.PASS, Verdict.WARN, Verdict.FAIL} <= verdicts
