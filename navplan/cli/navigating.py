@@ -100,13 +100,11 @@ def _opened(
     if name == SIMULATED:
         more = {} if address else {"seed": options.seed}
         rehearsed = rehearsal(way, address, **more)
-        link = rehearsed.link
         of_it = {"tool", "tracker_error", "registration", "reference", "gate"}
         known |= {key: getattr(rehearsed, key) for key in of_it if known.get(key) is None}
-    else:
-        link = registry.load(registry.TRACKERS, name).open(address)
+    guidance = guidance_of(case, plan, trajectory=options.trajectory - 1, now_s=now_s, **known)
+    link = rehearsed.link if rehearsed is not None else registry.load(registry.TRACKERS, name).open(address)
     try:
-        guidance = guidance_of(case, plan, trajectory=options.trajectory - 1, now_s=now_s, **known)
         kept = recorder(options.record, case, plan, options.trajectory - 1, guidance) if options.record else None
     except BaseException:
         link.close()
@@ -118,6 +116,8 @@ def _run(live: LiveGuidance, rehearsed: Rehearsal | None, told: _Told, options: 
     from navplan.navigation.breath import BreathStated
 
     said = _listened()
+    if rehearsed is not None:
+        rehearsed.begin()
     began_s = time.monotonic()
     if options.breath:
         live.breathe(BreathStated(options.breath, "the command line", began_s))

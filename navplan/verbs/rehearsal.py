@@ -25,6 +25,7 @@ from navplan.navigation.tool import TrackedTool
 from navplan.verbs.navigate import LiveGuidance
 
 SIMULATED = "simulated"
+TOUCH_S = 0.4  # for which a needle rests on a point that it touches
 HAND_MM = 0.4  # root mean square by which a simulated hand misses a landmark
 LEAST_ERROR = PoseError(0.1, 0.02)  # of a pose, even where no noise is played
 TIP_ERROR_MM, AXIS_ERROR_DEG = 0.1, 0.1
@@ -49,6 +50,10 @@ class Rehearsal:
         """Its name."""
         return str(self.link.script.reference)
 
+    def begin(self) -> None:
+        """The needle begins its way now."""
+        self.link.restart()
+
     def before_step(self, live: LiveGuidance) -> tuple[str, ...]:
         """What a team does meanwhile: tells the belt's signal, and touches the points whose time has come, one a call.
         Gives what was touched, in words."""
@@ -56,8 +61,11 @@ class Rehearsal:
         signal = self.link.breath()
         live.breathe(BreathSignal(0.0 if signal is None else signal, now_s))
         done = {point.name for point in live.guidance.checkpoints}
-        due = [one for one in self.link.touches if one.name not in done and one.time_s <= now_s - self.link.started_s]
-        for one in due[:1]:
+        passed_s = now_s - self.link.started_s
+        late = {one.name: passed_s - one.time_s for one in self.link.touches if one.name not in done}
+        for one in self.link.touches:
+            if not 0.0 <= late.get(one.name, -1.0) < TOUCH_S:  # later, and the tip is elsewhere: it was missed
+                continue
             try:
                 return (live.touch(one.name, one.point_mm).words,)
             except InputError:  # not seen at the moment: touched again at the next step

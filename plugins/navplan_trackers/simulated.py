@@ -61,9 +61,8 @@ class SimulatedLink:
     """An open simulation; not for several threads at once. started_s: by the clock, when it was opened."""
 
     def __init__(self, script: Script, clock: Callable[[], float]) -> None:
-        self.script, self.clock = script, clock
-        self.started_s = clock()
-        self._tick, self._open = 0, True
+        self.script, self.clock, self._open = script, clock, True
+        self.started_s, self._tick = clock(), 0
         self._led: tuple[float, Sequence[NDArray[np.float64]], Sequence[NDArray[np.float64]]] | None = None
         self._lost: list[tuple[float, float, str]] = [(one.from_s, one.to_s, one.tool) for one in script.dropouts]
         self._base = unit(script.waypoints[0].direction)
@@ -79,6 +78,11 @@ class SimulatedLink:
     def touches(self) -> tuple[Touch, ...]:
         """When the needle touches points of the patient, s since the start."""
         return self.script.touches
+
+    def restart(self) -> None:
+        """Play from the start again, now: what comes before a procedure (judging its way) takes time, too."""
+        self.started_s, self._tick, self._led = self.clock(), 0, None
+        self._lost = [(one.from_s, one.to_s, one.tool) for one in self.script.dropouts]
 
     def breath(self) -> float | None:
         """A belt's signal now: 0 as in the image, 1 at the other end; None where the patient does not breathe."""
