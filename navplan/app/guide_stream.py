@@ -97,7 +97,7 @@ class GuideStream:
         return as_json({"running": False})
 
     async def wish(self, request: web.Request) -> web.Response:
-        """Move the rehearsal's needle: depth_mm, aside_mm, tilt_deg (two numbers each), seen. Gives the frame before."""
+        """Move a rehearsal's needle: depth_mm, aside_mm, tilt_deg (two numbers), seen. Gives the number of the frame."""
         asked = await arguments_of(request)
         changes: dict[str, Any] = {}
         if "depth_mm" in asked:

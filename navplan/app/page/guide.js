@@ -11,7 +11,8 @@ export class Guide {
   constructor(t) {
     this.t = t;
     this.tone = new Tone();
-    this.seen = Vue.shallowReactive({ running: false, now: null, lost_ms: 0, muted: false, silent: false, trackers: ["simulated"], rehearsal: false });
+    this.seen = Vue.shallowReactive({ running: false, now: null, lost_ms: 0, muted: false, silent: false, lostFrame: 0,  // lostFrame: the first in which nothing was known
+      trackers: ["simulated"], rehearsal: false });
     this.heardAt = 0;
     this.soonest = Infinity;  // the least that this clock was ahead of the server's: a frame of which it is more is late
   }
@@ -55,6 +56,7 @@ export class Guide {
     if (ahead - this.soonest > LOST_MS) { this.watch(); return; }  // it waited on its way: not of now
     if (this.seen.now && told.frame <= this.seen.now.frame && told.server_ms <= this.seen.now.server_ms) return;
     this.heardAt = now;
+    if (told.verdict === "NOT_EVALUATED" && !(this.seen.now && this.seen.now.verdict === "NOT_EVALUATED")) this.seen.lostFrame = told.frame;
     Object.assign(this.seen, { running: true, lost_ms: 0, rehearsal: told.rehearsal, now: Object.freeze(told) });
     this.sound(told.tone);
   }

@@ -1,0 +1,164 @@
+"""Guidance by requests: frames as server-sent events, planes and shots of the needle as it lies, refusals in words."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("saved case")  # made once
+
+
+@pytest.fixture
+def running(served):
+    """Guidance with the needle moved by hand."""
+    answer = served.post("/api/guide/start", {"tracker": "simulated"})
+    assert answer.status == 200, answer.words
+    yield served
+    assert served.post("/api/guide/stop").status == 200
+
+
+class Line:
+    """A page's line of frames."""
+
+    def __init__(self, served):
+        self.connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        self.connection.request("GET", "/api/guide/frames", headers={"Host": served.host})
+        self.answer = self.connection.getresponse()
+
+    def next(self) -> dict:
+        """The next frame."""
+        line = self.answer.readline()
+        assert line.startswith(b"data: "), line
+        assert self.answer.readline() == b"\n"
+        return json.loads(line[6:])
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def test_frames_come_in_their_order_and_say_that_the_needle_was_hidden(running):
+    line = Line(running)
+    assert line.answer.getheader("Content-Type") == "text/event-stream"
+    assert "default-src 'none'" in line.answer.getheader("Content-Security-Policy")
+    numbers = [line.next()["frame"] for _ in range(5)]
+    assert numbers == sorted(set(numbers))
+    before = running.post("/api/guide/wish", {"seen": False}).json["frame"]
+    found = line.next()
+    while found["verdict"] != "NOT_EVALUATED":
+        found = line.next()
+    assert found["frame"] - before <= 2  # of 50 ms
+    assert found["at"] is None and "not seen" in found["first"]
+    line.close()
+
+
+def test_a_line_says_that_nothing_runs(served):
+    line = Line(served)
+    assert line.next()["running"] is False
+    assert line.next()["running"] is False  # again: the page knows that the server is there
+    line.close()
+
+
+def test_a_page_that_does_not_read_gets_the_newest_frame(running):
+    line = Line(running)
+    line.next()
+    time.sleep(1.0)
+    numbers = [line.next()["frame"] for _ in range(30)]
+    assert numbers == sorted(set(numbers))
+    assert running.app.guide.guiding.latest()[0] - numbers[-1] < 60
+    line.close()
+
+
+def placed(running) -> None:
+    """Wait until the needle's place is known."""
+    end = time.monotonic() + 20.0
+    while running.app.guide.guiding.tracked() is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kind", ["along", "square", "across"])
+def test_a_plane_of_the_needle_as_it_lies(running, kind):
+    placed(running)
+    answer = running.get(f"/api/guide/plane?kind={kind}&shape=1.5")
+    assert answer.status == 200
+    size = int.from_bytes(answer.body[:4], "little")
+    header = json.loads(answer.body[4 : 4 + size])
+    assert (header["width"], header["height"]) == (450, 300) and header["frame"] > 0
+
+
+@pytest.mark.parametrize("view", ["down the plan", "AP", "lateral"])
+def test_a_shot_of_the_needle_as_it_lies(running, view):
+    placed(running)
+    answer = running.get(f"/api/guide/fluoro?view={view.replace(' ', '%20')}&size=96")
+    assert answer.status == 200
+    size = int.from_bytes(answer.body[:4], "little")
+    header = json.loads(answer.body[4 : 4 + size])
+    assert header["width"] == 96 and any(mark["role"] == "needle" for mark in header["marks"])
+
+
+@pytest.mark.parametrize("path", ["plane?kind=along", "fluoro?view=AP"])
+def test_there_is_no_picture_of_a_needle_that_is_not_seen(running, path):
+    placed(running)
+    running.post("/api/guide/wish", {"seen": False})
+    end = time.monotonic() + 20.0
+    while running.app.guide.guiding.tracked() is not None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    answer = running.get(f"/api/guide/{path}")
+    assert (answer.status, answer.body) == (204, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("start", {"tracker": "none such"}), ("start", {"tracker": 3}), ("start", {"tracker": "openigtlink"}),
+        ("start", {"tracker": "openigtlink", "address": "nowhere"}), ("wish", {"depth_mm": "deep"}),
+        ("wish", {"aside_mm": [1]}), ("wish", {"aside_mm": 1}), ("wish", {"tilt_deg": [1, None]}),
+        ("wish", {"seen": "no"}), ("wish", {"depth_mm": 1e9}), ("breath", {"who": ""}), ("breath", {"who": 5}),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_told(running, name, arguments):
+    answer = running.post(f"/api/guide/{name}", arguments)
+    assert answer.status == 400 and answer.words
+
+
+@pytest.mark.parametrize("path", ["plane?kind=none", "fluoro?view=none", "fluoro?view=AP&size=9999"])
+def test_a_picture_that_is_none_is_refused(running, path):
+    assert running.get(f"/api/guide/{path}").status == 400
+
+
+@pytest.mark.parametrize("name", ["wish", "touch", "breath"])
+def test_without_guidance_nothing_is_moved(served, name):
+    assert served.post(f"/api/guide/{name}", {}).status == 400
+
+
+def test_another_site_may_not_start_it(served):
+    refused = served.ask("POST", "/api/guide/start", b"{}", {"Content-Type": "application/json"})
+    assert refused.status == 403
+    foreign = served.ask("GET", "/api/guide/frames", None, {"Origin": "http://elsewhere.example"})
+    assert foreign.status == 403
+
+
+def test_the_trackers_that_are_there(served):
+    found = served.get("/api/guide/trackers").json["trackers"]
+    assert found[0] == "simulated" and "openigtlink" in found and len(found) == len(set(found))
+
+
+def test_the_server_ends_with_a_page_that_listens(tmp_path):
+    from navplan.app.scene_views import SceneViews
+    from navplan.session.session import Session
+    from tests.app.served import Served
+    from tests.session.saved_case import copy_of
+
+    with pytest.MonkeyPatch.context() as quiet:
+        quiet.setattr(SceneViews, "start", lambda self: None)
+        one = Served(Session(copy_of("planned", tmp_path / "case")))
+        one.post("/api/guide/start", {})
+        line = Line(one)
+        line.next()
+        one.close()  # and does not wait for it
+        line.close()
+        assert not one.app.guide.guiding.running
