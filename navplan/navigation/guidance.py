@@ -8,13 +8,14 @@ nothing open in the plan itself. Anything else is what it is, with the reason, a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import InputError
+from navplan.errors import InputError, NavplanError
 from navplan.model.finding import Finding, FindingKind, Verdict, worst
 from navplan.model.plan import RankedTrajectory
 from navplan.model.pose import PoseStatus, ToolPose
@@ -34,6 +35,8 @@ from navplan.navigation.watchdog import Reason, Watchdog
 from navplan.planning.boundary import MOSTLY_INSIDE, occupancy_at
 from navplan.planning.situation import Situation
 from navplan.planning.tissue_map import path_sections
+
+log = logging.getLogger(__name__)
 
 STEP_MM = 2.0  # along the needle, for where it meets skin and target
 SHORTEST_MM = 2.0  # of the part of the needle in the body that is judged
@@ -149,9 +152,20 @@ class Guidance:
 
     def update(self, poses: Sequence[ToolPose], now_s: float, also: Sequence[Reason] = ()) -> GuidanceFrame:
         """The frame at a time, with the poses that came since the last one, oldest first. also: reasons from outside,
-        as that the tracker's connection is lost; one that is NOT_EVALUATED keeps every number back."""
+        as that the tracker's connection is lost; one that is NOT_EVALUATED keeps every number back. What cannot be
+        computed is a reason as well, never an exception. Raises InputError for a time that is none."""
         if not np.isfinite(now_s):
             raise InputError(f"a time of {now_s}", "seconds")
+        try:
+            return self._updated(poses, now_s, also)
+        except Exception as error:  # whatever happens, what is shown must leave green
+            log.exception("a frame of guidance could not be computed")
+            told = str(error) if isinstance(error, NavplanError) else type(error).__name__
+            self._unusable = f"where the needle is could not be computed: {told}"
+            reasons = [Reason("guidance", self._unusable), *also]
+            return self._frame(now_s, reasons, GuidanceFrame(now_s, worst([]), (), ()))
+
+    def _updated(self, poses: Sequence[ToolPose], now_s: float, also: Sequence[Reason]) -> GuidanceFrame:
         self._clock_went_back(now_s)
         unusable = [*self._take(poses, now_s), *(one for one in also if one.verdict is Verdict.NOT_EVALUATED)]
         reasons = [*unusable, *self.tool.faults(self.way.device, now_s, self.limits)]

@@ -448,3 +448,29 @@ def test_a_rigid_motion_of_image_and_plan_changes_nothing() -> None:
         assert margin.low_mm == pytest.approx(near[margin.name].low_mm, abs=0.05)
         assert margin.verdict is near[margin.name].verdict
     assert first.error.together_mm == pytest.approx(second.error.together_mm, abs=0.05)  # cells lie otherwise
+
+
+@pytest.mark.parametrize("error", [InputError("odd", "even"), ZeroDivisionError(), np.linalg.LinAlgError()], ids=repr)
+def test_what_cannot_be_computed_leaves_green_and_comes_back(error: Exception, monkeypatch) -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+
+    def fails(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(one._margins, "judged", fails)
+        frame = run(one, stage, time_s, frames=1)
+        assert frame.verdict is Verdict.NOT_EVALUATED and frame.approach is None and frame.margins == ()
+        assert "could not be computed" in frame.words
+        with pytest.raises(InputError, match="computed"):
+            one.touch("skin", ENTRY, time_s + STEP_S + 0.006)
+    assert run(one, stage, time_s + STEP_S, frames=60).verdict is Verdict.PASS
+
+
+def test_a_pose_in_a_frame_that_makes_no_sense_is_told() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    time_s += STEP_S
+    frame = one.update([ToolPose(TOOL, TOOL, np.eye(4), time_s, number=999)], time_s)
+    assert frame.verdict is Verdict.NOT_EVALUATED
