@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +20,7 @@ from navplan.app.guard import HEADERS
 from navplan.app.packing import packed
 from navplan.app.pictures import answered, as_json, binary, numbers
 from navplan.errors import InputError
+from navplan.navigation.frames import PoseError
 from navplan.session.asked import length_of, text_of
 from navplan.session.guiding import SIMULATED, Guiding
 from navplan.session.session import Session
@@ -26,6 +30,7 @@ from navplan.view.slices import needle_planes
 PLANES = ("along", "square", "across")
 PLANE_PX, ACROSS_MM, ALONG_MM = 300, 80.0, 110.0
 IDLE_S = 1.0  # between two words that nothing runs
+LARGEST_TEXT = 500_000  # letters of a file that a page sends
 QUEUED_BYTES = 16_384  # of frames that wait in a line: four or so
 
 
@@ -80,15 +85,37 @@ class GuideStream:
         return as_json({"trackers": list(dict.fromkeys((SIMULATED, *registry.names(registry.TRACKERS))))})
 
     async def start(self, request: web.Request) -> web.Response:
-        """Follow the way that is looked at: tracker, address, and the names of tool and reference as it has them."""
+        """Follow the way that is looked at: tracker and address; of a tracker that is real also the names of tool and
+        reference as it has them, or what `navplan calibrate` wrote of both (tool_toml, registration_json), and the
+        error of one of its poses (error_mm, error_deg)."""
         asked = await arguments_of(request)
         words = {key: text_of(asked.get(key, ""), key, 200) for key in ("tracker", "address", "tool", "reference")}
-        chosen: dict[str, Any] = {"tool_name": words["tool"]}
-        if words["reference"]:
-            chosen["reference"] = words["reference"]
-        await asyncio.to_thread(self.guiding.start, words["tracker"] or SIMULATED, words["address"], **chosen)
+        known = await asyncio.to_thread(self._known, asked, words)
+        await asyncio.to_thread(self.guiding.start, words["tracker"] or SIMULATED, words["address"], **known)
         await asyncio.to_thread(self._begun)
         return as_json(self.guiding.latest()[1])
+
+    def _known(self, asked: dict[str, Any], words: dict[str, str]) -> dict[str, Any]:
+        """What guidance is told of tool, patient and tracker; what is left out is not known."""
+        from navplan.files.calibration_files import read_tool
+        from navplan.verbs.navigate import registration_of
+
+        known: dict[str, Any] = {"tool_name": words["tool"]}
+        if words["reference"]:
+            known["reference"] = words["reference"]
+        if asked.get("error_mm") is not None:
+            known["tracker_error"] = PoseError(
+                length_of(asked["error_mm"], "the tracker's error"), length_of(asked.get("error_deg"), "its turn's")
+            )
+        shown = self.guiding.session.shown()
+        with tempfile.TemporaryDirectory(prefix="navplan-") as kept:
+            if asked.get("tool_toml"):
+                known["tool"] = read_tool(_kept(kept, "tool.toml", asked["tool_toml"]), time.monotonic())
+            if asked.get("registration_json") and shown is not None:
+                path = _kept(kept, "registration.json", asked["registration_json"])
+                known["registration"] = registration_of(path, shown.way, time.monotonic())
+                known["reference"] = known["registration"].transform.source
+        return known
 
     async def stop(self, request: web.Request) -> web.Response:
         """End it."""
@@ -97,7 +124,7 @@ class GuideStream:
         return as_json({"running": False})
 
     async def wish(self, request: web.Request) -> web.Response:
-        """Move a rehearsal's needle: depth_mm, aside_mm, tilt_deg (two numbers), seen. Gives the number of the frame."""
+        """Move a rehearsal's needle: depth_mm, aside_mm and tilt_deg (two each), seen. Gives the frame's number."""
         asked = await arguments_of(request)
         changes: dict[str, Any] = {}
         if "depth_mm" in asked:
@@ -172,3 +199,10 @@ class GuideStream:
         here = found.planned.situation
         values = plane_values(here.image, plane, size, least_mm / PLANE_PX)
         return binary(packed(values, plane_outlines(values, here.structures), frame=found.number))
+
+
+def _kept(folder: str, name: str, text: Any) -> Path:
+    """The text of a file that was chosen in the page, as a file."""
+    path = Path(folder) / name
+    path.write_text(text_of(text, name, LARGEST_TEXT), encoding="utf-8")
+    return path

@@ -162,3 +162,47 @@ def test_the_server_ends_with_a_page_that_listens(tmp_path):
         one.close()  # and does not wait for it
         line.close()
         assert not one.app.guide.guiding.running
+
+
+def set_up(served, tmp_path) -> dict:
+    """A real tracker's request: the files of `calibrate`, and the tracker's error. Nobody answers at the address."""
+    from datetime import UTC, datetime
+
+    import numpy as np
+
+    from navplan.files.calibration_files import registration_bytes, write_tool
+    from navplan.navigation.tool import TrackedTool
+
+    way = served.session.shown().way
+    tool = TrackedTool("Probe", way.device.id, way.device.length_mm, (0, 0, 120.0), (0, 0, 1.0), 0.1, 0.1, 0.0)
+    write_tool(tmp_path / "tool.toml", tool, datetime.now(UTC))
+    points = np.asarray(way.entry_mm) + 60.0 * np.random.default_rng(1).standard_normal((6, 3))
+    names = [f"landmark {n}" for n in range(6)]
+    return {
+        "tracker": "openigtlink", "address": "127.0.0.1:1", "error_mm": 0.25, "error_deg": 0.05,
+        "tool_toml": (tmp_path / "tool.toml").read_text(),
+        "registration_json": registration_bytes(names, points, points, "Marker", datetime.now(UTC)).decode(),
+    }  # fmt: skip
+
+
+def test_a_real_tracker_is_told_what_was_calibrated(served, tmp_path):
+    found = served.post("/api/guide/start", set_up(served, tmp_path))
+    assert found.status == 200, found.words
+    told = found.json
+    assert "6 landmarks" in told["registration"] and not told["rehearsal"]
+    live = served.app.guide.guiding._started.live
+    assert (live.guidance.tool.identity, live.guidance.reference) == ("Probe", "Marker")
+    assert told["verdict"] == "NOT_EVALUATED" and told["at"] is None
+    words = " ".join(one["words"] for one in told["reasons"])
+    assert "checkpoint" in words and "calibrated" not in words and "not registered" not in words
+    served.post("/api/guide/stop")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"tool_toml": "none"}, {"tool_toml": 5}, {"registration_json": "{}"}, {"error_mm": -1}, {"error_mm": "small"}],
+)
+def test_what_was_calibrated_wrongly_is_refused(served, tmp_path, changes):
+    answer = served.post("/api/guide/start", {**set_up(served, tmp_path), **changes})
+    assert answer.status == 400 and str(tmp_path) not in answer.words
+    assert not served.app.guide.guiding.running

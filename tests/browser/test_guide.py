@@ -13,6 +13,7 @@ from tests.browser.test_accessibility import CONTROLS, violations
 
 pytestmark = pytest.mark.xdist_group("browser")  # one process: one phantom, few servers
 
+
 def first(page) -> str:
     return page.locator("[data-test=first]").inner_text()
 

@@ -11,8 +11,13 @@ export default {
           <label>{{ g.tracker }} <select v-model="tracker" data-test="tracker"><option v-for="one in seen.trackers" :key="one" :value="one">{{ one === "simulated" ? g.simulated : one }}</option></select></label>
           <template v-if="tracker !== 'simulated'">
             <label>{{ g.address }} <input v-model="address" required :placeholder="g.address_hint" data-test="address"></label>
-            <label>{{ g.tool }} <input v-model="tool" required></label>
-            <label>{{ g.reference }} <input v-model="reference" required></label>
+            <label>{{ g.tool_file }} <input type="file" accept=".toml" data-test="tool-file" @change="read('tool_toml', $event)"></label>
+            <label v-if="!files.tool_toml">{{ g.tool }} <input v-model="tool" required></label>
+            <label>{{ g.registration_file }} <input type="file" accept=".json" data-test="registration-file" @change="read('registration_json', $event)"></label>
+            <label v-if="!files.registration_json">{{ g.reference }} <input v-model="reference" required></label>
+            <label>{{ g.error_mm }} <input type="number" min="0" step="any" v-model.number="error_mm" data-test="error-mm"></label>
+            <label>{{ g.error_deg }} <input type="number" min="0" step="any" v-model.number="error_deg" data-test="error-deg"></label>
+            <p class="np-hint">{{ g.left_out }}</p>
           </template>
           <p><button type="submit" class="np-main" data-test="guide-start" :disabled="starting || !nav.doc.way || nav.doc.way.moved">{{ g.start }}</button></p>
         </form>
@@ -50,7 +55,7 @@ export default {
         <form v-if="!now.rehearsal && now.breath" @submit.prevent="breathe"><label>{{ g.breath }} {{ now.breath }} <input v-model="nav.who" :placeholder="g.who" :aria-label="g.who" required></label> <button type="submit">{{ g.breath_do }}</button></form>
       </section>
     </aside>`,
-  data: () => ({ tracker: "simulated", address: "", tool: "Needle", reference: "Reference", starting: false }),
+  data: () => ({ tracker: "simulated", address: "", tool: "Needle", reference: "Reference", files: {}, error_mm: "", error_deg: "", starting: false }),
   computed: {
     g() { return this.nav.t.guide; },
     seen() { return this.nav.guide.seen; },
@@ -58,10 +63,15 @@ export default {
   },
   methods: {
     async start() {
-      const { tracker, address, tool, reference } = this;
+      const { tracker, address, tool, reference, files, error_mm, error_deg } = this;
+      const error = error_mm === "" || error_deg === "" ? {} : { error_mm, error_deg };
       this.starting = true;
-      await this.nav.startGuide(tracker === "simulated" ? { tracker } : { tracker, address, tool, reference });
+      await this.nav.startGuide(tracker === "simulated" ? { tracker } : { tracker, address, tool, reference, ...files, ...error });
       this.starting = false;
+    },
+    async read(what, event) {
+      const [file] = event.target.files;
+      this.files = { ...this.files, [what]: file ? await file.text() : "" };
     },
     async touch() { await this.nav.askOrSay("guide/touch", {}); },
     async breathe() { await this.nav.askOrSay("guide/breath", { who: this.nav.who }); },
