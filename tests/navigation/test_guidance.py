@@ -41,12 +41,9 @@ from navplan.model.finding import Finding, FindingKind, Verdict
 from navplan.model.plan import RankedTrajectory
 from navplan.model.pose import ToolPose
 from navplan.model.trajectory import Trajectory
-from navplan.navigation.approach import approach
 from navplan.navigation.breath import BreathGate, BreathSignal
 from navplan.navigation.frames import Edge, Frames, PoseError
 from navplan.navigation.guidance import Guidance, GuidanceFrame
-from navplan.navigation.limits import GuidanceLimits
-from navplan.navigation.live_error import live_error
 from navplan.navigation.patient_registration import register_landmarks
 from navplan.navigation.tool import bent_mm
 from navplan.planning.check_plan import judge
@@ -305,46 +302,6 @@ def test_a_bent_needle_is_told_by_two_sensors_and_lost_ones_are_named() -> None:
         bent_mm(np.zeros(3), Frames().chain("patient", SHAFT, 0.0), one.tool)
 
 
-def test_without_a_second_sensor_bending_is_as_much_as_the_plan_expects() -> None:
-    model = replace(planned()[0].error_model, bend_sigma_per_mm=4e-4)
-    assert live_error(0.5, tool(), 50.0, model, None, 50.0).bending_mm == pytest.approx(0.5)
-    assert live_error(0.5, tool(), 50.0, model, 0.2, 50.0).bending_mm == 0.2
-    unknown = live_error(float("nan"), tool(), 50.0, model, None, 50.0)
-    assert not unknown.known and "nan" in unknown.words
-
-
-def test_the_live_model_is_rounded_up_and_keeps_the_plans_motion() -> None:
-    planned_model = replace(planned()[0].error_model, motion_sigma_mm=(1.0, 2.0, 5.0))
-    error = live_error(1.21, tool(), 40.0, planned_model, None, 40.0)
-    model = error.model(planned_model)
-    assert error.together_mm <= model.entry_sigma_mm < error.together_mm + 0.1 + 1e-9
-    assert model.motion_sigma_mm == (1.0, 2.0, 5.0) and model.depth_sigma_mm == model.entry_sigma_mm
-
-
-@pytest.mark.parametrize(
-    ("changes", "id"),
-    [
-        ({"device_id": "n22"}, "tool:other"),
-        ({"length_mm": 153.0}, "tool:length"),
-        ({"calibrated_s": START_S - 13 * 3600}, "tool:calibration-old"),
-        ({"calibrated_s": START_S + 9.0}, "tool:clock"),
-        ({"tip_error_mm": 0.6}, "tool:calibration-error"),
-    ],
-)
-def test_only_the_plans_own_tool_well_calibrated_serves(changes: dict, id: str) -> None:
-    assert [reason.id for reason in tool(**changes).faults(NEEDLE, START_S, GuidanceLimits())] == [id]
-    assert tool().faults(NEEDLE, START_S, GuidanceLimits()) == ()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"identity": ""}, {"tip_mm": (0, 0, np.nan)}, {"axis": (0, 0, 0)}, {"tip_error_mm": -1.0}, {"length_mm": np.inf}],
-)
-def test_what_is_no_tool_is_refused(changes: dict) -> None:
-    with pytest.raises(InputError):
-        tool(**changes)
-
-
 def test_names_that_are_not_told_apart_and_times_that_are_none_are_refused() -> None:
     situation, ranked = planned()
     with pytest.raises(InputError):
@@ -359,20 +316,6 @@ def test_names_that_are_not_told_apart_and_times_that_are_none_are_refused() -> 
     wrong = registration()
     with pytest.raises(InputError):
         one.register(replace(wrong, transform=replace(wrong.transform, source="elsewhere")))
-
-
-def test_an_approach_measures_depth_and_distances_apart() -> None:
-    way = Trajectory(ENTRY, TARGET, NEEDLE)
-    at = approach(way, np.array([-70.0, 3.0, 4.0]), AHEAD)
-    assert (at.depth_mm, at.cross_track_mm, at.target_aside_mm, at.entry_aside_mm) == pytest.approx((20, 5, 5, 5))
-    assert (at.to_target_mm, at.angle_deg, at.ahead_mm) == pytest.approx((30, 0, 30))
-    assert at.target_distance_mm == pytest.approx(np.hypot(30, 5)) and np.allclose(at.end_mm, (-40, 3, 4))
-    past = approach(way, np.array([-35.0, 0.0, 0.0]), AHEAD)
-    assert past.ahead_mm == 0.0 and past.to_target_mm == pytest.approx(-5.0)
-    before = approach(way, np.array([-100.0, 0.0, 0.0]), unit((1.0, 1.0, 0.0)))
-    assert before.angle_deg == pytest.approx(45.0) and before.depth_mm == pytest.approx(-10.0)
-    away = approach(way, np.array([-100.0, 0.0, 0.0]), -AHEAD)
-    assert away.ahead_mm == 0.0 and away.angle_deg == pytest.approx(180.0)
 
 
 def test_a_second_way_to_the_patient_that_agrees_does_not_disturb() -> None:
