@@ -28,6 +28,8 @@ VERBS = (
     "check",
     "adjust",
     "approve",
+    "navigate",
+    "calibrate",
     "fluoro",
     "scene",
     "report",
