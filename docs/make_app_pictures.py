@@ -75,6 +75,25 @@ def _walk(page: Any, served: Any) -> None:
     _taken(page, "report")
     page.keyboard.press("2")
     _taken(page, "slices")
+    _guided(page)
+
+
+def _guided(page: Any) -> None:
+    """A rehearsal: the needle two thirds of the way in, a little beside the planned line."""
+    page.locator("h1").click()
+    page.keyboard.press("4")
+    page.keyboard.press("h")
+    page.click("[data-test=guide-start]")
+    page.wait_for_selector("[data-test=margins]", timeout=120_000)
+    bar = page.locator("[data-test=advance]")
+    bar.fill(str(round(0.62 * float(bar.get_attribute("max")))))
+    bullseye = page.locator('[data-view="bullseye"] canvas')
+    bullseye.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowRight", "Shift+ArrowUp"):
+        bullseye.press(key)
+    page.locator("h1").click()
+    page.wait_for_timeout(2000)
+    _taken(page, "guide")
 
 
 def _taken(page: Any, name: str, scene: bool = True) -> None:

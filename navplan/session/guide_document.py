@@ -27,7 +27,7 @@ def frame_document(frame: GuidanceFrame, way: Trajectory, across: NDArray[np.flo
     first = reasons[0]["words"] if reasons else _without_reason(frame)
     return {
         **_graded(frame.verdict), "first": first, "more": max(len(reasons) - 1, 0), "reasons": reasons[:8],
-        "tone": frame.tone, "alarms": [_alarm(one, frame.now_s) for one in frame.alarms],
+        "tone": frame.tone, "alarms": [_alarm(one, frame.now_s) for one in _in_order(frame)],
         "at": None if at is None else _approach(at, way, frame, across),
         "margins": [_margin(one) for one in _nearest(frame.margins)], "judged": len(frame.margins),
         "error": frame.error.words if frame.error is not None and frame.error.known else "",
@@ -64,9 +64,21 @@ def _alarm(alarm: Alarm, now_s: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _in_order(frame: GuidanceFrame) -> list[Alarm]:
+    """The worst first; of the same grade what is no structure's, then the structures from near to far."""
+    near = {f"margin:{one.name}": one.low_mm for one in frame.margins}
+    return sorted(frame.alarms, key=lambda one: (one.verdict.rank, near.get(one.id, -np.inf)))
+
+
 def _nearest(margins: Sequence[StructureMargin]) -> list[StructureMargin]:
-    """The worst verdicts first, of the same the least proven clearance."""
-    return sorted(margins, key=lambda one: (one.verdict.rank, one.low_mm))[:MOST_MARGINS]
+    """First what fails or is not evaluated, then what has the least to spare, whatever its grade: a structure that is
+    thin but far away does not take the place of one that is near."""
+
+    def order(one: StructureMargin) -> tuple[int, float]:
+        rank = one.verdict.rank if one.verdict in (Verdict.FAIL, Verdict.NOT_EVALUATED) else len(Verdict)
+        return rank, one.low_mm - one.required_mm
+
+    return sorted(margins, key=order)[:MOST_MARGINS]
 
 
 def _margin(one: StructureMargin) -> dict[str, Any]:

@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 
 from navplan.errors import InputError
+from navplan.model.finding import Verdict
 from navplan.model.pose import PoseStatus, ToolPose
+from navplan.navigation.alarms import Alarm
+from navplan.navigation.live_margin import StructureMargin
+from navplan.session.guide_document import frame_document
 from navplan.session.guiding import Guiding
 from navplan.session.hand_tracker import QUICKEST_MM_S, HandTracker
 from navplan.session.session import Session
@@ -115,6 +119,23 @@ def test_a_clearance_is_never_rounded_up(guiding):
     for one in told["margins"]:
         assert one["low_mm"] <= true[one["name"]].low_mm
         assert one["high_mm"] is None or one["high_mm"] >= true[one["name"]].high_mm
+
+
+def test_what_is_near_comes_first_whatever_its_grade(guiding):
+    guiding.start()
+    stepped(guiding)
+    frame, started = guiding._frame, guiding._started
+    grades = [Verdict.WARN, Verdict.PASS, Verdict.WARN, Verdict.NOT_EVALUATED, Verdict.PASS, Verdict.WARN, Verdict.FAIL]
+    spare = [90.0, 3.0, 60.0, 200.0, 8.0, 1.0, -2.0]
+    margins = tuple(
+        StructureMargin(f"one_{n}", mm + 5.0, np.inf, 5.0, grade, "", 0.0)
+        for n, (grade, mm) in enumerate(zip(grades, spare, strict=True))
+    )
+    alarms = tuple(Alarm(f"margin:one_{n}", "far", Verdict.WARN, 0.0) for n in (0, 2, 5))
+    alarms += (Alarm("plan:open", "open", Verdict.WARN, 0.0), Alarm("x", "lost", Verdict.NOT_EVALUATED, 0.0))
+    told = frame_document(replace(frame, margins=margins, alarms=alarms), started.shown.way, started.across)
+    assert [one["name"] for one in told["margins"]] == ["one_6", "one_3", "one_5", "one_1", "one_4"]
+    assert [one["id"] for one in told["alarms"]] == ["x", "plan:open", "margin:one_5", "margin:one_2", "margin:one_0"]
 
 
 def test_a_way_that_changes_ends_what_was_known_of_it(guiding):

@@ -37,8 +37,10 @@ export default {
         <ul class="np-alarms" data-test="alarms" tabindex="0" :aria-label="g.alarms">
           <li v-if="seen.lost_ms" class="np-NOT_EVALUATED"><b>? NOT EVALUATED</b> {{ nav.guide.first }}</li>
           <li v-else-if="!now.alarms.length">{{ g.no_alarm }}</li>
-          <li v-for="one in now.alarms" :key="one.id" :class="'np-' + one.verdict"><b>{{ one.symbol }} {{ one.word }}</b> {{ one.words }} <em>{{ one.clearing ? g.clearing : nav.filled(g.since, { for_s: Math.floor(one.for_s) }) }}</em></li>
+          <li v-for="one in now.alarms.slice(0, few)" :key="one.id" :class="'np-' + one.verdict"><b>{{ one.symbol }} {{ one.word }}</b> {{ one.words }} <em>{{ one.clearing ? g.clearing : nav.filled(g.since, { for_s: Math.floor(one.for_s) }) }}</em></li>
         </ul>
+        <details v-if="now.alarms.length > few"><summary>{{ nav.filled(g.more_alarms, { count: now.alarms.length - few }) }}</summary>
+          <ul class="np-alarms"><li v-for="one in now.alarms.slice(few)" :key="one.id" :class="'np-' + one.verdict"><b>{{ one.symbol }} {{ one.word }}</b> {{ one.words }}</li></ul></details>
         <h3>{{ g.margins }}</h3>
         <table v-if="now.margins.length" class="np-ways" data-test="margins">
           <thead><tr><th scope="col">{{ g.structure }}</th><th scope="col">{{ g.clear_by }}</th><th scope="col">{{ g.asked }}</th></tr></thead>
@@ -55,7 +57,7 @@ export default {
         <form v-if="!now.rehearsal && now.breath" @submit.prevent="breathe"><label>{{ g.breath }} {{ now.breath }} <input v-model="nav.who" :placeholder="g.who" :aria-label="g.who" required></label> <button type="submit">{{ g.breath_do }}</button></form>
       </section>
     </aside>`,
-  data: () => ({ tracker: "simulated", address: "", tool: "Needle", reference: "Reference", files: {}, error_mm: "", error_deg: "", starting: false }),
+  data: () => ({ few: 4, tracker: "simulated", address: "", tool: "Needle", reference: "Reference", files: {}, error_mm: "", error_deg: "", starting: false }),
   computed: {
     g() { return this.nav.t.guide; },
     seen() { return this.nav.guide.seen; },

@@ -21,6 +21,7 @@ const WINDOWS = { lung: [-600, 1500], soft: [40, 400], bone: [400, 1800], wide: 
 // Lung and its walls need the wide window; elsewhere it washes soft tissue out.
 const windowFor = (way) => (way && way.strip.sections.some((one) => (one.spoken || "").includes("lung")) ? WINDOWS.wide : WINDOWS.soft);
 const SLABS = [0, 10, 20, 40];
+const GUIDING = ["1", "2", "3", "4", "x", "h", "o", "?"];  // keys of layout Guide, beside those of windows
 const UNMOVED = { depth_mm: 0, aside_mm: [0, 0], tilt_deg: [0, 0], seen: true };  // a rehearsal's needle, as it begins
 const KEPT = "navplan-looks";
 // What this tab kept of a case: of another that is served at the same address it has nothing.
@@ -93,7 +94,7 @@ const page = {
     reason() { this.keepLooks(); },
     remarks() { this.keepLooks(); },
     "doc.draft.remarks"(now, before) { if (this.remarks === before) this.remarks = now; },
-    "ui.layout"() { if (this.guiding) this.guide.open(); },
+    "ui.layout"() { if (this.guiding) { this.guide.open(); this.ui.tool = "navigate"; } },
     // Another tab may have moved a rehearsal's needle; this one's own hand comes first.
     "guide.seen.now"(now) { if (now && now.wish && !(performance.now() - this.wishedAt < 1000)) this.wish = now.wish; },
     "ui.carm"() { this.showCarm(...(this.carm || [])); },
@@ -248,7 +249,7 @@ const page = {
       if (event.key === "Escape") { this.ui.tool = "navigate"; this.ui.big = ""; if (this.drag) this.drop(); this.drag = null; this.live = null; return; }
       const typing = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName);
       if (event.ctrlKey || event.metaKey) {
-        if (typing) return;
+        if (typing || this.guiding) return;
         if (event.key === "z") this.run("undo"); else if (event.key === "y") this.run("redo"); else return;
         event.preventDefault();
         return;
@@ -261,6 +262,7 @@ const page = {
         "[": () => this.beside(-1), "]": () => this.beside(1), "?": () => { this.help = true; },
       };
       const name = event.key.toLowerCase();
+      if (this.guiding && !(name in windows || GUIDING.includes(name))) return;  // no key changes the way that is followed
       if (tools[name]) ui.tool = tools[name];
       else if (windows[name]) this.windowName = windows[name];
       else if (does[name]) does[name]();
