@@ -7,6 +7,7 @@ the tool's tip now), `breath STATE` (by your word, for as long as guidance takes
 from __future__ import annotations
 
 import queue
+import signal
 import sys
 import threading
 import time
@@ -135,6 +136,8 @@ def _run(live: LiveGuidance, rehearsed: Rehearsal | None, told: _Told, options: 
 def _listened() -> queue.SimpleQueue[str]:
     """Lines of standard input, as they come."""
     found: queue.SimpleQueue[str] = queue.SimpleQueue()
+    if hasattr(signal, "SIGTTIN") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # in the background a terminal is not read; it must not stop us
 
     def listen() -> None:
         with suppress(OSError, ValueError, AttributeError):  # no standard input

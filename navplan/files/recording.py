@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 FORMAT, FORMAT_VERSION = "navplan recording", 1
 LARGEST_BYTES = 2 << 30
+CASE_FOLDER = "recordings"  # of a case folder: made where it is missing; a save leaves it alone
 FIRST_SUM, SUM_DIGITS = "0" * 32, 32
 _OPENING = b'{"sum":"'
 
@@ -136,6 +137,9 @@ class RecordingWriter:
         if self.path.exists():
             raise InputError(f"{self.path} is there already", "a new file", "Choose another name for the recording")
         told = {"kind": "head", "format": FORMAT, "format_version": FORMAT_VERSION, **_plain(dataclasses.asdict(head))}
+        if self.path.parent.name == CASE_FOLDER and self.path.parent.parent.is_dir():
+            with writing(self.path.parent.parent):
+                self.path.parent.mkdir(exist_ok=True)
         with whole_file(self.path) as file:
             file.write(self._line(told))
         with writing(self.path.parent):

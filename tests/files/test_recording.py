@@ -232,3 +232,8 @@ def test_the_replay_tracker_gives_the_poses_in_their_pace(tmp_path: Path) -> Non
     assert len(link.poses()) == 2 and link.poses() == [] and "ended" in link.fault()
     with pytest.raises(InputError):
         ReplayTracker().open("")
+
+
+def test_the_recordings_of_a_case_have_a_folder(tmp_path: Path) -> None:
+    path = written(tmp_path / "recordings" / "a.jsonl")
+    assert read_recording(path).ended
