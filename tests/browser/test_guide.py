@@ -160,6 +160,31 @@ def test_no_key_changes_the_way_that_is_followed(running):
     assert verdict(page) != "NOT_EVALUATED"
 
 
+def test_a_frame_that_waited_on_its_way_is_not_one_of_now(guided):
+    """Frames as a line gives them that stood still: each in its order, each green, each too late."""
+    found = guided.evaluate(
+        """async () => {
+            const { Guide, LOST_MS } = await import('/__navplan/guide.js');
+            const guide = new Guide({ guide: { lost: 'lost {ms}', off: 'off' } }), begun = performance.now();
+            const frame = (number, age) => ({ running: true, frame: number, server_ms: performance.now() - age - 5000, verdict: 'PASS',
+                word: 'PASS', symbol: '✓', first: 'clear', tone: '', at: {}, margins: [1], alarms: [], rehearsal: false });
+            const seen = [], note = () => seen.push([guide.seen.now.verdict, guide.seen.now.frame, guide.first.replace(/\\d+/, 'so many')]);
+            guide.heard(frame(1, 0)); note();
+            guide.heard(frame(2, LOST_MS - 100)); note();           // late, but of now
+            guide.heard(frame(1, 0)); note();                       // of a server that was started anew: later, though its count is smaller
+            await new Promise((done) => setTimeout(done, LOST_MS + 50));
+            guide.heard(frame(3, LOST_MS + 100)); note();           // it waited
+            guide.heard(frame(4, LOST_MS + 100)); note();
+            guide.heard(frame(5, 0)); note();
+            return seen;
+        }"""  # noqa: E501
+    )
+    assert found == [
+        ["PASS", 1, "clear"], ["PASS", 2, "clear"], ["PASS", 1, "clear"],
+        ["NOT_EVALUATED", 1, "lost so many"], ["NOT_EVALUATED", 1, "lost so many"], ["PASS", 5, "clear"],
+    ]  # fmt: skip
+
+
 def test_another_layout_says_that_guidance_runs(running):
     page = running
     page.locator("h1").click()

@@ -6,6 +6,7 @@ import { fitted, hatched, outlined, pathOf, windowed } from "./drawing.js";
 import { onPlane } from "./geometry.js";
 
 const LATE_MS = 1000;  // a picture that is older is not shown as one of the needle
+const EVERY_MS = 120;  // frames come first: they share the server with these
 
 export default {
   props: { kind: String },
@@ -32,7 +33,8 @@ export default {
   methods: {
     follow() {
       if (!this.nav.liveAt) this.picture = null;
-      else {
+      else if (!(performance.now() - this.followed < EVERY_MS)) {
+        this.followed = performance.now();
         const { clientWidth, clientHeight } = this.$refs.canvas;
         this.request.ask({ args: { kind: this.kind, shape: (clientWidth / (clientHeight || 1)).toFixed(3) }, asked: performance.now() });
       }
