@@ -232,10 +232,44 @@ def test_large_text(running):
         choice.select_option(label="100 %")
 
 
+def test_what_is_known_but_not_to_be_trusted_does_not_look_safe(running):
+    """The tip is touched where it is not: the registration does not hold, though every number is of now."""
+    page = running
+    page.locator("[data-test=advance]").fill("30")
+    page.wait_for_timeout(1500)
+    page.click("[data-test=touch]")
+    page.wait_for_selector(".np-guide-head[data-verdict=NOT_EVALUATED]")
+    assert "does not hold" in first(page)
+    margins = page.locator("[data-test=margins] tbody tr")
+    margins.first.wait_for()
+    assert all(row.startswith("? ") and "NOT EVALUATED" in row for row in margins.all_inner_texts())
+    assert page.locator(".np-guide-panel .np-PASS").count() == 0 and green(page) == 0
+    assert page.locator(".np-guide-panel .np-distrust").inner_text() == "do not trust"
+    assert violations(page) == []
+    page.click("[data-test=guide-stop]")  # else nothing would be trusted in the next test, either
+    page.wait_for_selector("[data-test=guide-start]")
+
+
 def test_it_is_stopped(running):
     running.click("[data-test=guide-stop]")
     running.wait_for_selector("[data-test=guide-start]")
     assert verdict(running) == "NOT_EVALUATED" and to_target(running) is None
+
+
+def test_a_real_tracker_of_which_nothing_is_known(guided):
+    """Nobody answers, nothing was calibrated: said in words, and nothing is shown of a needle."""
+    page = guided
+    page.select_option("[data-test=tracker]", "openigtlink")
+    assert violations(page) == []
+    page.fill("[data-test=address]", "127.0.0.1:1")
+    page.click("[data-test=guide-start]")
+    page.wait_for_selector("[data-test=guide-stop]")
+    nothing_is_shown_of_before(page)
+    assert "REHEARSAL" not in page.locator(".np-guide-head").inner_text()
+    assert "not registered" in page.locator(".np-guide-panel").inner_text()
+    page.click("[data-test=guide-stop]")
+    page.wait_for_selector("[data-test=tracker]")
+    page.select_option("[data-test=tracker]", "simulated")
 
 
 def test_a_server_that_is_killed(running):

@@ -1,7 +1,7 @@
 // Live guidance in this tab: the stream of frames, and the watch over it. What is shown is of now or it is not shown: the
 // page itself says so when no frame comes, and needs nobody to tell it.
 
-import { ask } from "./api.js";
+import { ask, get } from "./api.js";
 import { Tone } from "./tone.js";
 
 export const LOST_MS = 300;
@@ -24,7 +24,7 @@ export class Guide {
     this.timer = setInterval(() => this.watch(), WATCH_MS);
     this.woken = () => this.watch();
     document.addEventListener("visibilitychange", this.woken);
-    ask("guide/trackers").then((found) => { this.seen.trackers = found.trackers; }, () => {});
+    get("guide/trackers").then((answer) => answer.json()).then((found) => { this.seen.trackers = found.trackers; }, () => {});
   }
 
   close() {

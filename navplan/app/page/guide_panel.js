@@ -32,7 +32,7 @@ export default {
           <p class="np-hint">{{ g.move_hint }}</p>
         </template>
       </section>
-      <section v-if="seen.running" class="np-tools" :class="{ 'np-doubted': now.verdict === 'NOT_EVALUATED' }">
+      <section v-if="seen.running" class="np-tools" :class="{ 'np-doubted': doubted }">
         <h3>{{ g.alarms }}</h3>
         <ul class="np-alarms" data-test="alarms" tabindex="0" :aria-label="g.alarms">
           <li v-if="seen.lost_ms" class="np-NOT_EVALUATED"><b>? NOT EVALUATED</b> {{ nav.guide.first }}</li>
@@ -42,9 +42,10 @@ export default {
         <details v-if="now.alarms.length > few"><summary>{{ nav.filled(g.more_alarms, { count: now.alarms.length - few }) }}</summary>
           <ul class="np-alarms"><li v-for="one in now.alarms.slice(few)" :key="one.id" :class="'np-' + one.verdict"><b>{{ one.symbol }} {{ one.word }}</b> {{ one.words }}</li></ul></details>
         <h3>{{ g.margins }}</h3>
+        <p v-if="doubted && now.margins.length"><span class="np-distrust">{{ g.distrust }}</span></p>
         <table v-if="now.margins.length" class="np-ways" data-test="margins">
           <thead><tr><th scope="col">{{ g.structure }}</th><th scope="col">{{ g.clear_by }}</th><th scope="col">{{ g.asked }}</th></tr></thead>
-          <tbody><tr v-for="one in now.margins" :key="one.name"><td :class="'np-' + one.verdict">{{ one.symbol }} {{ one.spoken }} <span class="np-sr">{{ one.word }}</span></td><td>{{ one.low_mm === null ? g.unknown : one.low_mm.toFixed(1) + " mm" }}</td><td>{{ one.required_mm }} mm</td></tr></tbody>
+          <tbody><tr v-for="one in now.margins" :key="one.name"><td :class="'np-' + (doubted ? 'NOT_EVALUATED' : one.verdict)">{{ doubted ? "?" : one.symbol }} {{ one.spoken }} <span class="np-sr">{{ doubted ? now.word : one.word }}</span></td><td>{{ one.low_mm === null ? g.unknown : one.low_mm.toFixed(1) + " mm" }}</td><td>{{ one.required_mm }} mm</td></tr></tbody>
         </table>
         <p v-if="now.margins.length" class="np-hint">{{ nav.filled(g.of, now) }}</p><p v-else class="np-hint" data-test="no-margins">{{ g.no_margins }}</p>
         <h3>{{ g.state }}</h3>
@@ -62,6 +63,7 @@ export default {
     g() { return this.nav.t.guide; },
     seen() { return this.nav.guide.seen; },
     now() { return this.seen.now; },
+    doubted() { return this.now.verdict === "NOT_EVALUATED"; },
   },
   methods: {
     async start() {
