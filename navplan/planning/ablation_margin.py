@@ -28,16 +28,7 @@ from navplan.model.safety import Interval
 from navplan.planning.ablation_zone import Ellipsoid
 from navplan.planning.boundary import Boundary, flat_in_file_order
 from navplan.planning.facing_planes import facing_planes
-from navplan.planning.sub_voxel import (
-    ASIDE_SHARE,
-    BEND_SHARE,
-    CERTAIN_SHARE,
-    NEAR_SHARE,
-    SHARP_FROM,
-    SHARP_SHARE,
-    TOLD_TO,
-    samples_told,
-)
+from navplan.planning.sub_voxel import TOLD_TO, plane_settings, samples_told
 
 FAR_MM = 1000.0  # a point so far away sees a voxel along one direction
 _CORNERS = np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -221,11 +212,7 @@ class _Reach:
         self.occupancy = flat_in_file_order(structure.occupancy)
         self.shape = np.asarray(structure.occupancy.shape, dtype=np.int64)
         self.aside2 = float((self.spacing**2).sum()) / 4.0
-        certain = CERTAIN_SHARE + 0.5 / samples_told(boundary)
-        edge = float(self.spacing.max())
-        self.settings = np.asarray(
-            [TOLD_TO, certain, ASIDE_SHARE, BEND_SHARE, SHARP_SHARE, SHARP_FROM, edge, NEAR_SHARE]
-        )
+        self.settings = plane_settings(samples_told(boundary), float(self.spacing.max()))
 
     def mm(self, index: NDArray[np.int64], centre: NDArray[np.float64], towards: NDArray[np.float64]) -> float:
         """Of the voxel at an index (3,) with its centre (3,) along a unit direction (3,)."""

@@ -29,9 +29,10 @@ def facing_planes(
     side lies beyond the upper bound; (M, 3) directions across the shares in axes of the grid, outward, 0 where the
     shares tell none.
 
-    settings: TOLD_TO, share that a flat surface may lie nearer, ASIDE_SHARE, BEND_SHARE, SHARP_SHARE, SHARP_FROM,
+    settings: (9,) TOLD_TO, share that a flat surface may lie nearer, ASIDE_SHARE, BEND_SHARE, SHARP_SHARE, SHARP_FROM,
     longest edge, NEAR_SHARE, TIP_SHARE.
     """
+    assert len(settings) == 9  # an index beyond the end reads anything
     found = np.full(6, -1.0)
     lows, normals = np.full(len(centres), np.inf), np.zeros((len(centres), 3))
     normal, width = np.empty(3), np.empty(3)

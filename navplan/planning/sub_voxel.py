@@ -113,19 +113,7 @@ def surface_distance(
     samples = samples_told(boundary)
     told_share = 0.5 / samples
     axes = np.ascontiguousarray(structure.grid.axes.T)
-    settings = np.asarray(
-        [
-            TOLD_TO,
-            CERTAIN_SHARE + told_share,
-            ASIDE_SHARE,
-            BEND_SHARE,
-            SHARP_SHARE,
-            SHARP_FROM,
-            edge_mm,
-            NEAR_SHARE,
-            TIP_SHARE,
-        ]
-    )
+    settings = plane_settings(samples, edge_mm)
     found, lows, normals = facing_planes(
         centres, indices, occupancy, shape, axes, spacing, start, direction, length, settings
     )
@@ -163,6 +151,14 @@ def surface_distance(
     high = min(high, float((beside + slack)[sure].min(initial=np.inf)))
     x, y, z = (float(value) for value in found[3:6])
     return SurfaceDistance(max(min(float(lows.min()), high, float(found[1])), 0.0), high, (x, y, z), float(found[2]))
+
+
+def plane_settings(samples: int, edge_mm: float) -> NDArray[np.float64]:
+    """(9,) what `facing_planes` is told of labels of so many samples along a voxel's edge, and of its longest edge."""
+    certain = CERTAIN_SHARE + 0.5 / samples
+    return np.asarray(
+        [TOLD_TO, certain, ASIDE_SHARE, BEND_SHARE, SHARP_SHARE, SHARP_FROM, edge_mm, NEAR_SHARE, TIP_SHARE]
+    )
 
 
 def _line_to(
