@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 STEP_S = 0.05
 SIMULATED = "simulated"
 ENTRY = "planned entry"
+TOUCHES = 10  # more, where poses grew old while the first step was compiled or the machine was busy
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +146,22 @@ class Guiding:
             self._started, self._frame, self._stop = started, None, threading.Event()
             self._step()
             if rehearsal is not None:
-                live.touch(ENTRY, shown.way.entry_mm)
+                self._touch_entry(live, shown)
             self._thread = threading.Thread(target=self._run, args=(self._stop,), name="guidance", daemon=True)
             self._thread.start()
+
+    def _touch_entry(self, live: LiveGuidance, shown: Shown) -> None:
+        """The rehearsal's checkpoint. The first step may take longer than a pose may be old: then once more. Raises
+        InputError where it cannot be touched; nothing runs then."""
+        for left in range(TOUCHES, -1, -1):
+            try:
+                live.touch(ENTRY, shown.way.entry_mm)
+                return
+            except NavplanError:
+                if not left:
+                    self.stop()
+                    raise
+                self._step()
 
     def stop(self) -> None:
         """End it, if it runs."""

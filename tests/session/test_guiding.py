@@ -19,6 +19,7 @@ from navplan.session.guide_document import frame_document
 from navplan.session.guiding import Guiding
 from navplan.session.hand_tracker import QUICKEST_MM_S, HandTracker
 from navplan.session.session import Session
+from navplan.verbs.navigate import LiveGuidance
 from tests.session.saved_case import copy_of, saved
 
 pytestmark = pytest.mark.xdist_group("saved case")  # made once
@@ -259,3 +260,26 @@ class TestHandTracker:
         with pytest.raises(InputError):
             tracker.wish(**changes)
         assert tracker.wished == replace(before)
+
+
+def test_a_rehearsal_starts_where_the_first_step_takes_longer_than_a_pose_may_be_old(guiding, monkeypatch):
+    step, slow = Guiding._step, iter([0.3, 0.3])
+
+    def slowly(self):
+        step(self)
+        time.sleep(next(slow, 0.0))
+
+    monkeypatch.setattr(Guiding, "_step", slowly)
+    guiding.start()
+    assert guiding.running
+    guiding.stop()
+
+
+def test_nothing_runs_where_the_rehearsals_entry_cannot_be_touched(guiding, monkeypatch):
+    def refused(self, name, patient_mm):
+        raise InputError("a touch", "another one")
+
+    monkeypatch.setattr(LiveGuidance, "touch", refused)
+    with pytest.raises(InputError):
+        guiding.start()
+    assert not guiding.running and guiding.latest()[1]["running"] is False
