@@ -97,9 +97,9 @@ def read_points(path: str | Path) -> Points:
         if path.stat().st_size > LARGEST_FILE:
             raise FileFormatError(f"{path.name}, {path.stat().st_size} bytes", POINTS)
         rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))[: MOST_POINTS + 1]
-        points = np.array([[float(row[axis]) for axis in ("x", "y", "z")] for row in rows], dtype=np.float64)
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path.name}: {error!r}", POINTS) from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FileFormatError(f"{path.name}: {error}", POINTS) from error
+    points = np.array([_three(path.name, number, row) for number, row in enumerate(rows, 1)], dtype=np.float64)
     named = bool(rows) and "name" in rows[0]
     names = tuple((row.get("name") or "").strip() if named else str(n) for n, row in enumerate(rows, 1))
     if not len(points) or len(points) > MOST_POINTS or not np.isfinite(points).all():
@@ -107,6 +107,16 @@ def read_points(path: str | Path) -> Points:
     if not all(names) or len(set(names)) != len(names):
         raise FileFormatError(f"{path.name}: a point without a name, or a name twice", POINTS)
     return Points(names, points, named)
+
+
+def _three(file: str, number: int, row: dict[str, str]) -> list[float]:
+    """x, y, z of one row. Raises FileFormatError."""
+    told = [row.get(axis) for axis in ("x", "y", "z")]
+    try:
+        return [float(one or "") for one in told]
+    except ValueError as error:
+        words = ", ".join(one or "missing" for one in told)
+        raise FileFormatError(f"{file}: point {number} is {words}", POINTS) from error
 
 
 def write_tool(path: str | Path, tool: TrackedTool, calibrated: datetime) -> None:

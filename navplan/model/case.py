@@ -80,7 +80,7 @@ class Case:
         raise ChoiceError(
             f"plan {plan_id!r}" if plan_id else f"{len(self.plans)} plans and none chosen",
             have,
-            "Name the one that is meant",
+            "Name the one that is meant" if self.plans else "Plan first",
         )
 
     def structures_of(self, image_id: str) -> dict[str, Structure]:

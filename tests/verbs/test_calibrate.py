@@ -180,3 +180,13 @@ def test_a_tools_file_with_a_fault_is_refused(tmp_path: Path, old: str, new: str
     (tmp_path / "a.toml").write_text(text.replace(old, new, 1) if old != "axis" else text.replace("axis =", "axes ="))
     with pytest.raises(FileFormatError):
         read_tool(tmp_path / "a.toml", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("x,y,z\n1,2\n", "point 1 is 1, 2, missing"), ("a,b\n1,2\n", "point 1 is missing"),
+                        ("x,y,z\n1,2,3\n1,up,3\n", "point 2 is 1, up, 3")],
+)  # fmt: skip
+def test_a_point_that_is_none_is_named_by_its_row(tmp_path, text, words):
+    (tmp_path / "points.csv").write_text(text)
+    with pytest.raises(FileFormatError, match=words):
+        read_points(tmp_path / "points.csv")
