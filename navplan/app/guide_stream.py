@@ -22,7 +22,7 @@ from navplan.app.pictures import answered, as_json, binary, numbers
 from navplan.errors import InputError
 from navplan.navigation.frames import PoseError
 from navplan.session.asked import length_of, text_of
-from navplan.session.guiding import SIMULATED, Guiding
+from navplan.session.guiding import RECORDED, SIMULATED, Guiding
 from navplan.session.session import Session
 from navplan.view.plane_values import plane_outlines, plane_values
 from navplan.view.slices import needle_planes
@@ -82,7 +82,8 @@ class GuideStream:
         """The trackers that are installed."""
         from navplan.extend import registry
 
-        return as_json({"trackers": list(dict.fromkeys((SIMULATED, *registry.names(registry.TRACKERS))))})
+        known = dict.fromkeys((SIMULATED, *registry.names(registry.TRACKERS)))
+        return as_json({"trackers": [name for name in known if name != RECORDED]})
 
     async def start(self, request: web.Request) -> web.Response:
         """Follow the way that is looked at: tracker and address; of a tracker that is real also the names of tool and
@@ -169,7 +170,8 @@ class GuideStream:
                 number, told = self.guiding.latest()
                 if number != sent or not told["running"]:
                     sent = number
-                    await line.write(f"data: {json.dumps(told, allow_nan=False)}\n\n".encode())
+                    now = {**told, "sent_ms": round(1000 * time.monotonic())}
+                    await line.write(f"data: {json.dumps(now, allow_nan=False)}\n\n".encode())
                 try:
                     await asyncio.wait_for(news.wait(), IDLE_S)
                 except TimeoutError:

@@ -76,6 +76,9 @@ class Edge:
     def of_pose(pose: ToolPose, allowed_age_s: float, error: PoseError) -> Edge:
         """What a tracker says of a tool; its own estimate of the error counts where it is larger."""
         carried = None if pose.matrix is None else Transform(pose.matrix, pose.frame, pose.tool)
+        if np.isinf(pose.error_mm) and carried is not None:
+            words = "the tracker says that its error has no bound"
+            return Edge(pose.frame, pose.tool, None, pose.time_s, allowed_age_s, error, PoseStatus.INVALID, words)
         if np.isfinite(pose.error_mm):
             error = PoseError(float(np.fmax(error.position_mm, pose.error_mm)), error.turn_deg)
         return Edge(pose.frame, pose.tool, carried, pose.time_s, allowed_age_s, error, pose.status, pose.words)

@@ -179,7 +179,11 @@ class Guidance:
         chain = self.frames.chain(PATIENT, self.tool.identity, now_s)
         if chain.transform is None:
             reasons.append(Reason("frames", chain.why))
-        if chain.transform is None or unusable:
+        unseen = not now_s - self._reference_s <= self.limits.pose_age_s
+        if chain.transform is not None and unseen:  # told in its frame, without a pose of its own
+            words = f"{self.reference} itself is not seen: whether it still sits where it sat is not known"
+            reasons.append(Reason("reference:unseen", words))
+        if chain.transform is None or unusable or unseen:
             return self._frame(now_s, reasons, GuidanceFrame(now_s, worst([]), (), (), checkpoint=held.words))
         return self._located(now_s, reasons, chain, held.words)
 

@@ -17,6 +17,7 @@ from navplan.navigation.limits import GuidanceLimits
 
 DRIFT = 1e-4  # by which two clocks run apart: 100 parts in a million (unsourced)
 FEWEST_ALIKE = 3  # poses with the same matrix before it is called frozen
+HIDDEN_MOVES_S = 0.2  # for which a reference may have moved between two poses of it; more voids the checkpoints
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Watchdog:
     def __init__(self, tool: str, limits: GuidanceLimits, on_patient: bool = False) -> None:
         self.tool, self._limits = tool, limits
         self._frozen_s = limits.reference_frozen_s if on_patient else limits.tool_frozen_s
+        self._on_patient = on_patient
         self._speed_mm_s = limits.reference_speed_mm_s if on_patient else limits.hand_speed_mm_s
         self._turn_deg_s = limits.reference_turn_deg_s if on_patient else limits.hand_turn_deg_s
         self._last: ToolPose | None = None  # the last that was ok
@@ -140,7 +142,9 @@ class Watchdog:
         if last is None or last.matrix is None or pose.matrix is None:
             return []
         passed_s = max(pose.time_s - last.time_s, 0.0)
-        if np.isfinite(pose.sent_s) and np.isfinite(last.sent_s):  # several may come at once that were sent apart
+        if self._on_patient:  # what it may have done while it was hidden nobody knows
+            passed_s = min(passed_s, HIDDEN_MOVES_S)
+        elif np.isfinite(pose.sent_s) and np.isfinite(last.sent_s):  # several may come at once that were sent apart
             passed_s = max(passed_s, pose.sent_s - last.sent_s)
         limits = self._limits
         moved_mm = float(np.linalg.norm(pose.matrix[:3, 3] - last.matrix[:3, 3]))

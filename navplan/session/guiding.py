@@ -39,7 +39,7 @@ from navplan.view.slices import needle_planes
 log = logging.getLogger(__name__)
 
 STEP_S = 0.05
-SIMULATED = "simulated"
+SIMULATED, RECORDED = "simulated", "replay"  # a recording is not followed here: it would look like now
 ENTRY = "planned entry"
 TOUCHES = 10  # more, where poses grew old while the first step was compiled or the machine was busy
 
@@ -213,8 +213,14 @@ class Guiding:
             due = max(due + self._step_s, time.monotonic())
             stop.wait(max(due - time.monotonic(), 0.0))
             with self._lock:
-                if not stop.is_set():
-                    self._step()
+                try:
+                    if not stop.is_set():
+                        self._step()
+                except Exception as error:  # the last frame must not stand as if it were of now
+                    log.exception("guidance")
+                    self._frame = None
+                    words = f"a fault of navplan ({type(error).__name__}); the log says more"
+                    self._told = {**self._told, **not_evaluated(words)}
 
     def _step(self) -> None:
         """One frame. That it fails must not stop it from saying so."""
@@ -253,7 +259,7 @@ def _opened(tracker: str, address: str) -> TrackerLink:
     """A link of an installed tracker. Raises InputError for one that is none."""
     from navplan.extend import registry
 
-    known = registry.names(registry.TRACKERS)
+    known = [name for name in registry.names(registry.TRACKERS) if name != RECORDED]
     if tracker not in known:
         raise InputError(f"tracker {tracker[:40]!a}", ", ".join(dict.fromkeys((SIMULATED, *known))))
     link: TrackerLink = registry.load(registry.TRACKERS, tracker).open(address)

@@ -164,3 +164,9 @@ def test_a_trackers_own_estimate_counts_where_it_is_larger() -> None:
 def test_what_is_no_edge_is_refused(make) -> None:
     with pytest.raises(InputError):
         make()
+
+
+def test_a_pose_whose_error_has_no_bound_is_not_used():
+    pose = ToolPose.measured("Needle", "tracker", np.eye(4), 1.0, error_mm=np.inf)
+    edge = Edge.of_pose(pose, 0.1, PoseError(0.25))
+    assert edge.transform is None and "no bound" in edge.fault(1.0)

@@ -151,3 +151,14 @@ def test_real_recordings_raise_no_alarm(real_images: Path, file: str, tool: str,
         sent = None if np.isnan(matrix).any() else matrix
         found += dog.seen([ToolPose.measured("tool", "tracker", sent, time_s, number=n)], time_s)
     assert [reason for reason in found if not reason.id.endswith(":lost")] == []
+
+
+@pytest.mark.parametrize("hidden_s", [1.0, 29.0])
+def test_a_reference_that_comes_back_elsewhere_has_jumped_however_long_it_was_hidden(hidden_s):
+    dog = Watchdog("Reference", GuidanceLimits(), on_patient=True)
+    moved = np.eye(4)
+    moved[0, 3] = 40.0
+    assert not dog.seen([ToolPose.measured("Reference", "tracker", np.eye(4), 10.0)], 10.0)
+    later = 10.0 + hidden_s
+    told = dog.seen([ToolPose.measured("Reference", "tracker", moved, later)], later)
+    assert any(reason.id == "Reference:jump" for reason in told)

@@ -14,6 +14,7 @@ export class Guide {
     this.seen = Vue.shallowReactive({ running: false, now: null, lost_ms: 0, muted: false, silent: false, lostFrame: 0,  // lostFrame: the first in which nothing was known
       trackers: ["simulated"], rehearsal: false });
     this.heardAt = 0;
+    this.askedAt = 0;  // when the last frame came, late or not
     this.soonest = Infinity;  // the least that this clock was ahead of the server's: a frame of which it is more is late
   }
 
@@ -47,13 +48,14 @@ export class Guide {
     const now = performance.now();
     if (!told.running) {
       Object.assign(this.seen, { running: false, now: null, lost_ms: 0 });
-      this.soonest = Infinity;
       this.tone.play("");
       return;
     }
     const ahead = now - told.server_ms;
-    this.soonest = Math.min(ahead, this.soonest + DRIFT * (now - (this.heardAt || now)));
-    if (ahead - this.soonest > LOST_MS) { this.watch(); return; }  // it waited on its way: not of now
+    this.soonest = Math.min(ahead, this.soonest + DRIFT * (now - (this.askedAt || now)));
+    this.askedAt = now;
+    const waited = (told.sent_ms ?? told.server_ms) - told.server_ms;  // before the server sent it
+    if (ahead - this.soonest > LOST_MS || waited > LOST_MS) { this.watch(); return; }  // not of now
     if (this.seen.now && told.frame <= this.seen.now.frame && told.server_ms <= this.seen.now.server_ms) return;
     this.heardAt = now;
     if (told.verdict === "NOT_EVALUATED" && !(this.seen.now && this.seen.now.verdict === "NOT_EVALUATED")) this.seen.lostFrame = told.frame;
