@@ -109,6 +109,20 @@ def test_nothing_is_green_before_all_is_there() -> None:
     assert second.verdict is Verdict.NOT_EVALUATED and second.approach is not None and second.margins
 
 
+def test_a_needle_told_in_the_references_frame_is_not_green_without_the_reference_itself() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    assert one.update(stage.poses(time_s + STEP_S), time_s + STEP_S).approach is not None
+    for n in range(20):
+        now_s = time_s + (2 + n) * STEP_S
+        poses = {pose.tool: pose for pose in stage.poses(now_s)}
+        within = np.linalg.inv(poses[REFERENCE].matrix) @ poses[TOOL].matrix
+        one.breath = BreathSignal(0.2, now_s)
+        frame = one.update([ToolPose.measured(TOOL, REFERENCE, within, now_s)], now_s)
+    assert frame.verdict is Verdict.NOT_EVALUATED and frame.approach is None and frame.margins == ()
+    assert "reference:unseen" in {reason.id for reason in frame.reasons}
+
+
 def test_no_pose_no_number() -> None:
     stage = at_depth(20.0)
     one, time_s = begun(stage)
