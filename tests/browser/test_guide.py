@@ -90,7 +90,7 @@ def test_a_needle_is_followed_to_its_depth(running):
     assert first(page)  # the reason in words, beside symbol and colour
     before = until(lambda: to_target(page))
     page.locator("[data-test=advance]").fill("40")
-    until(lambda: to_target(page) < before - 38)
+    until(lambda: (to_target(page) or before) < before - 38)  # none where a frame came late
     for view in ("along", "across"):
         assert page.locator(f'[data-view="{view}"] canvas').count() == 1
     rows = page.locator("[data-test=margins] tbody tr")
