@@ -134,8 +134,9 @@ def lumbar_views(work: Path) -> None:
 def chest_views(case: str, work: Path) -> None:
     """AP and lateral of a chest, and of one of its vertebrae."""
     shots = []
-    views = ("AP of vertebrae_T8", "lateral of vertebrae_T8")
-    asked = [("--view", "AP"), ("--view", "lateral"), *(("--find", view) for view in views)]
+    near = ("--zoom", "160", "--field", "95x95")
+    views = ("AP of vertebrae_L1", "lateral of vertebrae_L1")
+    asked = [("--view", "AP"), ("--view", "lateral"), *(("--find", view, *near) for view in views)]
     for number, words in enumerate(asked):
         shots.append(work / f"chest{number}.png")
         navplan("fluoro", case, *words, "--size", "768", "--out", str(shots[-1]))

@@ -20,6 +20,7 @@ from navplan.session.session import Session
 if TYPE_CHECKING:
     from navplan.fluoroscopy.anatomy import Anatomy
     from navplan.fluoroscopy.image import Machine
+    from navplan.fluoroscopy.monitor import program_named
     from navplan.fluoroscopy.shot import Subject
     from navplan.fluoroscopy.solid import Solid
     from navplan.model.structure import Structure
@@ -158,5 +159,6 @@ def _machine(query: Mapping[str, str], size: int) -> Machine:
     if side < 0.0 or not (zoom == 0.0 or 40.0 <= zoom <= DETECTOR_SIDE_MM):
         words = f"a field of {side:g} mm, {zoom:g} mm of the panel"
         raise InputError(words, f"0 or more, 0 or 40 to {DETECTOR_SIDE_MM:g}")
+    program = program_named(query.get("program", "general"))
     detector = Detector(size, size, (zoom or DETECTOR_SIDE_MM) / size)
-    return Machine(known[name], detector, field_mm=(side, side) if side else None)
+    return Machine(known[name], detector, field_mm=(side, side) if side else None, program=program)

@@ -26,6 +26,7 @@ def do_fluoro(options: Namespace, output: Output) -> int:
     """A shot, a run, a sweep, both planes, or a real picture's counterpart."""
     from navplan.cli import commands
     from navplan.fluoroscopy.carms import carm_named
+    from navplan.fluoroscopy.purposes import program_for
     from navplan.verbs.fluoro import fluoro_machine, fluoro_subject, protocol_views
 
     _refuse_what_does_not_go_together(options)
@@ -36,9 +37,10 @@ def do_fluoro(options: Namespace, output: Output) -> int:
         words = f"--trajectory {options.trajectory} without a plan"
         raise InputError(words, "a plan whose ways are counted", "Give --plan")
     place = commands.place_of(options, plan)
+    program = options.program or program_for(options.find or "").name
     machine = fluoro_machine(
         rows=options.size or 512, cols=options.size or 512, detector_mm=options.zoom, carm=carm, field_mm=field,
-        kv=options.kv, shutters=not options.open_shutters,
+        kv=options.kv, shutters=not options.open_shutters, program=program,
     )  # fmt: skip
     views: tuple[str | FoundView, ...]
     if options.find == "protocol":

@@ -195,6 +195,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--field", default=None, metavar="WxH", help="collimated field at the isocentre, mm")
     one.add_argument("--kv", type=int, default=None, metavar="KV", help="tube voltage, instead of the automatic one")
+    one.add_argument(
+        "--program", default="", metavar="NAME", help="of the picture: general, or spine (default of a vertebra's view)"
+    )
     one.add_argument("--isocentre", default="", metavar="X,Y,Z", help="LPS mm (default: target, or the CT's middle)")
     one.add_argument("--zoom", type=float, default=None, metavar="MM", help="side of the panel that is read out (307)")
     one.add_argument("--open-shutters", action="store_true", help="show the whole panel, also where the CT ends")

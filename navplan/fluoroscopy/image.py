@@ -17,7 +17,7 @@ from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.exposure import Dose, Exposure, Panel, automatic_exposure
 from navplan.fluoroscopy.frame import field_mask, read_out, scattered
-from navplan.fluoroscopy.monitor import GreyScale
+from navplan.fluoroscopy.monitor import GENERAL, GreyScale, Program
 from navplan.fluoroscopy.needle import RodInBeam, rod_in_beam
 from navplan.fluoroscopy.response import response
 from navplan.fluoroscopy.shutter import Shutters, shutters
@@ -80,8 +80,8 @@ def needle_ends_mm(trajectory: Trajectory) -> tuple[NDArray[np.float64], NDArray
 @dataclass(frozen=True)
 class Machine:
     """A C-arm as it is set. field_mm: collimated width and height in the plane through the isocentre, None = open; kv:
-    instead of the automatic exposure's; shutters: whether electronic shutters close by themselves. Raises InputError
-    for a field that is none."""
+    instead of the automatic exposure's; shutters: whether electronic shutters close by themselves; program: what is
+    done to the picture of one part of the body. Raises InputError for a field that is none."""
 
     carm: CArm = field(default_factory=CArm)
     detector: Detector = field(default_factory=Detector)
@@ -89,6 +89,7 @@ class Machine:
     field_mm: tuple[float, float] | None = None
     kv: int | None = None
     shutters: bool = True
+    program: Program = GENERAL
 
     def __post_init__(self) -> None:
         field_mm = self.field_mm
@@ -186,7 +187,7 @@ class View:
 
     def _scale_of(self, cut: NDArray[np.bool_] | None = None) -> GreyScale:
         seen = self.shown if cut is None else self.shown & ~cut
-        return GreyScale.of(-np.log(np.exp(-self.attenuation) + self._scatter), seen=seen)
+        return GreyScale.of(-np.log(np.exp(-self.attenuation) + self._scatter), self.machine.program, seen)
 
     def pixels(self, added: NDArray[np.float32] | None = None, frame: int = 0, frames: int = 1) -> NDArray[np.uint8]:
         """(rows, cols) uint8: picture number `frame` (below 0 without noise), with what is on top (`added`), of so many

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import InputError
+from navplan.errors import ChoiceError, InputError
 from navplan.fluoroscopy.smooth import blurred
 from navplan.geometry.compiled import by_rows, compiled
 
@@ -20,10 +20,58 @@ OPEN_BEAM, SHOULDER = 245.0, 0.15  # what open air comes to at most, and over wh
 KNEE, TOE_SLOPE = 0.5, 0.45  # of the body's span: from where the curve flattens, and how steep its dark end is
 MIDDLE_DARK, STEEPEST_GAMMA = 0.5, 1.8  # where the median of the body is brought to, if it is darker, and how far
 CURVE_FROM, CURVE_TO, CURVE_STEPS = -1.0, 2.0, 6144  # of the body's span
-LEAST_SPAN = 1.1  # of attenuation, that the grey scale shows: a thick body stays flat
 OPEN_SPAN = 3.0  # of attenuation, for a picture in which nothing is
 RIM_SHARE = 0.04  # of the picture's longer side: standard deviation of the blur that finds the body's rim
-SLOW_SHARE = 0.05  # of the picture's longer side: standard deviation of the blur that finds slow changes
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a system does to the picture of one part of the body: its anatomical program.
+
+    compression: by how much slow changes over the picture are reduced, 0 none, less than 1; slow_share: standard
+    deviation of the blur that finds them, of the picture's longer side; least_span: of attenuation, that the grey scale
+    shows at least, so that a thick body stays flat; detail: how many times the anatomy's detail between two blurs
+    (detail_shares, of the longer side) is added. Noise and needles are not raised. Raises InputError.
+    """
+
+    name: str
+    compression: float = 0.3
+    slow_share: float = 0.05
+    least_span: float = 1.1
+    detail: float = 0.0
+    detail_shares: tuple[float, float] = (0.004, 0.033)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.compression < 1.0:
+            raise InputError(f"compression {self.compression}", "0 to less than 1")
+
+    def level(self, anatomy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(rows, cols) what is taken from a picture of attenuation."""
+        side, level = max(anatomy.shape), np.zeros_like(anatomy)
+        if self.compression > 0.0:
+            slow = blurred(anatomy, self.slow_share * side)
+            level += np.float32(self.compression) * (slow - np.float32(np.median(slow[_some(side)])))
+        if self.detail > 0.0:
+            fine, coarse = (blurred(anatomy, share * side) for share in self.detail_shares)
+            level -= np.float32(self.detail) * (fine - coarse)
+        return level
+
+
+GENERAL = Program("general")
+SPINE = Program("spine", compression=0.9, slow_share=0.08, least_span=0.35, detail=1.2)  # bone beside soft tissue
+PROGRAMS = {program.name: program for program in (GENERAL, SPINE)}
+
+
+def program_named(name: str) -> Program:
+    """Raises ChoiceError for one that is none."""
+    if name not in PROGRAMS:
+        raise ChoiceError(f"program {name[:40]!a}", ", ".join(PROGRAMS))
+    return PROGRAMS[name]
+
+
+def _some(side: int) -> tuple[slice, slice]:
+    """The pixels of a picture that are looked at."""
+    return (slice(None, None, EVERY),) * 2 if side >= 64 * EVERY else (slice(None),) * 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,28 +84,22 @@ class GreyScale:
 
     @staticmethod
     def of(
-        anatomy: NDArray[np.float32], compression: float = 0.3, seen: NDArray[np.bool_] | None = None
+        anatomy: NDArray[np.float32], program: Program = GENERAL, seen: NDArray[np.bool_] | None = None
     ) -> GreyScale:
         """The scale for a picture (rows, cols) of attenuation, without needle and noise.
 
-        Slow changes over the picture are reduced by `compression` (0 none, 1 all), as systems do to show lung and spine
-        together; then 97.5 % of the body in the middle of the picture fill the grey scale but for its darkest tenth: a
-        needle across the spine is darker still. The curve flattens towards the dark end, as a monitor's does, and lifts
-        a picture that is mostly dark. What is not in `anatomy` (a needle, noise) changes nothing around it. seen:
-        (rows, cols), what counts, where not all does: a collimated field.
+        Slow changes over the picture are reduced, as systems do to show lung and spine together, and what else the
+        program says; then 97.5 % of the body in the middle of the picture fill the grey scale but for its darkest
+        tenth: a needle across the spine is darker still. The curve flattens towards the dark end, as a monitor's does,
+        and lifts a picture that is mostly dark. What is not in `anatomy` (a needle, noise) changes nothing around it.
+        seen: (rows, cols), what counts, where not all does: a collimated field.
         """
-        if not 0.0 <= compression < 1.0:
-            raise InputError(f"compression {compression}", "0 to less than 1")
-        side, level = max(anatomy.shape), np.zeros_like(anatomy)
-        some = (slice(None, None, EVERY),) * 2 if side >= 64 * EVERY else (slice(None),) * 2
-        if compression > 0.0:
-            slow = blurred(anatomy, SLOW_SHARE * side)
-            level += np.float32(compression) * (slow - np.float32(np.median(slow[some])))
+        level, some = program.level(anatomy), _some(max(anatomy.shape))
         shown = anatomy[some] - level[some]
         counts = _middle(anatomy.shape)[some] if seen is None or seen.all() else (seen & _about(seen))[some]
         body = shown[counts & _within(anatomy[some] > BODY)]
         low, median, high = np.percentile(body, (1.5, 50.0, 99.0)) if body.size else (1.0, 1.0, 1.0 + OPEN_SPAN)
-        span = max(float(high - low), LEAST_SPAN)
+        span = max(float(high - low), program.least_span)
         low -= (span - float(high - low)) / 2
         return GreyScale(level + np.float32(low), span, _curve(float(median - low) / span))
 

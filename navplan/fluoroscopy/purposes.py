@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from navplan.errors import ChoiceError, InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.free_views import free_view, profile_view
+from navplan.fluoroscopy.monitor import GENERAL, SPINE, Program
 from navplan.fluoroscopy.procedure_views import obliques, patient_view, vertebra_view, views_of
 from navplan.fluoroscopy.solid import Solid
 from navplan.fluoroscopy.vertebra import vertebra_frame
@@ -81,6 +82,12 @@ def purposes_about(
     near = min(away_mm, key=lambda name: away_mm[name], default="")
     of_spine = tuple(f"{view} of {near}" for view in views_of(True)) if near else ()
     return (*(NEEDLE_PURPOSES if with_needle else ()), *of_spine)
+
+
+def program_for(purpose: str) -> Program:
+    """Of a picture that nobody chose one for: bone is what a view of a vertebra is to show."""
+    _, of, name = purpose.rpartition(" of ")
+    return SPINE if of and name.startswith("vertebrae_") else GENERAL
 
 
 def parse_purpose(purpose: str) -> tuple[str, str]:

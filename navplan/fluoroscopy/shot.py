@@ -13,6 +13,7 @@ from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.collision import Room, planes_apart_mm, room_about
 from navplan.fluoroscopy.exposure import Dose
 from navplan.fluoroscopy.image import HELD_PULSES, FluoroImage, Machine, View, image_of
+from navplan.fluoroscopy.monitor import GENERAL
 from navplan.fluoroscopy.overlay import (
     Mark,
     Overlay,
@@ -155,6 +156,7 @@ def _lines(
     arm = f"SID {carm.sid_mm:.0f}, SOD {carm.sod_mm:.0f}, detector {size} mm ({carm.name})"
     if machine.field_mm is not None:
         arm += f", collimated to {machine.field_mm[0]:g} x {machine.field_mm[1]:g} mm"
+    program = f"; {machine.program.name} program: soft tissue held back" if machine.program != GENERAL else ""
     made = " ".join(part for part in (subject.image_name, acquisition.date[:10], acquisition.patient_position) if part)
     voxel = float(np.max(subject.anatomy.volume.grid.spacing_mm))
     pulses = f"{shot.image.pulses} pulses averaged" if shot.image.pulses > 1 else "one pulse"
@@ -168,7 +170,7 @@ def _lines(
         f"{_isocentre_words(subject)}{'; ' + shot.table.words if shot.table else ''}",
         *(_needle_words(needle, name) for needle, name in zip(needles, names, strict=True)),
         *([f"Filled: {'; '.join(fill.words for fill in subject.fills)}"] if subject.fills else []),
-        shot.image.exposure.words,
+        f"{shot.image.exposure.words}{program}",
         f"SIMULATED, {pulses}; tube, panel and dose assumed; all of the CT included. Research and training only",
     ]
     return tuple(lines), _warnings(shot, subject, found)

@@ -92,15 +92,17 @@ def fluoro_machine(
     field_mm: tuple[float, float] | None = None,
     kv: int | None = None,
     shutters: bool = True,
+    program: str = "general",
 ) -> Machine:
     """A C-arm as it is set. detector_mm: of the panel's longer side that is read out, 20 to 600 (307.2; less is a
     zoom); carm: default `CArm()`, `navplan.fluoroscopy.carms` has others; field_mm: collimated width and height at the
     isocentre, up to what the panel shows; kv: instead of the automatic exposure's;
-    shutters: electronic ones hide what the CT leaves out, and air alone.
+    shutters: electronic ones hide what the CT leaves out, and air alone; program: of the picture, "general" or "spine".
 
-    Raises InputError.
+    Raises InputError, ChoiceError.
     """
     from navplan.fluoroscopy.image import Machine
+    from navplan.fluoroscopy.monitor import program_named
     from navplan.fluoroscopy.shot import DETECTOR_SIDE_MM
     from navplan.geometry.carm import CArm, Detector
 
@@ -110,7 +112,7 @@ def fluoro_machine(
     if not 20.0 <= side <= 600.0:
         raise InputError(f"{side:g} mm of the panel", "20 to 600 mm of its longer side")
     detector, arm = Detector(rows, cols, side / max(rows, cols)), carm or CArm()
-    return Machine(arm, detector, field_mm=field_mm, kv=kv, shutters=shutters)
+    return Machine(arm, detector, field_mm=field_mm, kv=kv, shutters=shutters, program=program_named(program))
 
 
 def fluoro_subject(

@@ -78,6 +78,7 @@ def test_a_plan_of_none_draws_no_needle(case_folder: Path, tmp_path: Path, capsy
         (["--biplane", "lateral", "--carm", "mobile"], "--biplane with --carm mobile"),
         (["--find", "oblique"], "coaxial"),
         (["--biplane", "sideways"], "sideways"), (["--size", "5"], "16 to 4096"),
+        (["--program", "knee"], "general, spine"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(

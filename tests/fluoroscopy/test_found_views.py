@@ -10,7 +10,7 @@ from navplan.fluoroscopy.free_views import free_view, profile_view
 from navplan.fluoroscopy.image import Machine
 from navplan.fluoroscopy.like import machine_like
 from navplan.fluoroscopy.procedure_views import obliques, patient_view, vertebra_view, views_of
-from navplan.fluoroscopy.purposes import parse_purpose, purposes_about
+from navplan.fluoroscopy.purposes import parse_purpose, program_for, purposes_about
 from navplan.fluoroscopy.shot import subject_of, take_shots
 from navplan.fluoroscopy.solid import Solid
 from navplan.fluoroscopy.vertebra import VertebraFrame
@@ -102,6 +102,8 @@ def test_purposes_are_read_or_refused_with_what_there_is():
     assert parse_purpose("Scottie dog left of vertebrae_L3") == ("Scottie dog left", "vertebrae_L3")
     assert parse_purpose("profile of aorta") == ("profile", "aorta")
     assert parse_purpose("sacroiliac right") == ("sacroiliac right", "")
+    assert program_for("AP of vertebrae_L3").name == "spine"
+    assert {program_for(words).name for words in ("", "AP", "profile of aorta", "coaxial")} == {"general"}
     for wrong in ("", "of", "Scottie dog left", "sacroiliac", "profile", "oblique of vertebrae_L3"):
         with pytest.raises(InputError, match="coaxial"):
             parse_purpose(wrong)

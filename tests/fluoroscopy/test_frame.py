@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from navplan.errors import InputError
+from navplan.errors import ChoiceError, InputError
 from navplan.fluoroscopy.exposure import Panel, automatic_exposure
 from navplan.fluoroscopy.frame import LEAK, open_quanta_kev, read_out, scattered
-from navplan.fluoroscopy.monitor import GreyScale
+from navplan.fluoroscopy.monitor import PROGRAMS, GreyScale, Program, program_named
 from navplan.fluoroscopy.response import response
 from navplan.fluoroscopy.smooth import blurred
 from navplan.fluoroscopy.xray import Tube
@@ -122,10 +122,24 @@ def test_the_fast_blur_is_a_gaussian_blur(sigma):
 
 def test_grey_values_fall_with_attenuation_when_nothing_is_compressed():
     ramp = np.tile(np.linspace(0.3, 6, 64, dtype=np.float32), (64, 1))
-    pixels = GreyScale.of(ramp, compression=0.0).pixels(ramp)
+    pixels = GreyScale.of(ramp, Program("flat", compression=0.0)).pixels(ramp)
     assert (np.diff(pixels.astype(int), axis=1) <= 0).all() and pixels[0, 0] > 232 and pixels[0, -1] < 30
     with pytest.raises(InputError):
-        GreyScale.of(ramp, compression=1.0)
+        Program("none left", compression=1.0)
+
+
+def test_the_spine_program_shows_a_faint_edge_between_lung_and_liver():
+    ramp = np.tile(np.linspace(2.0, 6.0, 256, dtype=np.float32), (256, 1))  # lung to liver
+    endplate = ramp.copy()
+    endplate[126:130] += 0.1
+    seen = {}
+    for program in PROGRAMS.values():
+        scale = GreyScale.of(endplate, program)
+        pixels = scale.pixels(endplate).astype(int)
+        seen[program.name] = float((pixels[118, 60:200] - pixels[128, 60:200]).mean())
+    assert seen["spine"] > 4 * seen["general"] > 0 and seen["spine"] > 40
+    with pytest.raises(ChoiceError):
+        program_named("knee")
 
 
 def test_an_empty_beam_is_bright_everywhere():

@@ -10,7 +10,7 @@ from scipy.ndimage import binary_dilation
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
 from navplan.fluoroscopy.image import Machine, View, image_of
-from navplan.fluoroscopy.monitor import GreyScale
+from navplan.fluoroscopy.monitor import GreyScale, Program
 from navplan.fluoroscopy.overlay import Place, Role, Worst
 from navplan.fluoroscopy.picture import shot_png
 from navplan.fluoroscopy.shot import subject_of, take_shots
@@ -218,9 +218,9 @@ def test_warnings_of_a_run_are_told_once_at_their_worst():
 def test_a_picture_that_is_mostly_dark_is_lifted():
     rng = np.random.default_rng(2)
     dark = rng.beta(6.0, 2.0, (256, 256)).astype(np.float32) * 4.0 + 1.0
-    shown = GreyScale.of(dark, compression=0.0).pixels(dark)
+    shown = GreyScale.of(dark, Program("flat", compression=0.0)).pixels(dark)
     even = rng.beta(2.0, 2.0, (256, 256)).astype(np.float32) * 4.0 + 1.0
-    usual = GreyScale.of(even, compression=0.0).pixels(even)
+    usual = GreyScale.of(even, Program("flat", compression=0.0)).pixels(even)
     assert abs(float(np.median(shown)) - float(np.median(usual))) < 25.0
     order = np.argsort(dark.ravel())
     assert (np.diff(shown.ravel()[order].astype(int)) <= 0).all()  # darker is never shown brighter

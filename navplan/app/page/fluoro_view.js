@@ -6,7 +6,7 @@ import { fitted, inGrey, outlined } from "./drawing.js";
 const REST_MS = 300;
 const TINTS = { target: "#E66BD3", needle: "#F4F8FF", tip: "#F4F8FF", scale: "#F4F8FF", path: "#E66BD3" };
 const CARMS = ["generic", "angiography", "mobile", "biplane", "biplane-lateral"];
-const FIELDS = [0, 150, 100, 70], ZOOMS = [0, 220, 150];
+const FIELDS = [0, 150, 100, 70], ZOOMS = [0, 220, 150], PROGRAMS = ["general", "spine"];
 
 export default {
   inject: ["nav"],
@@ -25,11 +25,12 @@ export default {
         <label>{{ nav.t.carm }} <select data-test="carm" v-model="nav.ui.carmName" @change="ask()"><option v-for="one in carms" :key="one" :value="one">{{ nav.t.carms[one] }}</option></select></label>
         <label>{{ nav.t.field }} <select data-test="field" v-model.number="field" @change="ask()"><option v-for="mm in fields" :key="mm" :value="mm">{{ mm ? mm + " mm" : nav.t.open_field }}</option></select></label>
         <label>{{ nav.t.zoom }} <select data-test="zoom" v-model.number="zoom" @change="ask()"><option v-for="mm in zooms" :key="mm" :value="mm">{{ mm ? mm + " mm" : nav.t.whole_panel }}</option></select></label>
+        <label>{{ nav.t.program }} <select data-test="program" v-model="program" @change="ask()"><option v-for="one in programs" :key="one" :value="one">{{ nav.t.programs[one] }}</option></select></label>
         <label><input type="checkbox" data-test="outlines" v-model="outlines" @change="ask()"> {{ nav.t.outlines }}</label>
         <span class="np-fluoro-dose" data-test="dose">{{ dose }}</span>
       </div>
     </section>`,
-  data: () => ({ words: "", warned: false, primary: 0, secondary: 0, field: 0, zoom: 0, outlines: false, purposes: [], dose: "", carms: CARMS, fields: FIELDS, zooms: ZOOMS }),
+  data: () => ({ words: "", warned: false, primary: 0, secondary: 0, field: 0, zoom: 0, program: "general", outlines: false, purposes: [], dose: "", carms: CARMS, fields: FIELDS, zooms: ZOOMS, programs: PROGRAMS }),
   computed: {
     big() { return this.nav.ui.big === "fluoroscopy"; },
   },
@@ -51,7 +52,7 @@ export default {
   },
   methods: {
     asked(more) {
-      return { ...this.view, ...(this.at ? { at: this.at } : {}), rev: this.nav.wayKey, carm: this.nav.ui.carmName, field: this.field, zoom: this.zoom, outlines: this.outlines ? 1 : 0, ...more };
+      return { ...this.view, ...(this.at ? { at: this.at } : {}), rev: this.nav.wayKey, carm: this.nav.ui.carmName, field: this.field, zoom: this.zoom, program: this.program, outlines: this.outlines ? 1 : 0, ...more };
     },
     // A way that was moved is shot once it rests: another one may be on its way.
     ask(wait_ms = 0, quiet = false) {
@@ -66,6 +67,7 @@ export default {
       event.target.value = "";
       if (!purpose) return;
       this.view = { view: "AP", find: purpose };
+      this.program = purpose.includes(" of vertebrae_") ? "spine" : "general";
       this.at = null;
       this.ask();
     },
