@@ -127,7 +127,7 @@ def side_marker(image: FluoroImage) -> tuple[str, Place]:
 
 
 def outline_marks(image: FluoroImage, solid: Solid) -> list[Mark]:
-    """The outlines of a structure's shadow; none where it is outside the image."""
+    """The outlines of a structure's shadow; none where the image shows nothing: outside, behind collimator, shutters."""
     from contourpy import contour_generator
     from scipy.ndimage import binary_dilation
 
@@ -139,8 +139,19 @@ def outline_marks(image: FluoroImage, solid: Solid) -> list[Mark]:
     smooth = blurred(shadow.astype(np.float32), sigma_px)  # without the steps of its voxels
     near = binary_dilation(smooth >= 0.5, iterations=int(np.ceil(sigma_px)) + 1)
     seen = np.maximum(smooth, shadow & ~near)  # what is too thin for that stays as it is
-    lines = (np.asarray(line) for line in contour_generator(z=np.pad(seen, 1)).lines(0.5))  # closed along the edge
-    return [Mark(Role.OUTLINE, _points(line - 1.0), solid.name) for line in lines if len(line) >= LEAST_OUTLINE]
+    lines = (np.asarray(line) - 1.0 for line in contour_generator(z=np.pad(seen, 1)).lines(0.5))  # closed at the edge
+    pieces = (piece for line in lines for piece in _where_shown(line, image.shown))
+    return [Mark(Role.OUTLINE, _points(piece), solid.name) for piece in pieces if len(piece) >= LEAST_OUTLINE]
+
+
+def _where_shown(line: NDArray[np.float64], shown: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Of a line (N, 2) of columns and rows the parts that the image shows."""
+    columns, rows = (np.clip(np.rint(line[:, n]).astype(int), 0, shown.shape[1 - n] - 1) for n in (0, 1))
+    seen = shown[rows, columns]
+    if seen.all():
+        return [line]
+    parts = np.split(np.arange(len(line)), np.flatnonzero(np.diff(seen)) + 1)
+    return [line[part] for part in parts if seen[part[0]]]
 
 
 def path_marks(image: FluoroImage, trajectory: Trajectory) -> list[Mark]:

@@ -163,6 +163,15 @@ def test_a_needle_behind_contrast_medium_and_bone_is_as_strong_as_each_energy_sa
     assert np.median(found[even] / exact[even]) == pytest.approx(1.0, abs=0.01)
 
 
+def test_an_outline_ends_at_the_collimator(body, aorta):
+    machine = Machine(detector=DETECTOR, field_mm=(30.0, 20.0), shutters=False)
+    shot = take_shots(subject_of(body, outlines=[Solid(aorta)]), ["AP"], machine)[0]
+    outlines = [np.rint(mark.points).astype(int) for mark in shot.overlay.marks if mark.role is Role.OUTLINE]
+    assert len(outlines) >= 2  # both edges of the tube
+    for columns, rows in (line.T for line in outlines):
+        assert shot.image.shown[rows, columns].all()
+
+
 def test_an_outline_keeps_a_thin_branch_and_ends_where_thick_slices_end(body):
     grid = Grid(np.diag([0.8, 0.8, 5.0, 1.0]) + np.array([[0, 0, 0, -30.0]] * 3 + [[0] * 4]), (76, 76, 13))
     x, y, z = np.moveaxis(grid.points_mm(np.stack(np.indices(grid.shape), -1)), -1, 0)
