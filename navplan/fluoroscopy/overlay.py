@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
 from numpy.typing import ArrayLike
 
 from navplan.fluoroscopy.image import FluoroImage, needle_ends_mm
@@ -127,7 +128,7 @@ def side_marker(image: FluoroImage) -> tuple[str, Place]:
 
 
 def outline_marks(image: FluoroImage, solid: Solid) -> list[Mark]:
-    """The outlines of a structure's shadow; none where the image shows nothing: outside, behind collimator, shutters."""
+    """The outlines of a structure's shadow, where the image shows anything: not outside, nor behind a collimator."""
     from contourpy import contour_generator
     from scipy.ndimage import binary_dilation
 
