@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from navplan.fluoroscopy.image import FluoroImage, needle_ends_mm
 from navplan.fluoroscopy.smooth import blurred
