@@ -58,7 +58,7 @@ class Program:
 
 
 GENERAL = Program("general")
-SPINE = Program("spine", compression=0.9, slow_share=0.08, least_span=0.35, detail=1.2)  # bone beside soft tissue
+SPINE = Program("spine", compression=0.7, slow_share=0.15, least_span=0.35, detail=1.5)  # bone beside soft tissue
 PROGRAMS = {program.name: program for program in (GENERAL, SPINE)}
 
 
