@@ -67,7 +67,7 @@ def do_inspect(options: Namespace, output: Output) -> int:
     """What a path holds."""
     from navplan.verbs.import_images import inspect
 
-    found = inspect(options.path)
+    found = inspect(options.path, bridge_gaps_mm=options.bridge_gaps, progress=output.progress)
     if len(found) == 1 and found[0].refusal:
         raise FileFormatError(found[0].refusal)
     output.result("\n".join(str(series) for series in found), {"series": found})
@@ -104,6 +104,8 @@ def do_import(options: Namespace, output: Output) -> int:
         date=options.date,
         slice_thickness_mm=options.slice_thickness,
         modality=options.modality,
+        bridge_gaps_mm=options.bridge_gaps,
+        progress=output.progress,
     )
     new = [name for name in case.volumes if before is None or name not in before.volumes]
     saved = _save(case, str(folder))

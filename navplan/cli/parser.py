@@ -6,6 +6,7 @@ import argparse
 
 RESEARCH = "For research, training and rehearsal; not for clinical use."
 ORIENTATIONS = ("LPS", "RAS", "LAS", "oblique", "tilted")
+GAPS = "interpolate where slices are missing, across gaps of up to so many mm"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -40,11 +41,13 @@ def make_parser() -> argparse.ArgumentParser:
 
     one = verb("inspect", "series found in a file or folder, their geometry and quality; reads nothing into a case")
     one.add_argument("path")
+    one.add_argument("--bridge-gaps", type=float, default=0.0, metavar="MM", help=GAPS)
 
     one = verb("import", "read images into a case folder: DICOM, NIfTI, NRRD, MetaImage")
     one.add_argument("path")
     one.add_argument("--case", required=True, metavar="DIR", help="case folder; made if it does not exist")
-    one.add_argument("--series", default="", metavar="UID")
+    one.add_argument("--series", default="", metavar="UID", help="UID#2 for one of several volumes in a series")
+    one.add_argument("--bridge-gaps", type=float, default=0.0, metavar="MM", help=GAPS)
     one.add_argument("--as", dest="image_id", default="", metavar="ID", help="name of the image in the case")
     one.add_argument("--patient-position", default="", metavar="HFS", help="where the file does not say it")
     one.add_argument(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 
 from navplan.errors import FileFormatError
 from navplan.files.dicom_stack import SlicePlacement
@@ -27,7 +31,11 @@ HEADER_TAGS = [
     "ImageOrientationPatient", "FrameOfReferenceUID", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames",
     "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
     "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleIntercept", "RescaleSlope", "RescaleType",
-    "LossyImageCompression", "ModalityLUTSequence",
+    "LossyImageCompression", "ModalityLUTSequence", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime", "EchoNumbers",
+    "DiffusionBValue", "DiffusionGradientOrientation", "NominalPercentageOfCardiacPhase", "TriggerTime",
+    "InversionTime", "StackID", "SequenceName", "KVP", "FrameReferenceTime", "Units", "SUVType", "DecayCorrection",
+    "PatientWeight", "RadiopharmaceuticalInformationSequence",
 ]  # fmt: skip
 _DATES = (
     ("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime"),
@@ -35,8 +43,25 @@ _DATES = (
 )  # fmt: skip
 
 
+PLAIN = frozenset(("AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"))  # written as letters in a file
+
+
+@cache
+def _tag_of(keyword: str) -> tuple[BaseTag, str]:
+    tag = Tag(keyword)
+    return tag, dictionary_VR(tag)
+
+
 def text(header: Dataset, keyword: str) -> str:
     """A value as plain words, several joined by a backslash; "" where it is missing or cannot be read."""
+    tag, usual = _tag_of(keyword)
+    raw = header.get_item(tag) if tag in header else None
+    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):  # as in the file: quick, for thousands of them
+        kind = raw.VR or usual
+        if kind in PLAIN and raw.value.isascii():
+            return "\\".join(part.strip(" \0") for part in raw.value.decode("ascii").split("\\"))
+        if kind == "US" and len(raw.value) == 2:
+            return str(int.from_bytes(raw.value, "little" if raw.is_little_endian else "big"))
     try:
         with disable_value_validation():  # what matters is checked here, value by value
             value: Any = header.get(keyword)

@@ -1,7 +1,8 @@
-"""Tilted stacks of slices made orthogonal."""
+"""Uneven stacks of slices made even, tilted ones orthogonal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,35 @@ from numpy.typing import NDArray
 from navplan.errors import GeometryError
 
 WHOLE_SHIFT = 1e-6  # a shift this close to whole voxels (in voxels) moves them without interpolation
+ON_SLICE = 0.02  # of a slice: so near to a measured slice a plane of the grid holds it as it is
+
+
+def evenly_spaced(
+    voxels: NDArray[Any], places: NDArray[np.float64], count: int, left_open: Sequence[int], fill: float,
+    padding: float | None = None,
+) -> NDArray[Any]:  # fmt: skip
+    """Slices at any places put on an even grid of `count` slices, linearly between each slice and the next.
+
+    voxels: [i, j, n], slice n at places[n] (N,), in slices of the grid, rising from 0 to count - 1. left_open: numbers
+    of slices between which and the next nothing is interpolated: planes there hold `fill`, and so does what would be
+    interpolated from `padding`. Returns voxels [i, j, k] of the same type.
+    """
+    result = np.full((count, voxels.shape[1], voxels.shape[0]), fill, dtype=voxels.dtype).T
+    below = np.clip(np.searchsorted(places, np.arange(count) + ON_SLICE, side="right") - 1, 0, len(places) - 1)
+    for k, n in enumerate(below):
+        near = min((n, min(n + 1, len(places) - 1)), key=lambda one: abs(places[one] - k))
+        if abs(places[near] - k) <= ON_SLICE:
+            result[:, :, k] = voxels[:, :, near]
+        elif n not in left_open:
+            part = float((k - places[n]) / (places[n + 1] - places[n]))
+            lower, upper = voxels[:, :, n], voxels[:, :, n + 1]
+            between = (1.0 - part) * lower.astype(np.float32) + part * upper.astype(np.float32)
+            if voxels.dtype.kind != "f":
+                between = np.rint(between)
+            if padding is not None:
+                between[(lower == padding) | (upper == padding)] = fill
+            result[:, :, k] = between.astype(voxels.dtype)
+    return result
 
 
 def straighten_stack(

@@ -17,6 +17,7 @@ from navplan.model.case import AuditEntry, Case
 from navplan.model.volume import Volume
 
 log = logging.getLogger(__name__)
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +64,19 @@ class _Source:
     read: Callable[[str], Volume]
 
 
-def inspect(path: str | Path) -> tuple[SeriesSummary, ...]:
+def inspect(
+    path: str | Path, *, bridge_gaps_mm: float = 0.0, progress: Progress = lambda words, share: None
+) -> tuple[SeriesSummary, ...]:
     """Everything under a path: geometry, acquisition and quality of each image, the reason of each refusal.
 
-    Reads all voxels, writes nothing. Raises InputError where there is no such path or nothing that could be an image.
+    Reads all voxels, writes nothing. bridge_gaps_mm: as `import_images`; progress: may raise to stop. Raises InputError
+    where there is no such path or nothing that could be an image.
     """
-    sources, unread = _sources(Path(path), "")
+    sources, unread = _sources(Path(path), "", _checked_bridge(bridge_gaps_mm), progress)
     salt = secrets.token_hex(16)
     summaries = []
-    for source in sources:
+    for number, source in enumerate(sources):
+        progress(f"image {number + 1} of {len(sources)}", number / len(sources))
         plain = SeriesSummary(source.uid, source.kind, source.modality, "", source.files)
         try:
             volume = _with_quality(source.read(salt), ())
@@ -98,13 +103,18 @@ def import_images(
     date: str = "",
     slice_thickness_mm: float | None = None,
     modality: str = "",
+    bridge_gaps_mm: float = 0.0,
+    progress: Progress = lambda words, share: None,
 ) -> Case:
     """Read images into a case (a new one by default) and record it.
 
     path: a folder of DICOM, or one NIfTI, NRRD or MetaImage file. series: DICOM series UID (or file name) where not all
-    are wanted; without it, all that can be imported are, and what is refused is named in the record and in a warning.
+    are wanted, "UID#2" for one part of a series that holds several volumes; without it, all that can be imported are,
+    and what is refused is named in the record and in a warning.
     image_id: name in the case, for a single image; otherwise "ct", "ct_2", "mr" ...
-    patient_position, date (ISO 8601), slice_thickness_mm, modality: what the file does not say.
+    patient_position, date (ISO 8601), slice_thickness_mm, modality: what the file does not say. bridge_gaps_mm: where
+    slices are missing, interpolate across gaps of up to so many mm; wider ones stay unknown in a CT, and another image
+    is refused. progress: gets words and the share that is done, and may raise to stop: nothing is changed then.
 
     Raises InputError where nothing can be imported (with the reasons) or an option contradicts the file, MismatchError
     for another patient's image, ChoiceError for an unknown series or an image id that is taken.
@@ -113,12 +123,14 @@ def import_images(
     stated = _Stated(patient_position, _checked_date(date), _checked_thickness(slice_thickness_mm))
     case = case or Case()
     case = case if case.salt else replace(case, salt=secrets.token_hex(16))
-    sources, unread = _sources(path, modality)
+    bridge = _checked_bridge(bridge_gaps_mm)
+    sources, unread = _sources(path, modality, bridge, progress)
     chosen = _chosen(sources, series, path)
     _check_id(case, image_id)
     volumes: list[tuple[_Source, Volume]] = []
     refusals: dict[str, InputError] = {}
-    for source in chosen:
+    for number, source in enumerate(chosen):
+        progress(f"image {number + 1} of {len(chosen)}", number / len(chosen))
         try:
             volume = _with_quality(stated.added_to(source.read(case.salt)), unread if source.kind == "DICOM" else ())
             case.with_volume("new", volume)  # refuses another patient's image
@@ -145,7 +157,7 @@ def import_images(
         "images": imported,
         "refused": {uid: str(error) for uid, error in refusals.items()} if chosen[0].kind == "DICOM" else {},
         "unread_files": len(unread),
-        "stated": stated.details(),
+        "stated": {**stated.details(), **({"bridged_gaps_up_to_mm": bridge} if bridge else {})},
     }
     return case.with_audit(AuditEntry(datetime.now(UTC).isoformat(timespec="seconds"), "navplan", "import", details))
 
@@ -203,9 +215,18 @@ def _checked_thickness(thickness_mm: float | None) -> float | None:
     return None if thickness_mm is None else float(thickness_mm)
 
 
-def _sources(path: Path, modality: str) -> tuple[list[_Source], tuple[tuple[str, str], ...]]:
+def _checked_bridge(gap_mm: float) -> float:
+    if not 0.0 <= gap_mm < 1000.0:
+        raise InputError(f"gaps of {gap_mm} mm to be bridged", "0 or more mm")
+    return float(gap_mm)
+
+
+def _sources(
+    path: Path, modality: str, bridge_mm: float, progress: Progress
+) -> tuple[list[_Source], tuple[tuple[str, str], ...]]:
     """What may become an image, and the files that could not be read (name, reason)."""
-    from navplan.files.dicom_read import find_series, read_series
+    from navplan.files.dicom_read import read_series
+    from navplan.files.dicom_scan import find_series
     from navplan.files.image_files import check_there, format_of, read_image_file
 
     check_there(path)
@@ -215,8 +236,9 @@ def _sources(path: Path, modality: str) -> tuple[list[_Source], tuple[tuple[str,
 
     if path.is_file() and format_of(path):
         return [file_source(path)], ()
-    found, unread = find_series(path)
-    sources = [_Source(one.uid, "DICOM", one.modality, len(one.paths), partial(read_series, one)) for one in found]
+    found, unread = find_series(path, progress)
+    read = partial(read_series, bridge_mm=bridge_mm, progress=progress)
+    sources = [_Source(one.name, "DICOM", one.modality, len(one.frames), partial(read, one)) for one in found]
     if not sources and path.is_dir():
         sources = [file_source(file) for file in sorted(path.rglob("*")) if format_of(file) and file.is_file()]
     reasons = tuple((file.path.name, file.reason) for file in unread)
@@ -226,7 +248,7 @@ def _sources(path: Path, modality: str) -> tuple[list[_Source], tuple[tuple[str,
 
 
 def _chosen(sources: list[_Source], series: str, path: Path) -> list[_Source]:
-    chosen = [source for source in sources if not series or source.uid == series]
+    chosen = [source for source in sources if series in ("", source.uid, source.uid.partition("#")[0])]
     listed = ", ".join(source.uid for source in sources) or "none that can be read"
     if series and not chosen:
         raise ChoiceError(f"no series {series!r} in {path}", listed, "See them with: navplan inspect PATH")
@@ -266,7 +288,8 @@ def _check_new(volume: Volume, there: Iterable[tuple[str, Volume]]) -> None:
         if facts.patient_digest and patient and facts.patient_digest != patient:
             continue  # another patient's: that is told elsewhere
         same_voxels = volume.grid.shape == other.grid.shape and volume.digest == other.digest
-        if same_voxels or (uid and uid == facts.series_uid):
+        same_series = uid and (uid, other.acquisition.description) == (facts.series_uid, facts.description)
+        if same_voxels or same_series:
             raise InputError(f"an image that is already in the case, as {name}", "an image that is new to it")
 
 

@@ -16,7 +16,8 @@ from pydicom.uid import ImplicitVRLittleEndian, RLELossless, generate_uid
 from scipy.spatial.transform import Rotation
 
 from navplan.errors import InputError
-from navplan.files.dicom_read import find_series, read_series
+from navplan.files.dicom_read import read_series
+from navplan.files.dicom_scan import find_series
 from navplan.files.dicom_write import write_ct_series, write_ct_slices
 from navplan.geometry.grid import Grid
 from navplan.model.acquisition import Acquisition
@@ -181,8 +182,9 @@ def tag(keyword: str, value, only: int | None = None) -> Callable[[Path], None]:
     return lambda folder: edit(folder, change, only)
 
 
-def copy_of_a_slice(folder: Path) -> None:
-    (folder / "copy.dcm").write_bytes(sorted(folder.glob("*.dcm"))[2].read_bytes())
+def same_place(folder: Path) -> None:
+    edit(folder, lambda _, header: setattr(header, "ImagePositionPatient", [0, 0, -2]), 2)
+    edit(folder, lambda _, header: setattr(header, "ImagePositionPatient", [0, 0, -2]), 3)
 
 
 def cut(share: float) -> Callable[[Path], None]:
@@ -199,10 +201,8 @@ def fewer_pixels(folder: Path) -> None:
 
 
 BAD = {
-    "missing slice": (drop(2), "1 missing slice"),
-    "uneven gap": (move(4, 0.7), "uneven gaps"),
     "all at one place": (tag("ImagePositionPatient", [0, 0, 0]), "all at one place"),
-    "copied slice": (copy_of_a_slice, "another slice has"),
+    "two slices at one place": (same_place, "another slice has"),
     "one slice askew": (move(2, 1.0, 0), "one straight row"),
     "mixed orientation": (tag("ImageOrientationPatient", [1, 0, 0, 0, 0, -1], 2), "mixed orientation"),
     "nonsense directions": (tag("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]), "no sense"),
@@ -218,9 +218,7 @@ BAD = {
     "several positions": (tag("PatientPosition", "FFS", 1), "patient positions"),
     "no rescale": (tag("RescaleSlope", None), "RescaleSlope"),
     "zero slope": (tag("RescaleSlope", "0"), "RescaleSlope"),
-    "inverted grey": (tag("PhotometricInterpretation", "MONOCHROME1"), "MONOCHROME1"),
     "colour": (tag("PhotometricInterpretation", "RGB"), "RGB"),
-    "enhanced": (tag("SOPClassUID", "1.2.840.10008.5.1.4.1.1.2.1"), "not read yet"),
     "several frames in a file": (tag("NumberOfFrames", 3), "several frames"),
     "not an image": (tag("SOPClassUID", "1.2.840.10008.5.1.4.1.1.481.3"), "RT Structure Set"),
     "two kinds": (tag("SOPClassUID", "1.2.840.10008.5.1.4.1.1.4", 1), "several kinds"),
