@@ -35,7 +35,8 @@ HEADER_TAGS = [
     "PerFrameFunctionalGroupsSequence", "AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime", "EchoNumbers",
     "DiffusionBValue", "DiffusionGradientOrientation", "NominalPercentageOfCardiacPhase", "TriggerTime",
     "InversionTime", "StackID", "SequenceName", "KVP", "FrameReferenceTime", "Units", "SUVType", "DecayCorrection",
-    "PatientWeight", "RadiopharmaceuticalInformationSequence",
+    "PatientWeight", "RadiopharmaceuticalInformationSequence", "ImagerPixelSpacing", "SequenceOfUltrasoundRegions",
+    "ViewPosition", "ImageLaterality", "Laterality",
 ]  # fmt: skip
 _DATES = (
     ("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime"),

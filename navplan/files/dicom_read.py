@@ -12,6 +12,7 @@ from pydicom.uid import UID
 from navplan.errors import FileFormatError, GeometryError, MismatchError
 from navplan.files.dicom_facts import acquisition_of, identity_digest, numbers, placement, text
 from navplan.files.dicom_frames import MULTI_FRAME, ULTRASOUND_VOLUME
+from navplan.files.dicom_pictures import PICTURES, pictures_of
 from navplan.files.dicom_pixels import check_pixels, is_colour, read_voxels, same_picture
 from navplan.files.dicom_scan import DicomSeries
 from navplan.files.dicom_stack import SliceStack, stack_slices
@@ -30,12 +31,6 @@ READABLE = {
     ULTRASOUND_VOLUME: "US",
     f"{_STORAGE}7": "SC",  # secondary capture, where it says where its slices lie
 }
-PICTURES = {  # of one projection or plane: looked at, never stacked
-    f"{_STORAGE}1": "a computed radiograph", f"{_STORAGE}1.1": "a digital radiograph",
-    f"{_STORAGE}12.1": "an angiographic run", f"{_STORAGE}12.1.1": "an angiographic run",
-    f"{_STORAGE}12.2": "a fluoroscopic run", f"{_STORAGE}6.1": "an ultrasound picture",
-    f"{_STORAGE}3.1": "an ultrasound run",
-}  # fmt: skip
 FILL_HU = -2048
 
 
@@ -109,10 +104,13 @@ def _check_kind(series: DicomSeries) -> None:
     kind = kinds.pop()
     what = f"{UID(kind).name or 'an object without a class'} ({series.modality or 'no modality'})"
     if kind in PICTURES:
+        told = pictures_of(series.frames[0].path, series.frames[0].header).words
+        more = f" and {len(series.frames) - 1} more files" if len(series.frames) > 1 else ""
         raise FileFormatError(
-            f"{PICTURES[kind]} ({series.modality}), which is no volume", "CT, MR, PET or 3-D ultrasound slices",
+            f"{PICTURES[kind]} ({series.modality}), which is no volume ({told}{more})",
+            "CT, MR, PET or 3-D ultrasound slices",
             "A run of a C-arm is shown beside a simulated one by: navplan fluoro CASE --like FILE",
-        )  # fmt: skip
+        )
     if kind not in READABLE:
         raise FileFormatError(what, "CT, MR, PET or 3-D ultrasound images")
     for frame in series.frames:

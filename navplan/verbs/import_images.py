@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from navplan.errors import ChoiceError, InputError
 from navplan.geometry.grid import Grid
 from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 from navplan.model.case import AuditEntry, Case
 from navplan.model.volume import Volume
+
+if TYPE_CHECKING:
+    from navplan.files.dicom_pictures import Pictures
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
@@ -91,6 +95,18 @@ def inspect(
             )
         )  # fmt: skip
     return (*summaries, *(SeriesSummary(name, "file", refusal=reason) for name, reason in unread))
+
+
+def pictures(path: str | Path) -> Pictures:
+    """A file of CR, DX, XA, RF or plain ultrasound: what it says of itself, and its pictures one by one.
+
+    Raises InputError for another kind of file.
+    """
+    from navplan.files.dicom_pictures import read_pictures
+    from navplan.files.image_files import check_there
+
+    check_there(Path(path))
+    return read_pictures(path)
 
 
 def import_images(

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 import navplan as nv
@@ -38,6 +39,14 @@ def series(folder: Path, seed=0, patient="P1", **facts) -> Path:
         patient_name="DOE^JANE", seed_uid=f"s{seed}{patient}",
     )  # fmt: skip
     return folder
+
+
+def askew(folder: Path) -> None:
+    """Moves one slice aside, so that the series is refused."""
+    path = sorted(folder.iterdir())[2]
+    header = pydicom.dcmread(path)
+    header.ImagePositionPatient[0] += 1.0
+    header.save_as(path)
 
 
 def nifti(path: Path, seed=0) -> Path:
@@ -87,25 +96,25 @@ def test_several_patients_in_one_folder_need_a_choice(tmp_path: Path):
 def test_what_imports_is_imported_and_each_refusal_is_named(tmp_path: Path, caplog):
     series(tmp_path / "all" / "good")
     bad = series(tmp_path / "all" / "bad", seed=1)
-    sorted(bad.iterdir())[4].unlink()
+    askew(bad)
     (tmp_path / "all" / "text.dcm").write_text("no DICOM\n")
     with caplog.at_level(logging.WARNING, "navplan"):
         case = nv.import_images(tmp_path / "all")
     assert list(case.volumes) == ["ct"]
     (words,) = case.audit[0].details["refused"].values()
-    assert "missing slice" in words and "missing slice" in caplog.text and "text.dcm" in caplog.text
+    assert "straight row" in words and "straight row" in caplog.text and "text.dcm" in caplog.text
     assert "unread_files" in {found.code for found in case.image()[1].acquisition.quality}
     found = {summary.kind: summary for summary in nv.inspect(tmp_path / "all") if summary.refusal}
-    assert "not importable: 1 missing slice" in str(found["DICOM"])
-    assert "missing slice" in found["DICOM"].refusal and "not a DICOM file" in found["file"].refusal
+    assert "not importable: slices that do not lie" in str(found["DICOM"])
+    assert "straight row" in found["DICOM"].refusal and "not a DICOM file" in found["file"].refusal
 
 
 def test_when_nothing_imports_the_reasons_are_given(tmp_path: Path):
     for name, seed in (("s", 0), ("t", 1)):
-        sorted(series(tmp_path / "all" / name, seed).iterdir())[4].unlink()
-    with pytest.raises(InputError, match=r"nothing that can be imported .*missing slice.*missing slice"):
+        askew(series(tmp_path / "all" / name, seed))
+    with pytest.raises(InputError, match=r"nothing that can be imported .*straight row.*straight row"):
         nv.import_images(tmp_path / "all")
-    with pytest.raises(InputError, match=r"^1 missing slice"):
+    with pytest.raises(InputError, match=r"^slices that do not lie in one straight row"):
         nv.import_images(tmp_path / "all" / "s")
 
 
@@ -179,10 +188,36 @@ def test_a_folder_of_several_image_files_needs_a_choice(tmp_path: Path):
     assert {summary.uid for summary in nv.inspect(tmp_path)} == {"a.nii", "labels.nii"}
 
 
-def test_a_file_that_could_not_be_read_is_named_as_the_cause(tmp_path: Path):
+def test_where_a_file_could_not_be_read_nothing_is_known_and_it_is_named(tmp_path: Path, caplog):
     sorted(series(tmp_path / "s").iterdir())[4].write_bytes(b"")
-    with pytest.raises(InputError, match=r"1 missing slice.*could not be read: CT0005\.dcm"):
+    with caplog.at_level(logging.WARNING, "navplan"):
+        volume = nv.import_images(tmp_path / "s").image()[1]
+    padding = volume.acquisition.padding_hu
+    assert (volume.voxels[:, :, 4] == padding).all() and (volume.voxels[:, :, 5] != padding).any()
+    assert {"missing_slices", "unread_files"} <= {found.code for found in volume.acquisition.quality}
+    assert "CT0005.dcm" in caplog.text
+    askew(tmp_path / "s")
+    with pytest.raises(InputError, match=r"straight row.*could not be read: CT0005\.dcm"):
         nv.import_images(tmp_path / "s")
+
+
+def test_one_part_of_a_series_or_all_of_them(tmp_path: Path):
+    for number in (1, 2):
+        for path in sorted(series(tmp_path / "all" / str(number), number).iterdir()):
+            header = pydicom.dcmread(path)
+            header.SeriesInstanceUID, header.AcquisitionNumber = "1.2.9", number
+            header.save_as(path)
+    assert [one.uid for one in nv.inspect(tmp_path / "all")] == ["1.2.9#1", "1.2.9#2"]
+    both = nv.import_images(tmp_path / "all", series="1.2.9")
+    assert list(both.volumes) == ["ct", "ct_2"]
+    second = nv.import_images(tmp_path / "all", series="1.2.9#2")
+    assert second.image()[1].digest == both.volumes["ct_2"].digest
+    added = nv.import_images(tmp_path / "all", second, series="1.2.9#1")
+    assert {one.digest for one in added.volumes.values()} == {one.digest for one in both.volumes.values()}
+    with pytest.raises(InputError, match="already in the case"):
+        nv.import_images(tmp_path / "all", added, series="1.2.9#1")
+    with pytest.raises(InputError, match="gaps of -1"):
+        nv.import_images(tmp_path / "all", bridge_gaps_mm=-1)
 
 
 @pytest.mark.parametrize("kind", ["none", "empty", "text", "cut"])
