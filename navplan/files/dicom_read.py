@@ -118,6 +118,8 @@ def _check_kind(series: DicomSeries) -> None:
         if kind not in MULTI_FRAME and (numbers(header, "NumberOfFrames", 1) or (1,))[0] > 1:
             raise FileFormatError(f"{name}: several frames in one file of a single-frame kind", "one slice")
         check_pixels(header, name, READABLE[kind] == "CT")
+    if any("MOSAIC" in text(header, "ImageType").upper().split("\\") for header in series.headers):
+        raise FileFormatError("mosaics: many slices tiled in one picture", "one slice in each picture")
     if any("LOCALIZER" in text(header, "ImageType").upper().split("\\") for header in series.headers):
         raise FileFormatError("a localizer (scout) image", "a volume of slices")
 

@@ -41,6 +41,10 @@ def split(frames: Sequence[Frame]) -> tuple[Part, ...]:
     Nothing is refused here: frames that do not say where they lie, or that nothing tells apart, stay together, and are
     refused when they are to make a volume.
     """
+    scouts = tuple(frame for frame in frames if "LOCALIZER" in text(frame.header, "ImageType").upper().split("\\"))
+    if 0 < len(scouts) < len(frames):
+        rest = split([frame for frame in frames if frame not in scouts])
+        return (*rest, Part("localizers", scouts))
     try:
         placed = {id(frame): placement(frame.header, frame.path.name) for frame in frames}
     except InputError:

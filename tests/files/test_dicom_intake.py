@@ -177,6 +177,18 @@ def test_directions_of_three_slices_and_more_come_apart(tmp_path: Path):
     assert sorted(read_series(one).grid.shape[2] for one in series) == [4, 5]
 
 
+def test_a_scout_in_the_series_is_left_to_itself(tmp_path: Path):
+    def scout(number: int, header: Dataset) -> None:
+        if number == 8:
+            header.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+            header.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+
+    volume, alone = find_series(changed(written(tmp_path / "s"), scout))[0]
+    assert np.array_equal(read_series(volume).voxels, smooth()[:, :, :8])
+    with pytest.raises(InputError, match="scout"):
+        read_series(alone)
+
+
 def enhanced(folder: Path, count: int = COUNT) -> Path:
     """The series as one multi-frame file, frames in no order."""
     headers = [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]

@@ -222,6 +222,7 @@ BAD = {
     "several frames in a file": (tag("NumberOfFrames", 3), "several frames"),
     "not an image": (tag("SOPClassUID", "1.2.840.10008.5.1.4.1.1.481.3"), "RT Structure Set"),
     "two kinds": (tag("SOPClassUID", "1.2.840.10008.5.1.4.1.1.4", 1), "several kinds"),
+    "mosaics": (tag("ImageType", ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]), "mosaics"),
     "scout": (tag("ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]), "scout"),
     "odd bits": (tag("HighBit", 11), "bits"),
     "pixel data cut": (cut(0.99), "cannot be read"),
