@@ -25,11 +25,8 @@ UNPROVEN = "not proven to be this patient's, recent, or of known thickness"
 UNPROVEN_REMEDY = (
     "Compare with the request and the archive; import takes --date and --slice-thickness where the file is silent"
 )
-TOLD_ELSEWHERE = (
-    "date_unknown",
-    "patient_position_unknown",
-    "cut_at_edge",
-)  # by findings of their own, or the skin map
+# by findings of their own, or the skin map
+TOLD_ELSEWHERE = ("date_unknown", "patient_position_unknown", "cut_at_edge")
 NEVER_ABSENT = (Tissue.VESSEL, Tissue.HEART, Tissue.AIRWAY, Tissue.NERVE, Tissue.BONE)  # of those that are required
 NEAR_MIDDLE_MM = 25.0  # of the body: what lies nearer is on neither side for sure
 THINNER_THAN_ITS_GAUGE = 0.95  # of the nominal diameter: below it a device's numbers contradict each other (unsourced)

@@ -28,7 +28,7 @@ ALL_BONE = "bone"  # a label of all bone holds the others
 TOUCH_MM = 3.5  # outside the surface: what is labelled there touches it
 REACH_MM, STEP_MM = 10.0, 1.0  # along the normal, to either side
 NEAR_MM = 8.0  # standard deviation of the bell by which an edge counts less the farther off it is
-FAR_MM = 3.0  # from an edge, or a voxel along the normal where that is more: then a point lies beside it
+FAR_MM, FAR_VOXELS = 3.0, 0.75  # from an edge, the voxels along the normal: beyond both a point lies beside it
 ALLOWED, ALLOWED_VERTEBRA = 0.25, 0.35  # of a surface; a vertebra has joints, and marrow as dense as its shell
 SURELY = 1.5  # times that: then no label is relied on
 FEWEST_LABELS = 5  # that the middle one is taken of
@@ -52,9 +52,9 @@ _EDGES: WeakKeyDictionary[Structure, tuple[ReferenceType[Volume], _Edges]] = Wea
 
 
 def shares_beside(image: Volume, structures: Mapping[str, Structure]) -> dict[str, float]:
-    """Of each label whose edge is plain on CT, the share of its surface that lies more than 3 mm (or a voxel) beside
-    the edge in the image, among the points where the image has one within 10 mm and no label of the same kind touches
-    (a joint is no edge). What was found of a label is kept as long as image and label are."""
+    """Of each label whose edge is plain on CT, the share of its surface that lies more than 3 mm (and 3/4 of a voxel)
+    beside the edge in the image, among the points where the image has one within 10 mm and no label of the same kind
+    touches (a joint is no edge). What was found of a label is kept as long as image and label are."""
     present = [one for one in structures.values() if one.presence is Presence.PRESENT]
     shares = {}
     for one in present:
@@ -119,7 +119,7 @@ def _edges(image: Volume, one: Structure, least_hu: float) -> _Edges:
     best = np.argmax(np.where(seen[:, None], rises * np.exp(-0.5 * (at_mm / NEAR_MM) ** 2), 0.0), axis=1)
     told = seen & (rises[np.arange(len(best)), best] > abs(least_hu))
     sizes = [np.linalg.norm((outwards @ grid.axes) * grid.spacing_mm, axis=1) for grid in (image.grid, one.grid)]
-    beside = np.abs(at_mm[best]) > np.maximum(FAR_MM, np.maximum(*sizes))
+    beside = np.abs(at_mm[best]) > np.maximum(FAR_MM, FAR_VOXELS * np.maximum(*sizes))
     return _Edges((points_mm + TOUCH_MM * outwards)[told], beside[told])
 
 
