@@ -25,6 +25,8 @@ from navplan.verbs.situation import now
 IMAGE, BY = "ct", "planted mistakes"
 SPACING_MM = 3.0
 REFUSED = "refused"
+COUCH_RADIUS_MM, COUCH_MM, COUCH_HU = 360.0, 9.0, -300.0  # a trough, as under the abdomen phantom
+AIR_BELOW_HU = -900.0  # a couch is painted into air alone
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,23 @@ def with_facts(case: Case, **facts: Any) -> Case:
 def without(case: Case, *names: str) -> Case:
     """Without these structures."""
     return replace(case, structures={name: one for name, one in case.structures.items() if name not in names})
+
+
+def with_couch(case: Case, under: tuple[float, float, float] = (0, 1, 0)) -> Case:
+    """With a couch in the voxels of the image, none labelled: a trough that the body touches. under: towards it, in
+    LPS, along the second axis."""
+    volume, body = case.volumes[IMAGE], case.structures["body"]
+    assert body.grid is not None and body.occupancy is not None
+    places = body.grid.points_mm(np.argwhere(body.occupancy > 0))
+    down = under[1]
+    points = volume.grid.points_mm(np.indices(volume.grid.shape).reshape(3, -1).T)
+    depth = down * points[:, 1] - ((down * places[:, 1]).max() - COUCH_RADIUS_MM)
+    across = points[:, 0] - (places[:, 0].min() + places[:, 0].max()) / 2
+    beyond = np.hypot(across, depth) - COUCH_RADIUS_MM
+    shell = ((beyond >= 0) & (beyond <= COUCH_MM) & (depth > 0)).reshape(volume.grid.shape)
+    painted = shell & (volume.voxels < AIR_BELOW_HU)
+    voxels = np.where(painted, volume.voxels.dtype.type(COUCH_HU), volume.voxels)
+    return replace(case, volumes={IMAGE: replace(volume, voxels=np.asfortranarray(voxels))})
 
 
 def renamed(case: Case, names: dict[str, str]) -> Case:

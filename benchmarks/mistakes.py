@@ -32,6 +32,7 @@ from benchmarks.mistake_worlds import (
     shifted_labels,
     sides_swapped,
     taken,
+    with_couch,
     without,
 )
 from navplan.errors import NavplanError
@@ -39,9 +40,11 @@ from navplan.extend import registry
 from navplan.extend.protocol_lint import Weight, lint
 from navplan.files.protocol_override import override_from_toml
 from navplan.files.protocol_toml import devices_from_toml, protocol_from_toml
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.plan import Plan
 from navplan.model.protocol import LEVELS, ProcedureProtocol
 from navplan.model.structure import Presence
+from navplan.planning.how_the_patient_lay import header_alone
 from navplan.verbs.approve import approve, standing, to_be_acknowledged
 from navplan.verbs.check import check
 from navplan.verbs.import_images import import_images
@@ -69,6 +72,23 @@ class Mistake:
 def asked(right: dict[str, str], wrong: dict[str, str]) -> Run:
     """The same way, asked for otherwise."""
     return lambda here, planted: here.judged(**(wrong if planted else right))
+
+
+def wrongly_lying(here: World, planted: bool) -> list[Said]:
+    """An image that shows a couch without a label, and a header that says the other position; asked for as it says.
+    The lumbar phantom's patient lies prone: its couch is under the belly."""
+    case = without(here.case, "couch")
+    if here.name != R:
+        case = with_couch(case, under=DOWN_BY_PATIENT_POSITION[here.plan.patient_position])
+    other = _turned(here)
+    return here.judged(lying(case, other), patient_position=other) if planted else here.judged(case)
+
+
+def no_couch(here: World, planted: bool) -> list[Said]:
+    """What a plan notes, on an image without a couch and on the same with one."""
+    case = here.case if planted else with_couch(here.case)
+    words = header_alone(case.volumes[IMAGE], case.structures_of(IMAGE))
+    return [Said("note", words)] if words else []
 
 
 def unstated(here: World, planted: bool) -> list[Said]:
@@ -353,6 +373,7 @@ def called(name: str, new: str) -> Run:
 
 _SIDED, _TURNED = "left and right contradict", "front and back contradict"
 _NOT_ON = "labels do not lie on what they name"
+_OFF_EDGES = "labels lie beside the image's own edges"
 _MIRRORED = "a mirrored image or mirrored labels"
 
 MISTAKES: tuple[Mistake, ...] = (
@@ -402,11 +423,10 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake("PatientPosition alone is wrong, the couch is labelled", (A,), PLAN, "does not lie under a patient",
             lambda here, planted: here.judged(lying(here.case, "HFP") if planted else None,
                                               patient_position="HFP" if planted else "")),
-    Mistake("PatientPosition alone is wrong, no couch is labelled", (C,), PLAN, "does not lie under a patient",
-            lambda here, planted: here.judged(lying(here.case, "HFP") if planted else None,
-                                              patient_position="HFP" if planted else ""),
-            limit="the header's word is all there is: the labels lie the same, and the phantom's effusion, bound to no"
-            " side, may be old or loculated. A label `couch` would tell"),
+    Mistake("PatientPosition alone is wrong, a couch is in the picture, none is labelled", (C, L, A, R), PLAN,
+            "the couch that the image shows does not lie under a patient", wrongly_lying),
+    Mistake("no couch is in the picture, none is labelled: the header may be wrong", (C,), PLAN,
+            "rests on the header alone", no_couch),
     Mistake("PatientPosition changed after planning", (C, L, A, R), CHECK, "image taken HF., procedure HF.",
             lambda here, planted: here.judged(
                 lying(here.case, _turned(here)) if planted else None, anew=False)),
@@ -419,10 +439,8 @@ MISTAKES: tuple[Mistake, ...] = (
             labels_of_another(True)),
     Mistake("labels of another patient that name no frame of reference, 60 mm apart", (A,), PLAN, _NOT_ON,
             labels_of_another(False, 60.0)),
-    Mistake("labels of another patient that name no frame of reference, one like the other", (A,), PLAN, _NOT_ON,
-            labels_of_another(False),
-            limit="a patient as alike as the phantom's next variant: most labels still lie on what they name. What the"
-            " needle itself meets is read in the image; labels that name no image are else taken at their word"),
+    Mistake("labels of another patient that name no frame of reference, one like the other", (A,), PLAN, _OFF_EDGES,
+            labels_of_another(False)),
     Mistake("all labels shifted by 25 mm to the side", (C, A, R), PLAN, _NOT_ON,
             spoiled(lambda here: shifted_labels(here.case, 25.0))),
     Mistake("image of another year", (C, L, A, R), PLAN, "days old",

@@ -7,7 +7,6 @@ from datetime import datetime
 
 import numpy as np
 
-from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.acquisition import Severity
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import NEEDLE_DIAMETER_MM, Device
@@ -18,23 +17,19 @@ from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.device_choice import LENGTH_RESERVE_MM as LENGTH_RESERVE_MM
 from navplan.planning.device_choice import length_finding
+from navplan.planning.how_the_patient_lay import how_the_patient_lay
 from navplan.planning.level import level
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
-from navplan.planning.which_way_round import middle_mm
 
 UNPROVEN = "not proven to be this patient's, recent, or of known thickness"
 UNPROVEN_REMEDY = (
     "Compare with the request and the archive; import takes --date and --slice-thickness where the file is silent"
 )
-TOLD_ELSEWHERE = (
-    "date_unknown",
-    "patient_position_unknown",
-    "cut_at_edge",
-)  # by findings of their own, or the skin map
+# by findings of their own, or the skin map
+TOLD_ELSEWHERE = ("date_unknown", "patient_position_unknown", "cut_at_edge")
 NEVER_ABSENT = (Tissue.VESSEL, Tissue.HEART, Tissue.AIRWAY, Tissue.NERVE, Tissue.BONE)  # of those that are required
 NEAR_MIDDLE_MM = 25.0  # of the body: what lies nearer is on neither side for sure
 THINNER_THAN_ITS_GAUGE = 0.95  # of the nominal diameter: below it a device's numbers contradict each other (unsourced)
-COUCHES = ("couch", "table")
 THICKNESS_UNKNOWN = "slice_thickness_unknown"
 
 
@@ -246,27 +241,7 @@ def request(situation: Situation) -> list[Finding]:
             findings.append(Finding(FindingKind.SIDE, Verdict.PASS, f"{situation.side}, as requested"))
     elif situation.requested_side:
         findings.append(_side_of_the_body(situation))
-    imaged = situation.image.acquisition.patient_position
-    if not imaged:
-        findings.append(
-            Finding(
-                FindingKind.PATIENT,
-                Verdict.WARN,
-                "the image does not say how the patient lay",
-                remedy="State it at import with --patient-position",
-            )
-        )
-    elif imaged != situation.patient_position:
-        words = f"image taken {imaged}, procedure {situation.patient_position}: organs move"
-        findings.append(
-            Finding(
-                FindingKind.PATIENT,
-                Verdict.NOT_EVALUATED,
-                words,
-                remedy="Take a planning scan in the position of the procedure",
-            )
-        )
-    findings += _couch(situation, imaged)
+    findings += how_the_patient_lay(situation)
     allowed = situation.protocol.patient_positions
     if allowed and situation.patient_position not in allowed:
         words = f"position {situation.patient_position} is none of the protocol's ({', '.join(allowed)})"
@@ -289,20 +264,6 @@ def request(situation: Situation) -> list[Finding]:
             )
         )
     return findings
-
-
-def _couch(situation: Situation, imaged: str) -> list[Finding]:
-    """A couch that is labelled, and lies elsewhere than under a patient who lay as the image says."""
-    down, body = DOWN_BY_PATIENT_POSITION.get(imaged), situation.structures.get("body")
-    couch = next((one for name, one in situation.structures.items() if name.startswith(COUCHES)), None)
-    if down is None or body is None or couch is None or {body.presence, couch.presence} != {Presence.PRESENT}:
-        return []
-    below_mm = float((middle_mm(couch) - middle_mm(body)) @ np.asarray(down))
-    if below_mm > 0:
-        return []
-    words = f"the image says {imaged}, but {couch.name} does not lie under a patient who lies so"
-    remedy = "Look at the couch in the image; import it anew with the position that is true"
-    return [Finding(FindingKind.PATIENT, Verdict.NOT_EVALUATED, words, couch.name, remedy=remedy)]
 
 
 def image(situation: Situation) -> list[Finding]:

@@ -20,6 +20,7 @@ from navplan.model.volume import Volume
 from navplan.planning.boundary import Boundary, boundaries_of, boundary_of
 from navplan.planning.broad_phase import BoundaryBlocks, boundary_blocks
 from navplan.planning.criteria import host_of
+from navplan.planning.label_edges import labels_on_edges
 from navplan.planning.labels_fit_image import labels_fit_image
 from navplan.planning.other_needles import OtherNeedle
 from navplan.planning.tissue_map import TissueMap, tissue_map
@@ -172,8 +173,8 @@ class Situation:
 
     @cached_property
     def labels_fit_image(self) -> tuple[Finding, ...]:
-        """What labels and CT numbers tell differently, all over each label."""
-        return labels_fit_image(self.image, self.structures)
+        """What labels and image tell differently: CT numbers all over each label, and edges at its surface."""
+        return (*labels_fit_image(self.image, self.structures), *labels_on_edges(self.image, self.structures))
 
     @cached_property
     def target_boundary(self) -> Boundary | None:

@@ -14,6 +14,7 @@ from navplan.model.plan import Plan, Provenance, RankedTrajectory
 from navplan.model.protocol import ProcedureProtocol
 from navplan.planning.device_choice import alike
 from navplan.planning.entry_search import search_with
+from navplan.planning.how_the_patient_lay import header_alone
 from navplan.planning.other_position import other_position_words
 from navplan.planning.situation import Situation
 from navplan.verbs.beside import Beside, needles_beside
@@ -77,6 +78,7 @@ def plan(
         *(f"beside {needle.name}" for needle in situation.others),
         *(f"No way in, because of {blocker}" for blocker in found.blockers),
         *other_position_words(found, rules.patient_positions, situation.patient_position),
+        *filter(None, (header_alone(situation.image, situation.structures),)),
     )
     wanted = f"{rules.id}-{aim.structure or 'point'}"
     return replace(plan_for(case, situation, wanted, found.trajectories), skin_map=found.skin_map, notes=notes)
