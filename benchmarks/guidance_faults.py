@@ -38,10 +38,12 @@ from benchmarks.guidance_scene import (
 from navplan.geometry.transform import Transform
 from navplan.model.finding import Verdict
 from navplan.model.pose import ToolPose
+from navplan.model.trajectory import Trajectory
 from navplan.navigation.breath import BreathSignal, BreathStated
 from navplan.navigation.frames import Edge, PoseError
 from navplan.navigation.guidance import Guidance
 from navplan.navigation.limits import GuidanceLimits
+from navplan.planning.other_needles import OtherNeedle
 
 LIMITS = GuidanceLimits()
 GREEN_S, LONGEST_S = 1.5, 4.0  # of a run, before and after the fault
@@ -189,13 +191,43 @@ def too_deep(now: Now) -> None:
 
 
 def slips(now: Now) -> None:
-    """The reference slides over the skin, slowly; after three seconds somebody touches a checkpoint."""
-    off = np.clip(now.since_s, 0.0, 3.0) * 2.0
+    """The reference slides over the skin, slowly and not far; after three seconds somebody touches a checkpoint."""
+    off = np.clip(now.since_s, 0.0, 3.0)
     matrix_of(now, REFERENCE, lambda matrix: matrix @ rigid((0, 0, 0), (0.0, float(off), 0.0)))
     if now.since_s >= 3.0 and "touched" not in now.kept:
         now.kept["touched"] = now.poses[0]
         true = np.asarray(ENTRY) + now.stage.deep(now.now_s) * np.array([1.0, 0.0, 0.0])
         now.guidance.touch("skin again", true.tolist(), now.now_s)
+
+
+def pushed(now: Now) -> None:
+    """The reference is pushed over the skin in sight, no quicker than a patient moves."""
+    off = 60.0 * now.since_s
+    matrix_of(now, REFERENCE, lambda matrix: matrix @ rigid((0, 0, 0), (0.0, off, 0.0)))
+
+
+def of_no_image(now: Now) -> None:
+    made = now.guidance.registration
+    assert made is not None
+    now.guidance.registration = replace(made, image=None)
+
+
+def fewer_checkpoints(now: Now) -> None:
+    """All but two are taken back."""
+    now.guidance.checkpoints = now.guidance.checkpoints[:2]
+
+
+def entry_alone(now: Now) -> None:
+    """The only place that was touched is the planned entry."""
+    first = now.guidance.checkpoints[0]
+    now.guidance.checkpoints = (replace(first, name="entry", patient_mm=ENTRY, touched_mm=ENTRY),)
+
+
+def needle_beside(now: Now) -> None:
+    """Another needle was placed across the way."""
+    other = Trajectory((-65.0, -60.0, 0.3), (-65.0, 10.0, 0.3), now.guidance.way.device)
+    there = OtherNeedle(other, "way 1 of plan other", "elsewhere")
+    now.guidance.situation = replace(now.guidance.situation, others=(there,))
 
 
 def checkpoint_off(now: Now) -> None:
@@ -258,8 +290,14 @@ FAULTS = (
     Fault("reference's pose frozen", frozen(REFERENCE), LIMITS.reference_frozen_s,
           "1 s: real recordings repeat a still reference for up to 0.5 s", f"{REFERENCE}:frozen"),
     Fault("reference knocked by 12 mm", sends(REFERENCE, shifted((0, 12.0, 0))), 0.0, AT_ONCE, f"{REFERENCE}:jump"),
-    Fault("reference slips, 2 mm a second", slips, 3.0,
+    Fault("reference slips, 1 mm a second", slips, 3.0,
           "not by poses; by the checkpoint that is touched 3 s later", "registration"),
+    Fault("reference pushed in sight, 60 mm a second", pushed, 6.0 / 60.0,
+          "0.1 s: when it carries the way 5 mm elsewhere than at the checkpoint", "registration"),
+    Fault("two checkpoints alone", fewer_checkpoints, 0.0, AT_ONCE, "registration"),
+    Fault("the planned entry alone was touched", entry_alone, 0.0, AT_ONCE, "registration"),
+    Fault("registration names no image", of_no_image, 0.0, AT_ONCE, "registration:image"),
+    Fault("another needle was placed across the way", needle_beside, 0.0, AT_ONCE, "beside"),
     Fault("tracker and tool both stop", stops, LIMITS.pose_age_s, "0.1 s: the age that a pose may have", "frames"),
     Fault("poses come 0.4 s late", lambda now: times(now, 0.0, -0.4), 0.0, AT_ONCE, f"{REFERENCE}:sender-back"),
     Fault("poses wait 0.3 s in a queue", lambda now: times(now, -0.3, -0.3), 0.0, AT_ONCE, f"{REFERENCE}:clock-back"),
@@ -331,9 +369,10 @@ first. Held to it by `tests/navigation/test_faults.py`. What is simulated tells 
 | fault | can be known | left green after | said |
 |---|---|---|---|"""
 
-FOOT = """What no row can show: a reference that slips slowly, a patient who rolls beneath it and a needle that bends
-with one sensor only look like a patient and a needle that lie otherwise. Poses do not tell; a checkpoint does, or a
-second sensor."""
+FOOT = """What no row can show: a reference that slips by less than 5 mm, a patient who rolls beneath it and a needle
+that bends with one sensor only look like a patient and a needle that lie otherwise. Poses do not tell; a checkpoint
+does, or a second sensor. A delay that is there from the first pose on is known on one machine alone, by the sender's
+stamp."""
 
 
 def main() -> None:
