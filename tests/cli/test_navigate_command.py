@@ -202,7 +202,10 @@ def test_landmarks_say_how_good_they_are(planned: Path, tmp_path: Path, capsys: 
     assert main([*navigate, "--registration", str(out), "--json"]) == 4
     assert "names no image" in str(json.loads(capsys.readouterr().out)["reasons"])
     inside = [str(tmp_path / "i.csv"), str(tmp_path / "m.csv")]
-    (tmp_path / "i.csv").write_text((tmp_path / "f.csv").read_text().replace("100.0", "70.0").replace("90.0", "60.0").replace("80.0", "40.0").replace("70.0", "40.0"))
+    text = (tmp_path / "f.csv").read_text()
+    for old, new in (("100.0", "70.0"), ("90.0", "60.0"), ("80.0", "40.0"), ("70.0", "40.0")):
+        text = text.replace(old, new)
+    (tmp_path / "i.csv").write_text(text)
     (tmp_path / "m.csv").write_text((tmp_path / "i.csv").read_text())
     bound = ["calibrate", "landmarks", *inside, "--target=-20,10,30", "--out", str(out), "--case", str(planned)]
     assert main([*bound, "--image", "none"]) == 2

@@ -470,7 +470,7 @@ def test_a_registration_turned_about_the_entry_agrees_there_and_is_found_by_land
     frame = run(one, stage, START_S + 40 * STEP_S)
     assert "agrees with any registration" in reason(frame, "registration").words
     time_s = verified(one, stage, START_S + 80 * STEP_S)
-    frame = run(one, stage, time_s)
+    frame = run(one, stage, time_s + TOUCH_S)
     assert "does not hold" in reason(frame, "registration").words
 
 
