@@ -139,8 +139,7 @@ class Guidance:
         reference, MismatchError for one by landmarks of another image."""
         if registration.transform.source != self.reference:
             raise InputError(f"a registration of {registration.transform.source}", f"of {self.reference}")
-        image = self.situation.image
-        told = registration.image
+        image, told = self.situation.image, registration.image
         other = told.other_than(self.situation.image_id, image.digest, image.acquisition.patient_digest) if told else ""
         if other:
             raise MismatchError(

@@ -183,7 +183,7 @@ def test_places_that_all_hold_bound_every_motion_that_a_registration_may_be_off_
     share = min(LIMITS.checkpoint_mm / off(places, 1.0).max(), 1.0)
     assert off(places, share).max() <= LIMITS.checkpoint_mm + 0.1
     told = missed_mm(tuple(map(tuple, places.tolist())), LIMITS.checkpoint_mm, WAY)
-    assert off(way, share).max() <= 1.75 * told < 1.75 * LIMITS.target_error_mm  # root 3: all of it on one axis
+    assert off(way, share).max() <= 3.0 * told < 3.0 * LIMITS.target_error_mm  # all three off at once, and as is worst
 
 
 def test_two_places_let_a_turn_about_their_line_pass() -> None:
