@@ -572,3 +572,12 @@ def test_what_is_summed_up_is_counted() -> None:
     assert "far 30.0 mm and more" in told[-1].words
     assert [one.id for one in of_margins(found[:2], 1.0)] == ["margin:near", "margin:far"]  # one alone says its name
     assert [one.id for one in of_margins(found[:3], 40.0)] == ["margin:near", "margin:far", "margin:farther"]
+
+
+def test_the_way_ahead_of_a_needle_with_two_sensors_may_bend_as_the_plan_expects() -> None:
+    stage = at_depth(10.0)
+    one, time_s = begun(stage, shaft=SHAFT, straight_tip_mm=tuple(STRAIGHT_TIP))
+    flexible = replace(one.situation.error_model, bend_sigma_per_mm=4e-4)
+    one.situation = replace(one.situation, error_model=flexible)
+    frame = step(one, stage, time_s + STEP_S, shaft=True)
+    assert frame.error.bending_mm > frame.bent_mm + 2e-4 * (45.0**2 - 15.0**2)

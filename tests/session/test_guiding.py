@@ -16,6 +16,7 @@ from navplan.model.finding import Verdict
 from navplan.model.pose import PoseStatus, ToolPose
 from navplan.navigation.alarms import Alarm
 from navplan.navigation.live_margin import StructureMargin
+from navplan.navigation.watchdog import Reason
 from navplan.session.guide_checkpoints import ENTRY
 from navplan.session.guide_document import frame_document
 from navplan.session.guiding import Guiding
@@ -152,6 +153,15 @@ def test_what_is_near_comes_first_whatever_its_grade(guiding):
     told = frame_document(replace(frame, margins=margins, alarms=alarms), started.shown.way, started.across)
     assert [one["name"] for one in told["margins"]] == ["one_6", "one_3", "one_5", "one_1", "one_4"]
     assert [one["id"] for one in told["alarms"]] == ["x", "plan:open", "margin:one_5", "margin:one_2", "margin:one_0"]
+
+
+def test_more_reasons_are_those_that_one_line_sums_up_as_well(guiding):
+    guiding.start()
+    stepped(guiding)
+    frame, started = guiding._frame, guiding._started
+    reasons = (Reason("plan:open", "the worst of 21", Verdict.WARN, 21), Reason("margin:thin", "34", Verdict.WARN, 34))
+    told = frame_document(replace(frame, reasons=reasons), started.shown.way, started.across)
+    assert told["more"] == 54 and len(told["reasons"]) == 2
 
 
 def test_a_way_that_changes_ends_what_was_known_of_it(guiding):
