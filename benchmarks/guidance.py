@@ -139,7 +139,7 @@ def prepared(situation: Situation, ranked: RankedTrajectory, poses: list[ToolPos
     gate = BreathGate(-1.0, 1.0, "", "simulated")
     one = Guidance(situation, ranked, tool, REFERENCE, TRACKER_ERROR, gate)
     one.register(registration(of=situation))
-    verified(one, Stage(), START_S - 4 * TOUCH_S)
+    verified(one, Stage(number=-4), START_S - 4 * TOUCH_S)  # counts that come before those of the poses
     one.update(poses, START_S + 0.001)
     chain = one.frames.chain("patient", TOOL, START_S + 0.001)
     assert chain.transform is not None
