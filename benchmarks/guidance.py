@@ -31,12 +31,14 @@ from benchmarks.guidance_scene import (
     START_S,
     TIP_MM,
     TOOL,
+    TOUCH_S,
     TRACKER,
     TRACKER_ERROR,
     Stage,
     patient_from_tool,
     registration,
     tracker_from_reference,
+    verified,
 )
 from benchmarks.guidance_scene import REFERENCE_FROM_PATIENT as FIXED
 from navplan.geometry.lines import perpendicular_axes
@@ -136,7 +138,8 @@ def prepared(situation: Situation, ranked: RankedTrajectory, poses: list[ToolPos
     )
     gate = BreathGate(-1.0, 1.0, "", "simulated")
     one = Guidance(situation, ranked, tool, REFERENCE, TRACKER_ERROR, gate)
-    one.register(registration())
+    one.register(registration(of=situation))
+    verified(one, Stage(number=-4), START_S - 4 * TOUCH_S)  # counts that come before those of the poses
     one.update(poses, START_S + 0.001)
     chain = one.frames.chain("patient", TOOL, START_S + 0.001)
     assert chain.transform is not None

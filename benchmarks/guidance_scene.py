@@ -24,7 +24,7 @@ from navplan.navigation.breath import BreathGate, BreathSignal
 from navplan.navigation.frames import PoseError
 from navplan.navigation.guidance import Guidance, GuidanceFrame
 from navplan.navigation.limits import GuidanceLimits
-from navplan.navigation.patient_registration import PatientRegistration, register_landmarks
+from navplan.navigation.patient_registration import PatientRegistration, RegisteredImage, register_landmarks
 from navplan.navigation.tool import TrackedTool
 from navplan.planning.check_plan import judge
 from navplan.planning.situation import Situation
@@ -40,6 +40,7 @@ NOISE_MM, NOISE_DEG = 0.08, 0.02  # of each coordinate, about each axis
 TRACKER_ERROR = PoseError(0.25, 0.05)
 TIP_MM = np.array([0.0, 0.0, 165.0])  # in the tool's frame
 START_S = 1000.0
+TOUCH_S = 0.25  # from one landmark to the next: no hand is quicker
 UPWARDS = np.array([0.0, 0.0, 1.0])
 LANDMARKS = np.array(
     [[-85, -40, 30], [-80, 50, -35], [20, -68, 40], [60, -60, -45], [-20, 66, 50], [80, 20, 10], [-60, -65, -10.0]]
@@ -75,17 +76,22 @@ def tool(**changes: object) -> TrackedTool:
     return TrackedTool(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-def registration(made_s: float = START_S - 30.0, noise_mm: float = 0.2) -> PatientRegistration:
-    """By seven landmarks on the skin."""
+def registration(
+    made_s: float = START_S - 30.0, noise_mm: float = 0.2, of: Situation | None = None
+) -> PatientRegistration:
+    """By seven landmarks on the skin. of: whose image they were picked in."""
     touched = LANDMARKS @ REFERENCE_FROM_PATIENT[:3, :3].T + REFERENCE_FROM_PATIENT[:3, 3]
     touched = touched + np.random.default_rng(5).normal(0, noise_mm / np.sqrt(3), touched.shape)
     names = tuple(f"landmark {n}" for n in range(1, len(LANDMARKS) + 1))
-    return register_landmarks(names, LANDMARKS, touched, REFERENCE, {"target": TARGET, "entry": ENTRY}, made_s)
+    here = of or planned()[0]
+    image = RegisteredImage(here.image_id, here.image.digest)
+    places = {"target": TARGET, "entry": ENTRY}
+    return register_landmarks(names, LANDMARKS, touched, REFERENCE, places, made_s, image=image)
 
 
 def tracker_from_reference(time_s: float) -> NDArray[np.float64]:
-    """The patient moves a little."""
-    sway = np.sin(0.5 * (time_s - START_S))
+    """The patient moves a little, as far as one does who lies still and holds the breath."""
+    sway = 0.1 * np.sin(0.5 * (time_s - START_S))
     return rigid((5 + sway, 170, -20 + 0.5 * sway), (100 + 4 * sway, -50, -1500 + 3 * sway))
 
 
@@ -153,10 +159,11 @@ def guidance(limits: GuidanceLimits | None = None, **changes: object) -> Guidanc
 
 
 def begun(stage: Stage, limits: GuidanceLimits | None = None, **changes: object) -> tuple[Guidance, float]:
-    """Registered, one checkpoint touched, and a second of poses: green, at the time that is given back."""
+    """Registered, checkpoints touched, and a second of poses: green, at the time that is given back."""
     one = guidance(limits, **changes)
     one.register(registration())
     time_s, shaft = START_S, bool(one.tool.shaft)
+    verified(one, stage, START_S - 4 * TOUCH_S)
     step(one, stage, time_s, shaft=shaft)
     tip = one.frames.chain("patient", TOOL, time_s)
     assert tip.transform is not None
@@ -167,6 +174,23 @@ def begun(stage: Stage, limits: GuidanceLimits | None = None, **changes: object)
         time_s += STEP_S
         step(one, stage, time_s, shaft=shaft)
     return one, time_s
+
+
+def verified(one: Guidance, stage: Stage, time_s: float, count: int = 3, off_mm: float = 0.0) -> float:
+    """The tip led to landmarks, one after another, and each touched; the time of the last. off_mm: beside each."""
+    for n in range(count):
+        time_s += TOUCH_S
+        reference = tracker_from_reference(time_s)
+        place = LANDMARKS[n] + np.array([0.0, 0.0, off_mm])
+        true = reference @ REFERENCE_FROM_PATIENT @ patient_from_tool(place, np.array([1.0, 0.0, 0.0]))
+        stage.number += 1
+        sent = [(REFERENCE, reference), (TOOL, true)]
+        one.breath = BreathSignal(0.2, time_s)
+        number = stage.number
+        poses = [ToolPose.measured(name, TRACKER, stage.shaken(m), time_s, time_s - 0.02, number) for name, m in sent]
+        one.update(poses, time_s + 0.005)
+        one.touch(f"landmark {n + 1}", LANDMARKS[n].tolist(), time_s + 0.005)
+    return time_s
 
 
 def step(one: Guidance, stage: Stage, time_s: float, shaft: bool = False) -> GuidanceFrame:

@@ -29,6 +29,7 @@ from navplan.view.slices import needle_planes
 
 PLANES = ("along", "square", "across")
 PLANE_PX, ACROSS_MM, ALONG_MM = 300, 80.0, 110.0
+MOST_BESIDE = 20
 IDLE_S = 1.0  # between two words that nothing runs
 LARGEST_TEXT = 500_000  # letters of a file that a page sends
 QUEUED_BYTES = 16_384  # of frames that wait in a line: four or so
@@ -52,6 +53,7 @@ class GuideStream:
         return [
             web.post("/api/guide/start", answered(self.start)), web.post("/api/guide/stop", answered(self.stop)),
             web.post("/api/guide/wish", answered(self.wish)), web.post("/api/guide/touch", answered(self.touch)),
+            web.post("/api/guide/lead", answered(self.lead)),
             web.post("/api/guide/breath", answered(self.breath)), web.get("/api/guide/plane", answered(self.plane)),
             web.get("/api/guide/trackers", answered(self.trackers)),
             web.get("/api/guide/frames", answered(self.frames)),
@@ -88,11 +90,17 @@ class GuideStream:
     async def start(self, request: web.Request) -> web.Response:
         """Follow the way that is looked at: tracker and address; of a tracker that is real also the names of tool and
         reference as it has them, or what `navplan calibrate` wrote of both (tool_toml, registration_json), and the
-        error of one of its poses (error_mm, error_deg)."""
+        error of one of its poses (error_mm, error_deg). beside: ids of plans whose needles are placed already; record:
+        true to keep all of it in the case's folder."""
         asked = await arguments_of(request)
+        beside, record = asked.get("beside", []), asked.get("record", False)
+        if not isinstance(beside, list) or len(beside) > MOST_BESIDE or not isinstance(record, bool):
+            raise InputError(f"beside {str(beside)[:40]!a}, record {str(record)[:40]!a}", "ids of plans; true or false")
+        of_plans = tuple(text_of(one, "beside", 200) for one in beside)
         words = {key: text_of(asked.get(key, ""), key, 200) for key in ("tracker", "address", "tool", "reference")}
         known = await asyncio.to_thread(self._known, asked, words)
-        await asyncio.to_thread(self.guiding.start, words["tracker"] or SIMULATED, words["address"], **known)
+        await asyncio.to_thread(self.guiding.start, words["tracker"] or SIMULATED, words["address"],
+                                beside=of_plans, record=record, **known)  # fmt: skip
         await asyncio.to_thread(self._begun)
         return as_json(self.guiding.latest()[1])
 
@@ -143,9 +151,16 @@ class GuideStream:
         self.guiding.wish(**changes)
         return as_json({"frame": self.guiding.latest()[0]})
 
+    async def lead(self, request: web.Request) -> web.Response:
+        """The tip is being led to a checkpoint, by its name; "": no longer. Meanwhile nothing tells where it is."""
+        name = text_of((await arguments_of(request)).get("name", ""), "name", 200)
+        await asyncio.to_thread(self.guiding.lead_to, name)
+        return as_json({})
+
     async def touch(self, request: web.Request) -> web.Response:
-        """Where the tip is now is the planned entry."""
-        await asyncio.to_thread(self.guiding.touch)
+        """Where the tip is now is that checkpoint."""
+        name = text_of((await arguments_of(request)).get("name", ""), "name", 200)
+        await asyncio.to_thread(self.guiding.touch, name)
         return as_json({})
 
     async def breath(self, request: web.Request) -> web.Response:

@@ -48,9 +48,13 @@ def _pivot(options: Namespace, output: Output) -> int:
 
 def _landmarks(options: Namespace, output: Output) -> int:
     from navplan.verbs.calibrate import landmarks
+    from navplan.verbs.case_verbs import open_case
 
     target = point_of(options.target, "--target")
-    made = landmarks(options.fixed, options.moving, target, options.reference)
+    if options.image and not options.case:
+        raise InputError(f"--image {options.image} of no case", "--case CASE as well")
+    case = open_case(options.case) if options.case else None
+    made = landmarks(options.fixed, options.moving, target, options.reference, case, options.image)
     found = made.registration
     lines = [found.words]
     for name, residual, left_out in zip(found.names, found.residuals_mm, found.left_out_mm, strict=True):
@@ -61,12 +65,14 @@ def _landmarks(options: Namespace, output: Output) -> int:
         lines.append("the error was asked for nowhere: name the target with --target=X,Y,Z")
     if options.out:
         made.save(options.out)
-        lines.append(options.out)
+        lines.append(options.out + (f": by landmarks of image {found.image.id}" if found.image else ""))
+        if found.image is None:
+            output.message("it names no image: guidance is never green with it (--case and --image)")
     told = {
         "matrix": found.transform.matrix, "target": found.transform.target, "source": found.transform.source,
         "names": found.names, "residuals_mm": found.residuals_mm, "left_out_mm": found.left_out_mm,
         "errors_mm": found.errors_mm, "doubts": found.doubts, "serves": not found.doubts,
-        "registration": options.out or None,
+        "registration": options.out or None, "image": found.image,
     }  # fmt: skip
     output.result("\n".join(lines), told)
     return FAILED if found.doubts else DONE

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from navplan.cli.approvals import do_adjust, do_approve
+from navplan.cli.beside import beside_of
 from navplan.cli.calibrating import do_calibrate
 from navplan.cli.fluoroscopy import do_fluoro
 from navplan.cli.moved_way import against_data, against_lines, point_of
@@ -322,22 +323,6 @@ def place_of(options: Namespace, plan: Plan | None) -> int:
         words = f"--trajectory {options.trajectory}" + (f" of plan {plan.id}" if plan is not None else "")
         raise ChoiceError(words, "1 or more" if count is None else f"1 to {count}" if count else "a plan with a way in")
     return int(options.trajectory) - 1
-
-
-def beside_of(options: Namespace, case: Case) -> tuple[tuple[str, int], ...]:
-    """--beside PLAN or PLAN:N, N counted from 1, as (plan, N counted from 0)."""
-    found = []
-    for words in options.beside:
-        plan, _, number = words.rpartition(":")
-        if words in case.plans or not plan:
-            plan, number = words, "1"
-        if not number.isdecimal() or int(number) < 1:
-            raise InputError(f"--beside {words}", "PLAN, or PLAN:N with N counted from 1")
-        count = len(case.plan(plan).trajectories)
-        if int(number) > count:
-            raise ChoiceError(f"--beside {words}", f"{plan}:1 to {plan}:{count}" if count else "a plan with a way in")
-        found.append((plan, int(number) - 1))
-    return tuple(found)
 
 
 def chosen_plan(case: Case, plan_id: str) -> Plan | None:

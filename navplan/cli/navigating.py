@@ -1,7 +1,8 @@
 """navigate: a way followed live, a line a second and every change of an alarm at once; and recordings replayed.
 
-While it runs, lines on standard input tell what a team does: `touch NAME X,Y,Z` (a point of the image, LPS mm, under
-the tool's tip now), `breath STATE` (by your word, for as long as guidance takes it), `stop`.
+While it runs, lines on standard input tell what a team does: `touch NAME` (a landmark of the registration, under the
+tool's tip now) or `touch NAME X,Y,Z` (another point of the image, LPS mm), `breath STATE` (by your word, for as long as
+guidance takes it), `stop`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from argparse import Namespace
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from navplan.cli.beside import beside_of
 from navplan.cli.moved_way import point_of
 from navplan.cli.output import Output
 from navplan.errors import ChoiceError, InputError
@@ -86,7 +88,7 @@ def _opened(
     """The guidance, its tracker open and its recording begun; or nothing of it, where one of them cannot be."""
     from navplan.extend import registry
     from navplan.files.calibration_files import read_tool
-    from navplan.verbs.navigate import LiveGuidance, guidance_of, registration_of
+    from navplan.verbs.navigate import LiveGuidance, guidance_of, registered_image, registration_of
     from navplan.verbs.rehearsal import rehearsal
     from navplan.verbs.replay import recorder
 
@@ -97,16 +99,18 @@ def _opened(
     if options.registration:
         known["registration"] = registration_of(options.registration, way, now_s)
         known["reference"] = known["registration"].transform.source
+    beside = beside_of(options, case)
     rehearsed = None
     if name == SIMULATED:
         more = {} if address else {"seed": options.seed}
-        rehearsed = rehearsal(way, address, **more)
+        rehearsed = rehearsal(way, address, image=registered_image(case, plan.provenance.image_id), **more)
         of_it = {"tool", "tracker_error", "registration", "reference", "gate"}
         known |= {key: getattr(rehearsed, key) for key in of_it if known.get(key) is None}
-    guidance = guidance_of(case, plan, trajectory=options.trajectory - 1, now_s=now_s, **known)
+    number = options.trajectory - 1
+    guidance = guidance_of(case, plan, trajectory=number, beside=beside, now_s=now_s, **known)
     link = rehearsed.link if rehearsed is not None else registry.load(registry.TRACKERS, name).open(address)
     try:
-        kept = recorder(options.record, case, plan, options.trajectory - 1, guidance) if options.record else None
+        kept = recorder(options.record, case, plan, number, guidance, beside=beside) if options.record else None
     except BaseException:
         link.close()
         raise
@@ -161,12 +165,13 @@ def _heard(said: queue.SimpleQueue[str], live: LiveGuidance, told: _Told) -> boo
                 live.breathe(BreathStated(rest.strip(), "standard input", live.clock()))
             elif word == "touch":
                 name, _, place = rest.strip().rpartition(" ")
-                point = point_of(place, "touch NAME")
-                if not name or point is None:
-                    raise InputError(f"touch {rest.strip()!r}", "touch NAME X,Y,Z")
+                point = point_of(place, "touch NAME") if "," in place else None
+                name = name if point is not None else rest.strip()
+                if not name:
+                    raise InputError(f"touch {rest.strip()!r}", "touch NAME, or touch NAME X,Y,Z")
                 told.line(live.touch(name, point).words)
             elif word:
-                raise InputError(word, "touch NAME X,Y,Z; breath STATE; stop")
+                raise InputError(word, "touch NAME; touch NAME X,Y,Z; breath STATE; stop")
         except InputError as error:
             told.line(f"not done: {error}")
     return True
@@ -222,11 +227,13 @@ def exit_code(verdict: Any) -> int:
 
 def frame_words(frame: GuidanceFrame) -> str:
     """One line of a frame; numbers of the needle's place only where it is known now."""
+    from navplan.model.finding import tenth_below
+
     at = frame.approach
     if at is None:
         return frame.words
     near = frame.nearest
-    least = f", nearest {near.name} {near.low_mm:.1f} mm" if near is not None else ""
+    least = f", nearest {near.name} {tenth_below(near.low_mm):.1f} mm" if near is not None else ""
     return (
         f"{frame.words} | depth {at.depth_mm:.1f} mm, {at.target_distance_mm:.1f} mm to the target,"
         f" {at.cross_track_mm:.1f} mm and {at.angle_deg:.1f} deg off{least}"
@@ -240,8 +247,10 @@ def _replay(case: Case, options: Namespace, address: str, output: Output) -> int
     from navplan.model.finding import Verdict
     from navplan.verbs.replay import replayed
 
-    if options.record or options.registration or options.tool or options.tracker_error or options.breath:
-        raise InputError("a replay with another tool, registration, error, breath or recording", "what was recorded")
+    others = (options.record, options.registration, options.tool, options.tracker_error, options.breath, options.beside)
+    if any(others):
+        words = "a replay with another tool, registration, error, breath, needle beside it or recording"
+        raise InputError(words, "what was recorded")
     recording = read_recording(address)
     words = explain(recording, options.explain) if options.explain is not None else ""
     count: dict[str, int] = {}

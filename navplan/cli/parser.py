@@ -278,6 +278,7 @@ def _navigate(one: argparse.ArgumentParser) -> None:
         "--tracker-error", default="", metavar="MM,DEG", help="of one pose: RMS of place, deviation of turn"
     )
     one.add_argument("--breath", default="", metavar="STATE", help="as the patient breathes now, by your word")
+    _beside(one)
     one.add_argument(
         "--seconds", type=float, default=None, metavar="N", help="how long (default: until Ctrl-C, or the end)"
     )
@@ -307,6 +308,8 @@ def _calibrate(one: argparse.ArgumentParser, common: argparse.ArgumentParser) ->
     )  # fmt: skip
     marks.add_argument("--target", default="", metavar="X,Y,Z", help="LPS mm (write --target=-1,2,3)")
     marks.add_argument("--reference", default="Reference", metavar="NAME", help="as the tracker names it")
+    marks.add_argument("--case", default=None, metavar="CASE", help="whose image the landmarks were picked in")
+    marks.add_argument("--image", default="", metavar="ID", help="which image of it (default: the only one)")
     marks.add_argument("--out", default="", metavar="FILE", help="the registration, for navigate --registration")
 
 
@@ -323,6 +326,10 @@ def _request(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--position", default="", metavar="HFS", help="patient position in the procedure (default: the image's)"
     )
+    _beside(one)
+
+
+def _beside(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--beside",
         action="append",

@@ -12,7 +12,7 @@ import csv
 import json
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from navplan.errors import FileFormatError, InputError
 from navplan.files.durable import write_whole, writing
+from navplan.navigation.patient_registration import RegisteredImage
 from navplan.navigation.tool import TrackedTool
 
 LARGEST_FILE = 64 << 20
@@ -172,22 +173,24 @@ def read_tool(path: str | Path, now_s: float, now: datetime | None = None) -> Tr
 @dataclass(frozen=True, eq=False)
 class TouchedLandmarks:
     """What a registration is made of: landmarks in the image (N, 3), and as touched, in the reference's frame (N, 3),
-    mm; when, by the clock."""
+    mm; when, by the clock. image: the one that they were picked in, None where the file names none."""
 
     names: tuple[str, ...]
     patient_mm: NDArray[np.float64]
     reference_mm: NDArray[np.float64]
     reference: str
     made_s: float
+    image: RegisteredImage | None = None
 
 
 def registration_bytes(
     names: Sequence[str], patient_mm: NDArray[np.float64], reference_mm: NDArray[np.float64], reference: str,
-    made: datetime,
+    made: datetime, image: RegisteredImage | None = None,
 ) -> bytes:  # fmt: skip
-    """The file of a registration: its landmarks, of which everything else follows."""
+    """The file of a registration: its landmarks, of which everything else follows, and the image that they are of."""
     document = {
         "format": REGISTRATION, "reference": reference, "made": made.astimezone(UTC).isoformat(),
+        "image": None if image is None else asdict(image),
         "names": list(names), "patient_mm": patient_mm.tolist(), "reference_mm": reference_mm.tolist(),
     }  # fmt: skip
     return json.dumps(document, indent=1, allow_nan=False).encode() + b"\n"
@@ -203,12 +206,20 @@ def read_registration(path: str | Path, now_s: float, now: datetime | None = Non
         patient, reference = (np.array(told[key], dtype=np.float64) for key in ("patient_mm", "reference_mm"))
         names, made, frame = tuple(map(str, told["names"])), datetime.fromisoformat(told["made"]), told["reference"]
         ours = told["format"] == REGISTRATION and isinstance(frame, str) and bool(frame)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        image = None if told.get("image") is None else _image(told["image"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, InputError) as error:
         raise FileFormatError(f"{path.name} is no registration ({error})", expected) from error
     shapes = patient.shape == reference.shape == (len(names), 3)
     if not ours or not shapes or not (np.isfinite(patient).all() and np.isfinite(reference).all()):
         raise FileFormatError(f"{path.name} of another format, or with points that are none", expected)
-    return TouchedLandmarks(names, patient, reference, frame, _clock(made, now_s, now))
+    return TouchedLandmarks(names, patient, reference, frame, _clock(made, now_s, now), image)
+
+
+def _image(told: Any) -> RegisteredImage:
+    found = RegisteredImage(**told)
+    if not all(isinstance(part, str) for part in asdict(found).values()):
+        raise TypeError(f"image {told}")
+    return found
 
 
 def _clock(made: Any, now_s: float, now: datetime | None) -> float:

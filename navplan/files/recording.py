@@ -37,17 +37,18 @@ from navplan.navigation.breath import BreathGate, BreathSignal, BreathStated
 from navplan.navigation.frames import PoseError
 from navplan.navigation.guidance import GuidanceFrame
 from navplan.navigation.limits import GuidanceLimits
-from navplan.navigation.patient_registration import PatientRegistration
+from navplan.navigation.patient_registration import PatientRegistration, RegisteredImage
 from navplan.navigation.tool import TrackedTool
 from navplan.navigation.watchdog import Reason
 
 log = logging.getLogger(__name__)
 
-FORMAT, FORMAT_VERSION = "navplan recording", 1
+FORMAT, FORMAT_VERSION = "navplan recording", 2
 LARGEST_BYTES = 2 << 30
 CASE_FOLDER = "recordings"  # of a case folder: made where it is missing; a save leaves it alone
 FIRST_SUM, SUM_DIGITS = "0" * 32, 32
 _OPENING = b'{"sum":"'
+_OF_FIT = ("matrix", "to_mm", "residuals_mm", "left_out_mm")
 
 
 def versions() -> dict[str, str]:
@@ -58,7 +59,8 @@ def versions() -> dict[str, str]:
 @dataclass(frozen=True, eq=False)
 class RecordingHead:
     """What was followed (plan, its way counted from 0, digests of all that it is judged on), on which day (ISO), with
-    which tool, reference, errors, gate and limits, and who may be in view. versions: of what made the frames."""
+    which tool, reference, errors, gate and limits, who may be in view, and the needles that were placed already (plan,
+    way counted from 0). versions: of what made the frames."""
 
     plan: str
     trajectory: int
@@ -70,6 +72,7 @@ class RecordingHead:
     gate: BreathGate | None
     limits: GuidanceLimits
     others: tuple[str, ...] = ()
+    beside: tuple[tuple[str, int], ...] = ()
     versions: dict[str, str] = field(default_factory=versions)
 
 
@@ -164,7 +167,8 @@ class RecordingWriter:
             "reference": registration.transform.source, "matrix": _packed(registration.transform.matrix),
             "origin": registration.transform.origin, "made_s": registration.made_s, "names": registration.names,
             "errors_mm": dict(registration.errors_mm), "doubts": registration.doubts,
-            "fit": {one.name: _packed(getattr(fit, one.name)) for one in dataclasses.fields(fit)},
+            "fit": {name: _packed(getattr(fit, name)) for name in _OF_FIT}, "least_mm": fit.least_mm,
+            "image": None if registration.image is None else dataclasses.asdict(registration.image),
         }  # fmt: skip
         self._write({"kind": "registered", **_plain(told)})
 
@@ -276,7 +280,8 @@ def _head(path: Path, body: bytes) -> RecordingHead:
         return RecordingHead(
             told["plan"], told["trajectory"], JudgedOn(**told["judged_on"]), told["today"], TrackedTool(**tool),
             told["reference"], PoseError(**of_pose), BreathGate(**told["gate"]) if told["gate"] else None,
-            GuidanceLimits(**told["limits"]), tuple(told["others"]), told["versions"],
+            GuidanceLimits(**told["limits"]), tuple(told["others"]),
+            tuple((plan, number) for plan, number in told["beside"]), told["versions"],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, InputError) as error:
         raise FileFormatError(f"{path.name}: line 1: {error}", "what was followed, and with what") from error
@@ -299,12 +304,14 @@ def _frame_of(told: dict[str, Any]) -> RecordedFrame:
 
 
 def _registration_of(told: dict[str, Any]) -> PatientRegistration:
-    fit = LandmarkFit(**{name: _unpacked(packed) for name, packed in told["fit"].items()})
+    arrays = {name: _unpacked(packed) for name, packed in told["fit"].items()}
+    fit = LandmarkFit(**arrays, least_mm=float(told["least_mm"]))
+    image = RegisteredImage(**told["image"]) if told["image"] else None
     carried = Transform(_unpacked(told["matrix"]), "patient", told["reference"], origin=told["origin"])
     errors = {name: float(value) for name, value in told["errors_mm"].items()}
     return PatientRegistration(
         carried, fit, told["made_s"], tuple(told["names"]), fit.residuals_mm, fit.left_out_mm, errors,
-        tuple(told["doubts"]),
+        tuple(told["doubts"]), fit.to_mm, image,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from navplan.errors import InputError
 from navplan.files.recording import RecordedFrame, Recording
+from navplan.model.finding import tenth_below
 from navplan.model.pose import PoseStatus
 
 
@@ -51,7 +52,7 @@ def _known(frame: RecordedFrame) -> list[str]:
     if "error_mm" in told:
         lines.append(f"  expected error {float(told['error_mm']):.1f} mm")
     if "nearest" in told:
-        low, asked = float(told["nearest_low_mm"]), float(told["nearest_required_mm"])
+        low, asked = tenth_below(float(told["nearest_low_mm"])), float(told["nearest_required_mm"])
         lines.append(f"  nearest: {told['nearest']}, {low:.1f} mm and more, {asked:g} mm asked")
     if told.get("checkpoint"):
         lines.append(f"  {told['checkpoint']}")

@@ -59,12 +59,14 @@ def _refuse_few(landmarks: NDArray[np.float64]) -> None:
 @dataclass(frozen=True, eq=False)
 class LandmarkFit:
     """matrix: (4, 4), `to` from `source`, rigid; residuals_mm: (N,) what is left at each pair; fre_mm: their root mean
-    square; left_out_mm: (N,) by how much each pair lies off the map of the others, NaN where three are left too few."""
+    square; left_out_mm: (N,) by how much each pair lies off the map of the others, NaN where three are left too few.
+    least_mm: no landmark is taken to be known better, however well they agree."""
 
     matrix: NDArray[np.float64]
     to_mm: NDArray[np.float64]
     residuals_mm: NDArray[np.float64]
     left_out_mm: NDArray[np.float64]
+    least_mm: float = 0.0
 
     @property
     def fre_mm(self) -> float:
@@ -80,17 +82,18 @@ class LandmarkFit:
         count = len(self.residuals_mm)
         free = 3 * count - 6
         low = float(chi2.ppf(1.0 - SURE, free))
-        return self.fre_mm / np.sqrt(1.0 - 2.0 / count) * float(np.sqrt(free / low))
+        return max(float(self.fre_mm / np.sqrt(1.0 - 2.0 / count) * np.sqrt(free / low)), self.least_mm)
 
     def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """(K,) expected error at points (K, 3) of `to`: the map of the registration's error."""
         return target_error_mm(self.to_mm, points_mm, self.fle_mm**2)
 
 
-def fit_landmarks(to_mm: ArrayLike, source_mm: ArrayLike) -> LandmarkFit:
+def fit_landmarks(to_mm: ArrayLike, source_mm: ArrayLike, least_mm: float = 0.0) -> LandmarkFit:
     """The rigid map of points (N, 3) to theirs, in the sense of least squares (Arun 1987, with the determinant's sign).
 
-    Raises GeometryError for other shapes, fewer than three pairs, points that are not finite or lie on a line.
+    least_mm: see `LandmarkFit`. Raises GeometryError for other shapes, fewer than three pairs, points that are not
+    finite or lie on a line.
     """
     to, source = np.asarray(to_mm, dtype=np.float64), np.asarray(source_mm, dtype=np.float64)
     if to.shape != source.shape or to.ndim != 2 or to.shape[1] != 3:
@@ -108,7 +111,7 @@ def fit_landmarks(to_mm: ArrayLike, source_mm: ArrayLike) -> LandmarkFit:
         rest = np.arange(len(to)) != n
         left_out[n] = np.linalg.norm(_carried(_fitted(to[rest], source[rest]), source[n : n + 1]) - to[n])
     residuals = np.linalg.norm(_carried(matrix, source) - to, axis=1)
-    return LandmarkFit(matrix, to, residuals, left_out)
+    return LandmarkFit(matrix, to, residuals, left_out, least_mm)
 
 
 def _fitted(to: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ THIN = "thinner than the voxels"  # the gap of a clearance whose interval is not
 UNLABELLED = "explained by no label"  # the gap of tissue that the shaft meets
 NOT_LOOKED_FOR = "that the protocol keeps clear of, not looked for or not found"
 TICK = "Tick it when it is done"  # the remedy of a rule that a person follows: nothing closes it before
+ROUNDING = 1e-6  # of a tenth: what a sum of binary fractions may miss a tenth by
 WORTH_NAMING = 0.01  # probability of touching a structure from which an open item names it
 
 
@@ -51,7 +52,17 @@ class Interval:
             raise InputError(f"interval [{self.low_mm}, {self.high_mm}] mm", "two finite ends, low <= high")
 
     def __str__(self) -> str:
-        return f"{self.low_mm:.1f} to {self.high_mm:.1f} mm"
+        return f"{tenth_below(self.low_mm):.1f} to {tenth_above(self.high_mm):.1f} mm"
+
+
+def tenth_below(mm: float) -> float:
+    """Rounded down to .1 mm: a distance is never told larger than it is."""
+    return float(np.floor(mm * 10.0 + ROUNDING)) / 10.0
+
+
+def tenth_above(mm: float) -> float:
+    """Rounded up to .1 mm."""
+    return float(np.ceil(mm * 10.0 - ROUNDING)) / 10.0
 
 
 class FindingKind(StrEnum):

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import InputError, NavplanError
-from navplan.model.finding import Finding, FindingKind, Verdict, worst
+from navplan.errors import InputError, MismatchError, NavplanError
+from navplan.model.finding import Verdict, tenth_below, worst
 from navplan.model.plan import RankedTrajectory
 from navplan.model.pose import PoseStatus, ToolPose
 from navplan.model.safety import PathSection
@@ -25,14 +25,18 @@ from navplan.model.trajectory import Trajectory
 from navplan.navigation.alarms import COLOURS, Alarm, AlarmBoard
 from navplan.navigation.approach import Approach, approach
 from navplan.navigation.breath import BreathGate, BreathSignal, BreathStated, breath_fault
+from navplan.navigation.carried_way import CarriedWay
+from navplan.navigation.checkpoints import Checkpoint, standing
 from navplan.navigation.frames import AHEAD_S, Chain, Edge, Frames, PoseError
 from navplan.navigation.limits import GuidanceLimits
 from navplan.navigation.live_error import LiveError, live_error
 from navplan.navigation.live_margin import LiveMargins, StructureMargin
-from navplan.navigation.patient_registration import PATIENT, Checkpoint, PatientRegistration, standing
+from navplan.navigation.patient_registration import PATIENT, PatientRegistration
+from navplan.navigation.reasons import of_margins, of_plan, off_plan
 from navplan.navigation.tool import TrackedTool, bent_mm
 from navplan.navigation.watchdog import Reason, Watchdog
 from navplan.planning.boundary import MOSTLY_INSIDE, occupancy_at
+from navplan.planning.other_needles import crowding
 from navplan.planning.situation import Situation
 from navplan.planning.tissue_map import path_sections
 
@@ -40,7 +44,6 @@ log = logging.getLogger(__name__)
 
 STEP_MM = 2.0  # along the needle, for where it meets skin and target
 SHORTEST_MM = 2.0  # of the part of the needle in the body that is judged
-JUDGED_LIVE = (FindingKind.CLEARANCE, FindingKind.CONTACT)  # of the plan's findings; all others stay in force
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,8 @@ class GuidanceFrame:
         if self.alarms:
             return f"{self.verdict}: {self.alarms[0].words} (until now)"
         least = self.nearest
-        return f"{self.verdict}: {least.name} {least.low_mm:.1f} mm and more" if least else str(self.verdict)
+        near = f": {least.name} {tenth_below(least.low_mm):.1f} mm and more" if least else ""
+        return f"{self.verdict}{near}"
 
 
 class Guidance:
@@ -112,6 +116,7 @@ class Guidance:
         self._now_s = -np.inf
         self._unusable, self._void = "", ""  # why the last pose, and checkpoints before, do not count
         self._reference_s = np.nan  # when the reference was seen last
+        self._carried = CarriedWay(self.way, reference)
         self.alarms = AlarmBoard(self.limits.clear_after_s)
         self._others = frozenset(others)
         self._dogs = {
@@ -121,7 +126,7 @@ class Guidance:
         if tool.shaft:
             self._dogs[tool.shaft] = Watchdog(tool.shaft, self.limits)
         self._margins = LiveMargins(situation, self.way.device)
-        self._plan_reasons = _of_plan(ranked.report.findings if ranked.report.error_model else ())
+        self._plan_reasons = of_plan(ranked.report.findings if ranked.report.error_model else ())
         if ranked.report.image_digest != situation.image.digest:
             self._plan_reasons += (Reason("plan:image", "the plan's way was judged on another image"),)
         body = situation.structures.get("body")
@@ -131,22 +136,31 @@ class Guidance:
 
     def register(self, registration: PatientRegistration) -> None:
         """Take a registration; checkpoints of the one before count no longer. Raises InputError for another
-        reference."""
+        reference, MismatchError for one by landmarks of another image."""
         if registration.transform.source != self.reference:
             raise InputError(f"a registration of {registration.transform.source}", f"of {self.reference}")
+        image, told = self.situation.image, registration.image
+        other = told.other_than(self.situation.image_id, image.digest, image.acquisition.patient_digest) if told else ""
+        if other:
+            raise MismatchError(
+                f"a registration by landmarks of image {other}", "one by landmarks of the image that was planned on",
+                "Pick the landmarks in that image, and name it: calibrate landmarks --case CASE --image ID",
+            )  # fmt: skip
         self.registration, self.checkpoints, self._void = registration, (), ""
+        self._carried.register(registration.transform)
         self.frames = self.frames.without(PATIENT).with_edge(registration.edge())
 
     def touch(self, name: str, patient_mm: Sequence[float], now_s: float) -> Checkpoint:
         """Touch a point of the patient with the tool's tip, and keep how far off it is. Raises InputError where the
-        tip's place is not known."""
+        place of the tip, or of the reference itself, is not known."""
         chain = self.frames.chain(PATIENT, self.tool.identity, now_s)
-        if chain.transform is None or self._unusable:
-            why = chain.why or self._unusable
+        unseen = "" if now_s - self._reference_s <= self.limits.pose_age_s else f"{self.reference} itself is not seen"
+        if chain.transform is None or self._unusable or unseen:
+            why = chain.why or self._unusable or unseen
             raise InputError(f"checkpoint {name}", "a pose of the tool in the patient that may be used", why)
         x, y, z = (float(part) for part in chain.transform.apply(self.tool.tip_mm))
         a, b, c = (float(part) for part in patient_mm)
-        point = Checkpoint(name, (a, b, c), (x, y, z), self.limits.checkpoint_mm, now_s)
+        point = Checkpoint(name, (a, b, c), (x, y, z), self.limits.checkpoint_mm, now_s, self._carried.ends())
         self.checkpoints = (*self.checkpoints, point)
         return point
 
@@ -167,14 +181,21 @@ class Guidance:
 
     def _updated(self, poses: Sequence[ToolPose], now_s: float, also: Sequence[Reason]) -> GuidanceFrame:
         self._clock_went_back(now_s)
+        breath = breath_fault(self.gate, self.breath, now_s, self.limits)
         unusable = [*self._take(poses, now_s), *(one for one in also if one.verdict is Verdict.NOT_EVALUATED)]
+        if not breath:
+            self.checkpoints, why = self._carried.left_of(self.checkpoints, self.limits.reference_moved_mm)
+            self._void = why or self._void
         reasons = [*unusable, *self.tool.faults(self.way.device, now_s, self.limits)]
         reasons += [one for one in also if one not in unusable]
-        held = standing(self.registration, self.checkpoints, now_s, self.limits)
+        held = standing(self.registration, self.checkpoints, now_s, self.limits, self._carried.way_mm)
+        self._void = self._void if held.fault else ""
         if held.fault:
-            why = f"{self._void}; {held.fault}" if self._void and not self.checkpoints else held.fault
-            reasons.append(Reason("registration", why))
-        reasons += breath_fault(self.gate, self.breath, now_s, self.limits)
+            reasons.append(Reason("registration", f"{self._void}; {held.fault}" if self._void else held.fault))
+        if self.registration is not None and self.registration.image is None:
+            words = "the registration names no image: whether its landmarks were picked in the plan's is not known"
+            reasons.append(Reason("registration:image", words))
+        reasons += breath
         reasons += self._plan_reasons
         chain = self.frames.chain(PATIENT, self.tool.identity, now_s)
         if chain.transform is None:
@@ -239,6 +260,7 @@ class Guidance:
             if hidden_s > self.limits.reference_hidden_s:
                 why = f"{self.reference} was out of sight for {hidden_s:.0f} s"
             self._reference_s = pose.time_s
+            self._carried.seen(pose)
         if why and self.checkpoints:
             self.checkpoints, self._void = (), why
 
@@ -247,19 +269,20 @@ class Guidance:
         tip = chain.transform.apply(self.tool.tip_mm)
         at = approach(self.way, tip, chain.transform.matrix[:3, :3] @ np.asarray(self.tool.axis))
         skin_mm, meets = self._skin_and_target(at)
-        reasons += self._off_plan(at, meets)
+        reasons += off_plan(at, self.way, self.limits, "" if meets else self.situation.target.structure)
         bent = self._bent(tip, now_s, reasons)
         in_body = max(-skin_mm + at.ahead_mm, SHORTEST_MM)
         ends = np.asarray(self.tool.tip_mm) + np.outer((skin_mm, at.ahead_mm), self.tool.axis)
         chain_mm = float(chain.error_mm(ends).max())
         arm = max(abs(skin_mm), at.ahead_mm)
-        error = live_error(chain_mm, self.tool, in_body, self.situation.error_model, bent, arm)
+        error = live_error(chain_mm, self.tool, in_body, self.situation.error_model, bent, arm, at.ahead_mm)
         found: tuple[StructureMargin, ...] = ()
         if error.known:
             found = self._judged(at, skin_mm, error)
-            reasons += [_of_margin(one) for one in found if one.verdict is not Verdict.PASS]
+            reasons += of_margins(found, error.together_mm)
             if not found:
                 reasons.append(Reason("margin", "no structure was measured"))
+            reasons += self._beside(at, skin_mm, error)
         else:
             reasons.append(Reason("error", f"the error of the needle's place is not known ({error.words})"))
         known = GuidanceFrame(now_s, worst([]), (), (), at, -skin_mm, found, error, bent, chain.age_s, checkpoint)
@@ -286,6 +309,21 @@ class Guidance:
         inside = Trajectory(_triple(skin), _triple(end), device)
         return self._margins.judged(whole, inside, error.model(self.situation.error_model))
 
+    def _beside(self, at: Approach, skin_mm: float, error: LiveError) -> list[Reason]:
+        """What needles that are there already mean for this one, by planning's judgement; each of them may lie aside by
+        this one's error, too."""
+        if not self.situation.others:
+            return []
+        more_mm = error.together_mm
+        others = [replace(one, place_error_mm=one.place_error_mm + more_mm) for one in self.situation.others]
+        short_mm = self.way.tip_short_of_target_mm
+        skin = at.tip_mm + min(skin_mm, at.ahead_mm - SHORTEST_MM + min(short_mm, 0.0)) * at.direction
+        line = Trajectory(_triple(skin), _triple(at.end_mm + short_mm * at.direction), self.way.device, short_mm)
+        finding = crowding(line, others, self.situation.target.structure)
+        if finding is None or finding.verdict is Verdict.PASS:
+            return []
+        return [Reason("beside", finding.words, finding.verdict)]
+
     def _bent(self, tip: NDArray[np.float64], now_s: float, reasons: list[Reason]) -> float | None:
         if not self.tool.shaft:
             return None
@@ -299,44 +337,12 @@ class Guidance:
             reasons.append(Reason("bending", f"{words}, and its course between is not known"))
         return bent
 
-    def _off_plan(self, at: Approach, meets: bool) -> list[Reason]:
-        """What of the plan does not hold for where the needle is."""
-        found, limits = [], self.limits
-        aside = max(at.entry_aside_mm, at.target_aside_mm)
-        if aside > limits.off_line_mm or at.angle_deg > limits.off_angle_deg:
-            words = f"{aside:.1f} mm and {at.angle_deg:.1f} deg off the planned line: skin, image and rules were judged"
-            found.append(Reason("plan:off-line", f"{words} on that line only", Verdict.WARN))
-        if at.depth_mm > self.way.tip_depth_mm + limits.overshoot_mm:
-            beyond = at.depth_mm - self.way.tip_depth_mm
-            found.append(Reason("plan:too-deep", f"the tip is {beyond:.1f} mm past the planned depth", Verdict.FAIL))
-        if not meets:
-            words = f"the needle's line passes {self.situation.target.structure} by"
-            found.append(Reason("plan:misses", f"{words}: {at.target_aside_mm:.1f} mm beside its point", Verdict.WARN))
-        return found
-
     def _frame(self, now_s: float, reasons: list[Reason], frame: GuidanceFrame) -> GuidanceFrame:
         ordered = tuple(sorted(reasons, key=lambda reason: reason.verdict.rank))
         alarms = self.alarms.update(ordered, now_s)
         verdicts = [reason.verdict for reason in ordered] + [alarm.verdict for alarm in alarms]
         verdicts += [one.verdict for one in frame.margins]
         return replace(frame, verdict=worst(verdicts), reasons=ordered, alarms=alarms)
-
-
-def _of_plan(findings: Sequence[Finding]) -> tuple[Reason, ...]:
-    """What stays open in the plan's own report, apart from what is measured live."""
-    if not findings:
-        return (Reason("plan:report", "the plan's way was not judged"),)
-    left = [f for f in findings if f.kind not in JUDGED_LIVE and f.verdict is not Verdict.PASS]
-    if not left:
-        return ()
-    first = min(left, key=lambda finding: finding.verdict.rank)
-    about = f"{first.structure}: {first.words}" if first.structure else first.words
-    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-    return (Reason("plan:open", f"open in the plan: {about}{more}", first.verdict),)
-
-
-def _of_margin(one: StructureMargin) -> Reason:
-    return Reason(f"margin:{one.name}", f"{one.name}: {one.words}", one.verdict)
 
 
 def _triple(point: NDArray[np.float64]) -> tuple[float, float, float]:

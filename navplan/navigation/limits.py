@@ -19,8 +19,11 @@ SOURCES = {
 @dataclass(frozen=True)
 class GuidanceLimits:
     """pose_age: of tool and reference; registration_age, checkpoint_age: since the registration, and since the last
-    checkpoint that held; checkpoint: how far off it may be; tip_age, tip_error: of the tip's calibration;
-    landmark_residual, landmark_left_out, target_error: of the registration.
+    checkpoint that held; checkpoint: how far off it may be; at_entry: nearer to the planned entry a place is that
+    entry; reference_moved: farther than that has the reference carried entry or target since a checkpoint, with breath
+    in its gate, and it has to be checked again. tip_age, tip_error: of the tip's calibration; landmark_error: no
+    landmark is known better; landmark_residual, landmark_left_out, target_error: of the registration, the last also of
+    what checkpoints leave unseen.
 
     hand_speed, hand_turn, jump: faster and farther than a hand moves is a jump, and of the reference farther than a
     patient does (reference_speed, reference_turn); settle: how long no fault must be seen before a pose counts again.
@@ -40,8 +43,11 @@ class GuidanceLimits:
     registration_age_s: float = 4 * 3600.0
     checkpoint_age_s: float = 600.0
     checkpoint_mm: float = 2.0
+    at_entry_mm: float = 5.0
+    reference_moved_mm: float = 5.0
     tip_age_s: float = 12 * 3600.0
     tip_error_mm: float = 0.5
+    landmark_error_mm: float = 0.5
     landmark_residual_mm: float = 3.0
     landmark_left_out_mm: float = 6.0
     target_error_mm: float = 5.0

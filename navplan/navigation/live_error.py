@@ -56,11 +56,21 @@ class LiveError:
 
 
 def live_error(
-    chain_mm: float, tool: TrackedTool, in_body_mm: float, planned: ErrorModel, bent_mm: float | None, arm_mm: float
-) -> LiveError:
-    """chain_mm: the larger one of both ends of the part in the body; in_body_mm: its length; arm_mm: how far from the
-    tip its farther end lies. bent_mm: as two sensors measure it, None where only one tells where the needle is: then as
-    much as the plan expects of it."""
+    chain_mm: float, tool: TrackedTool, in_body_mm: float, planned: ErrorModel, bent_mm: float | None, arm_mm: float,
+    ahead_mm: float = 0.0,
+) -> LiveError:  # fmt: skip
+    """chain_mm: the larger one of both ends of the part in the body; in_body_mm: its length when the needle is pushed
+    on; ahead_mm: how far that is; arm_mm: how far from the tip its farther end lies. bent_mm: as two sensors measure it
+    now, None where only one tells where the needle is: then as much as the plan expects of the whole. What is measured
+    now tells nothing of the way ahead: what the plan expects to come on there is added, in full, since a needle goes
+    on bending to the same side."""
     axis = arm_mm * float(np.radians(tool.axis_error_deg))
-    bending = in_body_mm**2 / 2.0 * planned.bend_sigma_per_mm if bent_mm is None else bent_mm
+    bending = _expected_mm(in_body_mm, planned)
+    if bent_mm is not None:
+        bending += bent_mm - _expected_mm(max(in_body_mm - ahead_mm, 0.0), planned)
     return LiveError(chain_mm, tool.tip_error_mm, axis, bending)
+
+
+def _expected_mm(in_body_mm: float, planned: ErrorModel) -> float:
+    """By how much a needle is expected to bend aside over a length in the body: an arc of constant curvature."""
+    return in_body_mm**2 / 2.0 * planned.bend_sigma_per_mm

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from navplan.geometry.compiled import compiled
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
-from navplan.model.finding import THIN, Finding, FindingKind, Verdict, worst
+from navplan.model.finding import THIN, Finding, FindingKind, Interval, Verdict, tenth_below, worst
 from navplan.model.trajectory import Trajectory
 from navplan.planning.boundary import occupancy_at
-from navplan.planning.check_plan import _clear_or_resting, _outside_region
+from navplan.planning.check_plan import clear_or_resting, outside_region
 from navplan.planning.margins import gathered, margins
 from navplan.planning.situation import Risk, Situation
 from navplan.planning.uncertainty import breach_probability
@@ -80,8 +80,9 @@ def _axis_to_voxels(
 @dataclass(frozen=True)
 class StructureMargin:
     """Of one structure: the clearance lies from low_mm to high_mm (infinite where only a lower bound was needed);
-    breach: an upper bound of the probability that the needle touches it. findings: planning's own, empty where the fast
-    interval decided."""
+    breach: an upper bound of the probability that the needle touches it. thin: that its labels are thinner than their
+    voxels at its nearest point is all that speaks against it. findings: planning's own, empty where the fast interval
+    decided."""
 
     name: str
     low_mm: float
@@ -90,6 +91,7 @@ class StructureMargin:
     verdict: Verdict
     words: str
     breach: float
+    thin: bool = False
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -161,7 +163,7 @@ class LiveMargins:
         for n, risk in enumerate(self.risks):
             ends = float(low[n]), float(high[n])
             if high[n] < risk.required_mm and risk.contact is None:  # planning's own interval ends no higher
-                words = f"{ends[0]:.1f} to {ends[1]:.1f} mm, at least {risk.required_mm:g} mm required"
+                words = f"{Interval(*ends)}, at least {risk.required_mm:g} mm required"
                 found.append(StructureMargin(risk.name, *ends, risk.required_mm, Verdict.FAIL, words, 1.0))
                 continue
             if not passes[n]:
@@ -169,13 +171,14 @@ class LiveMargins:
                 continue
             if breach[n] > self._allowed:
                 breach[n] = breach_probability(risk.boundary, start, end, radius, model)
-            verdict, words = Verdict.PASS, f"{low[n]:.1f} mm and more"
+            verdict, words, thin = Verdict.PASS, f"{tenth_below(ends[0]):.1f} mm and more", False
             if not self._all_thick[n] and not self._thick[n][nearest[n]]:
                 verdict, words = Verdict.WARN, f"{THIN} at its nearest point; {words} is not proven"
+                thin = bool(breach[n] <= self._allowed)
             elif breach[n] > self._allowed:
                 verdict = Verdict.WARN
                 words += f"; touched with a probability of up to {breach[n]:.0%} by a needle that strays"
-            found.append(StructureMargin(risk.name, *ends, risk.required_mm, verdict, words, float(breach[n])))
+            found.append(StructureMargin(risk.name, *ends, risk.required_mm, verdict, words, float(breach[n]), thin))
         return tuple(sorted(found, key=lambda one: (one.verdict.rank, one.low_mm)))
 
     def _begins_inside(self, start: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -215,7 +218,7 @@ class LiveMargins:
                 assert region is not None
                 if self._required[n] < asked_mm:
                     asked_mm = float(self._required[n])
-                    left = _outside_region(inside, situation, region, asked_mm)
+                    left = outside_region(inside, situation, region, asked_mm)
                 if not left:
                     break
                 found[n] = True
@@ -225,7 +228,7 @@ class LiveMargins:
         """Planning's own judgement of one structure."""
         start, end = np.asarray(whole.entry_mm, dtype=np.float64), whole.swept_end_mm
         findings = tuple(
-            _clear_or_resting(whole, situation, risk, margins([risk.boundary], [start], [end]), 0, outside)
+            clear_or_resting(whole, situation, risk, margins([risk.boundary], [start], [end]), 0, outside)
         )
         clearance = next((f for f in findings if f.kind is FindingKind.CLEARANCE), findings[0])
         low, high = (
@@ -234,7 +237,8 @@ class LiveMargins:
         deciding = min(findings, key=lambda finding: finding.verdict.rank)
         breach = 1.0 if clearance.breach_probability is None else clearance.breach_probability
         verdict, words = deciding.verdict, deciding.words
-        return StructureMargin(risk.name, low, high, risk.required_mm, verdict, words, breach, findings)
+        thin = verdict is Verdict.WARN and deciding.gap == THIN and breach <= self._allowed
+        return StructureMargin(risk.name, low, high, risk.required_mm, verdict, words, breach, thin, findings)
 
 
 def worst_of(found: Sequence[StructureMargin]) -> Verdict:

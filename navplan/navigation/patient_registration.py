@@ -1,5 +1,5 @@
 """The patient under the tracker: registered by landmarks to the plan's image, carried by a reference that moves with
-the patient, checked by points that are touched, and no longer trusted when the last check is too old.
+the patient. Whether that may be trusted, checkpoints tell (`navplan.navigation.checkpoints`).
 
 Frame "patient": LPS mm of the plan's image. Frame "reference": of the tracked body that is fixed to the patient. It
 tells how the patient moves as far as it is fixed to what moves: that the body rolls or breathes beneath it, it does not
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from navplan.errors import GeometryError, InputError
+from navplan.errors import ChoiceError, GeometryError, InputError
 from navplan.geometry.error_map import ErrorMap
 from navplan.geometry.landmarks import FEWEST, fit_landmarks
 from navplan.geometry.transform import Transform
-from navplan.navigation.frames import AHEAD_S, Edge
+from navplan.navigation.frames import Edge
 from navplan.navigation.limits import GuidanceLimits
 
 PATIENT = "patient"
@@ -47,13 +47,38 @@ class ErrorNearby:
         return self._kept[cell]
 
 
+@dataclass(frozen=True)
+class RegisteredImage:
+    """The image that landmarks were picked in. id: in its case; digest: of its voxels and grid (`Volume.digest`);
+    patient_digest: by the case's salt, "" where the image does not say whose it is. Raises InputError without a digest.
+    """
+
+    id: str
+    digest: str
+    patient_digest: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.digest:
+            raise InputError(f"image {self.id!r} of a registration without a digest", "the digest of an image")
+
+    def other_than(self, image_id: str, digest: str, patient_digest: str) -> str:
+        """Why it is not this image, "" where it is."""
+        if self.digest == digest:
+            return ""
+        told = self.patient_digest and patient_digest
+        same = self.patient_digest == patient_digest
+        whose = (", of the same patient" if same else ", of another patient or case") if told else ""
+        return f"{self.id} ({self.digest[:8]}{whose}), the plan's is {image_id} ({digest[:8]})"
+
+
 @dataclass(frozen=True, eq=False)
 class PatientRegistration:
     """patient_from_reference, and how good it is.
 
     error: its expected error place by place in the patient; made_s: when; names, residuals_mm, left_out_mm (N,): of the
     landmarks (`navplan.geometry.landmarks.LandmarkFit`); errors_mm: expected error at named places; doubts: what speaks
-    against it, each in words: with any of them it does not serve.
+    against it, each in words: with any of them it does not serve. landmarks_mm: (N, 3) in the image; image: the one
+    that they were picked in, None where nobody said.
     """
 
     transform: Transform
@@ -64,6 +89,8 @@ class PatientRegistration:
     left_out_mm: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     errors_mm: Mapping[str, float] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    landmarks_mm: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    image: RegisteredImage | None = None
 
     def __post_init__(self) -> None:
         if self.transform.target != PATIENT or not np.isfinite(self.made_s):
@@ -75,6 +102,13 @@ class PatientRegistration:
     def edge(self) -> Edge:
         """For the frames; it ages by checkpoints (`standing`), not by itself."""
         return Edge(PATIENT, self.transform.source, self.transform, self.made_s, np.inf, ErrorNearby(self.error))
+
+    def place_of(self, name: str) -> tuple[float, float, float]:
+        """Where the image has a landmark, LPS mm. Raises ChoiceError for one that is none of its own."""
+        if name not in self.names or len(self.landmarks_mm) != len(self.names):
+            raise ChoiceError(f"landmark {name!r}", ", ".join(self.names) or "a registration by landmarks")
+        x, y, z = (float(part) for part in self.landmarks_mm[self.names.index(name)])
+        return x, y, z
 
     @property
     def words(self) -> str:
@@ -88,9 +122,10 @@ class PatientRegistration:
 def register_landmarks(
     names: Sequence[str], patient_mm: ArrayLike, reference_mm: ArrayLike, reference: str,
     places_mm: Mapping[str, ArrayLike], made_s: float, limits: GuidanceLimits | None = None,
+    image: RegisteredImage | None = None,
 ) -> PatientRegistration:  # fmt: skip
     """Register by landmarks: in the image (N, 3), and as touched, in the reference's frame (N, 3), mm. places_mm: where
-    the error is asked for ("target", "entry"), patient frame.
+    the error is asked for ("target", "entry"), patient frame; image: the one that the landmarks were picked in.
 
     Raises GeometryError for fewer than three landmarks, other shapes, points that are not finite or lie on a line, and
     for landmarks of the same name.
@@ -99,7 +134,7 @@ def register_landmarks(
     count = len(np.atleast_2d(np.asarray(patient_mm, dtype=np.float64)))
     if len(set(names)) != len(names) or len(names) != count:
         raise GeometryError(f"{len(names)} names of {count} landmarks: {', '.join(names)}", "one name each")
-    fit = fit_landmarks(patient_mm, reference_mm)
+    fit = fit_landmarks(patient_mm, reference_mm, limits.landmark_error_mm)
     errors = {name: float(fit.error_mm(np.asarray(point, float)[None])[0]) for name, point in places_mm.items()}
     doubts = []
     for name, residual, left_out in zip(names, fit.residuals_mm, fit.left_out_mm, strict=True):
@@ -118,87 +153,5 @@ def register_landmarks(
     ]  # fmt: skip
     carried = Transform(fit.matrix, PATIENT, reference, origin="landmarks")
     return PatientRegistration(
-        carried, fit, made_s, tuple(names), fit.residuals_mm, fit.left_out_mm, errors, tuple(doubts)
+        carried, fit, made_s, tuple(names), fit.residuals_mm, fit.left_out_mm, errors, tuple(doubts), fit.to_mm, image
     )
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A point of the patient that was touched with the tool: where the image has it, and where the tip was (patient
-    frame, mm), how far apart they may be, and when. Raises InputError for what is no number."""
-
-    name: str
-    patient_mm: tuple[float, float, float]
-    touched_mm: tuple[float, float, float]
-    limit_mm: float
-    time_s: float
-
-    def __post_init__(self) -> None:
-        numbers = [*self.patient_mm, *self.touched_mm, self.limit_mm, self.time_s]
-        if len(numbers) != 8 or not np.isfinite(numbers).all() or not self.limit_mm > 0 or not self.name:
-            raise InputError(f"checkpoint {self.name!r}: {numbers}", "two points, a limit above 0 and a time")
-
-    @property
-    def distance_mm(self) -> float:
-        """Between where it is in the image and where the tip was."""
-        return float(np.linalg.norm(np.subtract(self.patient_mm, self.touched_mm)))
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is within its limit."""
-        return self.distance_mm <= self.limit_mm
-
-    @property
-    def words(self) -> str:
-        """ "checkpoint xiphoid 1.2 mm off, at most 2 mm allowed" """
-        return f"checkpoint {self.name} {self.distance_mm:.1f} mm off, at most {self.limit_mm:g} mm allowed"
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Whether a registration may be trusted at a time; fault: why not, "" where it may; words: what its checkpoints
-    say; verified_s: when the last one held (NaN: none)."""
-
-    fault: str
-    words: str
-    verified_s: float = float("nan")
-
-
-def standing(
-    registration: PatientRegistration | None, checkpoints: Sequence[Checkpoint], now_s: float, limits: GuidanceLimits
-) -> Standing:
-    """What a registration is worth now. Of each checkpoint the last touch since the registration counts; all have to
-    hold, and one at least lately. A time that lies ahead tells that a clock went back: it verifies nothing."""
-    if registration is None:
-        return Standing("the patient is not registered", "")
-    if registration.doubts:
-        return Standing(f"the registration does not serve: {'; '.join(registration.doubts)}", "")
-    age_s = now_s - registration.made_s
-    if age_s < -AHEAD_S:
-        return Standing("the registration lies ahead of the clock: the clock went back", "")
-    if age_s > limits.registration_age_s:
-        return Standing(f"the registration is {_minutes(age_s)} old, at most {_minutes(limits.registration_age_s)}", "")
-    last: dict[str, Checkpoint] = {}
-    for point in sorted(checkpoints, key=lambda one: one.time_s):
-        if point.time_s >= registration.made_s:
-            last[point.name] = point
-    ahead = [point for point in last.values() if point.time_s > now_s + AHEAD_S]
-    if ahead:
-        return Standing("a checkpoint lies ahead of the clock: the clock went back", ahead[0].words)
-    off = [point for point in last.values() if not point.holds or point.distance_mm > limits.checkpoint_mm]
-    if off:
-        return Standing(f"the registration does not hold: {'; '.join(point.words for point in off)}", off[0].words)
-    if not last:
-        return Standing("no checkpoint was touched since the registration", "")
-    newest = max(last.values(), key=lambda point: point.time_s)
-    since_s = now_s - newest.time_s
-    if since_s > limits.checkpoint_age_s:
-        return Standing(
-            f"the last checkpoint was {_minutes(since_s)} ago, at most {_minutes(limits.checkpoint_age_s)} allowed",
-            newest.words, newest.time_s,
-        )  # fmt: skip
-    return Standing("", newest.words, newest.time_s)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

@@ -75,7 +75,8 @@ def register_surface(
     if skin.shape != normals.shape or skin.ndim != 2 or skin.shape[1:] != (3,) or len(skin) < FEWEST_POINTS:
         raise GeometryError(f"skin of shapes {skin.shape} and {normals.shape}", "as many points as normals, (M, 3)")
     tree, about = cKDTree(skin), near.transform.apply(touched).mean(axis=0)
-    found = [_fitted(start, touched, tree, normals) for start in _starts(near.transform.matrix, about)]
+    least = limits.landmark_error_mm**2 / 3.0  # mm2, along one axis
+    found = [_fitted(start, touched, tree, normals, least) for start in _starts(near.transform.matrix, about)]
     best = min(found, key=lambda fit: fit.rms_mm)
     if best.least < SLIDES:
         raise GeometryError(
@@ -92,7 +93,9 @@ def register_surface(
             doubts.append(f"the skin fits nearly as well {apart:.0f} mm elsewhere")
             break
     carried = Transform(best.matrix, PATIENT, near.transform.source, origin="skin")
-    return PatientRegistration(carried, best, made_s, doubts=tuple(doubts))
+    return PatientRegistration(
+        carried, best, made_s, near.names, doubts=tuple(doubts), landmarks_mm=near.landmarks_mm, image=near.image
+    )
 
 
 def _starts(matrix: NDArray[np.float64], about_mm: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -108,8 +111,9 @@ def _starts(matrix: NDArray[np.float64], about_mm: NDArray[np.float64]) -> list[
 
 
 def _fitted(
-    matrix: NDArray[np.float64], touched: NDArray[np.float64], tree: cKDTree, normals: NDArray[np.float64]
-) -> SurfaceFit:
+    matrix: NDArray[np.float64], touched: NDArray[np.float64], tree: cKDTree, normals: NDArray[np.float64],
+    least_mm2: float,
+) -> SurfaceFit:  # fmt: skip
     count = int(np.ceil(KEPT * len(touched)))
     for _ in range(ROUNDS):
         kept, rows, off, middle, scale = _system(matrix, touched, tree, normals, count)
@@ -124,7 +128,8 @@ def _fitted(
     rms = float(np.sqrt((off**2).mean()))
     least = float(np.linalg.svd(rows, compute_uv=False)[-1] / np.sqrt(count))
     scaling = np.diag([1 / scale] * 3 + [1.0] * 3)
-    covariance = scaling @ np.linalg.pinv(rows.T @ rows) @ scaling * float((off**2).sum()) / (count - 6) / KEPT_VARIANCE
+    variance = max(float((off**2).sum()) / (count - 6) / KEPT_VARIANCE, least_mm2)
+    covariance = scaling @ np.linalg.pinv(rows.T @ rows) @ scaling * variance
     return SurfaceFit(matrix, rms, kept, least, middle, covariance)
 
 

@@ -22,11 +22,12 @@ HIDDEN_MOVES_S = 0.2  # for which a reference may have moved between two poses o
 
 @dataclass(frozen=True)
 class Reason:
-    """Why what is shown is not green: a stable id, words, and how bad it is."""
+    """Why what is shown is not green: a stable id, words, how bad it is, and how many things it stands for."""
 
     id: str
     words: str
     verdict: Verdict = Verdict.NOT_EVALUATED
+    count: int = 1
 
 
 class Watchdog:

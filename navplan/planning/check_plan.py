@@ -50,7 +50,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     outside = _outside_regions(trajectory, situation)
     findings: list[Finding] = []
     for n, risk in enumerate(situation.risks):
-        findings += _clear_or_resting(trajectory, situation, risk, measured, n, outside[n])
+        findings += clear_or_resting(trajectory, situation, risk, measured, n, outside[n])
     findings += presence(situation)
     findings += expected_labels(trajectory, situation)
     findings += frames(situation)
@@ -102,7 +102,7 @@ def _worst_and_nearest_first(finding: Finding) -> tuple[int, float]:
 
 
 def _outside_regions(trajectory: Trajectory, situation: Situation) -> list[bool]:
-    """`_outside_region` of each risk; most were looked for in the same region."""
+    """`outside_region` of each risk; most were looked for in the same region."""
     asked = [(risk.boundary.structure.evaluated_in, risk.required_mm) for risk in situation.risks]
     found: dict[tuple[bytes, tuple[int, ...], float], bool] = {}
     answers = []
@@ -110,12 +110,12 @@ def _outside_regions(trajectory: Trajectory, situation: Situation) -> list[bool]
         assert region is not None
         key = region.affine.tobytes(), region.shape, required_mm
         if key not in found:
-            found[key] = _outside_region(trajectory, situation, region, required_mm)
+            found[key] = outside_region(trajectory, situation, region, required_mm)
         answers.append(found[key])
     return answers
 
 
-def _outside_region(trajectory: Trajectory, situation: Situation, region: Grid, required_mm: float) -> bool:
+def outside_region(trajectory: Trajectory, situation: Situation, region: Grid, required_mm: float) -> bool:
     """Whether shaft, throw, 95 % error cone, 95 % of ends or required clearance leave the region in which a structure
     was looked for."""
     beyond_mm = SIGMAS_95_ONE_SIDED * situation.error_model.end_sigma_mm(trajectory.direction)
@@ -134,7 +134,7 @@ def _inward(radius_mm: NDArray[np.float64], depths_mm: NDArray[np.float64]) -> N
     return np.minimum(radius_mm, depths_mm)
 
 
-def _clear_or_resting(
+def clear_or_resting(
     trajectory: Trajectory, situation: Situation, risk: Risk, measured: Margins, column: int, outside_region: bool
 ) -> list[Finding]:
     """The clearance of the whole swept needle; where the tip may rest on the structure, that of the shaft and what the

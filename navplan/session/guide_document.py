@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.model.finding import Verdict
+from navplan.model.finding import Verdict, tenth_above, tenth_below
 from navplan.model.trajectory import Trajectory
 from navplan.navigation.alarms import Alarm
 from navplan.navigation.approach import Approach
@@ -26,7 +26,8 @@ def frame_document(frame: GuidanceFrame, way: Trajectory, across: NDArray[np.flo
     reasons = [{**_graded(one.verdict), "id": one.id, "words": spoken_words(one.words)} for one in frame.reasons]
     first = reasons[0]["words"] if reasons else _without_reason(frame)
     return {
-        **_graded(frame.verdict), "first": first, "more": max(len(reasons) - 1, 0), "reasons": reasons[:8],
+        **_graded(frame.verdict), "first": first, "reasons": reasons[:8],
+        "more": max(sum(one.count for one in frame.reasons) - 1, 0),
         "tone": frame.tone, "alarms": [_alarm(one, frame.now_s) for one in _in_order(frame)],
         "at": None if at is None else _approach(at, way, frame, across),
         "margins": [_margin(one) for one in _nearest(frame.margins)], "judged": len(frame.margins),
@@ -54,7 +55,7 @@ def _without_reason(frame: GuidanceFrame) -> str:
     if frame.alarms:
         return f"{spoken_words(frame.alarms[0].words)} (until a moment ago)"
     least = frame.nearest
-    return f"{spoken(least.name)}: {_down(least.low_mm)} mm and more" if least is not None else ""
+    return f"{spoken(least.name)}: {tenth_below(least.low_mm)} mm and more" if least is not None else ""
 
 
 def _alarm(alarm: Alarm, now_s: float) -> dict[str, Any]:
@@ -86,14 +87,10 @@ def _margin(one: StructureMargin) -> dict[str, Any]:
     known = np.isfinite(one.low_mm)
     return {
         **_graded(one.verdict), "name": one.name, "spoken": spoken(one.name), "words": spoken_words(one.words),
-        "low_mm": _down(one.low_mm) if known else None,
-        "high_mm": float(np.ceil(one.high_mm * 10) / 10) if np.isfinite(one.high_mm) else None,
+        "low_mm": tenth_below(one.low_mm) if known else None,
+        "high_mm": tenth_above(one.high_mm) if np.isfinite(one.high_mm) else None,
         "required_mm": one.required_mm,
     }  # fmt: skip
-
-
-def _down(mm: float) -> float:
-    return float(np.floor(mm * 10) / 10)
 
 
 def _approach(at: Approach, way: Trajectory, frame: GuidanceFrame, across: NDArray[np.float64]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
     guiding = Guiding(session)
     guiding.start()                       # "simulated": a rehearsal along the way that is looked at
     guiding.wish(depth_mm=40.0)           # the rehearsal's needle, moved
+    guiding.lead_to("landmark 2")         # hidden until guiding.touch("landmark 2")
     number, told = guiding.latest()       # as often as one likes
     guiding.stop()
 
@@ -16,32 +17,35 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import InputError, NavplanError
+from navplan.files.recording import CASE_FOLDER, RecordingWriter
 from navplan.model.seams import TrackerLink
 from navplan.model.trajectory import Trajectory
 from navplan.navigation.breath import BreathSignal, BreathStated
 from navplan.navigation.frames import PoseError
-from navplan.navigation.guidance import GuidanceFrame
+from navplan.navigation.guidance import Guidance, GuidanceFrame
 from navplan.navigation.patient_registration import PatientRegistration
 from navplan.navigation.tool import TrackedTool
+from navplan.session.guide_checkpoints import ENTRY, place_of, touch_before, touchable
 from navplan.session.guide_document import frame_document, not_evaluated
 from navplan.session.hand_tracker import GATE, REFERENCE, TRACKER_ERROR, HandTracker
 from navplan.session.session import Session
 from navplan.session.shown import Shown
-from navplan.verbs.navigate import LiveGuidance, guidance_of, uncalibrated_tool
+from navplan.verbs.beside import Beside
+from navplan.verbs.navigate import LiveGuidance, guidance_of, registered_image, uncalibrated_tool
+from navplan.verbs.replay import recorder
 from navplan.view.slices import needle_planes
 
 log = logging.getLogger(__name__)
 
 STEP_S = 0.05
 SIMULATED, RECORDED = "simulated", "replay"  # a recording is not followed here: it would look like now
-ENTRY = "planned entry"
-TOUCHES = 10  # more, where poses grew old while the first step was compiled or the machine was busy
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,7 @@ class Guiding:
         self._frame: GuidanceFrame | None = None
         self._number = 0
         self._told: dict[str, Any] = {"running": False}
+        self._touching = ""  # the checkpoint that the tip is being led to
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -110,10 +115,11 @@ class Guiding:
     def start(
         self, tracker: str = SIMULATED, address: str = "", *, tool_name: str = "", reference: str = REFERENCE,
         tool: TrackedTool | None = None, registration: PatientRegistration | None = None,
-        tracker_error: PoseError | None = None,
+        tracker_error: PoseError | None = None, beside: Beside = (), record: bool = False,
     ) -> None:  # fmt: skip
-        """Follow the way that is looked at with a tracker; what ran before ends. Raises InputError without a way, for
-        one that was moved and not kept, and for a tracker or address that is none."""
+        """Follow the way that is looked at with a tracker; what ran before ends. beside: needles of other plans that
+        are placed already; record: keep all of it in the case's folder `recordings`. Raises InputError without a way,
+        for one that was moved and not kept, a tracker or address that is none, and where nothing can be recorded."""
         shown = self.session.shown()
         if shown is None:
             raise InputError("guidance without a way in", "a plan with a way in", "Search the ways in first")
@@ -127,7 +133,8 @@ class Guiding:
         if tracker == SIMULATED:
             rehearsal = HandTracker(shown.way, across)
             link: TrackerLink = rehearsal
-            tool, registration = rehearsal.tool(now_s), rehearsal.registration(now_s)
+            of_image = registered_image(self.session.case, shown.plan.provenance.image_id)
+            tool, registration = rehearsal.tool(now_s), rehearsal.registration(now_s, of_image)
             reference, tracker_error = REFERENCE, TRACKER_ERROR
         else:
             link = _opened(tracker, address)
@@ -135,38 +142,41 @@ class Guiding:
         try:
             guidance = guidance_of(
                 self.session.case, shown.plan, trajectory=shown.number, tool=tool, reference=reference,
-                tracker_error=tracker_error, registration=registration, gate=GATE if rehearsal else None, now_s=now_s,
+                tracker_error=tracker_error, registration=registration, gate=GATE if rehearsal else None,
+                beside=beside, now_s=now_s,
             )  # fmt: skip
+            kept = self._recorder(shown, guidance, beside) if record else None
         except NavplanError:
             link.close()
             raise
-        live = LiveGuidance(guidance, link)
+        live = LiveGuidance(guidance, link, recording=kept)
         started = Started(shown, key, live, tracker if not address else f"{tracker} {address}", rehearsal, across)
         with self._lock:
             self._started, self._frame, self._stop = started, None, threading.Event()
             self._step()
             if rehearsal is not None:
-                self._touch_entry(live, shown)
+                self._touch_landmarks(live, rehearsal)
             self._thread = threading.Thread(target=self._run, args=(self._stop,), name="guidance", daemon=True)
             self._thread.start()
 
-    def _touch_entry(self, live: LiveGuidance, shown: Shown) -> None:
-        """The rehearsal's checkpoint. The first step may take longer than a pose may be old: then once more. Raises
-        InputError where it cannot be touched; nothing runs then."""
-        for left in range(TOUCHES, -1, -1):
-            try:
-                live.touch(ENTRY, shown.way.entry_mm)
-                return
-            except NavplanError:
-                if not left:
-                    self.stop()
-                    raise
-                self._step()
+    def _recorder(self, shown: Shown, guidance: Guidance, beside: Beside) -> RecordingWriter:
+        """A recording in the case's folder, named by the time."""
+        name = f"guide-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.jsonl"
+        path = self.session.folder / CASE_FOLDER / name
+        return recorder(path, self.session.case, shown.plan, shown.number, guidance, beside=beside)
+
+    def _touch_landmarks(self, live: LiveGuidance, rehearsal: HandTracker) -> None:
+        """The rehearsal's checkpoints. Raises InputError where one cannot be touched; nothing runs then."""
+        try:
+            touch_before(live, rehearsal, self._step)
+        except NavplanError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it, if it runs."""
         with self._lock:
-            started, self._started, self._frame = self._started, None, None
+            started, self._started, self._frame, self._touching = self._started, None, None, ""
             self._stop.set()
             if started is not None:
                 self._tell({"running": False})
@@ -181,11 +191,30 @@ class Guiding:
             raise InputError("a needle moved by hand", "a rehearsal that runs", "Start it with the simulated tracker")
         rehearsal.wish(**changes)
 
-    def touch(self) -> None:
-        """Take where the tip is now as the planned entry: a checkpoint. Raises InputError where it is not known."""
+    def lead_to(self, name: str) -> None:
+        """The tip is being led to a checkpoint: the planned entry or a landmark of the registration; "": no longer.
+        Until it is touched nothing tells where the needle is, so that nobody leads it to where the display has the
+        point. A rehearsal's needle goes to a landmark by itself. Raises InputError for a landmark that is none."""
         with self._lock:
             started = self._running()
-            started.live.touch(ENTRY, started.shown.way.entry_mm)
+            place = place_of(started.live, name, started.shown.way) if name else None
+            self._touching = name
+            if started.rehearsal is not None:
+                started.rehearsal.rest_on(None if name == ENTRY else place)
+            self._step()
+
+    def touch(self, name: str) -> None:
+        """Take where the tip is now as a checkpoint, the one that it was led to. Raises InputError where the tip's
+        place is not known, for another one, and for a landmark that is none."""
+        with self._lock:
+            started = self._running()
+            if not name or name != self._touching:
+                led = f"{self._touching}, to which the tip is led" if self._touching else "one that it was led to first"
+                raise InputError(f"a touch of {name[:40]!a}", led)
+            started.live.touch(name, place_of(started.live, name, started.shown.way))
+            self._touching = ""
+            if started.rehearsal is not None:
+                started.rehearsal.rest_on(None)
 
     def breathe(self, who: str) -> None:
         """State that the patient breathes as in the image. Raises InputError where the plan does not say how, or nobody
@@ -220,7 +249,7 @@ class Guiding:
                     log.exception("guidance")
                     self._frame = None
                     words = f"a fault of navplan ({type(error).__name__}); the log says more"
-                    self._told = {**self._told, **not_evaluated(words)}
+                    self._tell({**self._told, **not_evaluated(words)})
 
     def _step(self) -> None:
         """One frame. That it fails must not stop it from saying so."""
@@ -230,6 +259,8 @@ class Guiding:
             "plan": started.shown.plan.id, "number": started.shown.number,
             "registration": self._registration(started), "planned": _planned(started.shown.way),
             "target": started.shown.plan.target.structure, "breath": _breath_state(started),
+            "landmarks": touchable(started.live), "touching": self._touching,
+            "recording": _recorded(started),
             "wish": None if started.rehearsal is None else asdict(started.rehearsal.wished),
         }  # fmt: skip
         try:
@@ -242,6 +273,8 @@ class Guiding:
             self._frame, told = None, not_evaluated(f"a fault of navplan ({type(error).__name__}); the log says more")
         if self._way_now() != started.key:
             self._frame, told = None, not_evaluated("the way was changed since guidance was started: start it again")
+        if self._touching:
+            self._frame, told = None, not_evaluated(f"the tip is led to {self._touching}: hidden until it is touched")
         self._tell({**facts, **told})
 
     def _registration(self, started: Started) -> str:
@@ -264,6 +297,12 @@ def _opened(tracker: str, address: str) -> TrackerLink:
         raise InputError(f"tracker {tracker[:40]!a}", ", ".join(dict.fromkeys((SIMULATED, *known))))
     link: TrackerLink = registry.load(registry.TRACKERS, tracker).open(address)
     return link
+
+
+def _recorded(started: Started) -> str:
+    """The recording's name, "" where nothing is recorded, or no longer."""
+    kept = started.live.recording
+    return kept.path.name if isinstance(kept, RecordingWriter) and not kept.fault else ""
 
 
 def _breath_state(started: Started) -> str:

@@ -7,6 +7,7 @@ he breathes. Whoever shows its frames has to say so.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,14 +20,16 @@ from navplan.model.pose import ToolPose
 from navplan.model.trajectory import Trajectory
 from navplan.navigation.breath import BreathGate
 from navplan.navigation.frames import PoseError
-from navplan.navigation.patient_registration import PatientRegistration, register_landmarks
+from navplan.navigation.patient_registration import PatientRegistration, RegisteredImage, register_landmarks
 from navplan.navigation.tool import TrackedTool
+from navplan.verbs.rehearsal import about_the_entry
 
 TOOL, REFERENCE, TRACKER = "needle", "reference", "tracker"
 TRACKER_ERROR = PoseError(0.25, 0.05)
 NOISE_MM, NOISE_DEG = 0.06, 0.02
 GRIP_MM = 15.0  # from the tool's origin to the needle's hub
 QUICKEST_MM_S, QUICKEST_DEG_S = 60.0, 30.0  # of the needle that follows the mouse
+REACHES_MM_S = 1000.0  # of one that is led to a landmark
 FARTHEST_MM, STEEPEST_DEG = 60.0, 45.0
 LANDMARKS_MM = np.array(
     [[70, 0, 20], [-60, 40, 0], [0, -80, 35], [40, 60, -50], [-50, -50, -40], [10, 75, 60], [-75, 5, 45.0]]
@@ -62,6 +65,8 @@ class HandTracker:
         self._rng = np.random.default_rng(seed)
         self._lock = threading.Lock()
         self._wish, self._at = Wish(), np.zeros(5)
+        self._rest_mm: NDArray[np.float64] | None = None  # where the tip is to rest, whatever is wished
+        self._beside_mm = np.zeros(3)  # of the tip, from where the wish has it
         self._time_s, self._number = -np.inf, 0
         self._tracker_from_reference = _rigid((5, 170, -20), (100, -50, -1500))
         self._reference_from_patient = _rigid((20, -40, 75), (30, 110, -60))
@@ -81,6 +86,18 @@ class HandTracker:
             )
             return self._wish
 
+    def rest_on(self, place_mm: Sequence[float] | None) -> None:
+        """Lead the tip to a point of the patient (LPS mm) and rest there, as to touch a landmark; None: back to where
+        it is wished. It gets there as a hand reaches for something."""
+        with self._lock:
+            self._rest_mm = None if place_mm is None else np.asarray(place_mm, dtype=np.float64)
+
+    @property
+    def there(self) -> bool:
+        """Whether it got to where it is to rest, or back to where it is wished."""
+        with self._lock:
+            return float(np.linalg.norm(self._to_go())) < 1e-6
+
     @property
     def wished(self) -> Wish:
         """Where it was asked to go last."""
@@ -93,14 +110,14 @@ class HandTracker:
         device = self.way.device
         return TrackedTool(TOOL, device.id, device.length_mm, (x, y, z), (0.0, 0.0, 1.0), 0.1, 0.1, now_s)
 
-    def registration(self, now_s: float) -> PatientRegistration:
-        """By seven landmarks about the entry, touched with small errors."""
-        patient = np.asarray(self.way.entry_mm) + LANDMARKS_MM
+    def registration(self, now_s: float, image: RegisteredImage | None = None) -> PatientRegistration:
+        """By landmarks about the entry, touched with small errors, the first to be checkpoints. image: the plan's."""
+        patient = np.concatenate([about_the_entry(self.way), np.asarray(self.way.entry_mm) + LANDMARKS_MM])
         touched = patient @ self._reference_from_patient[:3, :3].T + self._reference_from_patient[:3, 3]
         touched = touched + self._rng.normal(0, 0.12, touched.shape)
         names = tuple(f"landmark {n}" for n in range(1, len(patient) + 1))
         places = {"target": self.way.target_mm, "entry": self.way.entry_mm}
-        return register_landmarks(names, patient, touched, REFERENCE, places, now_s)
+        return register_landmarks(names, patient, touched, REFERENCE, places, now_s, image=image)
 
     def poses_at(self, now_s: float) -> list[ToolPose]:
         """Reference and tool at a time."""
@@ -137,14 +154,25 @@ class HandTracker:
         wished = np.asarray([self._wish.depth_mm, *self._wish.aside_mm, *self._wish.tilt_deg])
         most = np.asarray([QUICKEST_MM_S] * 3 + [QUICKEST_DEG_S] * 2) * passed_s
         self._at = self._at + np.clip(wished - self._at, -most, most)
+        left, most_mm = self._to_go(), REACHES_MM_S * passed_s
+        self._beside_mm = self._beside_mm + left * min(1.0, most_mm / max(float(np.linalg.norm(left)), 1e-9))
+
+    def _to_go(self) -> NDArray[np.float64]:
+        """(3,) from where the tip is to where it is to rest, or back to where it is wished."""
+        beside = np.zeros(3) if self._rest_mm is None else self._rest_mm - self._lies()[0]
+        return np.asarray(beside - self._beside_mm)
+
+    def _lies(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Tip and direction by the wish, in the patient: turned about the point where the planned line meets the skin,
+        then pushed on and moved aside."""
+        depth, aside, tilt = self._at[0], self._at[1:3], np.radians(self._at[3:5])
+        leant = self.way.direction + np.tan(tilt) @ self.across
+        direction = leant / np.linalg.norm(leant)
+        return np.asarray(self.way.entry_mm) + depth * direction + aside @ self.across, direction
 
     def _patient_from_tool(self) -> NDArray[np.float64]:
-        """Turned about the point where the planned line meets the skin, then pushed on and moved aside."""
-        depth, aside, tilt = self._at[0], self._at[1:3], np.radians(self._at[3:5])
-        straight = self.way.direction
-        leant = straight + np.tan(tilt) @ self.across
-        direction = leant / np.linalg.norm(leant)
-        tip = np.asarray(self.way.entry_mm) + depth * direction + aside @ self.across
+        tip, direction = self._lies()
+        tip = tip + self._beside_mm
         side = np.cross(self.across[1], direction)
         side = side / np.linalg.norm(side)
         matrix = np.eye(4)

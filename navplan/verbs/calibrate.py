@@ -15,10 +15,12 @@ from navplan.extend import registry
 from navplan.files.calibration_files import read_points, read_poses, registration_bytes, write_tool
 from navplan.files.durable import write_whole, writing
 from navplan.files.transform_files import LANDMARK_COLUMNS, read_landmarks
+from navplan.model.case import Case
+from navplan.model.volume import Volume
 from navplan.navigation.patient_registration import PatientRegistration, register_landmarks
 from navplan.navigation.pivot import Pivot, pivot_calibration
 from navplan.navigation.tool import TrackedTool
-from navplan.verbs.navigate import TOOL
+from navplan.verbs.navigate import TOOL, registered_image
 
 UNKNOWN_AXIS_DEG = 90.0  # of an axis that nobody measured: guidance judges no margin with it
 TARGET = "target"
@@ -78,28 +80,48 @@ class Landmarks:
         """Write it for `navigate --registration`, made now unless told. Raises InputError."""
         found = self.registration
         data = registration_bytes(
-            found.names, self.patient_mm, self.reference_mm, found.transform.source, made or datetime.now(UTC)
+            found.names, self.patient_mm, self.reference_mm, found.transform.source, made or datetime.now(UTC),
+            found.image,
         )
         with writing(Path(path).parent):
             write_whole(Path(path), data)
 
 
 def landmarks(
-    fixed: str | Path, moving: str | Path = "", target_mm: Sequence[float] | None = None, reference: str = "Reference"
-) -> Landmarks:
+    fixed: str | Path, moving: str | Path = "", target_mm: Sequence[float] | None = None, reference: str = "Reference",
+    case: Case | None = None, image: str = "",
+) -> Landmarks:  # fmt: skip
     """Register by landmarks: fixed: a file of points in the image (LPS mm); moving: of the same, as touched, in the
     reference's frame, paired by name, or by order where neither file names them. Without moving, fixed holds pairs:
-    from_x ... as touched, to_x ... in the image. target_mm: where the error is asked for, LPS mm.
+    from_x ... as touched, to_x ... in the image. target_mm: where the error is asked for, LPS mm. case, image: the one
+    that the landmarks were picked in ("": the only one); without a case the registration names none, and guidance is
+    never green by it.
 
-    Raises FileFormatError, InputError for names that do not pair, GeometryError for points that give no registration.
+    Raises FileFormatError, InputError for names that do not pair and a landmark outside the image, ChoiceError for an
+    image that is none, GeometryError for points that give no registration.
     """
     if moving:
         names, patient, touched = _paired(fixed, moving)
     else:
         touched, patient = read_landmarks(fixed)
         names = tuple(str(number) for number in range(1, len(patient) + 1))
+    picked = None if case is None else registered_image(case, image)
+    if case is not None and picked is not None:
+        _refuse_outside(names, patient, picked.id, case.volumes[picked.id])
     places = {} if target_mm is None else {TARGET: np.asarray(target_mm, dtype=np.float64)}
-    return Landmarks(register_landmarks(names, patient, touched, reference, places, 0.0), patient, touched)
+    made = register_landmarks(names, patient, touched, reference, places, 0.0, image=picked)
+    return Landmarks(made, patient, touched)
+
+
+def _refuse_outside(names: Sequence[str], patient_mm: NDArray[np.float64], image_id: str, image: Volume) -> None:
+    """Raises InputError for a landmark that no voxel of the image holds: it was not picked there."""
+    for name, within, place in zip(names, image.grid.contains(patient_mm), patient_mm, strict=True):
+        if not within:
+            x, y, z = place
+            raise InputError(
+                f"landmark {name} at ({x:.1f}, {y:.1f}, {z:.1f}) mm, outside image {image_id}", "points of that image",
+                "LPS mm; name the image in which they were picked",
+            )  # fmt: skip
 
 
 def _paired(

@@ -3,7 +3,7 @@
     guidance = guidance_of(case, plan, tracker_error=PoseError(0.25, 0.05), tool=tool, registration=registration,
                            now_s=time.monotonic())
     live = LiveGuidance(guidance, link)
-    live.touch("xiphoid", (x, y, z))          # a checkpoint, without which nothing is green
+    live.touch("xiphoid", (x, y, z))          # a checkpoint; three, not on a line, before anything is green
     frame = live.step()                       # as often as the page wants one; at least twice a second
 
 Times are seconds of one clock that never goes back: the one that stamps the poses (`time.monotonic`), unless another is
@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
-from navplan.errors import NavplanError
+from navplan.errors import InputError, NavplanError
 from navplan.model.case import Case
 from navplan.model.device import Device
 from navplan.model.finding import Verdict
@@ -30,12 +30,14 @@ from navplan.model.pose import ToolPose
 from navplan.model.seams import TrackerLink
 from navplan.model.trajectory import Trajectory
 from navplan.navigation.breath import BreathGate, BreathSignal, BreathStated
+from navplan.navigation.checkpoints import Checkpoint
 from navplan.navigation.frames import PoseError
 from navplan.navigation.guidance import Guidance, GuidanceFrame
 from navplan.navigation.limits import GuidanceLimits
-from navplan.navigation.patient_registration import Checkpoint, PatientRegistration, register_landmarks
+from navplan.navigation.patient_registration import PatientRegistration, RegisteredImage, register_landmarks
 from navplan.navigation.tool import TrackedTool
 from navplan.navigation.watchdog import Reason
+from navplan.verbs.beside import Beside
 from navplan.verbs.check import checked_way
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ def guidance_of(
     limits: GuidanceLimits | None = None,
     gate: BreathGate | None = None,
     others: Sequence[str] = (),
+    beside: Beside = (),
     today: str = "",
     now_s: float,
 ) -> Guidance:
@@ -65,14 +68,17 @@ def guidance_of(
     What is left out is unknown, never assumed good: without a tool the plan's needle stands for it with a tip that
     nobody calibrated, without tracker_error its error is not known, without a registration the patient is nowhere.
     gate: how the patient breathed in the image; without one, the breath state that the plan names is what a person has
-    to state. today: ISO date and time for the age of the image, default now.
+    to state. others: tools that may be in view as well. beside: needles placed already, as ids of plans of the case or
+    (id, which way, from 0), which the tracked one must not meet. today: ISO date and time for the age of the image,
+    default now.
 
-    Raises MismatchError for a plan of another image or patient, ChoiceError for an unknown plan or way, InputError for
-    names that are given twice and a registration of another reference.
+    Raises MismatchError for a plan of another image or patient, and for a registration by landmarks of another image,
+    ChoiceError for an unknown plan or way, InputError for names that are given twice and a registration of another
+    reference.
     """
     found = plan_named(case, plan)
     checked = checked_way(case, found, trajectory, from_file=not isinstance(plan, Plan) and str(plan) not in case.plans,
-                          today=today)  # fmt: skip
+                          beside=beside, today=today)  # fmt: skip
     way = replace(found.trajectories[trajectory], trajectory=checked.trajectory, report=checked.report)
     tool = tool or uncalibrated_tool(way.trajectory.device, now_s)
     error = PoseError(float("nan"), float("nan")) if tracker_error is None else tracker_error
@@ -115,8 +121,15 @@ def registration_of(
     told = read_registration(path, now_s)
     places = {"target": way.target_mm, "entry": way.entry_mm}
     return register_landmarks(
-        told.names, told.patient_mm, told.reference_mm, told.reference, places, told.made_s, limits
+        told.names, told.patient_mm, told.reference_mm, told.reference, places, told.made_s, limits, told.image
     )
+
+
+def registered_image(case: Case, image_id: str = "") -> RegisteredImage:
+    """What a registration by landmarks of an image of a case says of that image; the only one where none is named.
+    Raises ChoiceError."""
+    found_id, image = case.image(image_id)
+    return RegisteredImage(found_id, image.digest, image.acquisition.patient_digest)
 
 
 def stated_gate(breath_state: str) -> BreathGate | None:
@@ -180,10 +193,16 @@ class LiveGuidance:
             self.recording.step(now_s, poses, fault, self.frame)
         return self.frame
 
-    def touch(self, name: str, patient_mm: Sequence[float]) -> Checkpoint:
+    def touch(self, name: str, patient_mm: Sequence[float] | None = None) -> Checkpoint:
         """Touch a point of the patient (LPS mm of the image) with the tip, now; it counts from the next frame on.
-        Raises InputError where the tip's place is not known."""
+        Without a point, the landmark of the registration that has that name. Raises InputError where the tip's place is
+        not known, ChoiceError for a landmark that is none."""
         now_s = self.clock()
+        if patient_mm is None:
+            made = self.guidance.registration
+            if made is None:
+                raise InputError(f"landmark {name} of a patient who is not registered", "a registration")
+            patient_mm = made.place_of(name)
         point = self.guidance.touch(name, patient_mm, now_s)
         if self.recording is not None:
             self.recording.touched(name, patient_mm, now_s)

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from navplan.errors import InputError
 from navplan.extend import registry
+from navplan.geometry.landmarks import FEWEST
+from navplan.geometry.lines import perpendicular_axes
 from navplan.model.device import Device
 from navplan.model.trajectory import Trajectory
 from navplan.navigation.breath import BreathGate, BreathSignal
 from navplan.navigation.frames import PoseError
 from navplan.navigation.limits import GuidanceLimits
-from navplan.navigation.patient_registration import PatientRegistration, register_landmarks
+from navplan.navigation.patient_registration import PatientRegistration, RegisteredImage, register_landmarks
 from navplan.navigation.tool import TrackedTool
 from navplan.verbs.navigate import LiveGuidance
 
@@ -33,6 +36,7 @@ GATE_LOW, GATE_HIGH = -0.05, 0.25  # of a simulated belt: 0 as in the image, 1 a
 AROUND_MM = np.array(
     [(70, -60, 50), (-65, 55, -60), (40, 75, 60), (-50, -70, 45), (80, 30, -70), (-75, 10, 65), (10, -40, -80.0)]
 )  # landmarks about the middle of the way
+RING_MM, BEFORE_MM = 60.0, 10.0  # of landmarks about the entry: their distance from the line, and before the entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +79,10 @@ class Rehearsal:
 
 def rehearsal(
     way: Trajectory, script: str = "", clock: Callable[[], float] = time.monotonic,
-    limits: GuidanceLimits | None = None, **more: Any,
+    limits: GuidanceLimits | None = None, image: RegisteredImage | None = None, **more: Any,
 ) -> Rehearsal:  # fmt: skip
-    """A rehearsal along a way, or of a script's file. more: of the simulated tracker's script (seed, jitter_mm, ...).
+    """A rehearsal along a way, or of a script's file. image: the plan's, that the simulated landmarks are of; without
+    it nothing is green. more: of the simulated tracker's script (seed, jitter_mm, ...).
 
     Raises ChoiceError where the simulated tracker is not installed, FileFormatError for a file that is no script.
     """
@@ -85,12 +90,13 @@ def rehearsal(
     if script:
         link = tracker.play(tracker.open(script).script, clock)
     else:
-        played = {"length_mm": way.device.length_mm, **more}
+        checkpoints = [(name, tuple(place.tolist())) for name, place in _landmarks(way)[:FEWEST]]
+        played = {"length_mm": way.device.length_mm, "checkpoints": checkpoints, **more}
         link = tracker.along(way.entry_mm, way.target_mm, way.tip_depth_mm, clock, **played)
     told = link.script
     position = max(LEAST_ERROR.position_mm, float(np.sqrt(3.0)) * told.jitter_mm)
     error = PoseError(position, max(LEAST_ERROR.turn_deg, told.jitter_deg))
-    registration = _registered(way, link, clock(), limits)
+    registration = _registered(way, link, clock(), limits, image)
     gate = BreathGate(GATE_LOW, GATE_HIGH, "", "the simulated belt, which stands still in the image's breath state")
     return Rehearsal(link, _tool(told, way.device, link.started_s), error, registration, gate)
 
@@ -105,12 +111,28 @@ def _tool(script: Any, device: Device, now_s: float) -> TrackedTool:
     )  # fmt: skip
 
 
-def _registered(way: Trajectory, link: Any, now_s: float, limits: GuidanceLimits | None) -> PatientRegistration:
+def _landmarks(way: Trajectory) -> list[tuple[str, NDArray[np.float64]]]:
+    """Names and places (3,) in the patient: some about the entry, where a needle may touch them, then others."""
     middle = (np.asarray(way.entry_mm) + np.asarray(way.target_mm)) / 2.0
-    patient = middle + AROUND_MM
+    places = [*about_the_entry(way), *(middle + AROUND_MM)]
+    return [(f"simulated landmark {number}", place) for number, place in enumerate(places, 1)]
+
+
+def about_the_entry(way: Trajectory) -> NDArray[np.float64]:
+    """(FEWEST, 3) a ring of simulated landmarks about the planned entry, outside, to be touched as checkpoints."""
+    turns = 2.0 * np.pi * np.arange(FEWEST) / FEWEST
+    across = np.asarray(perpendicular_axes(way.direction))
+    ring = RING_MM * np.stack([np.cos(turns), np.sin(turns)], axis=1) @ across
+    return np.asarray(way.entry_mm) - BEFORE_MM * way.direction + ring
+
+
+def _registered(
+    way: Trajectory, link: Any, now_s: float, limits: GuidanceLimits | None, image: RegisteredImage | None
+) -> PatientRegistration:
+    names, places = zip(*_landmarks(way), strict=True)
+    patient = np.asarray(places)
     reference_from_patient = np.linalg.inv(link.patient_from_reference)
     touched = patient @ reference_from_patient[:3, :3].T + reference_from_patient[:3, 3]
     touched = touched + np.random.default_rng(link.script.seed).normal(0.0, HAND_MM / np.sqrt(3.0), touched.shape)
-    names = [f"simulated landmark {number}" for number in range(1, len(patient) + 1)]
-    places = {"target": way.target_mm, "entry": way.entry_mm}
-    return register_landmarks(names, patient, touched, link.script.reference, places, now_s, limits)
+    asked = {"target": way.target_mm, "entry": way.entry_mm}
+    return register_landmarks(names, patient, touched, link.script.reference, asked, now_s, limits, image)

@@ -23,19 +23,22 @@ from navplan.model.plan import Plan
 from navplan.navigation.guidance import Guidance, GuidanceFrame
 from navplan.navigation.patient_registration import PatientRegistration
 from navplan.reports.approval_standing import judged_on
+from navplan.verbs.beside import Beside
 from navplan.verbs.navigate import guidance_of, plan_named, stepped
 
 
 def recorder(
-    path: str | Path, case: Case, plan: Plan, trajectory: int, guidance: Guidance, others: Sequence[str] = ()
-) -> RecordingWriter:
-    """Begin a recording of a guidance that has not begun yet. Raises InputError where the file is there already, cannot
-    be made, or the guidance has begun."""
+    path: str | Path, case: Case, plan: Plan, trajectory: int, guidance: Guidance, others: Sequence[str] = (),
+    beside: Beside = (),
+) -> RecordingWriter:  # fmt: skip
+    """Begin a recording of a guidance that has not begun yet; others, beside: as `guidance_of` was told. Raises
+    InputError where the file is there already, cannot be made, or the guidance has begun."""
     if guidance.checkpoints or guidance.alarms.log:
         raise InputError("a recording of a guidance that has begun", "one from its first frame on")
     head = RecordingHead(
         plan.id, trajectory, judged_on(case, plan, trajectory), guidance.situation.today, guidance.tool,
         guidance.reference, guidance.tracker_error, guidance.gate, guidance.limits, tuple(others),
+        tuple((one, 0) if isinstance(one, str) else one for one in beside),
     )  # fmt: skip
     return RecordingWriter(path, head)
 
@@ -55,8 +58,8 @@ def replayed(
     _refuse_other_basis(case, followed, found)
     guidance = guidance_of(
         case, followed, trajectory=head.trajectory, tool=head.tool, reference=head.reference,
-        tracker_error=head.tracker_error, limits=head.limits, gate=head.gate, others=head.others, today=head.today,
-        now_s=0.0,
+        tracker_error=head.tracker_error, limits=head.limits, gate=head.gate, others=head.others, beside=head.beside,
+        today=head.today, now_s=0.0,
     )  # fmt: skip
     for number, entry in enumerate(found, 1):
         if isinstance(entry, RecordedFrame):

@@ -17,6 +17,7 @@ from navplan_openigtlink.header import BODY_LIMIT
 from navplan_openigtlink.mailbox import Mailbox
 from navplan_openigtlink.messages import Message
 from navplan_openigtlink.poses import Poses
+from navplan_openigtlink.sender_clock import SenderClock
 from navplan_openigtlink.stream import STALL_S, notice_when_dead, read_message
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Client:
         self._ends: deque[str] = deque(maxlen=256)
         self._last_s = time.monotonic()
         self._writer: asyncio.StreamWriter | None = None
+        self._clock = SenderClock(False)
         self._closed = False
         self._background = Background(f"OpenIGTLink from {self.address}", self._work)
 
@@ -155,6 +157,7 @@ class Client:
             return f"no connection ({error.strerror or error})"
         try:
             notice_when_dead(writer)
+            self._clock = SenderClock.of(writer)
             for data in self._greeting:
                 writer.write(data)
             self._writer = writer
@@ -178,8 +181,9 @@ class Client:
 
     def _arrived(self, message: Message, size: int) -> None:
         now = time.monotonic()
+        measured_s = self._clock.measured_s(message.sent_s, now, time.time())
         with self._lock:
-            for pose in self._tools.of(message, now):
+            for pose in self._tools.of(message, now, measured_s):
                 self._poses.put(pose)
             self._last_s = now
         if self._settings.keep_messages:

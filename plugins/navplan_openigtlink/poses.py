@@ -48,12 +48,12 @@ _NO_NAME = "(no name)"
 
 @dataclass
 class _Seen:
-    """A tool that has been told of: the device that tells of it and others together (None where it comes alone), when,
-    and whether it was missing then."""
+    """A tool that has been told of: the device that tells of it and others together (None where it comes alone), when
+    that came, and whether it was missing then."""
 
     group: str | None
     frame: str
-    time_s: float
+    came_s: float
     missing: bool
 
 
@@ -63,12 +63,15 @@ class Poses:
     def __init__(self) -> None:
         self._tools: dict[str, _Seen] = {}
         self.status = ""  # what the last STATUS that was not OK said
+        self._came_s = 0.0  # when the last message came
 
-    def of(self, message: Message, time_s: float) -> list[ToolPose]:
-        """Poses of a message that came at a time (s, receiver's monotonic clock); none for one of another kind.
+    def of(self, message: Message, came_s: float, measured_s: float | None = None) -> list[ToolPose]:
+        """Poses of a message that came at a time (s, receiver's monotonic clock), measured then or at a time before,
+        where the sender's stamp tells (`navplan_openigtlink.sender_clock`); none for one of another kind.
 
         Raises MessageError where a sender makes up ever more names of tools.
         """
+        self._came_s, time_s = came_s, came_s if measured_s is None else measured_s
         content = message.content
         if isinstance(content, Transform):
             lost = _lost(message, "TransformStatus")
@@ -85,7 +88,7 @@ class Poses:
 
     def silent(self, time_s: float, silence_s: float) -> list[ToolPose]:
         """A MISSING pose of each tool of which nothing has come for so long, once."""
-        quiet = [name for name, seen in self._tools.items() if not seen.missing and time_s - seen.time_s > silence_s]
+        quiet = [name for name, seen in self._tools.items() if not seen.missing and time_s - seen.came_s > silence_s]
         return [self._missing(name, time_s, f"nothing came for {silence_s:g} s") for name in quiet]
 
     def ended(self, time_s: float, why: str) -> list[ToolPose]:
@@ -142,7 +145,7 @@ class Poses:
         if name not in self._tools and len(self._tools) >= TOOLS_LIMIT:
             raise MessageError(f"more than {TOOLS_LIMIT} names of tools, the last {name!r}", "the tools of one tracker")
         group = message.device if message.type in ("TDATA", "QTDATA") else None
-        self._tools[name] = _Seen(group, frame, time_s, pose.status is PoseStatus.MISSING)
+        self._tools[name] = _Seen(group, frame, self._came_s, pose.status is PoseStatus.MISSING)
         if pose.status is PoseStatus.OK:
             self.status = ""
         return pose

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ Point = tuple[float, float, float]
 LARGEST_FILE = 1 << 20
 OUTSIDE_MM = 30.0  # before the skin, where a needle waits
 TO_SKIN_S, REST_S, PUSH_MM_S = 1.5, 2.0, 10.0
+NEXT_S, BRIEF_S = 0.5, 0.6  # from one checkpoint to the next, and for which it rests there
 
 
 @dataclass(frozen=True)
@@ -172,16 +173,25 @@ class Script:
         return np.array(self.tracker_from_patient, dtype=np.float64)
 
 
-def along(entry_mm: Point, target_mm: Point, tip_depth_mm: float, **more: Any) -> Script:
-    """A needle that touches the entry, goes back, is set on the skin again and pushed along a way (patient, LPS mm) to
-    a depth below the entry, and rests there. more: of `Script`."""
+def along(
+    entry_mm: Point, target_mm: Point, tip_depth_mm: float, checkpoints: Sequence[tuple[str, Point]] = (), **more: Any
+) -> Script:
+    """A needle that touches checkpoints (the entry where none is named), goes back, is set on the skin and pushed along
+    a way (patient, LPS mm) to a depth below the entry, and rests there. checkpoints: name and place of each. more: of
+    `Script`."""
     entry, direction = np.asarray(entry_mm, dtype=np.float64), unit(np.subtract(target_mm, entry_mm))
-    stops = [(0.0, 0.0), (REST_S, 0.0), (REST_S + TO_SKIN_S, -OUTSIDE_MM), (REST_S + 2 * TO_SKIN_S, 0.0)]
+    towards, ways, touches, time_s = _point(direction), [], [], 0.0
+    for number, (name, place) in enumerate(checkpoints or [("entry", _point(entry))]):
+        rests_s = BRIEF_S if number else REST_S  # the first is waited for: who follows has to begin
+        ways += [Waypoint(time_s, place, towards), Waypoint(time_s + rests_s, place, towards)]
+        touches.append(Touch(time_s + (0.1 if number else 0.75 * REST_S), name, place))
+        time_s += rests_s + NEXT_S
+    time_s -= NEXT_S
+    stops = [(time_s + TO_SKIN_S, -OUTSIDE_MM), (time_s + 2 * TO_SKIN_S, 0.0)]
     stops.append((stops[-1][0] + max(tip_depth_mm, 0.1) / PUSH_MM_S, tip_depth_mm))
-    towards = _point(direction)
-    ways = tuple(Waypoint(time_s, _point(entry + depth * direction), towards) for time_s, depth in stops)
+    ways += [Waypoint(at_s, _point(entry + depth * direction), towards) for at_s, depth in stops]
     beside = {"reference_mm": _point(entry - 40.0 * np.array([0.0, 0.0, 1.0])), **more}
-    return Script(ways, touches=(Touch(0.75 * REST_S, "entry", _point(entry)),), **beside)
+    return Script(tuple(ways), touches=tuple(touches), **beside)
 
 
 def read_script(path: str | Path) -> Script:

@@ -117,6 +117,9 @@ def test_there_is_no_picture_of_a_needle_that_is_not_seen(running, path):
         ("start", {"tracker": "none such"}), ("start", {"tracker": 3}), ("start", {"tracker": "openigtlink"}),
         ("start", {"tracker": "openigtlink", "address": "nowhere"}), ("wish", {"depth_mm": "deep"}),
         ("wish", {"aside_mm": [1]}), ("wish", {"aside_mm": 1}), ("wish", {"tilt_deg": [1, None]}),
+        ("start", {"tracker": "replay", "address": "recordings/a.jsonl"}), ("start", {"record": "yes"}),
+        ("start", {"beside": "plan"}), ("start", {"beside": ["none such"]}), ("start", {"beside": [3]}),
+        ("touch", {"name": "landmark 1"}), ("touch", {}), ("lead", {"name": "none such"}), ("lead", {"name": 5}),
         ("wish", {"seen": "no"}), ("wish", {"depth_mm": 1e9}), ("breath", {"who": ""}), ("breath", {"who": 5}),
     ],
 )  # fmt: skip
@@ -130,7 +133,7 @@ def test_a_picture_that_is_none_is_refused(running, path):
     assert running.get(f"/api/guide/{path}").status == 400
 
 
-@pytest.mark.parametrize("name", ["wish", "touch", "breath"])
+@pytest.mark.parametrize("name", ["wish", "touch", "lead", "breath"])
 def test_without_guidance_nothing_is_moved(served, name):
     assert served.post(f"/api/guide/{name}", {}).status == 400
 
@@ -145,6 +148,38 @@ def test_another_site_may_not_start_it(served):
 def test_the_trackers_that_are_there(served):
     found = served.get("/api/guide/trackers").json["trackers"]
     assert found[0] == "simulated" and "openigtlink" in found and len(found) == len(set(found))
+    assert "replay" not in found  # a recording would look like now
+
+
+def test_a_frame_that_the_server_kept_says_how_long(running):
+    """A page that comes to a server whose stepping stands still gets its last frame, and what tells that it is old."""
+    guiding = running.app.guide.guiding
+    line = Line(running)
+    fresh = line.next()
+    assert 0 <= fresh["sent_ms"] - fresh["server_ms"] < 10_000
+    line.close()
+    with guiding._lock:
+        guiding._stop.set()  # its thread ends, as if it had died
+    guiding._thread.join(20.0)
+    time.sleep(0.6)
+    late = Line(running)
+    told = late.next()
+    assert told["running"] and told["sent_ms"] - told["server_ms"] > 500
+    late.close()
+
+
+def test_a_checkpoint_is_led_to_and_touched(running):
+    assert running.post("/api/guide/lead", {"name": "landmark 2"}).status == 200
+    line = Line(running)
+    found = line.next()
+    while found["touching"] != "landmark 2":
+        found = line.next()
+    assert found["at"] is None and found["verdict"] == "NOT_EVALUATED"
+    line.close()
+    time.sleep(1.0)
+    answer = running.post("/api/guide/touch", {"name": "landmark 2"})
+    assert answer.status == 200, answer.words
+    assert running.app.guide.guiding._started.live.guidance.checkpoints[-1].holds
 
 
 def test_the_server_ends_with_a_page_that_listens(tmp_path):

@@ -185,6 +185,49 @@ def test_a_frame_that_waited_on_its_way_is_not_one_of_now(guided):
     ]  # fmt: skip
 
 
+def test_frames_that_stay_late_and_frames_that_the_server_kept_are_never_of_now(guided):
+    """Late for longer than any clock drifts; and a first frame that lay at the server, which no frame before tells."""
+    found = guided.evaluate(
+        """async () => {
+            const { Guide, LOST_MS } = await import('/__navplan/guide.js');
+            const words = { guide: { lost: 'lost {ms}', off: 'off' } };
+            const frame = (number, age, kept) => ({ running: true, frame: number, server_ms: performance.now() - age - 5000,
+                sent_ms: performance.now() - age - 5000 + (kept || 0), verdict: 'PASS', word: 'PASS', symbol: '✓', first: 'clear',
+                tone: '', at: {}, margins: [1], alarms: [], rehearsal: false });
+            const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+            const late = new Guide(words), verdicts = new Set();
+            late.heard(frame(1, 0));
+            for (let n = 2; n < 42; n++) {
+                await wait(50);
+                late.heard(frame(n, LOST_MS + 60));
+                if (n > 12) verdicts.add(late.seen.now.verdict);
+            }
+            const kept = new Guide(words);
+            kept.heard(frame(1, LOST_MS + 500, LOST_MS + 500));
+            const first = kept.seen.now;
+            kept.heard(frame(2, 0, 5));
+            return [[...verdicts], first, kept.seen.now.frame];
+        }"""  # noqa: E501
+    )
+    assert found == [["NOT_EVALUATED"], None, 2]
+
+
+def test_a_recording_is_not_offered_and_one_is_made_where_asked_for(guided):
+    page = guided
+    if page.locator("[data-test=guide-stop]").count():
+        page.click("[data-test=guide-stop]")
+    page.wait_for_selector("[data-test=tracker]")
+    until(lambda: page.locator("[data-test=tracker] option").count() > 1)
+    assert "replay" not in page.locator("[data-test=tracker] option").all_inner_texts()
+    page.check("[data-test=record]")
+    page.click("[data-test=guide-start]")
+    name = page.wait_for_selector("[data-test=recording]").inner_text()
+    page.click("[data-test=guide-stop]")
+    page.wait_for_selector("[data-test=record]")
+    page.uncheck("[data-test=record]")
+    assert [file.name for file in (page.served.folder / "recordings").iterdir()] == [name]
+
+
 def test_another_layout_says_that_guidance_runs(running):
     page = running
     page.locator("h1").click()
@@ -237,6 +280,12 @@ def test_what_is_known_but_not_to_be_trusted_does_not_look_safe(running):
     page = running
     page.locator("[data-test=advance]").fill("30")
     page.wait_for_timeout(1500)
+    page.select_option("[data-test=place]", "planned entry")
+    page.click("[data-test=lead]")
+    page.wait_for_selector("[data-test=touch]")
+    nothing_is_shown_of_before(page)  # so that nobody leads the needle to where the display has the point
+    assert "hidden until it is touched" in first(page)
+    assert violations(page) == []
     page.click("[data-test=touch]")
     page.wait_for_selector(".np-guide-head[data-verdict=NOT_EVALUATED]")
     assert "does not hold" in first(page)

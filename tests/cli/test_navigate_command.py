@@ -36,7 +36,7 @@ def recorded(planned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four seconds of a rehearsal."""
     path = tmp_path_factory.mktemp("recordings") / "procedure.jsonl"
     words = ["navigate", str(planned), "--tracker", "simulated", "--seconds", "4", "--record", str(path), "--quiet"]
-    assert main(words) in (0, 4)
+    assert main(words) in (0, 3, 4)  # the needle rests on a landmark, away from its way
     return path
 
 
@@ -47,8 +47,8 @@ def test_a_rehearsal_is_followed_recorded_and_replayed(
     assert recording.ended and len(list(recording.frames())) > 20
     code = main(["navigate", str(planned), "--tracker", f"replay:{recorded}", "--json"])
     told = json.loads(capsys.readouterr().out)
-    assert told["same"] and told["finished"] and told["verdict"] in ("PASS", "WARN", "NOT_EVALUATED")
-    assert code == {"NOT_EVALUATED": 4}.get(told["verdict"], 0)
+    assert told["same"] and told["finished"] and told["verdict"] in ("PASS", "WARN", "NOT_EVALUATED", "FAIL")
+    assert code == {"NOT_EVALUATED": 4, "FAIL": 3}.get(told["verdict"], 0)
     assert sum(told["frames"].values()) == len(list(recording.frames()))
     main(["navigate", str(planned), "--tracker", f"replay:{recorded}", "--explain", "0.5"])
     out = capsys.readouterr().out
@@ -88,7 +88,7 @@ def test_ctrl_c_is_how_it_ends(planned: Path, tmp_path: Path) -> None:
         out = "".join(lines) + run.stdout.read()
     assert run.returncode in (0, 4), out
     assert read_recording(path).ended
-    assert out.count("not done: ") >= 2 and "touch NAME X,Y,Z" in out
+    assert out.count("not done: ") >= 2 and "landmark 'here'" in out and "touch NAME X,Y,Z" in out
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,7 @@ def test_ctrl_c_is_how_it_ends(planned: Path, tmp_path: Path) -> None:
         (["--tracker", "simulated", "--tracker-error", "1"], "--tracker-error"),
         (["--tracker", "simulated", "--tracker-error", "1,-2"], "--tracker-error"),
         (["--tracker", "simulated", "--explain", "1"], "--explain"),
+        (["--tracker", "simulated", "--beside", "none"], "none"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_left(
@@ -197,6 +198,27 @@ def test_landmarks_say_how_good_they_are(planned: Path, tmp_path: Path, capsys: 
     words = ["navigate", str(planned), "--tracker", "openigtlink:127.0.0.1:1", "--seconds", "0.3", "--json"]
     assert main([*words, "--registration", str(out)]) == 4
     assert "no checkpoint" in str(json.loads(capsys.readouterr().out)["reasons"])
+    navigate = ["navigate", str(planned), "--tracker", "openigtlink:127.0.0.1:1", "--seconds", "0.3"]
+    assert main([*navigate, "--registration", str(out), "--json"]) == 4
+    assert "names no image" in str(json.loads(capsys.readouterr().out)["reasons"])
+    inside = [str(tmp_path / "i.csv"), str(tmp_path / "m.csv")]
+    text = (tmp_path / "f.csv").read_text()
+    for old, new in (("100.0", "70.0"), ("90.0", "60.0"), ("80.0", "40.0"), ("70.0", "40.0")):
+        text = text.replace(old, new)
+    (tmp_path / "i.csv").write_text(text)
+    (tmp_path / "m.csv").write_text((tmp_path / "i.csv").read_text())
+    bound = ["calibrate", "landmarks", *inside, "--target=-20,10,30", "--out", str(out), "--case", str(planned)]
+    assert main([*bound, "--image", "none"]) == 2
+    assert main(["calibrate", "landmarks", *inside, "--image", "ct"]) == 2
+    assert "--case" in capsys.readouterr().err
+    assert main([*bound, "--image", "ct"]) == 0 and "by landmarks of image ct" in capsys.readouterr().out
+    assert main([*navigate, "--registration", str(out), "--json"]) == 4
+    assert "names no image" not in str(json.loads(capsys.readouterr().out)["reasons"])
+    told = json.loads(out.read_text())
+    out.write_text(json.dumps({**told, "image": {**told["image"], "digest": "0" * 64}}))
+    assert main([*navigate, "--registration", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert "landmarks of image ct (00000000" in error and "the plan's is ct" in error and error.count("\n") == 1
     (tmp_path / "far.csv").write_text((tmp_path / "m.csv").read_text().replace("\n", "\n9", 1))
     assert main(["calibrate", "landmarks", files[0], str(tmp_path / "far.csv")]) == 3
     assert "does not serve" in capsys.readouterr().out

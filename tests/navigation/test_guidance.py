@@ -22,6 +22,7 @@ from benchmarks.guidance_scene import (
     TARGET,
     TIP_MM,
     TOOL,
+    TOUCH_S,
     TRACKER,
     TRACKER_ERROR,
     Stage,
@@ -33,8 +34,9 @@ from benchmarks.guidance_scene import (
     step,
     tool,
     tracker_from_reference,
+    verified,
 )
-from navplan.errors import InputError
+from navplan.errors import InputError, MismatchError
 from navplan.geometry.lines import unit
 from navplan.geometry.transform import Transform
 from navplan.model.finding import Finding, FindingKind, Verdict
@@ -44,9 +46,13 @@ from navplan.model.trajectory import Trajectory
 from navplan.navigation.breath import BreathGate, BreathSignal
 from navplan.navigation.frames import Edge, Frames, PoseError
 from navplan.navigation.guidance import Guidance, GuidanceFrame
-from navplan.navigation.patient_registration import register_landmarks
+from navplan.navigation.live_margin import StructureMargin
+from navplan.navigation.patient_registration import RegisteredImage, register_landmarks
+from navplan.navigation.reasons import of_margins, of_plan
 from navplan.navigation.tool import bent_mm
+from navplan.navigation.watchdog import Reason
 from navplan.planning.check_plan import judge
+from navplan.planning.other_needles import OtherNeedle
 from navplan.verbs.situation import situation_of, target_of
 from tests.planning.scenes import case_of, protocol_of
 
@@ -192,16 +198,16 @@ def test_what_is_open_in_the_plan_stays_open() -> None:
     one = Guidance(situation, doubted, tool(), REFERENCE, TRACKER_ERROR, gate)
     stage = at_depth(10.0)
     one.register(registration())
-    step(one, stage, START_S)
-    one.touch("skin", tuple(np.asarray(ENTRY) + 10.0 * AHEAD), START_S)
+    verified(one, stage, START_S - 4 * TOUCH_S)
     frame = run(one, stage, START_S)
     assert frame.verdict is Verdict.WARN and "costophrenic_recess" in frame.reasons[0].words
     for report in (replace(ranked.report, image_digest="other"), replace(ranked.report, error_model="")):
         other = Guidance(situation, replace(ranked, report=report), tool(), REFERENCE, TRACKER_ERROR, gate)
         other.register(registration())
-        step(other, stage, START_S + 5)
-        other.touch("skin", tuple(np.asarray(ENTRY) + 10.0 * AHEAD), START_S + 5)
-        assert run(other, stage, START_S + 5).verdict is Verdict.NOT_EVALUATED
+        verified(other, stage, START_S + 5)
+        frame = run(other, stage, START_S + 6)
+        assert frame.verdict is Verdict.NOT_EVALUATED
+        assert {reason.id for reason in frame.reasons} <= {"plan:image", "plan:report"}
 
 
 def test_a_clock_that_went_back_voids_checkpoints_and_makes_nothing_younger() -> None:
@@ -213,8 +219,8 @@ def test_a_clock_that_went_back_voids_checkpoints_and_makes_nothing_younger() ->
     assert one.tool.calibrated_s == pytest.approx(calibrated_s - 500.0, abs=1.0)
     assert one.registration.made_s == pytest.approx(made_s - 500.0, abs=1.0)
     assert run(one, stage, time_s + 1.0).verdict is Verdict.NOT_EVALUATED  # even when the old time is reached again
-    one.touch("skin", tuple(np.asarray(ENTRY) + 20.0 * AHEAD), time_s + 1.0 + 40 * STEP_S)
-    assert run(one, stage, time_s + 1.0 + 40 * STEP_S, frames=60).verdict is Verdict.PASS
+    verified(one, stage, time_s + 1.0 + 40 * STEP_S)
+    assert run(one, stage, time_s + 2.0 + 40 * STEP_S, frames=60).verdict is Verdict.PASS
 
 
 def knocked(one: Guidance, stage: Stage, time_s: float, name: str, by_mm: float, frames: int) -> GuidanceFrame:
@@ -292,7 +298,7 @@ def test_a_rigid_motion_of_the_tracker_and_another_frame_of_the_tool_change_noth
     assert np.allclose(first.approach.tip_mm, second.approach.tip_mm, atol=1e-8)
     assert np.allclose(first.approach.direction, second.approach.direction, atol=1e-10)
     assert np.allclose([m.low_mm for m in first.margins], [m.low_mm for m in second.margins], atol=1e-6)
-    assert first.error.together_mm == pytest.approx(second.error.together_mm, abs=1e-6)
+    assert first.error.together_mm == pytest.approx(second.error.together_mm, abs=0.05)  # an end lies on a cell's edge
 
 
 def test_a_recording_gives_the_same_frames_again() -> None:
@@ -431,3 +437,147 @@ def test_a_pose_in_a_frame_that_makes_no_sense_is_told() -> None:
     time_s += STEP_S
     frame = one.update([ToolPose(TOOL, TOOL, np.eye(4), time_s, number=999)], time_s)
     assert frame.verdict is Verdict.NOT_EVALUATED
+
+
+def reason(frame: GuidanceFrame, id: str) -> Reason | None:
+    return next((one for one in frame.reasons if one.id == id), None)
+
+
+def test_a_registration_of_another_image_is_refused_and_one_of_none_is_never_green() -> None:
+    one, made = guidance(), registration()
+    with pytest.raises(MismatchError, match=r"landmarks of image mr .*the plan's is ct"):
+        one.register(replace(made, image=RegisteredImage("mr", "0" * 64)))
+    assert one.registration is None
+    one.register(replace(made, image=None))
+    stage = at_depth(20.0)
+    frame = run(one, stage, verified(one, stage, START_S) + TOUCH_S)
+    assert frame.verdict is Verdict.NOT_EVALUATED and [r.id for r in frame.reasons] == ["registration:image"]
+    assert "names no image" in frame.words
+
+
+def test_a_registration_turned_about_the_entry_agrees_there_and_is_found_by_landmarks() -> None:
+    """The worst that the planned entry lets pass: every place but itself and its axis is shown elsewhere."""
+    turn = Rotation.from_rotvec(np.radians(12.0) * np.array([0.3, 0.9, 0.3])).as_matrix()
+    wrong = np.eye(4)
+    wrong[:3, :3] = turn
+    wrong[:3, 3] = ENTRY - turn @ np.asarray(ENTRY)
+    made = registration()
+    turned = replace(made.transform, matrix=wrong @ made.transform.matrix)
+    stage, one = at_depth(0.0), guidance()
+    one.register(replace(made, transform=turned))
+    run(one, stage, START_S)
+    assert one.touch("entry", ENTRY, START_S + 40 * STEP_S).holds
+    frame = run(one, stage, START_S + 40 * STEP_S)
+    assert "agrees with any registration" in reason(frame, "registration").words
+    time_s = verified(one, stage, START_S + 80 * STEP_S)
+    frame = run(one, stage, time_s + TOUCH_S)
+    assert "does not hold" in reason(frame, "registration").words
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_fewer_than_three_landmarks_are_not_enough(count: int) -> None:
+    stage, one = at_depth(20.0), guidance()
+    one.register(registration())
+    frame = run(one, stage, verified(one, stage, START_S, count) + TOUCH_S)
+    assert frame.verdict is Verdict.NOT_EVALUATED and "do not see a turn" in frame.words
+
+
+def pushed(
+    one: Guidance, stage: Stage, time_s: float, far_mm: NDArray[np.float64], breath: float = 0.2
+) -> tuple[GuidanceFrame, float]:
+    """The reference goes over the skin, in sight: how far in each frame. The last frame, and its time."""
+    for far in far_mm:
+        time_s += STEP_S
+        one.breath = BreathSignal(breath, time_s)
+        poses = []
+        for pose in stage.poses(time_s):
+            matrix = np.array(pose.matrix)
+            matrix[:3, 3] += (0.0, far, 0.0) if pose.tool == REFERENCE else (0.0, 0.0, 0.0)
+            poses.append(replace(pose, matrix=matrix))
+        frame = one.update(poses, time_s + 0.005)
+    return frame, time_s
+
+
+def to_and_fro(far_mm: float) -> NDArray[np.float64]:
+    """In 40 frames."""
+    return np.concatenate([np.linspace(0.0, far_mm, 20), np.linspace(far_mm, 0.0, 20)])
+
+
+def test_a_reference_that_was_pushed_slowly_in_sight_has_to_be_checked_again() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    frame, time_s = pushed(one, stage, time_s, np.linspace(0.0, 7.0, 20))  # never quicker than a patient moves
+    assert frame.verdict in (Verdict.NOT_EVALUATED, Verdict.FAIL) and one.checkpoints == ()
+    assert f"{REFERENCE} moved by" in reason(frame, "registration").words
+    assert "at most 5 mm allowed" in reason(frame, "registration").words
+    frame, time_s = pushed(one, stage, time_s, np.linspace(7.0, 0.0, 60))
+    assert frame.verdict is Verdict.NOT_EVALUATED  # where it was it does not count by itself, either
+    time_s = verified(one, stage, time_s)
+    assert run(one, stage, time_s + TOUCH_S, frames=60).verdict is Verdict.PASS
+
+
+def test_a_reference_that_breath_moves_and_brings_back_keeps_its_checkpoints() -> None:
+    stage = at_depth(20.0)
+    one, time_s = begun(stage)
+    frame, time_s = pushed(one, stage, time_s, to_and_fro(9.0), breath=1.7)  # outside its gate: not held against it
+    assert frame.verdict is Verdict.NOT_EVALUATED and len(one.checkpoints) == 4
+    frame, time_s = pushed(one, stage, time_s, np.zeros(40))
+    assert frame.verdict is Verdict.PASS
+    frame, _ = pushed(one, stage, time_s, to_and_fro(2.0))  # as of a patient who lies still
+    assert frame.verdict is Verdict.PASS
+
+
+def crossing(gap_mm: float, error_mm: float = 0.0) -> OtherNeedle:
+    """A needle that passes the planned line at a gap, 25 mm deep, and stands away from it outside."""
+    middle = np.asarray(ENTRY) + 25.0 * AHEAD + (0.0, 0.0, gap_mm + NEEDLE.diameter_mm)
+    towards = unit(np.array([0.5, 1.0, 0.0]))
+    ends = middle - 60.0 * towards, middle + 10.0 * towards
+    way = Trajectory(tuple(map(float, ends[0])), tuple(map(float, ends[1])), NEEDLE)
+    return OtherNeedle(way, "way 1 of plan other", "elsewhere", error_mm)
+
+
+@pytest.mark.parametrize(
+    ("gap_mm", "error_mm", "verdict", "words"),
+    [
+        (-0.8, 0.0, Verdict.FAIL, "would touch"), (0.7, 0.6, Verdict.WARN, "may touch"),
+        (6.0, 0.6, Verdict.PASS, ""),
+    ],
+)  # fmt: skip
+def test_a_needle_that_is_there_already_is_kept_clear_of(
+    gap_mm: float, error_mm: float, verdict: Verdict, words: str
+) -> None:
+    stage = at_depth(10.0)
+    one, time_s = begun(stage)
+    one.situation = replace(one.situation, others=(crossing(gap_mm, error_mm),))
+    frame = run(one, stage, time_s, frames=1)
+    found = reason(frame, "beside")
+    assert frame.verdict is verdict
+    assert (found is None) if not words else (words in found.words and "way 1 of plan other" in found.words)
+
+
+def test_what_is_summed_up_is_counted() -> None:
+    """Beside "54 more reasons" no other number of more stands."""
+    left = [Finding(FindingKind.NOT_IMAGED, Verdict.WARN, "no image shows it", f"part {n}") for n in range(21)]
+    (told,) = of_plan(left)
+    assert told.count == 21 and "the worst of 21" in told.words and "more" not in told.words
+
+    def thin(name: str, low_mm: float, thin: bool = True) -> StructureMargin:
+        return StructureMargin(name, low_mm, low_mm, 5.0, Verdict.WARN, "thinner than the voxels", 0.0, thin)
+
+    found = [thin("near", 6.0), thin("far", 30.06), thin("farther", 90.0), thin("other", 60.0, thin=False)]
+    told = of_margins(found, 1.0)
+    assert [(one.id, one.count, one.verdict) for one in told] == [
+        ("margin:near", 1, Verdict.WARN), ("margin:other", 1, Verdict.WARN), ("margin:thin", 2, Verdict.WARN)
+    ]  # fmt: skip
+    assert "far 30.0 mm and more" in told[-1].words
+    assert [one.id for one in of_margins(found[:2], 1.0)] == ["margin:near", "margin:far"]  # one alone says its name
+    assert [one.id for one in of_margins(found[:3], 40.0)] == ["margin:near", "margin:far", "margin:farther"]
+
+
+def test_the_way_ahead_of_a_needle_with_two_sensors_may_bend_as_the_plan_expects() -> None:
+    stage = at_depth(10.0)
+    one, time_s = begun(stage, shaft=SHAFT, straight_tip_mm=tuple(STRAIGHT_TIP))
+    flexible = replace(one.situation.error_model, bend_sigma_per_mm=4e-4)
+    one.situation = replace(one.situation, error_model=flexible)
+    frame = step(one, stage, time_s + STEP_S, shaft=True)
+    assert frame.error.bending_mm > frame.bent_mm + 2e-4 * (45.0**2 - 15.0**2)

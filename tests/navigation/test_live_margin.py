@@ -13,11 +13,11 @@ from benchmarks.real_cases import CASES, planned
 from navplan.geometry.lines import unit
 from navplan.model.device import Device
 from navplan.model.error_model import ErrorModel
-from navplan.model.finding import FindingKind, Verdict, worst
+from navplan.model.finding import FindingKind, Interval, Verdict, tenth_above, tenth_below, worst
 from navplan.model.protocol import HardLimit, Need, Quantity
 from navplan.model.trajectory import Trajectory
 from navplan.navigation.live_margin import LiveMargins, worst_of
-from navplan.planning.check_plan import _clear_or_resting, _outside_region
+from navplan.planning.check_plan import clear_or_resting, outside_region
 from navplan.planning.margins import margins
 from navplan.planning.situation import Situation
 from navplan.verbs.situation import situation_of, target_of
@@ -77,8 +77,8 @@ def test_the_fast_interval_holds_the_exact_one_and_the_verdict_is_the_same(kind:
         assert set(told) == {risk.name for risk in under.risks}
         for column, risk in enumerate(under.risks):
             region = risk.boundary.structure.evaluated_in
-            outside = _outside_region(inside, under, region, risk.required_mm)
-            exact = _clear_or_resting(whole, under, risk, measured, column, outside)
+            outside = outside_region(inside, under, region, risk.required_mm)
+            exact = clear_or_resting(whole, under, risk, measured, column, outside)
             clearance = next(f for f in exact if f.kind is FindingKind.CLEARANCE)
             one = told[risk.name]
             assert one.low_mm <= clearance.distance.low_mm + 1e-9
@@ -132,7 +132,7 @@ def test_at_any_breach_limit_the_verdict_is_plannings() -> None:
         told = {one.name: one for one in live.judged(way, way, MODELS[0])}
         for column, risk in enumerate(scene.risks):
             under = replace(scene, error_model=MODELS[0])
-            exact = _clear_or_resting(way, under, risk, measured, column, False)
+            exact = clear_or_resting(way, under, risk, measured, column, False)
             assert told[risk.name].verdict is worst([f.verdict for f in exact])
 
 
@@ -153,8 +153,8 @@ def test_on_a_real_ct_the_fast_phase_says_what_planning_says(real_images: Path) 
         told = {one.name: one for one in live.judged(whole, inside, model)}
         for column, risk in enumerate(under.risks):
             region = risk.boundary.structure.evaluated_in
-            outside = _outside_region(inside, under, region, risk.required_mm)
-            exact = _clear_or_resting(whole, under, risk, measured, column, outside)
+            outside = outside_region(inside, under, region, risk.required_mm)
+            exact = clear_or_resting(whole, under, risk, measured, column, outside)
             clearance = next(f for f in exact if f.kind is FindingKind.CLEARANCE)
             one = told[risk.name]
             assert one.low_mm <= clearance.distance.low_mm + 1e-9 and one.breach >= clearance.breach_probability - 1e-9
@@ -162,3 +162,11 @@ def test_on_a_real_ct_the_fast_phase_says_what_planning_says(real_images: Path) 
             assert one.verdict is worst([f.verdict for f in exact]), (one, exact)
             verdicts.add(one.verdict)
     assert {Verdict.PASS, Verdict.WARN, Verdict.FAIL} <= verdicts
+
+
+@pytest.mark.parametrize("mm", [4.96, 4.999, 5.0, 5.04, 0.05, -0.04, 0.1 + 0.2, 12.3])
+def test_a_distance_is_never_told_larger_than_it_is(mm: float) -> None:
+    low, high = (float(part) for part in str(Interval(mm, mm)).removesuffix(" mm").split(" to "))
+    assert low <= mm + 1e-6 and mm - low < 0.1 + 1e-6
+    assert high >= mm - 1e-6 and high - mm < 0.1 + 1e-6
+    assert tenth_below(mm) == low and tenth_above(mm) == high

@@ -22,6 +22,7 @@ from navplan_openigtlink.messages import (
     Transform,
 )
 from navplan_openigtlink.poses import TOOLS_LIMIT, Poses, frame_of, matrix_of
+from navplan_openigtlink.sender_clock import SenderClock
 
 OK, MISSING, INVALID = PoseStatus.OK, PoseStatus.MISSING, PoseStatus.INVALID
 
@@ -166,3 +167,32 @@ def test_other_messages_are_no_poses_and_endless_names_are_refused():
     with pytest.raises(MessageError, match="names of tools"):
         for number in range(TOOLS_LIMIT + 1):
             poses.of(transform(f"n{number}"), 1.0)
+
+
+class TestSenderClock:
+    DAY_S = 1.7e9  # of the day before the monotonic clock, s
+
+    def test_on_one_machine_the_stamp_tells_when_a_pose_was_measured(self) -> None:
+        clock = SenderClock(same=True)
+        times = [clock.measured_s(self.DAY_S + n - 0.08, float(n), self.DAY_S + n) for n in range(5)]
+        assert np.allclose(times, np.arange(5) - 0.08, atol=1e-6)
+
+    def test_the_same_stamp_gives_the_same_time_whenever_it_is_read(self) -> None:
+        clock = SenderClock(same=True)
+        stamp = self.DAY_S + 0.9
+        assert len({clock.measured_s(stamp, 1.0 + 1e-5 * n, self.DAY_S + 1.0 + 2e-5 * n) for n in range(20)}) == 1
+
+    def test_a_clock_of_the_day_that_is_set_is_followed(self) -> None:
+        clock = SenderClock(same=True)
+        clock.measured_s(self.DAY_S + 0.9, 1.0, self.DAY_S + 1.0)
+        assert abs(clock.measured_s(self.DAY_S + 61.9, 2.0, self.DAY_S + 62.0) - 1.9) < 1e-6
+
+    @pytest.mark.parametrize("stamp", [DAY_S + 1.5, 12.0, DAY_S - 3600.0])
+    def test_a_stamp_that_cannot_be_of_this_clock_ends_the_trust_in_all(self, stamp: float) -> None:
+        clock = SenderClock(same=True)
+        assert clock.measured_s(stamp, 1.0, self.DAY_S + 1.0) == 1.0 and not clock.same
+        assert clock.measured_s(self.DAY_S + 1.9, 2.0, self.DAY_S + 2.0) == 2.0
+
+    def test_elsewhere_and_without_a_stamp_it_is_when_it_came(self) -> None:
+        assert SenderClock(same=False).measured_s(self.DAY_S + 0.5, 1.0, self.DAY_S + 1.0) == 1.0
+        assert SenderClock(same=True).measured_s(float("nan"), 1.0, self.DAY_S + 1.0) == 1.0

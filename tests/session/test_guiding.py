@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 
 from navplan.errors import InputError
+from navplan.files.recording import read_recording
 from navplan.model.finding import Verdict
 from navplan.model.pose import PoseStatus, ToolPose
 from navplan.navigation.alarms import Alarm
 from navplan.navigation.live_margin import StructureMargin
+from navplan.navigation.watchdog import Reason
+from navplan.session.guide_checkpoints import ENTRY
 from navplan.session.guide_document import frame_document
 from navplan.session.guiding import Guiding
 from navplan.session.hand_tracker import QUICKEST_MM_S, HandTracker
 from navplan.session.session import Session
 from navplan.verbs.navigate import LiveGuidance
+from navplan.verbs.replay import replayed
 from tests.session.saved_case import copy_of, saved
 
 pytestmark = pytest.mark.xdist_group("saved case")  # made once
@@ -40,6 +44,18 @@ def stepped(guiding: Guiding, seconds: float = 0.6) -> dict:
         guiding._step()
         time.sleep(0.01)
     return newest(guiding)
+
+
+def touched(guiding: Guiding, name: str) -> None:
+    """Touch it, and once more where a busy machine let the poses grow old."""
+    for left in range(20, -1, -1):
+        guiding._step()
+        try:
+            guiding.touch(name)
+            return
+        except InputError:
+            if not left:
+                raise
 
 
 def newest(guiding: Guiding) -> dict:
@@ -139,6 +155,15 @@ def test_what_is_near_comes_first_whatever_its_grade(guiding):
     assert [one["id"] for one in told["alarms"]] == ["x", "plan:open", "margin:one_5", "margin:one_2", "margin:one_0"]
 
 
+def test_more_reasons_are_those_that_one_line_sums_up_as_well(guiding):
+    guiding.start()
+    stepped(guiding)
+    frame, started = guiding._frame, guiding._started
+    reasons = (Reason("plan:open", "the worst of 21", Verdict.WARN, 21), Reason("margin:thin", "34", Verdict.WARN, 34))
+    told = frame_document(replace(frame, reasons=reasons), started.shown.way, started.across)
+    assert told["more"] == 54 and len(told["reasons"]) == 2
+
+
 def test_a_way_that_changes_ends_what_was_known_of_it(guiding):
     guiding.start()
     stepped(guiding)
@@ -174,17 +199,101 @@ def test_what_runs_by_itself_numbers_its_frames_and_stops(session):
     with pytest.raises(InputError, match="rehearsal"):
         guiding.wish(depth_mm=1.0)
     with pytest.raises(InputError):
-        guiding.touch()
+        guiding.touch(ENTRY)
+    with pytest.raises(InputError):
+        guiding.lead_to(ENTRY)
 
 
 def test_a_checkpoint_off_its_point_ends_trust(guiding):
     guiding.start()
     guiding.wish(depth_mm=10.0)
     stepped(guiding)
-    guiding.touch()
+    guiding.lead_to(ENTRY)
+    touched(guiding, ENTRY)
     guiding._step()
     told = newest(guiding)
     assert told["verdict"] == "NOT_EVALUATED" and "does not hold" in told["first"]
+    assert {one["name"]: one["holds"] for one in told["landmarks"]}[ENTRY] is False
+
+
+def test_a_rehearsal_has_touched_landmarks_and_the_entry_alone_would_not_do(guiding):
+    guiding.start()
+    told = stepped(guiding)
+    held = [one["name"] for one in told["landmarks"] if one["holds"]]
+    assert held == ["landmark 1", "landmark 2", "landmark 3"]
+    assert told["landmarks"][-1] == {"name": ENTRY, "holds": None}
+    live = guiding._started.live
+    live.guidance.checkpoints = ()
+    guiding.lead_to(ENTRY)
+    touched(guiding, ENTRY)
+    told = stepped(guiding, 0.8)
+    assert told["verdict"] == "NOT_EVALUATED" and "agrees with any registration" in told["first"]
+
+
+def test_nothing_tells_where_the_needle_is_while_a_checkpoint_is_touched(guiding):
+    guiding.start()
+    before = stepped(guiding, 0.9)
+    guiding.lead_to("landmark 5")
+    told = stepped(guiding, 0.5)
+    assert told["touching"] == "landmark 5" and told["verdict"] == "NOT_EVALUATED" and "hidden" in told["first"]
+    assert told["at"] is None and told["margins"] == [] and told["checkpoint"] == "" and guiding.tracked() is None
+    assert " mm" not in json.dumps(told["reasons"]) + json.dumps(told["alarms"])
+    with pytest.raises(InputError, match="landmark 5, to which"):
+        guiding.touch("landmark 4")
+    touched(guiding, "landmark 5")
+    told = stepped(guiding, 0.9)
+    assert told["touching"] == "" and told["verdict"] == before["verdict"] and told["at"] is not None
+    assert "checkpoint landmark 5" in told["checkpoint"]
+    with pytest.raises(InputError, match="led to first"):
+        guiding.touch("landmark 5")
+    with pytest.raises(InputError, match="landmark 99"):
+        guiding.lead_to("landmark 99")
+
+
+def test_a_thread_that_fails_leaves_nothing_standing_and_says_so(session, monkeypatch):
+    guiding = Guiding(session, step_s=0.02)
+    guiding.start()
+    heard = []
+    guiding.listeners.append(lambda: heard.append(guiding.latest()))
+    monkeypatch.setattr(guiding, "_step", lambda: 1 / 0)
+    end = time.monotonic() + 30.0
+    while not any(told["verdict"] == "NOT_EVALUATED" for _, told in heard) and time.monotonic() < end:
+        time.sleep(0.01)
+    told = heard[-1][1]
+    assert told["verdict"] == "NOT_EVALUATED" and "ZeroDivisionError" in told["first"]
+    assert told["at"] is None and told["margins"] == [] and guiding.tracked() is None
+    assert [one for one, _ in heard] == sorted({one for one, _ in heard})  # each is a frame of its own: pages take it
+    monkeypatch.undo()
+    until = time.monotonic() + 30.0
+    while guiding.latest()[1]["at"] is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert guiding.latest()[1]["at"] is not None  # the thread lives, and goes on
+    guiding.stop()
+
+
+def test_it_is_recorded_where_that_was_asked_for_and_replays_to_the_same_frames(guiding):
+    folder = guiding.session.folder / "recordings"
+    guiding.start()
+    assert not folder.exists() and newest(guiding)["recording"] == ""
+    guiding.start(record=True)
+    told = stepped(guiding, 0.5)
+    guiding.lead_to("landmark 4")
+    stepped(guiding, 0.5)
+    touched(guiding, "landmark 4")
+    stepped(guiding, 0.3)
+    guiding.stop()
+    (path,) = folder.iterdir()
+    assert told["recording"] == path.name
+    recording = read_recording(path)
+    assert recording.ended and len(list(replayed(guiding.session.case, recording))) > 20
+
+
+def test_needles_beside_are_those_of_plans_that_are_there(guiding):
+    with pytest.raises(InputError, match="none such"):
+        guiding.start(beside=("none such",))
+    with pytest.raises(InputError, match="beside itself"):
+        guiding.start(beside=((guiding.session.shown().plan.id, guiding.session.shown().number),))
+    assert not guiding.running
 
 
 def test_a_tracker_that_does_not_answer_is_told(guiding):
@@ -276,7 +385,7 @@ def test_a_rehearsal_starts_where_the_first_step_takes_longer_than_a_pose_may_be
 
 
 def test_nothing_runs_where_the_rehearsals_entry_cannot_be_touched(guiding, monkeypatch):
-    def refused(self, name, patient_mm):
+    def refused(self, name, patient_mm=None):
         raise InputError("a touch", "another one")
 
     monkeypatch.setattr(LiveGuidance, "touch", refused)

@@ -11,12 +11,14 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 
-from navplan.errors import FileFormatError, GeometryError, InputError
+from navplan.errors import ChoiceError, FileFormatError, GeometryError, InputError
 from navplan.files.calibration_files import read_points, read_poses, read_registration, read_tool
+from navplan.model.case import Case
 from navplan.model.trajectory import Trajectory
 from navplan.navigation.tool import TrackedTool
 from navplan.verbs.calibrate import UNKNOWN_AXIS_DEG, landmarks, pivot, save_tool, tool_of
 from navplan.verbs.navigate import registration_of
+from tests.planning.scenes import case_of, grid_of
 from tests.verbs.test_navigate import NEEDLE
 
 TIP, REST = np.array([1.0, -2.0, 150.0]), np.array([100.0, -50.0, -1200.0])
@@ -190,3 +192,46 @@ def test_a_point_that_is_none_is_named_by_its_row(tmp_path, text, words):
     (tmp_path / "points.csv").write_text(text)
     with pytest.raises(FileFormatError, match=words):
         read_points(tmp_path / "points.csv")
+
+
+def scene() -> Case:
+    return case_of(grid=grid_of((3.0, 3.0, 3.0)))
+
+
+def test_a_registration_carries_the_image_that_its_landmarks_were_picked_in(tmp_path: Path) -> None:
+    case = scene()
+    within = 0.7 * MARKS
+    fixed, moving = table(tmp_path / "f.csv", within, "abcdef"), table(tmp_path / "m.csv", within + 5.0, "abcdef")
+    made = landmarks(fixed, moving, case=case)
+    digest = case.volumes["ct"].digest
+    assert made.registration.image is not None and made.registration.image.digest == digest
+    made.save(tmp_path / "r.json", NOW)
+    told = read_registration(tmp_path / "r.json", 100.0, NOW)
+    assert told.image == made.registration.image and told.image.id == "ct"
+    way = Trajectory((0.0, 0.0, 0.0), (0.0, 0.0, 50.0), NEEDLE)
+    read = registration_of(tmp_path / "r.json", way, 100.0)
+    assert read.image == told.image and read.place_of("c") == tuple(within[2])
+    landmarks(fixed, moving).save(tmp_path / "none.json", NOW)
+    assert read_registration(tmp_path / "none.json", 100.0, NOW).image is None
+
+
+def test_a_landmark_that_the_image_does_not_hold_was_not_picked_there(tmp_path: Path) -> None:
+    points = 0.7 * MARKS
+    points[3] += (0.0, 0.0, 2000.0)
+    fixed, moving = table(tmp_path / "f.csv", points, "abcdef"), table(tmp_path / "m.csv", points, "abcdef")
+    with pytest.raises(InputError, match=r"landmark d at .* outside image ct"):
+        landmarks(fixed, moving, case=scene())
+    with pytest.raises(ChoiceError, match="mr"):
+        landmarks(fixed, moving, case=scene(), image="mr")
+
+
+@pytest.mark.parametrize(
+    "image", ['"ct"', '{"id": "ct"}', '{"id": "ct", "digest": ""}', '{"id": 3, "digest": "a"}', "[]"]
+)
+def test_an_image_that_is_none_makes_no_registration(tmp_path: Path, image: str) -> None:
+    landmarks(table(tmp_path / "f.csv", MARKS), table(tmp_path / "m.csv", moved())).save(tmp_path / "r.json", NOW)
+    text = (tmp_path / "r.json").read_text()
+    assert '"image": null' in text
+    (tmp_path / "r.json").write_text(text.replace('"image": null', f'"image": {image}'))
+    with pytest.raises(FileFormatError):
+        read_registration(tmp_path / "r.json", 0.0, NOW)

@@ -15,7 +15,7 @@ from navplan.model.finding import Verdict
 from navplan.model.plan import Plan
 from navplan.navigation.breath import BreathSignal
 from navplan.navigation.guidance import GuidanceFrame
-from navplan.verbs.navigate import LiveGuidance, guidance_of
+from navplan.verbs.navigate import LiveGuidance, guidance_of, registered_image
 from navplan.verbs.rehearsal import rehearsal
 from navplan.verbs.replay import recorder, replayed
 from navplan_openigtlink.messages import Message, TrackedMatrix, TrackingData
@@ -30,7 +30,8 @@ PATIENCE_S = 60.0
 def test_poses_over_the_network_are_followed_until_they_stop(plain: tuple[Case, Plan], tmp_path: Path) -> None:
     case, planned = plain
     way = planned.trajectories[0].trajectory
-    made = rehearsal(way, seed=2)
+    made = rehearsal(way, seed=2, image=registered_image(case, planned.provenance.image_id))
+    left = list(made.registration.names[:3])
     server = Server(port=0, settings=ServerSettings())
     stop = threading.Event()
 
@@ -57,9 +58,24 @@ def test_poses_over_the_network_are_followed_until_they_stop(plain: tuple[Case, 
             frame = live.step()
             if frame.verdict is verdict or time.monotonic() > end_s:
                 return frame
-            if frame.approach is not None and not (guidance.checkpoints and guidance.checkpoints[-1].holds):
-                live.touch("tip", made.link.truth(live.clock() - made.link.started_s)[0])
+            if left and frame.approach is not None:
+                touch_next()
             time.sleep(0.02)
+
+    led = {"": 0.0}
+
+    def touch_next() -> None:
+        """Lead the tip to the next landmark, rest there, and touch it; after the last back before the skin."""
+        place, now_s = made.registration.place_of(left[0]), live.clock()
+        if left[0] not in led:
+            led[left[0]] = np.inf
+            made.link.lead(place, way.direction)
+        elif np.linalg.norm(made.link.truth(now_s - made.link.started_s)[0] - place) < 0.01:
+            led[left[0]] = min(led[left[0]], now_s)
+            if now_s - led[left[0]] > 1.0:
+                live.touch(left.pop(0))
+                if not left:
+                    made.link.lead(np.asarray(way.entry_mm) - 5.0 * way.direction, way.direction)
 
     sender = threading.Thread(target=send)
     made.begin()

@@ -19,6 +19,8 @@ export default {
             <label>{{ g.error_deg }} <input type="number" min="0" step="any" v-model.number="error_deg" data-test="error-deg"></label>
             <p class="np-hint">{{ g.left_out }}</p>
           </template>
+          <fieldset v-if="placed.length"><legend>{{ g.beside }}</legend><label v-for="one in placed" :key="one.id"><input type="checkbox" :value="one.id" v-model="beside"> {{ one.id }}</label></fieldset>
+          <label><input type="checkbox" v-model="record" data-test="record"> {{ g.record }}</label>
           <p><button type="submit" class="np-main" data-test="guide-start" :disabled="starting || !nav.doc.way || nav.doc.way.moved">{{ g.start }}</button></p>
         </form>
       </section>
@@ -52,32 +54,41 @@ export default {
         <dl class="np-standing">
           <dt>{{ g.registration }}</dt><dd>{{ now.registration || g.unknown }}</dd>
           <dt>{{ g.checkpoint }}</dt><dd>{{ now.checkpoint || (now.lost ? g.unknown : g.no_checkpoint) }}</dd>
+          <template v-if="now.recording"><dt>{{ g.recording }}</dt><dd data-test="recording">{{ now.recording }}</dd></template>
           <dt>{{ g.error }}</dt><dd>{{ now.error || g.unknown }}</dd>
         </dl>
-        <p><button type="button" data-test="touch" @click="touch">{{ g.touch }}</button></p>
+        <h3>{{ g.checkpoints }}</h3>
+        <p v-if="now.touching"><button type="button" class="np-main" data-test="touch" @click="nav.askOrSay('guide/touch', { name: now.touching })">{{ nav.filled(g.touch, { name: now.touching }) }}</button>
+          <button type="button" data-test="leave" @click="nav.askOrSay('guide/lead', { name: '' })">{{ g.leave }}</button></p>
+        <form v-else-if="!now.lost" @submit.prevent="nav.askOrSay('guide/lead', { name: place })">
+          <label><select v-model="place" required :aria-label="g.checkpoints" data-test="place"><option v-for="one in now.landmarks" :key="one.name" :value="one.name">{{ one.name }}: {{ one.holds === null ? g.untouched : one.holds ? g.touched : g.touched_off }}</option></select></label>
+          <button type="submit" data-test="lead">{{ g.lead }}</button>
+        </form>
+        <p class="np-hint">{{ g.lead_hint }}</p>
         <form v-if="!now.rehearsal && now.breath" @submit.prevent="breathe"><label>{{ g.breath }} {{ now.breath }} <input v-model="nav.who" :placeholder="g.who" :aria-label="g.who" required></label> <button type="submit">{{ g.breath_do }}</button></form>
       </section>
     </aside>`,
-  data: () => ({ few: 4, tracker: "simulated", address: "", tool: "Needle", reference: "Reference", files: {}, error_mm: "", error_deg: "", starting: false }),
+  data: () => ({ few: 4, tracker: "simulated", address: "", tool: "Needle", reference: "Reference", files: {}, error_mm: "", error_deg: "", starting: false, place: "", record: false, beside: [] }),
   computed: {
     g() { return this.nav.t.guide; },
     seen() { return this.nav.guide.seen; },
     now() { return this.seen.now; },
+    placed() { return this.nav.doc.choices.plans.filter((one) => one.id !== this.nav.doc.draft.plan_id); },
     doubted() { return this.now.verdict === "NOT_EVALUATED"; },
   },
   methods: {
     async start() {
-      const { tracker, address, tool, reference, files, error_mm, error_deg } = this;
+      const { tracker, address, tool, reference, files, error_mm, error_deg, record } = this;
+      const kept = { record, beside: this.beside.filter((id) => this.placed.some((one) => one.id === id)) };
       const error = error_mm === "" || error_deg === "" ? {} : { error_mm, error_deg };
       this.starting = true;
-      await this.nav.startGuide(tracker === "simulated" ? { tracker } : { tracker, address, tool, reference, ...files, ...error });
+      await this.nav.startGuide(tracker === "simulated" ? { tracker, ...kept } : { tracker, address, tool, reference, ...files, ...error, ...kept });
       this.starting = false;
     },
     async read(what, event) {
       const [file] = event.target.files;
       this.files = { ...this.files, [what]: file ? await file.text() : "" };
     },
-    async touch() { await this.nav.askOrSay("guide/touch", {}); },
     async breathe() { await this.nav.askOrSay("guide/breath", { who: this.nav.who }); },
   },
 };
