@@ -48,7 +48,10 @@ TRANSFER_SYNTAXES = [
     HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K,
 ]  # fmt: skip
 LONGEST_AE_TITLE, LONGEST_COMMENT = 16, 64
-MOST_ASSOCIATIONS, MOST_CONNECTIONS = 8, 32
+MOST_CONNECTIONS = 32
+# Of pynetdicom's own count, in which a connection that closed without a word stays for REQUEST_S.
+MOST_ASSOCIATIONS = 4 * MOST_CONNECTIONS
+REQUEST_S = 5.0  # for the request of an association to come
 IDLE_S = 30.0  # a PDU must be whole by then, and the next one begun
 PDU_BYTES = 131_072  # that a peer is told to keep to
 LARGEST_PDU_BYTES = 1 << 20  # that is read at all: a request for an association may be larger than a piece of data
@@ -92,7 +95,8 @@ class Listener:
         self._lines: dict[Any, _Line] = {}
         entity = pynetdicom.AE(checked_title(ae_title))
         entity.maximum_associations, entity.maximum_pdu_size = MOST_ASSOCIATIONS, PDU_BYTES
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = idle_s
+        entity.acse_timeout = min(idle_s, REQUEST_S)
+        entity.dimse_timeout = entity.network_timeout = idle_s
         entity.require_called_aet = require_ae_title
         for context in AllStoragePresentationContexts:
             entity.add_supported_context(str(context.abstract_syntax), TRANSFER_SYNTAXES)
@@ -111,14 +115,17 @@ class Listener:
                 "Choose another; port 0 takes a free one",
             ) from error  # fmt: skip
         assert server is not None  # it does not block
-        self._server = server
+        self._server: Any = server
         self.port = int(server.server_address[1])
 
     def stop(self) -> None:
         """Close the port and every connection; of an object that was not whole yet nothing stays."""
+        server, self._server = self._server, None
+        if server is None:
+            return
         for line in list(self._lines.values()):
             line.close()
-        self._server.shutdown()
+        server.shutdown()
         until = time.monotonic() + 5.0
         while self._lines and time.monotonic() < until:
             time.sleep(0.01)
