@@ -19,6 +19,7 @@ def do_serve(options: Namespace, output: Output) -> int:
 
     if options.listen is not None and not options.inbox:
         raise InputError("--listen without --inbox", "--inbox DIR, where to put what arrives")
+    _check_address(options.host, options.port)  # before anything is made
     with ExitStack() as held:
         if options.listen is not None:
             listener = held.enter_context(listen(options.inbox, options.listen, ae_title=options.ae_title))
@@ -33,7 +34,6 @@ def serve_case(folder: str, options: Namespace, output: Output, inbox: str = "")
     """Open the case, take the port, print the address, serve; and then whichever case the page asks for. Raises
     InputError for a port that cannot be taken."""
     import signal
-    import socket
     from contextlib import suppress
     from secrets import token_urlsafe
 
@@ -45,17 +45,7 @@ def serve_case(folder: str, options: Namespace, output: Output, inbox: str = "")
     from navplan.session.session import Session
 
     host, port = options.host, options.port
-    if not 0 <= port <= 65535:
-        raise InputError(f"port {port}", "0 to 65535")
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((host, port))
-    except OSError as error:
-        raise InputError(
-            f"{host}, port {port}: {error.strerror or error}", "an address of this machine and a port that is free",
-            "Choose another with --host or --port; --port 0 takes a free one",
-        ) from error  # fmt: skip
+    _check_address(host, port)
     session = Session(folder)
     token = "" if is_loopback(host) else token_urlsafe(24)
 
@@ -79,3 +69,20 @@ def serve_case(folder: str, options: Namespace, output: Output, inbox: str = "")
             if app.next_case is None:
                 return
             session, port, ready = Session(app.next_case), app.port, quietly
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raises InputError for a port that cannot be taken."""
+    import socket
+
+    if not 0 <= port <= 65535:
+        raise InputError(f"port {port}", "0 to 65535")
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+    except OSError as error:
+        raise InputError(
+            f"{host}, port {port}: {error.strerror or error}", "an address of this machine and a port that is free",
+            "Choose another with --host or --port; --port 0 takes a free one",
+        ) from error  # fmt: skip

@@ -1,4 +1,4 @@
-"""`navplan pacs`: listens until it is stopped, ends clean, and says what came; a power cut leaves whole objects only."""
+"""`navplan pacs`: listens until it is stopped, ends clean, says what came; a power cut leaves whole objects only."""
 
 from __future__ import annotations
 
@@ -131,3 +131,17 @@ def test_echo(listening: Listening, capsys: pytest.CaptureFixture[str]) -> None:
     for words in ("127.0.0.1", ":104", "host:0", "host:x", "host:70000"):
         assert main(["pacs", "echo", words]) == 2
         assert "HOST:PORT" in capsys.readouterr().err
+
+
+def test_serve_makes_nothing_where_it_cannot_serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case, inbox = tmp_path / "case", tmp_path / "inbox"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", str(case), "--inbox", str(inbox), "--listen", "0", "--port", port]) == 2
+        assert "in use" in capsys.readouterr().err
+        assert main(["serve", str(case), "--inbox", str(inbox), "--listen", port, "--port", "0"]) == 2
+        assert "in use" in capsys.readouterr().err
+    assert main(["serve", str(case), "--listen", "0"]) == 2
+    assert "--inbox DIR" in capsys.readouterr().err
+    assert main(["serve", str(case)]) == 2  # without an inbox a case that is not there is none
+    assert not case.exists() and objects_in(inbox) == {}
