@@ -14,6 +14,7 @@ _VERBS = {
     "phantom": "phantom", "segment": "segment", "absent": "segment", "plan": "plan", "check": "check",
     "transfer": "transfer", "needle_in": "needle", "compare": "compare", "by_hand": "by_hand", "drawn_way": "drawn_way",
     "approve": "approve", "withdraw": "approve", "standing": "approve",
+    "listen": "pacs", "arrived": "pacs", "echo": "pacs",
     "guidance_of": "navigate", "replayed": "replay", "pivot": "calibrate", "landmarks": "calibrate",
     "fluoro": "fluoro", "scene": "scene", "report": "report", "demo": "demo", "plugins": "catalogue",
     "protocols": "catalogue", "lint_protocols": "catalogue", "devices": "catalogue", "phantoms": "catalogue",

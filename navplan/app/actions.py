@@ -40,6 +40,7 @@ class Actions:
         self._pages = tempfile.TemporaryDirectory(prefix="navplan-")
         self._made_pages: dict[tuple[str, str], Path] = {}
         self.after: list[Callable[[], None]] = []
+        self.more: dict[str, Callable[..., Any]] = {}  # actions of other parts, by name
         self.while_dragged: list[Callable[[Shown, SkinMap | None], None]] = []
 
     def routes(self) -> list[web.RouteDef]:
@@ -59,8 +60,7 @@ class Actions:
         arguments = await arguments_of(request)
         name = request.match_info["name"]
         if name == "cancel":
-            for work in self._at_work:
-                work.set()
+            self.stop_work()
             return as_json({})
         known: dict[str, Callable[..., Any]] = {
             "choose": self.session.choose, "aim_at": self._aim_at, "plan": self._plan,
@@ -70,6 +70,7 @@ class Actions:
             "state_absent": self.session.state_absent, "looks": self.session.look,
             "undo": self.session.undo, "redo": self.session.redo,
             "reload": self.session.reload, "report": self._report, "card": self._card,
+            **self.more,
         }  # fmt: skip
         if name not in known:
             raise InputError(f"action {name[:60]!a}", ", ".join(sorted(known)))
@@ -85,6 +86,11 @@ class Actions:
                 self.progress = {}
             await self.refresh()
         return as_json(result if isinstance(result, dict) else {})
+
+    def stop_work(self) -> None:
+        """Have every long action stop, with nothing changed."""
+        for work in self._at_work:
+            work.set()
 
     async def refresh(self) -> None:
         """Give every page the document as it is now."""

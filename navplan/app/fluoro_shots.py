@@ -13,6 +13,7 @@ from navplan.app.packing import packed_shot
 from navplan.app.pictures import answered, binary, numbers, point
 from navplan.errors import InputError
 from navplan.fluoroscopy.exposure import Dose
+from navplan.fluoroscopy.monitor import program_named
 from navplan.geometry.carm import bullseye
 from navplan.session.guiding import Guiding
 from navplan.session.session import Session
@@ -20,7 +21,6 @@ from navplan.session.session import Session
 if TYPE_CHECKING:
     from navplan.fluoroscopy.anatomy import Anatomy
     from navplan.fluoroscopy.image import Machine
-    from navplan.fluoroscopy.monitor import program_named
     from navplan.fluoroscopy.shot import Subject
     from navplan.fluoroscopy.solid import Solid
     from navplan.model.structure import Structure

@@ -18,26 +18,39 @@ from aiohttp import web
 
 from navplan.app.actions import Actions
 from navplan.app.fluoro_shots import FluoroShots
-from navplan.app.guard import Guard, guarded
+from navplan.app.guard import Guard, Handler, guarded
 from navplan.app.guide_stream import GuideStream
 from navplan.app.memory import few_heaps
 from navplan.app.pictures import Pictures, as_json
 from navplan.app.scene_views import SceneViews
+from navplan.errors import InputError
+from navplan.session.arrivals import Arrivals
 from navplan.session.document import document
 from navplan.session.session import Session
 
 PAGE = Path(__file__).with_name("page")
 
 
+LEAVE_S = 0.3  # for the answer to reach the page before the server ends
+
+
 class App:
-    """One session on one port. token: "" for this machine alone. ready: called with the port that was taken."""
+    """One session on one port; 0 for a free one, and `port` is then that. token: "" for this machine alone. ready:
+    called with the port that was taken.
+
+    arrivals: the inbox that the page offers, if any. Once `run` came back, `next_case` is the folder of the case that
+    the page asked for: a new session, a new app and a new scene serve it, so that nothing of one case is kept for the
+    next. guard: of the app before, whose browsers go on.
+    """
 
     def __init__(
         self, session: Session, host: str = "127.0.0.1", port: int = 0, token: str = "",
-        ready: Callable[[int], None] = lambda port: None,
+        ready: Callable[[int], None] = lambda port: None, arrivals: Arrivals | None = None, guard: Guard | None = None,
     ) -> None:  # fmt: skip
         self.session, self.host, self.port, self.token, self._ready = session, host, port, token, ready
-        self.guard = Guard(token)
+        self.arrivals = arrivals
+        self.next_case: Path | None = None
+        self.guard = guard or Guard(token)
         self.actions = Actions(session, self._push)
         self.pictures = Pictures(session)
         self.scene = SceneViews(session)
@@ -45,7 +58,10 @@ class App:
         self.shots = FluoroShots(session, self.actions.refresh, self.guide.guiding)
         self.actions.after.append(self.scene.show)
         self.actions.while_dragged.append(self.scene.follow)
+        if arrivals is not None:
+            self.actions.more = {"import_arrived": arrivals.take_in, "open_arrived": self._open_arrived}
         self._server: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self) -> None:
         """Serve until interrupted."""
@@ -74,40 +90,52 @@ class App:
         state = server.state
         state.trame__title = "navplan"
         state.trame__favicon = "__navplan/icon.svg"
-        page = '<navplan-page :doc="doc" :progress="progress"></navplan-page>'
+        page = '<navplan-page :doc="doc" :progress="progress" :inbox="inbox"></navplan-page>'
         state.trame__template_main = page
         state.trame__template_error = page  # what was seen stays when the connection goes; the page says that it went
         state.trame__template_error_reconnect = page
         state.doc = await asyncio.to_thread(document, self.session)
         state.progress = {}
+        state.inbox = await asyncio.to_thread(self._inbox)
         server.controller.on_server_bind.add(self._bound)
-        server.controller.on_server_ready.add(lambda **_: self._ready(server.port))
+        server.controller.on_server_ready.add(lambda **_: self._begun(server.port))
         self._index = index_page(Path(vue3.www))
         started = server.start(
             port=self.port, host=self.host, exec_mode="coroutine", open_browser=False, show_connection_info=False,
             disable_logging=True, timeout=0, thread=threading.current_thread() is not threading.main_thread(),
         )  # fmt: skip
-        told = asyncio.create_task(self._tell_progress())
+        self._loop = asyncio.get_running_loop()
+        told = [asyncio.create_task(self._tell_progress()), asyncio.create_task(self._tell_inbox(state.inbox))]
         try:
             await started
         finally:
-            told.cancel()
+            for one in told:
+                one.cancel()
             self.guide.close()
             await self.scene.close()
 
     def _bound(self, wslink_server: Any) -> None:
         application: web.Application = wslink_server.app
         application.middlewares.append(guarded(self.guard))
-        application.add_routes([web.get("/", self._page), web.get("/index.html", self._page), web.get("/alive", alive)])
-        application.add_routes([web.post("/paraview/", self._where)])
+        application.middlewares.append(of_case(self.session))
+        application.add_routes([web.get("/", self._page), web.get("/index.html", self._page)])
+        application.add_routes([web.get("/alive", self._alive), web.post("/paraview/", self._where)])
         for part in (self.pictures, self.shots, self.actions, self.scene, self.guide):
             application.add_routes(part.routes())
         application.add_routes([web.route("*", "/api/{rest:.*}", unknown)])
         application.on_shutdown.append(self.guide.ended)
         self.scene.start()
 
+    def _begun(self, port: int) -> None:
+        self.port = port
+        self._ready(port)
+
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=self._index, content_type="text/html")
+
+    async def _alive(self, request: web.Request) -> web.Response:
+        """That the server lives, and with which case."""
+        return web.json_response({"alive": True, "case": self.session.key})
 
     async def _where(self, request: web.Request) -> web.Response:
         """Where trame's socket is: what its client asks first."""
@@ -128,10 +156,44 @@ class App:
                 told = dict(self.actions.progress)
                 self._push({"progress": told})
 
+    def _inbox(self) -> list[dict[str, Any]] | None:
+        return None if self.arrivals is None else self.arrivals.told()
 
-async def alive(request: web.Request) -> web.Response:
-    """That the server lives."""
-    return web.json_response({"alive": True})
+    async def _tell_inbox(self, told: list[dict[str, Any]] | None) -> None:
+        """What arrived, once a second where it changed."""
+        while self.arrivals is not None:
+            await asyncio.sleep(1.0)
+            found = await asyncio.to_thread(self._inbox)
+            if found != told:
+                told = found
+                self._push({"inbox": told})
+
+    def _open_arrived(self, study: Any, series: Any = "") -> dict[str, str]:
+        """Import into a new case, and serve that one from then on."""
+        if self.arrivals is None or self._loop is None:
+            raise InputError("a study to open, and no inbox", "navplan serve CASE --inbox DIR")
+        if self.guide.guiding.running:
+            raise InputError("another case while guidance runs", "guidance that was stopped", "Stop it first")
+        self.next_case = self.arrivals.take_as_new(study, series)
+        self._loop.call_soon_threadsafe(self._loop.call_later, LEAVE_S, self._leave)
+        return {"opened": self.next_case.name}
+
+    def _leave(self) -> None:
+        self.actions.stop_work()
+        self._leaving = asyncio.get_running_loop().create_task(self._server.stop())
+
+
+def of_case(session: Session) -> Any:
+    """The middleware that refuses whatever a page asks for that still shows the case before: nothing of one patient is
+    drawn, or done, in a page of another."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.headers.get("X-Navplan-Case", session.key) != session.key:
+            return as_json({"error": "Another case is served here now: load the page again."}, 409)
+        return await handler(request)
+
+    return middleware
 
 
 async def unknown(request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ from navplan.cli.fluoroscopy import do_fluoro
 from navplan.cli.moved_way import against_data, against_lines, point_of
 from navplan.cli.navigating import do_navigate
 from navplan.cli.output import Output, listen_to_interrupts
+from navplan.cli.receiving import do_pacs
 from navplan.cli.serving import do_serve, serve_case
 from navplan.cli.two_plans import do_compare, do_needle, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 DONE, WRONG, FAILED, NOT_DECIDED = 0, 2, 3, 4
 __all__ = [
-    "do_adjust", "do_approve", "do_calibrate", "do_compare", "do_fluoro", "do_navigate", "do_needle", "do_serve",
-    "do_transfer",
+    "do_adjust", "do_approve", "do_calibrate", "do_compare", "do_fluoro", "do_navigate", "do_needle", "do_pacs",
+    "do_serve", "do_transfer",
 ]  # fmt: skip
 
 

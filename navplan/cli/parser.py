@@ -239,9 +239,17 @@ def make_parser() -> argparse.ArgumentParser:
     words = "where a tracked tool's tip is (pivot), and where the patient is (landmarks), with the error"
     _calibrate(verbs.add_parser("calibrate", help=words, description=words), common)
 
+    words = "an inbox that other DICOM nodes send to (listen), and whether a node answers (echo)"
+    _pacs(verbs.add_parser("pacs", help=words, description=words), common)
+
     one = verb("serve", "the app in a browser: on this machine, elsewhere only with a token")
-    one.add_argument("case")
+    one.add_argument("case", help="case folder; with --inbox it may be a new one")
     _serving(one)
+    one.add_argument("--inbox", default="", metavar="DIR", help="offer what arrived there (see: navplan pacs listen)")
+    one.add_argument(
+        "--listen", type=int, default=None, metavar="PORT", help="take it in too, of this machine alone; 0: a free one"
+    )
+    one.add_argument("--ae-title", default="NAVPLAN", metavar="NAME", help="as what to listen (default: NAVPLAN)")
 
     one = verb("report", "report.html, report.pdf and the freehand card")
     one.add_argument("case")
@@ -311,6 +319,22 @@ def _calibrate(one: argparse.ArgumentParser, common: argparse.ArgumentParser) ->
     marks.add_argument("--case", default=None, metavar="CASE", help="whose image the landmarks were picked in")
     marks.add_argument("--image", default="", metavar="ID", help="which image of it (default: the only one)")
     marks.add_argument("--out", default="", metavar="FILE", help="the registration, for navigate --registration")
+
+
+def _pacs(one: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    kinds = one.add_subparsers(dest="what", required=True, metavar="listen|echo")
+    words = "take in what is sent (C-STORE), until Ctrl-C; each object whole or not at all"
+    listen = kinds.add_parser("listen", help=words, description=words, parents=[common])
+    listen.add_argument("--inbox", default="inbox", metavar="DIR", help="where to (default: inbox)")
+    listen.add_argument("--port", type=int, default=11112, metavar="N", help="0 takes a free one (default: 11112)")
+    listen.add_argument("--ae-title", default="NAVPLAN", metavar="NAME", help="as what (default: NAVPLAN)")
+    listen.add_argument("--require-ae-title", action="store_true", help="refuse whoever calls another name")
+    listen.add_argument("--host", default="127.0.0.1", metavar="H", help="default: this machine alone")
+    words = "whether a node answers (C-ECHO)"
+    echo = kinds.add_parser("echo", help=words, description=words, parents=[common])
+    echo.add_argument("place", metavar="HOST:PORT")
+    echo.add_argument("--ae-title", default="NAVPLAN", metavar="NAME", help="as who to ask (default: NAVPLAN)")
+    echo.add_argument("--called", default="ANY-SCP", metavar="NAME", help="its AE title (default: ANY-SCP)")
 
 
 def _serving(one: argparse.ArgumentParser, when: str = "") -> None:

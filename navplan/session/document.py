@@ -55,14 +55,15 @@ def document(session: Session) -> dict[str, Any]:
 
 def _case(session: Session) -> dict[str, Any]:
     case = session.case
+    named = {"id": case.id, "folder": session.folder.name, "key": session.key, "revision": case.revision}
     if not case.volumes:
-        return {"id": case.id, "folder": session.folder.name, "revision": case.revision, "images": []}
+        return {**named, "images": []}
     image_id, volume = session.image()
     acquisition = volume.acquisition
     position = session.draft.patient_position or acquisition.patient_position
     return {
-        "id": case.id, "folder": session.folder.name, "revision": case.revision, "images": list(case.volumes),
-        "image": image_id, "modality": volume.modality, "quantity": volume.quantity,
+        **named, "images": list(case.volumes), "image": image_id,
+        "modality": volume.modality, "quantity": volume.quantity,
         "date": acquisition.date[:10], "known": bool(acquisition.patient_digest),
         "imaged_position": acquisition.patient_position,
         "position": position, "position_words": POSITION_WORDS.get(position, ""),

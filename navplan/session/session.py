@@ -6,6 +6,7 @@ one revision before the draft points to what is new in it. The draft is kept bes
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -71,6 +72,11 @@ class Session:
     def draft(self) -> Draft:
         """What is chosen."""
         return self.history.now
+
+    @property
+    def key(self) -> str:
+        """Tells this case from any other that may be served at the same address: its folder and id, as a digest."""
+        return hashlib.sha256(f"{self.folder.absolute()}\0{self.case.id}".encode()).hexdigest()[:16]
 
     def image(self) -> tuple[str, Volume]:
         """The image that is worked on. Raises ChoiceError where the case has none."""
@@ -343,6 +349,14 @@ class Session:
         the plan has no map, or while what it needs is being made."""
         with self.lock:
             return self._dragging.skin_map(shown)
+
+    def take_case(self, case: Case, action: str, **details: Any) -> None:
+        """A case that a verb made of this one, as a new revision. The first image is looked at where there was none.
+        To be called under the lock that the case was read under."""
+        with self.lock:
+            self._save(case, action, **details)
+            self._mend()
+            self._keep()
 
     def undo(self) -> None:
         """One step back."""

@@ -99,7 +99,7 @@ class LiveAnatomy:
             meshes.append(painted(part.surface, colours.get(name, structure_colour(name, shown)), part.shade))
         self._mesh = joined(meshes)
         counts = [len(mesh.points_mm) if len(mesh.triangles) else 0 for mesh in meshes]
-        self._kept = np.repeat([name in kept for name in self._names], counts)
+        self._kept = np.repeat(np.asarray([name in kept for name in self._names], dtype=bool), counts)
         self._first_triangle = np.cumsum([0, *(len(mesh.triangles) for mesh in meshes)])
         self._hits = None
         self._solid.set_mesh(self._mesh)

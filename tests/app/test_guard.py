@@ -242,7 +242,7 @@ def test_what_is_no_request_of_a_browser_of_this_machine_is_refused(served: Serv
     answer = served.raw(request_bytes + b"Connection: close\r\n\r\n")
     assert answer.split()[1] in (b"400", b"403", b"404"), answer[:200]
     assert b"Traceback" not in answer and b"navplan-page" not in answer
-    assert served.get("/alive").json == {"alive": True}
+    assert served.get("/alive").json == {"alive": True, "case": served.session.key}
 
 
 async def socket_status(place: str, **headers: str) -> int:

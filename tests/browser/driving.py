@@ -40,6 +40,7 @@ class Served:
         self.folder, self.options, self.port = folder, options, 0
         self.address = ""
         self.process: subprocess.Popen[str] | None = None
+        self.lines: list[str] = []  # that it printed
 
     def __enter__(self) -> Served:
         self.start()
@@ -63,7 +64,7 @@ class Served:
             raise AssertionError(f"navplan serve printed no address: {self.process.stderr.read()}")
         self.port = int(self.address.split("?")[0].rstrip("/").rsplit(":", 1)[1])
         for stream in (self.process.stdout, self.process.stderr):  # a full pipe would stop it
-            threading.Thread(target=stream.read, daemon=True).start()
+            threading.Thread(target=self.lines.extend, args=(stream,), daemon=True).start()
 
     def stop(self) -> None:
         """End it as Ctrl-C does."""
@@ -75,6 +76,10 @@ class Served:
                 self.process.kill()
                 raise AssertionError("Ctrl-C did not end navplan serve in 20 s") from None
             assert self.process.returncode == 0, f"navplan serve ended with {self.process.returncode}"
+
+    def told(self, words: str) -> str:
+        """The first line that it printed with these words; "" where there is none yet."""
+        return next((line for line in list(self.lines) if words in line), "")
 
     def kill(self) -> None:
         """End it as a power cut does."""

@@ -127,7 +127,7 @@ def test_updates_once_and_installs_what_is_missing(machine: Machine, way: str) -
     assert done.returncode == 0, done.stderr
     assert machine.installed() == [
         "apt-get -qq update",
-        "apt-get -qq install -y --no-install-recommends libegl1 poppler-utils chromium libatomic1",
+        "apt-get -qq install -y --no-install-recommends libegl1 poppler-utils chromium libatomic1 dcmtk",
     ]
 
 

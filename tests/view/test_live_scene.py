@@ -117,6 +117,11 @@ def test_the_dangers_are_seen_opaque_where_they_are_nearest(scene, case, plan, c
     assert (seen > 1.8 * np.maximum(red, blue)).mean() > 0.4
 
 
+def test_an_image_without_structures_can_be_shown(case, camera):
+    empty = scene_of(replace(case, structures={}))
+    assert empty.picture(camera, SIZE).max() < 80  # the ground alone
+
+
 def test_what_the_verdict_hangs_on_is_neither_hidden_nor_faded(scene, case, plan):
     way = Trajectory((4.0, 66.0, 2.0), (4.0, -10.0, 2.0), plan.best.trajectory.device, tip_short_of_target_mm=11.0)
     crossed = Finding(

@@ -2,6 +2,10 @@
 
 export class Refusal extends Error {}
 
+// Of which case the page shows what it shows: the server answers nothing about another.
+export const shown = { case: "" };
+const ofCase = () => (shown.case ? { "X-Navplan-Case": shown.case } : {});
+
 async function answer(response) {
   if (response.ok) return response;
   let words = `${response.status}`;
@@ -24,11 +28,11 @@ export async function ask(name, args = {}, signal = undefined) {
 }
 
 function post(args) {
-  return { method: "POST", headers: { "Content-Type": "application/json", "X-Navplan": "1" }, body: JSON.stringify(args) };
+  return { method: "POST", headers: { "Content-Type": "application/json", "X-Navplan": "1", ...ofCase() }, body: JSON.stringify(args) };
 }
 
 export async function get(path, args, signal = undefined) {
-  return answer(await fetch(`api/${path}?${new URLSearchParams(args)}`, { signal }));
+  return answer(await fetch(`api/${path}?${new URLSearchParams(args)}`, { headers: ofCase(), signal }));
 }
 
 // A header in JSON, outlines (float32), then what follows.

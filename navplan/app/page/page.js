@@ -1,7 +1,7 @@
 // The page: one Vue component. What is shown comes from the server's document; only looks (cursor, window, camera, layout)
 // are kept here, in this tab.
 
-import { Latest, Refusal, act, ask, onPage } from "./api.js";
+import { Latest, Refusal, act, ask, onPage, shown } from "./api.js";
 import { add, length, sub, unit } from "./geometry.js";
 import bullseye from "./bullseye_view.js";
 import depth from "./depth_view.js";
@@ -10,6 +10,7 @@ import { Guide } from "./guide.js";
 import guideFluoro from "./guide_fluoro.js";
 import guidePanel from "./guide_panel.js";
 import guidePlane from "./guide_plane.js";
+import inbox from "./inbox.js";
 import scene from "./scene_view.js";
 import slice from "./slice_view.js";
 import strip from "./strip_view.js";
@@ -29,11 +30,11 @@ function keptOf(doc) {
   const kept = JSON.parse(sessionStorage.getItem(KEPT) || "{}");
   return kept.case === nameOf(doc) ? kept : {};
 }
-const nameOf = (doc) => `${doc.case.folder}/${doc.case.id}`;
+const nameOf = (doc) => `${doc.case.key}/${doc.case.id}`;
 
 const page = {
-  props: { doc: Object, progress: Object },
-  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro },
+  props: { doc: Object, progress: Object, inbox: { type: Array, default: null } },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox },
   provide() { return { nav: this }; },
   data() {
     const kept = keptOf(this.doc);
@@ -76,6 +77,8 @@ const page = {
     targetWords() { const name = this.doc.plan && this.doc.plan.target; return (this.doc.structures.find((one) => one.name === name) || {}).spoken || t.target; },
     listed() { const wanted = this.filter.toLowerCase(); return this.doc.structures.filter((one) => one.spoken.toLowerCase().includes(wanted)); },
     targets() { return this.doc.structures.filter((one) => one.presence === "present"); },
+    // Studies of which nothing is in this case yet.
+    fresh() { return (this.inbox || []).filter((study) => !study.series.some((one) => one.image)).length; },
     ready() { return Boolean(this.doc.draft.protocol && (this.doc.draft.target || this.doc.draft.aim_mm)); },
     others() {
       const d = this.doc.draft;
@@ -106,9 +109,12 @@ const page = {
       if (this.doc.way && !this.drag) this.setCursor([...this.doc.way.target_mm]);
     },
     "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.home++; this.ui.layout = "plan"; this.ui.window = [...windowFor(this.doc.way)]; } },
+    "doc.case.key"() { location.reload(); },
+    "doc.case.image"(now, before) { if (now && !before) this.setCursor(this.doc.case.middle_mm); },
     comparison(found) { this.$nextTick(() => this.$refs.compare[found ? "showModal" : "close"]()); },
   },
   created() {
+    shown.case = this.doc.case.key;
     this.liveRequest = new Latest((what) => ask("live", what.args),
       (way, what) => { if (this.drag) this.live = Vue.markRaw(way); this.timed("live", performance.now() - what.at); },
       (error) => { if (this.drag) this.live = unjudged(this.doc.way, error.message); },
@@ -240,9 +246,9 @@ const page = {
     async listen() {
       try {
         const response = await fetch("alive", { signal: AbortSignal.timeout(4000) });
-        await response.text();
+        const alive = await response.json();
         if (!response.ok) throw new Error();
-        if (this.gone) location.reload();
+        if (this.gone || alive.case !== this.doc.case.key) location.reload();
       } catch { this.gone = true; }
     },
     key(event) {
