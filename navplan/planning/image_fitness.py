@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from navplan.imaging.contrast_phase import phase_of
 from navplan.imaging.quality_codes import CODES
 from navplan.model.acquisition import Severity
+from navplan.model.anatomy import Tissue
 from navplan.model.finding import THIN
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.trajectory import Trajectory
@@ -99,15 +100,17 @@ def slice_mm(situation: Situation) -> float:
 
 
 def _thin(situation: Situation, clearances: Sequence[Finding]) -> list[Finding]:
-    """Structures with a hard limit that lie near this way and are nowhere two slices wide."""
+    """Structures with a hard limit that lie near this way and are nowhere two slices wide. Not bone: a sliver of it
+    shows by its CT number, and the image is read along the shaft."""
     least_mm = SLICES * slice_mm(situation)
     thin = []
     for finding in clearances:
         near = finding.distance is not None and finding.distance.low_mm < (finding.required_mm or 0.0) + least_mm
         if finding.kind is not FindingKind.CLEARANCE or not near or finding.gap == THIN:
             continue
+        one = situation.structures[finding.structure]
         limited = situation.protocol.limit_for(finding.structure, situation.side) is not None
-        if limited and narrower_than(situation.structures[finding.structure], least_mm):
+        if limited and one.anatomy.tissue is not Tissue.BONE and narrower_than(one, least_mm):
             thin.append(finding.structure)
     thin = list(dict.fromkeys(thin))
     if not thin:
