@@ -28,7 +28,7 @@ Told when a plan is judged, since it takes the labels, the protocol or the way:
 
 | what | limit | verdict |
 |---|---|---|
-| structures of the protocol's hard limits, not bone, that lie near this way and are nowhere as wide as {SLICES:g} slices \
+| structures of the protocol's hard limits, not bone, near this way and nowhere as wide as {SLICES:g} slices \
 | {SLICES:g} slices, "near": nearer than required and {SLICES:g} slices (unsourced) | WARN |
 | a vessel inside an organ beside the way, on an image without contrast medium (by the label of the aorta, else by the \
 image) | {VESSEL_NEAR_MM:g} mm (unsourced) | WARN |
