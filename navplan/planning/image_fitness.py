@@ -30,7 +30,7 @@ THICKNESS_UNKNOWN = "slice_thickness_unknown"
 LOOK = "Look at the images before you rely on them"
 SLICES = 2.0  # what is thinner than so many slices may vanish between them (unsourced; sampling takes two at least)
 END_MM = 10.0  # a way that ends nearer to the image's first or last slice has no margin there (unsourced)
-INSIDE_ORGANS = ("portal_v*", "hepatic_[av]*", "renal_[av]*", "splenic_[av]*", "pulmonary_[av]*")  # vessels that no fat outlines
+INSIDE_ORGANS = ("portal_v*", "hepatic_[av]*", "renal_[av]*", "splenic_[av]*", "pulmonary_[av]*")  # no fat
 VESSEL_NEAR_MM = 20.0  # a vessel further from the needle does not decide about this way (unsourced)
 NAMED = 5
 
