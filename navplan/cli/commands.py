@@ -117,7 +117,7 @@ def do_import(options: Namespace, output: Output) -> int:
         lines.append(
             f"  {name}: {volume.modality}, {volume.grid!r}, {volume.acquisition.patient_position or 'position unknown'}"
         )
-        lines += [f"    {finding.severity}: {finding.words}" for finding in volume.acquisition.quality]
+        lines += [f"    {finding.severity}: {finding.told}" for finding in volume.acquisition.quality]
     details = {
         name: {"grid": repr(case.volumes[name].grid), "acquisition": case.volumes[name].acquisition} for name in new
     }

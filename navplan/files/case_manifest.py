@@ -89,6 +89,8 @@ else:
 
 
 ADDED_TO_STRUCTURES = {"carried_from": "", "carried_error_mm": 0.0, "carried_doubt": ""}
+ADDED_TO_ACQUISITIONS = {"laterality": ""}
+ADDED_TO_QUALITY = {"means": ""}
 
 
 class CaseManifest(StrictDocument):
@@ -114,10 +116,16 @@ class CaseManifest(StrictDocument):
         Members that came later count only where they say something: older folders stay proven.
         """
         told = self.model_dump(mode="json", exclude={"audit"})
-        for entry in told["structures"].values():
-            for name, silent in ADDED_TO_STRUCTURES.items():
-                if entry[name] == silent:
-                    del entry[name]
+        facts = [entry["acquisition"] for entry in told["volumes"].values()]
+        for entries, added in (
+            (told["structures"].values(), ADDED_TO_STRUCTURES),
+            (facts, ADDED_TO_ACQUISITIONS),
+            ([finding for one in facts for finding in one["quality"]], ADDED_TO_QUALITY),
+        ):
+            for entry in entries:
+                for name, silent in added.items():
+                    if entry[name] == silent:
+                        del entry[name]
         return hashlib.sha256(canonical(told)).hexdigest()
 
 

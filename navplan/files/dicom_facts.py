@@ -17,6 +17,7 @@ from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from navplan.errors import FileFormatError
+from navplan.files.dicom_header_quality import HEADER_QUALITY_TAGS, contrast_words, header_quality, laterality
 from navplan.files.dicom_stack import SlicePlacement
 from navplan.files.image_files import patient_digest
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
@@ -36,7 +37,7 @@ HEADER_TAGS = [
     "DiffusionBValue", "DiffusionGradientOrientation", "NominalPercentageOfCardiacPhase", "TriggerTime",
     "InversionTime", "StackID", "SequenceName", "KVP", "FrameReferenceTime", "Units", "SUVType", "DecayCorrection",
     "PatientWeight", "RadiopharmaceuticalInformationSequence", "ImagerPixelSpacing", "SequenceOfUltrasoundRegions",
-    "ViewPosition", "ImageLaterality", "Laterality",
+    "ViewPosition", *HEADER_QUALITY_TAGS,
 ]  # fmt: skip
 _DATES = (
     ("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime"),
@@ -131,6 +132,7 @@ def acquisition_of(headers: Sequence[Dataset], salt: str, padding_hu: float | No
     if text(first, "Modality") == "CT" and text(first, "RescaleType").upper() not in ("", "HU"):
         words = f"The header calls the values {text(first, 'RescaleType')[:16]}, not HU."
         findings += (QualityFinding("not_said_to_be_hu", Severity.WARN, words),)
+    findings += header_quality(headers, text)
     return Acquisition(
         series_uid=text(first, "SeriesInstanceUID"),
         study_uid=text(first, "StudyInstanceUID"),
@@ -140,11 +142,12 @@ def acquisition_of(headers: Sequence[Dataset], salt: str, padding_hu: float | No
         date=dates[0] if dates else "",
         kernel=text(first, "ConvolutionKernel"),
         slice_thickness_mm=max(thicknesses) if len(thicknesses) == len(headers) else None,
-        contrast_phase="contrast given, phase not stated" if text(first, "ContrastBolusAgent") else "",
+        contrast_phase=contrast_words(first, text),
         padding_hu=padding_hu,
         source="DICOM",
         patient_digest=identity_digest(first, salt),
         quality=findings,
+        laterality=laterality(headers, text),
     )
 
 

@@ -1,6 +1,6 @@
-"""What an image is good for, measured: short findings that stay with it.
+"""What an image is good for, measured: short findings that stay with it, and what each means for planning.
 
-Limits without a source beside them are starting values, chosen so that ordinary diagnostic CT gives few findings.
+Codes, limits and meanings: `navplan.imaging.quality_codes`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.model.acquisition import QualityFinding, Severity
+from navplan.imaging.contrast_phase import contrast_phase
+from navplan.imaging.quality_codes import (
+    AIR_OFFSET_HU,
+    ANISOTROPY,
+    EDGE_TISSUE_SHARE,
+    LOWEST_HU,
+    METAL_HU,
+    METAL_ML,
+    MUCH_METAL_SHARE,
+    NOISY_HU,
+    THICK_MM,
+    THIN_SLAB_MM,
+    TOO_THICK_MM,
+    UNMEASURED_GAP_SHARE,
+    told,
+)
+from navplan.imaging.slice_jumps import Jump, slice_jumps
+from navplan.imaging.squares import squares
+from navplan.model.acquisition import CONTRAST_GIVEN, QualityFinding, Severity
 from navplan.model.volume import Volume
 
-THICK_MM, TOO_THICK_MM = 2.5, 5.0
-UNMEASURED_GAP_SHARE = 0.05  # of the distance between slices
-ANISOTROPY = 3.0
-THIN_SLAB_MM = 40.0
-EDGE_TISSUE_SHARE = 0.005
 TISSUE_HU = -300.0
-AIR_HU, AIR_OFFSET_HU = (-1100.0, -850.0), 50.0
+AIR_HU = (-1100.0, -850.0)
 SOFT_HU = (20.0, 90.0)
-LOWEST_HU = -1100.0
-METAL_HU, METAL_ML, MUCH_METAL_SHARE = 2900.0, 0.05, 5e-4
-NOISY_HU = 40.0
 BLOCK_MM, BLOCK_VOXELS = 6.0, (3, 8)  # side of the squares in which noise is measured
 FEWEST_BLOCKS = 50
 SLICES_LOOKED_AT = 60
+MANY_VOXELS = 100_000  # in a slice: of larger ones every second voxel is enough for the share of a value
+NAMED = 3
+JUMPS = {
+    "shift": ("slice_shift", "moved by {:.1f} mm against the slice before it"),
+    "step": ("slice_step", "{:.1f} times as different from the slice before it as usual"),
+    "repeated": ("slice_repeated", "the same as the slice before it"),
+}
+CONTRAST = {
+    "arterial": ("contrast_arterial", "Arterial phase: large vessels in front of the spine have {hu:.0f} HU."),
+    "venous": ("contrast_venous", "Portal-venous phase or later: large vessels have {hu:.0f} HU."),
+    "none": ("contrast_none", "Without contrast medium: no enhanced vessel in front of the spine."),
+    "unclear": ("contrast_unclear", "The contrast phase cannot be told from the image: {why}."),
+}
 
 
 def check_quality(volume: Volume) -> tuple[QualityFinding, ...]:
-    """Findings about the slices, the field of view, the CT numbers, noise, metal, and facts that the source leaves out.
+    """Findings about the slices, the field of view, the CT numbers, noise, metal, motion between slices, the contrast
+    phase, and facts that the source leaves out.
 
     Slices are planes of the grid's third axis. Noise is the standard deviation inside the quietest tenth of
     squares of soft tissue, each 6 mm wide and within one slice. Nothing is said about what could not be measured.
@@ -42,11 +66,11 @@ def check_quality(volume: Volume) -> tuple[QualityFinding, ...]:
 
 
 def _info(code: str, words: str) -> QualityFinding:
-    return QualityFinding(code, Severity.INFO, words)
+    return told(code, Severity.INFO, words)
 
 
 def _warn(code: str, words: str) -> QualityFinding:
-    return QualityFinding(code, Severity.WARN, words)
+    return told(code, Severity.WARN, words)
 
 
 def _slices(volume: Volume) -> list[QualityFinding]:
@@ -57,7 +81,7 @@ def _slices(volume: Volume) -> list[QualityFinding]:
         words = f"Slice thickness unknown; slices are {gap:.3g} mm apart."
         findings.append(_warn("slice_thickness_unknown", words))
     elif thickness > THICK_MM:
-        words = f"Slices {thickness:.3g} mm thick: what is smaller is blurred along them."
+        words = f"Slices {thickness:.3g} mm thick."
         findings.append((_warn if thickness > TOO_THICK_MM else _info)("slice_thickness", words))
     if thickness is not None and gap - thickness > UNMEASURED_GAP_SHARE * gap:
         words = (
@@ -76,9 +100,9 @@ def _slices(volume: Volume) -> list[QualityFinding]:
 def _facts(volume: Volume) -> list[QualityFinding]:
     findings: list[QualityFinding] = []
     if not volume.acquisition.patient_position:
-        findings.append(_warn("patient_position_unknown", "Patient position unknown: which side lay on the table?"))
+        findings.append(_warn("patient_position_unknown", "Patient position unknown."))
     if not volume.acquisition.date:
-        findings.append(_warn("date_unknown", "Date unknown: the image may be old."))
+        findings.append(_warn("date_unknown", "Date unknown."))
     return findings
 
 
@@ -94,6 +118,43 @@ def _values(volume: Volume) -> list[QualityFinding]:
     if noise is not None:
         words = f"Noise {noise:.0f} HU in homogeneous soft tissue."
         findings.append((_warn if noise > NOISY_HU else _info)("noise", words))
+    findings += _motion(volume)
+    if volume.modality == "CT":
+        findings += _contrast(volume, noise)
+    return findings
+
+
+def _motion(volume: Volume) -> list[QualityFinding]:
+    jumps = slice_jumps(volume)
+    repeated = {jump.below for jump in jumps if jump.kind == "repeated"}
+    findings = []
+    for kind, (code, words) in JUMPS.items():
+        of_kind = [one for one in jumps if one.kind == kind]
+        if kind == "step":  # behind a repeated slice the next one has to catch up
+            of_kind = [one for one in of_kind if one.below - 1 not in repeated and one.below + 1 not in repeated]
+        if of_kind:
+            named = [_where(one, volume, words) for one in of_kind[:NAMED]]
+            more = f", and {len(of_kind) - NAMED} more" if len(of_kind) > NAMED else ""
+            findings.append(_warn(code, f"{'; '.join(named)}{more}."))
+    return findings
+
+
+def _where(jump: Jump, volume: Volume, words: str) -> str:
+    """The slice above the jump: its number in the stack, and its height where it is axial."""
+    index = (np.asarray(volume.grid.shape) - 1) / 2
+    index[jump.axis] = jump.below + 1
+    height_mm = float(volume.grid.points_mm(index[None])[0, 2])
+    number = f"Slice {jump.below + 2} of {volume.grid.shape[jump.axis]}"
+    return f"{number} (at S {height_mm:.0f} mm) is {words.format(jump.size)}"
+
+
+def _contrast(volume: Volume, noise_hu: float | None) -> list[QualityFinding]:
+    phase = contrast_phase(volume, noise_hu)
+    code, words = CONTRAST[phase.phase]
+    findings = [_info(code, words.format(hu=phase.hu, why=phase.why))]
+    if phase.phase == "none" and volume.acquisition.contrast_phase == CONTRAST_GIVEN:
+        words = "The header says that contrast medium was given; the large vessels do not show it."
+        findings.append(_warn("contrast_not_seen", words))
     return findings
 
 
@@ -105,7 +166,7 @@ def _field_of_view(slices: NDArray[Any], padded: NDArray[np.bool_]) -> list[Qual
     edge = edge_of_field(padded)
     tissue = float(np.count_nonzero(edge & (slices > TISSUE_HU))) / max(int(np.count_nonzero(edge)), 1)
     if tissue > EDGE_TISSUE_SHARE:
-        words = f"Tissue or table reaches the edge of the field of view ({100 * tissue:.1f} % of it): no skin there."
+        words = f"Tissue or table reaches the edge of the field of view ({100 * tissue:.1f} % of it)."
         findings.append(_warn("cut_at_edge", words))
     return findings
 
@@ -118,7 +179,8 @@ def edge_of_field(padded: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _numbers(slices: NDArray[Any], padded: NDArray[np.bool_]) -> list[QualityFinding]:
-    values = slices[~padded]
+    thinned = slice(None, None, 2 if slices[:, :, 0].size > MANY_VOXELS else 1)
+    values = slices[thinned, thinned][~padded[thinned, thinned]]
     if values.size == 0:
         return [_warn("only_padding", "The whole image is padding.")]
     findings: list[QualityFinding] = []
@@ -138,12 +200,12 @@ def _numbers(slices: NDArray[Any], padded: NDArray[np.bool_]) -> list[QualityFin
 
 
 def _metal(volume: Volume) -> list[QualityFinding]:
-    count = int(np.count_nonzero(volume.voxels > METAL_HU))
+    count = int(np.count_nonzero(volume.voxels.T > METAL_HU))
     millilitres = count * float(np.prod(volume.grid.spacing_mm)) / 1000
     if millilitres < METAL_ML:
         return []
     much = count > MUCH_METAL_SHARE * volume.voxels.size
-    words = f"{millilitres:.2g} ml at metal's CT numbers (above {METAL_HU:.0f} HU): streaks near it are not tissue."
+    words = f"{millilitres:.2g} ml at metal's CT numbers (above {METAL_HU:.0f} HU)."
     return [(_warn if much else _info)("metal", words)]
 
 
@@ -154,8 +216,6 @@ def soft_tissue_noise_hu(voxels: NDArray[Any], spacing_mm: NDArray[np.float64]) 
     counts = np.array(voxels.shape[:2]) // sides
     if not counts.all():
         return None
-    part = voxels[: counts[0] * sides[0], : counts[1] * sides[1], ::stride]
-    blocks = part.reshape(counts[0], sides[0], counts[1], sides[1], -1).astype(np.float32)
-    mean, deviation = blocks.mean(axis=(1, 3)), blocks.std(axis=(1, 3), ddof=1)
+    mean, deviation = squares(voxels[:, :, ::stride], sides, ddof=1)
     soft = deviation[(mean > SOFT_HU[0]) & (mean < SOFT_HU[1])]
     return float(np.percentile(soft, 10)) if soft.size >= FEWEST_BLOCKS else None

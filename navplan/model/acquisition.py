@@ -9,6 +9,8 @@ from enum import StrEnum
 from navplan.errors import InputError
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 
+CONTRAST_GIVEN = "contrast given, phase not stated"
+
 
 class Severity(StrEnum):
     """How much a quality finding matters: INFO is told, WARN limits the verdict, REFUSE stops the import."""
@@ -20,11 +22,18 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class QualityFinding:
-    """One thing that was looked at in an image: a code, how much it matters, and the words for a person."""
+    """One thing that was looked at in an image: a code, how much it matters, the words for a person, and what it means
+    for planning ("" in files of earlier versions)."""
 
     code: str
     severity: Severity
     words: str
+    means: str = ""
+
+    @property
+    def told(self) -> str:
+        """Words and meaning in one line."""
+        return f"{self.words} Means: {self.means}" if self.means else self.words
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class Acquisition:
     patient_position: DICOM Patient Position ("HFS"); date: ISO 8601 of the acquisition; slice_thickness_mm: of the
     detector's slice, not the distance between slices; padding_hu: value written where nothing was reconstructed.
     patient_digest: salted digest of patient ID, issuer and birth date, "" when the identity is unknown.
+    laterality: "left" or "right", where the header says that a paired part of that side was imaged.
     """
 
     series_uid: str = ""
@@ -50,6 +60,7 @@ class Acquisition:
     source: str = ""
     patient_digest: str = ""
     quality: tuple[QualityFinding, ...] = ()
+    laterality: str = ""
 
     def __post_init__(self) -> None:
         if self.patient_position and self.patient_position not in DOWN_BY_PATIENT_POSITION:

@@ -14,11 +14,12 @@ from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.ablation import ablation
 from navplan.planning.boundary import crossed_mm, occupancy_at
-from navplan.planning.circumstances import carried, device, frames, gauge, image, presence, request, rules
+from navplan.planning.circumstances import carried, device, frames, gauge, presence, request, rules
 from navplan.planning.criteria import walk
 from navplan.planning.entry_candidates import RE_ENTRY
 from navplan.planning.entry_place import entry
 from navplan.planning.expected_labels import expected_labels
+from navplan.planning.image_fitness import image
 from navplan.planning.image_reading import read_image
 from navplan.planning.margins import Margins, margins
 from navplan.planning.other_needles import crowding
@@ -62,7 +63,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += request(situation)
     findings += situation.which_way_round
     findings += situation.labels_fit_image
-    findings += image(situation)
+    findings += image(trajectory, situation, findings)
     ablated = ablation(trajectory, situation)
     findings += ablated.findings
     findings += rules(situation)

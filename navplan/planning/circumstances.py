@@ -1,13 +1,12 @@
-"""Findings on what surrounds a way: what is known of the anatomy, the request, the image, the needle."""
+"""Findings on what surrounds a way: what is known of the anatomy, the request, the needle. The image has a module of
+its own: `navplan.planning.image_fitness`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import numpy as np
 
-from navplan.model.acquisition import Severity
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import NEEDLE_DIAMETER_MM, Device
 from navplan.model.finding import NOT_LOOKED_FOR as NOT_LOOKED_FOR
@@ -18,19 +17,13 @@ from navplan.model.trajectory import Trajectory
 from navplan.planning.device_choice import LENGTH_RESERVE_MM as LENGTH_RESERVE_MM
 from navplan.planning.device_choice import length_finding
 from navplan.planning.how_the_patient_lay import how_the_patient_lay
+from navplan.planning.image_fitness import UNPROVEN, UNPROVEN_REMEDY
 from navplan.planning.level import level
 from navplan.planning.situation import OTHER_FRAME, OTHER_FRAME_REMEDY, Situation
 
-UNPROVEN = "not proven to be this patient's, recent, or of known thickness"
-UNPROVEN_REMEDY = (
-    "Compare with the request and the archive; import takes --date and --slice-thickness where the file is silent"
-)
-# by findings of their own, or the skin map
-TOLD_ELSEWHERE = ("date_unknown", "patient_position_unknown", "cut_at_edge")
 NEVER_ABSENT = (Tissue.VESSEL, Tissue.HEART, Tissue.AIRWAY, Tissue.NERVE, Tissue.BONE)  # of those that are required
 NEAR_MIDDLE_MM = 25.0  # of the body: what lies nearer is on neither side for sure
 THINNER_THAN_ITS_GAUGE = 0.95  # of the nominal diameter: below it a device's numbers contradict each other (unsourced)
-THICKNESS_UNKNOWN = "slice_thickness_unknown"
 
 
 def presence(situation: Situation) -> list[Finding]:
@@ -266,55 +259,6 @@ def request(situation: Situation) -> list[Finding]:
     return findings
 
 
-def image(situation: Situation) -> list[Finding]:
-    """Age and quality of the image."""
-    findings = []
-    limit = situation.protocol.max_image_age_days
-    taken = situation.image.acquisition.day()
-    if situation.image.modality != situation.protocol.modality:
-        words = f"{situation.image.modality}, the protocol plans on {situation.protocol.modality}"
-        findings.append(Finding(FindingKind.IMAGE, Verdict.NOT_EVALUATED, words, remedy="Use an image of that kind"))
-    if taken is None:
-        findings.append(
-            Finding(
-                FindingKind.IMAGE,
-                Verdict.WARN,
-                "the image does not say when it was taken",
-                remedy=UNPROVEN_REMEDY,
-                gap=UNPROVEN,
-            )
-        )
-    else:
-        age = (datetime.fromisoformat(situation.today).date() - taken).days
-        words = f"the image is {age} days old, at most {limit.value:g} allowed"
-        old = age > limit.value or age < 0
-        findings.append(
-            Finding(
-                FindingKind.IMAGE,
-                Verdict.NOT_EVALUATED if old else Verdict.PASS,
-                words,
-                source=limit.source,
-                remedy="Take a new planning scan" if old else "",
-            )
-        )
-    quality = situation.image.acquisition.quality
-    warned = [finding for finding in quality if finding.severity is Severity.WARN]
-    findings += [
-        Finding(FindingKind.IMAGE, Verdict.WARN, finding.words.rstrip("."), remedy=UNPROVEN_REMEDY, gap=UNPROVEN)
-        for finding in warned
-        if finding.code == THICKNESS_UNKNOWN
-    ]
-    poor = [f.words.rstrip(".") for f in warned if f.code not in (*TOLD_ELSEWHERE, THICKNESS_UNKNOWN)]
-    if poor:
-        findings.append(
-            Finding(
-                FindingKind.IMAGE,
-                Verdict.WARN,
-                "image quality: " + "; ".join(poor),
-                remedy="Look at the images before you rely on them",
-            )
-        )
-    return findings
 
 
 def rules(situation: Situation) -> list[Finding]:

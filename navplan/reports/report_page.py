@@ -123,7 +123,7 @@ class ReportContent:
     alternatives: tuple[AlternativeRow, ...]
     skin_rows: tuple[tuple[tuple[str, str], tuple[str, str]], ...]
     image_facts: tuple[Fact, ...]
-    quality: tuple[Fact, ...]
+    quality: tuple[tuple[str, str, str], ...]
     error_facts: tuple[Fact, ...]
     checklist: tuple[str, ...]
     bleeding: tuple[str, ...]
@@ -162,7 +162,7 @@ def report_content(
         shots=tuple(picture for _, picture in drawn.shots), shot_rows=_shot_rows(plan, drawn), gaps=drawn.gaps,
         alternatives=_alternatives(plan, judged, number), skin_rows=_skin_rows(plan),
         image_facts=_image_facts(image_id, volume),
-        quality=tuple((str(found.severity), found.words) for found in volume.acquisition.quality),
+        quality=tuple((str(found.severity), found.words, found.means) for found in volume.acquisition.quality),
         checklist=plan.protocol.checklist, notes=(*plan.notes, *plan.protocol.notes),
         provenance=_provenance(plan, ranked, made_by), sources=tuple(sources.listed),
         error_facts=error_facts, request_facts=request_facts, bleeding=bleeding,

@@ -72,7 +72,9 @@ def _case(session: Session) -> dict[str, Any]:
         "spacing_mm": [round(float(value), 3) for value in volume.grid.spacing_mm],
         "shape": list(volume.grid.shape),
         "middle_mm": [round(float(value), 2) for value in volume.grid.corners_mm().mean(axis=0)],
-        "findings": [{"severity": str(one.severity), "words": one.words} for one in acquisition.quality],
+        "findings": [
+            {"severity": str(one.severity), "words": one.words, "means": one.means} for one in acquisition.quality
+        ],
     }  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class SeriesSummary:
             f"  {what}, {self.slices} slices, {self.grid!r}",
             f"  position {facts.patient_position or 'unknown'}, date {facts.date or 'unknown'}, thickness {thickness}",
         ]
-        return "\n".join([*lines, *(f"  {finding.severity}: {finding.words}" for finding in self.quality)])
+        return "\n".join([*lines, *(f"  {finding.severity}: {finding.told}" for finding in self.quality)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +94,7 @@ def inspect(
                 facts.quality,
             )
         )  # fmt: skip
+    summaries = _with_frames(summaries)
     return (*summaries, *(SeriesSummary(name, "file", refusal=reason) for name, reason in unread))
 
 
@@ -163,6 +164,7 @@ def import_images(
     imported: dict[str, dict[str, object]] = {}
     for source, volume in volumes:
         name = image_id or _free_id(case, volume.modality)
+        volume = _beside(volume, case)
         case = case.with_volume(name, volume)
         imported[name] = {"series": source.uid if source.kind == "DICOM" else "", "source": source.kind}
     for uid, refusal in refusals.items():
@@ -288,13 +290,44 @@ def _nothing(path: Path, refusals: dict[str, InputError], unread: tuple[tuple[st
 
 
 def _with_quality(volume: Volume, unread: tuple[tuple[str, str], ...]) -> Volume:
+    from navplan.imaging.age_and_frame import age_finding
     from navplan.imaging.quality import check_quality
+    from navplan.imaging.quality_codes import explained, told
 
-    findings = volume.acquisition.quality + check_quality(volume)
+    facts = volume.acquisition
+    findings = (*explained(facts.quality), *check_quality(volume), *age_finding(facts, datetime.now().date()))
     if unread:
-        words = f"{len(unread)} files beside this series could not be read: slices may be missing at its ends."
-        findings += (QualityFinding("unread_files", Severity.WARN, words),)
-    return replace(volume, acquisition=replace(volume.acquisition, quality=findings))
+        words = f"{len(unread)} files beside this series could not be read."
+        findings += (told("unread_files", Severity.WARN, words),)
+    return replace(volume, acquisition=replace(facts, quality=findings))
+
+
+def _beside(volume: Volume, case: Case) -> Volume:
+    """With findings on the frames of reference of the images that are in the case already."""
+    from navplan.imaging.age_and_frame import frame_findings
+
+    found = frame_findings(volume.grid, {name: other.grid for name, other in case.volumes.items()})
+    facts = volume.acquisition
+    return replace(volume, acquisition=replace(facts, quality=(*facts.quality, *found)))
+
+
+def _with_frames(summaries: list[SeriesSummary]) -> list[SeriesSummary]:
+    """With findings on the frames of reference of the other images beside each."""
+    from navplan.imaging.age_and_frame import frame_findings
+
+    grids = [one.grid for one in summaries]
+    told = []
+    for own, one in enumerate(summaries):
+        others = {_short(other): grid for n, (other, grid) in enumerate(zip(summaries, grids, strict=True))
+                  if grid is not None and n != own}  # fmt: skip
+        found = () if one.grid is None else frame_findings(one.grid, others)
+        told.append(replace(one, quality=(*one.quality, *found)))
+    return told
+
+
+def _short(one: SeriesSummary) -> str:
+    """A name by which a person finds a series in the list."""
+    return f"{one.modality} {one.uid if len(one.uid) < 20 else '...' + one.uid[-8:]}".strip()
 
 
 def _check_new(volume: Volume, there: Iterable[tuple[str, Volume]]) -> None:

@@ -495,3 +495,16 @@ def test_a_case_folder_of_an_earlier_navplan_opens(tmp_path: Path) -> None:
     assert case.structures["liver"].presence is Presence.PRESENT and case.structures["liver"].carried_from == ""
     assert case.structures["aorta"].presence is Presence.UNKNOWN
     assert case.audit[-1].action == "made"
+
+
+def test_what_came_later_to_an_image_counts_only_where_it_says_something(case: Case, tmp_path: Path) -> None:
+    """A case.json without `means` and `laterality`, as earlier versions wrote it, is the same to the audit log."""
+    saved = save_case_folder(case, tmp_path / "case", "made", {})
+    path = Path(saved.folder) / "case.json"
+    plain = json.loads(path.read_bytes())
+    for entry in plain["volumes"].values():
+        assert entry["acquisition"].pop("laterality") == ""
+        assert [finding.pop("means") for finding in entry["acquisition"]["quality"]] == [""]
+    path.write_text(json.dumps(plain), encoding="utf-8")
+    again = open_case_folder(saved.folder)
+    assert all(one.means == "" for volume in again.volumes.values() for one in volume.acquisition.quality)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from navplan.files.dicom_write import write_ct_slices
 from navplan.files.nifti import write_nifti
 from navplan.files.nrrd import write_nrrd
 from navplan.geometry.grid import Grid
+from navplan.imaging.age_and_frame import frame_findings
 from navplan.model.acquisition import Acquisition
 from navplan.model.case import Case
 
@@ -252,3 +255,41 @@ def test_inspect_changes_nothing_and_tells_the_geometry(tmp_path: Path):
     assert summary.quality and summary.acquisition is not None and summary.acquisition.patient_position == "HFS"
     assert "position HFS, date 2025-01-02, thickness 2 mm" in str(summary) and "not importable" not in str(summary)
     assert before == sorted(path.read_bytes() for path in folder.iterdir())
+
+
+def words_of(volume, code: str) -> list[str]:
+    return [found.words for found in volume.acquisition.quality if found.code == code]
+
+
+def test_the_age_is_told_in_days(tmp_path: Path):
+    days = 12
+    taken = datetime.now() - timedelta(days=days)
+    (summary,) = nv.inspect(series(tmp_path / "s", date=f"{taken:%Y-%m-%d}"))
+    assert f"Taken on {taken:%Y-%m-%d}: 12 days" in str(summary) and "Means: " in str(summary)
+    ahead = datetime.now() + timedelta(days=9)
+    (volume,) = nv.import_images(series(tmp_path / "t", date=f"{ahead:%Y-%m-%d}")).volumes.values()
+    assert len(words_of(volume, "date_ahead")) == 1 and words_of(volume, "age") == []
+
+
+def test_every_finding_of_an_import_says_what_it_means(tmp_path: Path):
+    for case in (nv.import_images(series(tmp_path / "s")), nv.import_images(nifti(tmp_path / "a.nii"))):
+        assert all(found.means for found in case.image()[1].acquisition.quality)
+
+
+def test_whether_frames_of_reference_are_shared_is_told(tmp_path: Path):
+    series(tmp_path / "both" / "a", seed=1)
+    series(tmp_path / "both" / "b", seed=2)
+    first, second = nv.inspect(tmp_path / "both")
+    assert {"frame_other"} <= {found.code for found in first.quality} & {found.code for found in second.quality}
+    one, other = nv.import_images(tmp_path / "both").volumes.values()
+    assert words_of(one, "frame_other") == []
+    assert words_of(other, "frame_other") == ["Another frame of reference than ct."]
+    case = nv.import_images(nifti(tmp_path / "c.nii", 3), nv.import_images(series(tmp_path / "d", seed=4)))
+    assert len(words_of(case.volumes["ct_2"], "frame_unknown")) == 1
+    (alone,) = nv.inspect(tmp_path / "d")
+    assert not {found.code for found in alone.quality} & {"frame_other", "frame_shared", "frame_unknown"}
+
+
+def test_images_of_one_frame(tmp_path: Path):
+    found = frame_findings(replace(a_grid(), frame_uid="1.2"), {"mr": replace(a_grid(), frame_uid="1.2")})
+    assert [(one.code, one.words) for one in found] == [("frame_shared", "Same frame of reference as mr.")]
