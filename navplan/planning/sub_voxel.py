@@ -27,8 +27,8 @@ better than one voxel's share tells it, as a ball's or a vessel's is:
     patch + s (TOLD t + PATCH + 1.5 w)
 
 rise: the patch's curvature times the square of the voxel's width along it, which is not the longest where voxels are
-stretched: how much the slope changes from one voxel to the next, over a voxel's width. blunt: 0 to 1, where the patch is
-bent and does not fit well: a blunt tip may stand before it.
+stretched: how much the slope changes from one voxel to the next, over a voxel's width. blunt: 0 to 1, where the patch
+is bent and does not fit well: a blunt tip may stand before it.
 
 short: how far before the voxel what lies behind the patch stops, though the voxel is touched; if by more than the least
 share that is told, the patch does not know what is in it, and counts for nothing.

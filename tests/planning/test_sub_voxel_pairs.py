@@ -8,7 +8,7 @@ from benchmarks.sub_voxel_pairs import Pair, pairs, told_by_shares_mm
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Presence, Structure
 from navplan_phantoms.rasterise import rasterise
-from navplan_phantoms.solids import Sphere, Union
+from navplan_phantoms.solids import Box, Capsule, Sphere, Union
 
 
 @pytest.mark.parametrize("pair", pairs(), ids=lambda pair: pair.name)
@@ -60,3 +60,23 @@ def test_in_voxels_half_as_wide_as_long_a_smooth_solid_is_known_to_three_tenths_
     assert all(not measure.outside(measure.exact) for measure in found.measures)
     passing = away_from_resolved([found])
     assert passing and max(measure.width_mm for measure in passing) <= 0.3
+
+
+def test_a_wire_between_the_samples_is_in_no_label() -> None:
+    """On a wall that fills five eighths of a voxel. What is told of a smooth wall does not hold it; only the near side
+    of the voxel would (decision 8, limits)."""
+    wall = Box((0.6 - 4.0, 0.1, 0.1), (4.0, 6.0, 6.0))
+    wire = Capsule((-1.0, 0.5, 0.5), (0.89, 0.5, 0.5), 0.05)
+    start, end = np.array([3.0, 0.5, -2.5]), np.array([3.0, 0.5, 3.5])
+    pair = Pair("a wall and a wire on it", wall, Union(wall, wire), 8, start, end)
+    one, other = pair.labels()
+    assert one.occupancy is not None and other.occupancy is not None
+    assert np.array_equal(one.occupancy, other.occupancy)
+    truths, (low, high) = pair.truths_mm(), pair.interval_mm()
+    assert truths == pytest.approx((2.4, 2.06)) and low <= truths[0] <= high
+    assert high - low <= 0.3 and not held(pair)
+
+
+@pytest.mark.parametrize("seed", [100_575, 115_199])
+def test_a_blunt_tip_in_stretched_voxels_is_no_farther_than_told(seed: int) -> None:
+    assert all(not measure.outside(measure.exact) for measure in outcome(seed).measures)
