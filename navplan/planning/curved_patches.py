@@ -26,10 +26,12 @@ def curved_patches(
     length: float,
     rooms: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(M, 7) of M voxels: distance of the axis to the patch within rooms[0] mm of the voxel's centre across its
-    normal, and within rooms[1]; the worst misfit of a share; the largest curvature, 1/mm; the patch's tilt against the
-    grid: voxels that it rises from one to the next along the steeper of the two flatter axes; by how many mm what lies
-    behind the patch stops short of the voxel; the largest of the 27 shares.
+    """(M, 8) of M voxels: distance of the axis to the patch within rooms[0] mm of the voxel's centre across its
+    normal, but no farther than twice as far as the voxel reaches there, and within rooms[1]; the worst misfit of a
+    share; the largest curvature times the voxel's width along it (how much the slope changes from a voxel to the next);
+    the patch's tilt against the grid: voxels that it rises from one to the next along the steeper of the two flatter
+    axes; by how many mm what lies behind the patch stops short of the voxel; the largest of the 27 shares; the largest
+    curvature times that width squared, mm.
 
     A patch is height = c0 + c1 u + c2 v + c3 u^2 + c4 u v + c5 v^2 over the plane across the normal, fitted by least
     squares (Levenberg and Marquardt) to the 27 shares; in each voxel it is the plane that touches it there, raised by
@@ -39,7 +41,7 @@ def curved_patches(
     voxel's centre, direction: (3,), both in axes of the grid, mm; occupancy: in file order; spacing: (3,) mm.
     """
     count = len(indices)
-    out = np.empty((count, 7))
+    out = np.empty((count, 8))
     best, tried, basis, gradient, step = np.empty(6), np.empty(6), np.empty(6), np.empty(6), np.empty(6)
     base, kept, squares, kept_squares, root = (
         np.empty(6),
@@ -66,6 +68,10 @@ def curved_patches(
             spread_uu += first[a] * first[a] * spacing[a] ** 2 / 12
             spread_uv += first[a] * second[a] * spacing[a] ** 2 / 12
             spread_vv += second[a] * second[a] * spacing[a] ** 2 / 12
+        across_u = across_v = 0.0  # the voxel's extents
+        for a in range(3):
+            across_u += abs(first[a]) * spacing[a]
+            across_v += abs(second[a]) * spacing[a]
         least_apart, worst, filled, fullest = np.inf, 1.0, 0.0, 0.0
         for di in range(-1, 2):
             for dj in range(-1, 2):
@@ -168,7 +174,8 @@ def curved_patches(
                 break
         for room in range(2):  # the patch's nearest point: by steps that halve, then by Newton's method
             u = v = 0.0
-            nearest, reach, turn = np.inf, 0.5 * rooms[room], 0
+            room_u, room_v = min(rooms[room], across_u), min(rooms[room], across_v)
+            nearest, reach, turn = np.inf, 0.5, 0
             while turn < STEPS + 12:
                 moved = False
                 for way in range(5 if turn < STEPS else 1):
@@ -176,12 +183,9 @@ def curved_patches(
                     if turn >= STEPS:
                         new_u, new_v = u + step[0], v + step[1]
                     elif way > 0:
-                        new_u += reach * (1 if way == 1 else -1 if way == 2 else 0)
-                        new_v += reach * (1 if way == 3 else -1 if way == 4 else 0)
-                    new_u, new_v = (
-                        min(max(new_u, -rooms[room]), rooms[room]),
-                        min(max(new_v, -rooms[room]), rooms[room]),
-                    )
+                        new_u += reach * room_u * (1 if way == 1 else -1 if way == 2 else 0)
+                        new_v += reach * room_v * (1 if way == 3 else -1 if way == 4 else 0)
+                    new_u, new_v = min(max(new_u, -room_u), room_u), min(max(new_v, -room_v), room_v)
                     surface = best[0] + best[1] * new_u + best[2] * new_v
                     surface += best[3] * new_u * new_u + best[4] * new_u * new_v + best[5] * new_v * new_v
                     slope_u = best[1] + 2 * best[3] * new_u + best[4] * new_v
@@ -223,8 +227,16 @@ def curved_patches(
                     turn += 1
             out[m, room] = np.sqrt(nearest)
         out[m, 2] = worst
-        middle, apart = best[3] + best[5], np.sqrt((best[3] - best[5]) ** 2 + best[4] ** 2)
-        out[m, 3] = abs(middle) + apart
+        # K the curvatures, S = 12 times the voxel's variances: largest eigenvalues of K root(S) and of K S
+        spread = np.sqrt(max(spread_uu * spread_vv - spread_uv * spread_uv, 0.0))
+        scale = np.sqrt(12.0 / (spread_uu + spread_vv + 2 * spread))
+        for power in range(2):
+            w_uu = scale * (spread_uu + spread) if power == 0 else 12.0 * spread_uu
+            w_uv = scale * spread_uv if power == 0 else 12.0 * spread_uv
+            w_vv = scale * (spread_vv + spread) if power == 0 else 12.0 * spread_vv
+            middle = best[3] * w_uu + best[4] * w_uv + best[5] * w_vv
+            apart = middle * middle - (4 * best[3] * best[5] - best[4] ** 2) * (w_uu * w_vv - w_uv * w_uv)
+            out[m, 3 + 4 * power] = abs(middle) + np.sqrt(max(apart, 0.0))
         least_side = most = size = reach = 0.0
         for a in range(3):
             value = normal[a] - best[1] * first[a] - best[2] * second[a]

@@ -22,9 +22,13 @@ in voxels, so far as the shares themselves tell.
 Patches. Where a curved patch fits the shares of a voxel and of the 26 around it, worst misfit w, the surface is known
 better than one voxel's share tells it, as a ball's or a vessel's is:
 
-    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 1.5 w + RIDGE s curvature) - short
+    what the voxel holds is no nearer than patch - s (TOLD t + PATCH + 1.5 w + TIP blunt) - RIDGE rise - short
     and, where the voxel is neither nearly empty nor nearly full, the structure no farther than
     patch + s (TOLD t + PATCH + 1.5 w)
+
+rise: the patch's curvature times the square of the voxel's width along it, which is not the longest where voxels are
+stretched: how much the slope changes from one voxel to the next, over a voxel's width. blunt: 0 to 1, where the patch
+is bent and does not fit well: a blunt tip may stand before it.
 
 short: how far before the voxel what lies behind the patch stops, though the voxel is touched; if by more than the least
 share that is told, the patch does not know what is in it, and counts for nothing.
@@ -60,9 +64,9 @@ SHARP_SHARE, SHARP_FROM = 5.0, 0.10
 NEAR_SHARE = 0.6  # nearer than this to the axis the line to a voxel's centre tells no direction
 PATCH_SHARE, MISFIT = 0.02, 1.5  # what a patch that fits may lie aside, and how much of its worst misfit besides
 FIT_SHARE = 0.05  # the worst misfit that still fits, for labels of 8 x 8 x 8 samples (twice that for fewer)
-CURVATURE_MAX = 0.5  # 1/voxels; and since an obtuse edge looks like a bend, so much of the curvature is nearer than
-RIDGE_SHARE = 0.25  # the patch at its tip
-BLUNT_MISFIT, BLUNT_CURVATURE = 0.02, 0.3  # from which on a bent patch may have a blunt tip before it
+BEND_MAX = 0.5  # curvature times the voxel's width along it; since an obtuse edge looks like a bend, so much of that,
+RIDGE_SHARE = 0.25  # times the width again, it is nearer than the patch at its tip
+BLUNT_MISFIT, BLUNT_BEND, BLUNT_RAMP = 0.01, 0.25, 0.05  # from which on a bent patch may have a blunt tip before it
 FULLEST_FROM = 0.5  # of the 27 shares at least one: where all are small anything fits
 ASPECT_MAX = 4.0  # of the voxels' longest edge to the shortest
 TILT_SHARE, TILT_LEAST = 0.4, 0.6  # how fast TOLD falls with the patch's tilt times the samples, and how far
@@ -135,17 +139,17 @@ def surface_distance(
         length,
         np.asarray([edge_mm, 0.5 * float(spacing.min())]),
     )
-    within, beside, misfit, curvature, tilt, short, fullest = patches.T
+    within, beside, misfit, bend, tilt, short, fullest, rise = patches.T
     told = told_share * np.clip(1.0 - TILT_SHARE * samples * tilt, TILT_LEAST, 1.0)
     slack = (told + PATCH_SHARE + MISFIT * misfit) * edge_mm
-    fits = (misfit < FIT_SHARE * (1 if samples >= 8 else 2)) & (curvature * edge_mm < CURVATURE_MAX)
+    fits = (misfit < FIT_SHARE * (1 if samples >= 8 else 2)) & (bend < BEND_MAX)
     fits &= (fullest > FULLEST_FROM) & (edge_mm < ASPECT_MAX * float(spacing.min()))
     places = indices[near]
     shares = occupancy[(places[:, 2] * shape[1] + places[:, 1]) * shape[0] + places[:, 0]] / 255.0
     raised = fits & ((short == 0.0) | (shares <= TOLD_TO))
     blunt = np.clip(misfit / BLUNT_MISFIT - 1.0, 0.0, 1.0)
-    blunt *= np.clip((curvature * edge_mm - BLUNT_CURVATURE) / 0.1, 0.0, 1.0)
-    low = within - short - slack - (RIDGE_SHARE * curvature * edge_mm + TIP_SHARE * blunt) * edge_mm
+    blunt *= np.clip((bend - BLUNT_BEND) / BLUNT_RAMP, 0.0, 1.0)
+    low = within - short - slack - RIDGE_SHARE * rise - TIP_SHARE * blunt * edge_mm
     lows[near[raised]] = np.maximum(lows[near[raised]], low[raised])
     sure = fits & (shares > EMPTY_TO)
     high = min(high, float((beside + slack)[sure].min(initial=np.inf)))
