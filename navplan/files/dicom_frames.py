@@ -84,9 +84,10 @@ def _flat(header: Dataset, shared: Dataset, group: Dataset) -> Dataset:
 
 
 def _values(group: Dataset) -> Iterator[tuple[str, Any]]:
-    """Of a functional group: what a classic header has, too."""
+    """Of a functional group: what a classic header has, too. A maker's own copies of it (Philips keeps some, half a
+    pixel off) do not count."""
     for macro in group:
-        if macro.VR != "SQ" or not macro.value:
+        if macro.VR != "SQ" or macro.tag.is_private or not macro.value:
             continue
         for element in macro.value[0]:
             if element.keyword in _COPIED:
