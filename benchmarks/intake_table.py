@@ -4,7 +4,7 @@
 
 Each data set of IMAGES is read as a whole; of dicom_nasty, whose folders repeat series of one another, each folder by
 itself, and then the whole. The judge (benchmarks/intake_truth.py) reads the files with pydicom and NumPy alone. Series
-that were not resampled are converted by dcm2niix too, where it is there (extra `benchmark`), and compared voxel by voxel.
+that were not resampled are converted by dcm2niix too (extra `benchmark`), and compared voxel by voxel.
 
 Exit code: 0; 1 if a series is wrong anywhere, or refused that is not among those that may be.
 """
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +57,13 @@ class Line:
     wrong: str = ""
 
 
-def lines_of(images: Path, dcm2niix: str) -> tuple[list[Line], list[Line], int, int]:
-    """Lines of image series and of structures, and how many files could not be read, and pictures left over."""
+def lines_of(images: Path, dcm2niix: str, only: Sequence[str] = ()) -> tuple[list[Line], list[Line], int, int]:
+    """Lines of image series and of structures, and how many files could not be read, and pictures left over.
+
+    only: names of data sets, all of them where there are none.
+    """
     made, structures, unread_files, lost = [], [], 0, 0
-    for folder in _folders(images):
+    for folder in _folders(images, only):
         series, unread = find_series(folder)
         unread_files += len(unread)
         lost += abs(_pictures_in(folder) - sum(len(one.frames) + len(one.copies) for one in series))
@@ -127,9 +131,9 @@ def _wrong(found: Agreement, resampled: bool, second: str) -> str:
     return ", ".join(wrong)
 
 
-def _folders(images: Path) -> list[Path]:
+def _folders(images: Path, only: Sequence[str]) -> list[Path]:
     found = []
-    for folder in sorted(path for path in images.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in images.iterdir() if path.is_dir() and (not only or path.name in only)):
         if folder.name == BY_FOLDER:
             inner = [path for path in sorted(folder.rglob("*")) if path.is_dir()]
             found += [path for path in inner if any(_is_dicom(file) for file in path.iterdir())]
@@ -159,26 +163,36 @@ def _pictures_in(folder: Path) -> int:
 
 
 def _second(series: DicomSeries, volume: Volume, found: Agreement, dcm2niix: str) -> str:
-    """Whether dcm2niix has the same voxels at the same places."""
-    import SimpleITK as sitk
-
+    """Whether dcm2niix has the same voxels at the same places; of Philips by DICOM's slope (-p n), not Philips' own."""
     if not dcm2niix:
         return "not run"
+    said = _compared(series, volume, found, dcm2niix, ())
+    if not said.startswith("differs in"):
+        return said
+    return said if (again := _compared(series, volume, found, dcm2niix, ("-p", "n"))) != "equal" else f"{again} (-p n)"
+
+
+def _compared(
+    series: DicomSeries, volume: Volume, found: Agreement, dcm2niix: str, options: Sequence[str]
+) -> str:
+    import SimpleITK as sitk
+
     with tempfile.TemporaryDirectory() as root:
         source, target = Path(root, "in"), Path(root, "out")
         source.mkdir()
         target.mkdir()
         for number, path in enumerate(dict.fromkeys(series.paths)):
             shutil.copy(path, source / f"{number:05d}.dcm")
-        command = [dcm2niix, "-b", "n", "-z", "n", "-m", "y", "-f", "%s_%d", "-o", str(target), str(source)]
+        # -m y: slices of one series are one image, whatever their exposure
+        command = [dcm2niix, "-b", "n", "-z", "n", "-m", "y", *options, "-f", "%s_%d", "-o", str(target), str(source)]
         subprocess.run(command, capture_output=True, timeout=120, check=False)
         made = sorted(target.glob("*.nii"))
         if len(made) != 1:
-            return f"dcm2niix makes {len(made)} files of it"
+            return f"differs: {len(made)} files"
         image = sitk.ReadImage(str(made[0]))
         values = sitk.GetArrayFromImage(image).T
         if values.ndim != 3:
-            return f"dcm2niix has {values.ndim} axes"
+            return f"differs: {values.ndim} axes"
         affine = np.eye(4)
         affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
         affine[:3, 3] = image.GetOrigin()
@@ -187,7 +201,9 @@ def _second(series: DicomSeries, volume: Volume, found: Agreement, dcm2niix: str
     there = index @ mine[:, :3].T + mine[:, 3]
     whole = np.rint(there).astype(int)
     off = float(np.linalg.norm((there - whole) * volume.grid.spacing_mm, axis=1).max())
-    if values.shape != tuple(np.array(volume.grid.shape)[np.abs(mine[:, :3]).argmax(axis=0)]) or off > 0.02:
+    # NIfTI keeps places as float32, and dcm2niix turns slices round
+    outside = whole.min() < 0 or bool((whole.max(axis=0) >= volume.grid.shape).any())
+    if values.size != volume.voxels.size or off > 0.02 or outside:
         return f"differs: {values.shape}, {off:.3f} mm off"
     expected = values.reshape(-1).astype(np.float64) * found.factor
     unlike = ~np.isclose(volume.voxels[tuple(whole.T)].astype(np.float64), expected, rtol=1e-6, atol=1e-6)
@@ -199,7 +215,7 @@ def page_of(made: list[Line], structures: list[Line], unread: int, lost: int) ->
     """The part of the page that the command makes."""
     refused = [line for line in made if line.outcome.startswith("refused")]
     bad = [line for line in made if line.wrong]
-    equal = sum(line.second == "equal" for line in made)
+    equal = sum(line.second.startswith("equal") for line in made)
     rows = [
         f"{len(made)} image series: {len(made) - len(refused)} imported, {len(refused)} refused; {len(bad)} wrong. "
         f"dcm2niix has {equal} of them with equal voxels. Pictures found by pydicom and by navplan differ by {lost}; "

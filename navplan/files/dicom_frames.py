@@ -60,14 +60,25 @@ def frames_of(path: Path, header: Dataset, pixels_at: int | None = None) -> tupl
     if text(header, "SOPClassUID") not in MULTI_FRAME:
         return (Frame(path, header, None, pixels_at),)
     count = int((numbers(header, "NumberOfFrames", 1) or (0,))[0])
-    groups = list(header.get(EACH) or ())
+    groups = _items(path, header, EACH)
     if not 1 <= count <= MOST_FRAMES or len(groups) != count:
         raise FileFormatError(
             f"{path.name}: {count} frames, and functional groups of {len(groups)}",
             f"one for each frame, at most {MOST_FRAMES} frames",
         )
-    shared = next(iter(header.get(SHARED) or ()), Dataset())
-    return tuple(Frame(path, _flat(header, shared, group), number) for number, group in enumerate(groups))
+    shared = next(iter(_items(path, header, SHARED)), Dataset())
+    try:
+        return tuple(Frame(path, _flat(header, shared, group), number) for number, group in enumerate(groups))
+    except Exception as error:  # pydicom raises many kinds for a damaged value
+        words = " ".join(str(error).split())[:200]
+        raise FileFormatError(f"{path.name}: broken functional groups ({words})", "a whole file") from error
+
+
+def _items(path: Path, header: Dataset, keyword: str) -> list[Dataset]:
+    try:
+        return [item for item in header.get(keyword) or () if isinstance(item, Dataset)]
+    except Exception as error:  # as above
+        raise FileFormatError(f"{path.name}: {keyword} that cannot be read", "a sequence") from error
 
 
 def _flat(header: Dataset, shared: Dataset, group: Dataset) -> Dataset:
