@@ -90,8 +90,9 @@ def _wrong(volume: object, series: object) -> str:
     except Exception:
         return f"read, though pydicom cannot: {_last_line()}"
     suv = volume.quantity == "SUV"  # type: ignore[attr-defined]
-    found = agreement(volume.voxels, volume.grid.affine, slices, 2000, suv)  # type: ignore[attr-defined]
-    if codes & set(RESAMPLED):
+    unknown = volume.acquisition.padding_hu  # type: ignore[attr-defined]
+    found = agreement(volume.voxels, volume.grid.affine, slices, 2000, suv, True, unknown)  # type: ignore[attr-defined]
+    if codes & set(RESAMPLED):  # where one slice says other values than the next, what lies between them is neither
         return f"{found.flat_share:.3f} of {found.flat} flat pixels" if found.flat_share < FLAT_SHARE else ""
     if found.off_mm > PLACE_MM:
         return f"a pixel {found.off_mm:.3g} mm off"

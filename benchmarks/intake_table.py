@@ -95,7 +95,7 @@ def line_of(series: DicomSeries, images: Path, folder: Path, dcm2niix: str) -> L
     resampled = any(code in codes for code in RESAMPLED)
     found = agreement(
         volume.voxels, volume.grid.affine, header_slices((frame.path, frame.number) for frame in series.frames), None,
-        volume.quantity == "SUV",
+        volume.quantity == "SUV", unknown=volume.acquisition.padding_hu,
     )  # fmt: skip
     grid = " x ".join(str(n) for n in volume.grid.shape)
     spacing = " x ".join(f"{value:.4g}" for value in volume.grid.spacing_mm)

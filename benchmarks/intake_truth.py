@@ -27,7 +27,8 @@ class HeaderSlice:
     """One picture as its header has it.
 
     corner_mm, across_mm, down_mm: LPS of the first pixel's centre, and steps to the next column and row; values: [row,
-    column], slope x stored + intercept, of colours the brightness; padded: where the stored value is the padding's.
+    column], slope x stored + intercept, of colours the brightness; padded: where the stored value is the padding's;
+    near: how far a value may be off, which is 1 for a brightness, that is rounded.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class HeaderSlice:
     down_mm: np.ndarray
     values: np.ndarray
     padded: np.ndarray
+    near: float
 
 
 @dataclass(frozen=True)
@@ -74,17 +76,19 @@ def header_slices(frames: Iterable[tuple[Path, int | None]]) -> list[HeaderSlice
 
 def agreement(
     voxels: np.ndarray, affine: np.ndarray, slices: Sequence[HeaderSlice], pixels: int | None = PIXELS,
-    scaled: bool = False,
+    scaled: bool = False, across: bool = False, unknown: float | None = None,
 ) -> Agreement:  # fmt: skip
     """Of a volume [i, j, k] with its affine (4, 4) index -> LPS mm, and the slices that it was made of.
 
-    scaled: values of the volume may all be the headers' times one factor, as of PET in SUV.
+    scaled: values of the volume may all be the headers' times one factor, as of PET in SUV; across: flat areas are flat
+    from each slice to the next, too; unknown: what voxels hold of which nothing is known.
     """
     inverse = np.linalg.inv(affine)
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     last = np.array(voxels.shape) - 1
     off, wrong, seen, near, flat = 0.0, 0, 0, 0, 0
     factor = _factor(voxels, inverse, slices) if scaled else 1.0
+    beside = _beside(slices) if across else {}
     for one in slices:
         rows, columns = _places(one.values.shape, pixels)
         points = one.corner_mm + columns[:, None] * one.across_mm + rows[:, None] * one.down_mm
@@ -93,29 +97,35 @@ def agreement(
         off = max(off, float(np.linalg.norm((index - whole) * steps, axis=1).max()))
         expected = one.values[rows, columns] * factor
         there = voxels[tuple(whole.T)].astype(np.float64)
-        unlike = ~np.isclose(there, expected, rtol=2e-7, atol=1e-9)
+        unlike = ~np.isclose(there, expected, rtol=2e-7, atol=one.near)
         wrong += int(np.count_nonzero(unlike & ~one.padded[rows, columns]))
         seen += len(rows)
         level = _flat(one)[rows, columns]
-        values = interpolated(voxels, index[level])
+        for other in beside.get(id(one), ()):
+            level &= np.abs(other.values - one.values)[rows, columns] <= FLAT_HU
+            level &= ~other.padded[rows, columns]
+        values = interpolated(voxels, index[level], unknown)
         enough = np.maximum(NEAR_HU, 1e-6 * np.abs(expected[level]))  # float32 holds no more
         near += int(np.count_nonzero(np.abs(values - expected[level]) <= enough))
         flat += int(np.count_nonzero(level))
     return Agreement(off, wrong, seen, factor, near / flat if flat else 1.0, flat)
 
 
-def interpolated(voxels: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Linearly between voxels, at indices (N, 3); NaN outside."""
+def interpolated(voxels: np.ndarray, index: np.ndarray, unknown: float | None = None) -> np.ndarray:
+    """Linearly between voxels, at indices (N, 3), beside one that is unknown the nearest voxel's; NaN outside."""
     last = np.array(voxels.shape) - 1
     low = np.clip(np.floor(index), 0, np.maximum(last - 1, 0)).astype(int)
     part = index - low
     inside = ((index > -0.01) & (index < last + 0.01)).all(axis=1)
-    total = np.zeros(len(index))
+    total, beside = np.zeros(len(index)), np.zeros(len(index), dtype=bool)
     for corner in np.ndindex(2, 2, 2):
         weight = np.prod(np.where(corner, part, 1.0 - part), axis=1)
         at = np.minimum(low + corner, last)
-        total += np.where(np.abs(weight) > 1e-9, weight * voxels[tuple(at.T)].astype(np.float64), 0.0)
-    return np.where(inside, total, np.nan)
+        there = voxels[tuple(at.T)].astype(np.float64)
+        total += np.where(np.abs(weight) > 1e-9, weight * there, 0.0)
+        beside |= (np.abs(weight) > 1e-3) & (there == unknown) if unknown is not None else False
+    nearest = voxels[tuple(np.clip(np.rint(index), 0, last).astype(int).T)]
+    return np.where(inside, np.where(beside, nearest, total), np.nan)
 
 
 def _read(path: Path) -> pydicom.Dataset:
@@ -156,8 +166,9 @@ def _slice(path: Path, data: pydicom.Dataset, stored: np.ndarray, number: int | 
             padded |= (stored >= ends[0] + wrapped) & (stored <= ends[1] + wrapped)
     values = stored.astype(np.float64) * (1.0 if slope is None else float(slope))
     values += 0.0 if intercept is None else float(intercept)
+    near = 1e-9 if data.get("SamplesPerPixel", 1) != 3 else 1.0 if slope is None else abs(float(slope))
     return HeaderSlice(
-        path, np.array(position, dtype=float), row * float(spacing[1]), column * float(spacing[0]), values, padded
+        path, np.array(position, dtype=float), row * float(spacing[1]), column * float(spacing[0]), values, padded, near
     )
 
 
@@ -190,6 +201,14 @@ def _flat(one: HeaderSlice) -> np.ndarray:
     span = np.maximum.reduce(parts) - np.minimum.reduce(parts)
     flat[1:-1, 1:-1] = (span <= FLAT_HU) & ~np.logical_or.reduce(edges)
     return flat
+
+
+def _beside(slices: Sequence[HeaderSlice]) -> dict[int, list[HeaderSlice]]:
+    """The slices before and behind each."""
+    normal = np.cross(slices[0].across_mm, slices[0].down_mm)
+    ordered = sorted(slices, key=lambda one: float(one.corner_mm @ normal))
+    pairs = zip([None, *ordered[:-1]], ordered, [*ordered[1:], None], strict=True)
+    return {id(one): [other for other in (low, high) if other is not None] for low, one, high in pairs}
 
 
 def _factor(voxels: np.ndarray, inverse: np.ndarray, slices: Sequence[HeaderSlice]) -> float:

@@ -31,6 +31,12 @@ _COPIED = frozenset((
     "RescaleSlope", "RescaleType", "DiffusionBValue", "NominalPercentageOfCardiacPhase", "StackID",
     "ConvolutionKernel", *_AS_CLASSIC,
 ))  # fmt: skip
+_ONLY_IN = {  # what decides where a frame lies, and its values, counts nowhere else
+    "ImagePositionPatient": "PlanePositionSequence", "ImageOrientationPatient": "PlaneOrientationSequence",
+    "ImagePositionVolume": "PlanePositionVolumeSequence", "ImageOrientationVolume": "PlaneOrientationVolumeSequence",
+    "PixelSpacing": "PixelMeasuresSequence", "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+}  # fmt: skip
 _FIRST_OF = frozenset(("DiffusionGradientOrientation",))
 
 
@@ -101,9 +107,9 @@ def _values(group: Dataset) -> Iterator[tuple[str, Any]]:
         if macro.VR != "SQ" or macro.tag.is_private or not macro.value:
             continue
         for element in macro.value[0]:
-            if element.keyword in _COPIED:
+            if element.keyword in _COPIED and _ONLY_IN.get(element.keyword, macro.keyword) == macro.keyword:
                 yield element.keyword, element.value
             elif element.VR == "SQ" and element.value:
                 for inner in element.value[0]:
-                    if inner.keyword in _COPIED or inner.keyword in _FIRST_OF:
+                    if (inner.keyword in _COPIED and inner.keyword not in _ONLY_IN) or inner.keyword in _FIRST_OF:
                         yield inner.keyword, inner.value

@@ -66,7 +66,13 @@ def _plain_at(file: BinaryIO, header: pydicom.Dataset, syntax: str) -> int | Non
     if rows is None or columns is None or start[:4] != PIXEL_DATA or (long and start[4:6] not in (b"OW", b"OB")):
         return None
     length = int.from_bytes(start[8:12] if long else start[4:8], "little")
-    return at + (12 if long else 8) if length == 2 * int(rows[0]) * int(columns[0]) else None
+    begin = at + (12 if long else 8)
+    if length != 2 * int(rows[0]) * int(columns[0]) or getattr(header.get_item("Rows"), "is_implicit_VR", None) is long:
+        return None  # the latter: a file that is not written as its transfer syntax says
+    file.seek(begin + length)
+    behind = file.read(4)  # a tag that comes after, or the end; anything else is a file that was put together wrong
+    group, element = int.from_bytes(behind[:2], "little"), int.from_bytes(behind[2:], "little")
+    return begin if not behind or (group, element) > (0x7FE0, 0x10) else None
 
 
 def is_colour(header: pydicom.Dataset) -> bool:
