@@ -107,6 +107,8 @@ def do_import(options: Namespace, output: Output) -> int:
         slice_thickness_mm=options.slice_thickness,
         modality=options.modality,
         bridge_gaps_mm=options.bridge_gaps,
+        spacing_mm=options.spacing,
+        slices=options.slices,
         progress=output.progress,
     )
     new = [name for name in case.volumes if before is None or name not in before.volumes]

@@ -6,6 +6,7 @@ import argparse
 
 RESEARCH = "For research, training and rehearsal; not for clinical use."
 ORIENTATIONS = ("LPS", "RAS", "LAS", "oblique", "tilted")
+SLICE_RUNS = ("feet to head", "head to feet")
 GAPS = "interpolate where slices are missing, across gaps of up to so many mm"
 
 
@@ -43,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("path")
     one.add_argument("--bridge-gaps", type=float, default=0.0, metavar="MM", help=GAPS)
 
-    one = verb("import", "read images into a case folder: DICOM, NIfTI, NRRD, MetaImage")
+    one = verb("import", "read images into a case folder: DICOM, NIfTI, NRRD, MetaImage, PNG or TIFF; also in a .zip")
     one.add_argument("path")
     one.add_argument("--case", required=True, metavar="DIR", help="case folder; made if it does not exist")
     one.add_argument("--series", default="", metavar="UID", help="UID#2 for one of several volumes in a series")
@@ -55,6 +56,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--modality", default="", metavar="CT", help="where the file does not say it")
     one.add_argument("--slice-thickness", type=float, default=None, metavar="MM")
+    one.add_argument(
+        "--spacing", nargs=3, type=float, default=None, metavar=("X", "Y", "Z"),
+        help="PNG or TIFF pictures: mm between columns, rows and slices",
+    )  # fmt: skip
+    one.add_argument("--slices", choices=SLICE_RUNS, default="", help="PNG or TIFF pictures: how they follow")
 
     one = verb("segment", "structures: computed, read from labels, or stated to be absent")
     one.add_argument("case")

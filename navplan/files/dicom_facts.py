@@ -57,14 +57,14 @@ def _tag_of(keyword: str) -> tuple[BaseTag, str]:
 def text(header: Dataset, keyword: str) -> str:
     """A value as plain words, several joined by a backslash; "" where it is missing or cannot be read."""
     tag, usual = _tag_of(keyword)
-    raw = header.get_item(tag) if tag in header else None
-    if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):  # as in the file: quick, for thousands of them
-        kind = raw.VR or usual
-        if kind in PLAIN and raw.value.isascii():
-            return "\\".join(part.strip(" \0") for part in raw.value.decode("ascii").split("\\"))
-        if kind == "US" and len(raw.value) == 2:
-            return str(int.from_bytes(raw.value, "little" if raw.is_little_endian else "big"))
     try:
+        raw = header.get_item(tag) if tag in header else None
+        if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes):  # as in the file: quick, for many of them
+            kind = raw.VR or usual
+            if kind in PLAIN and raw.value.isascii():
+                return "\\".join(part.strip(" \0") for part in raw.value.decode("ascii").split("\\"))
+            if kind == "US" and len(raw.value) == 2:
+                return str(int.from_bytes(raw.value, "little" if raw.is_little_endian else "big"))
         with disable_value_validation():  # what matters is checked here, value by value
             value: Any = header.get(keyword)
         if value is None:

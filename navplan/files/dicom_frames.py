@@ -31,6 +31,12 @@ _COPIED = frozenset((
     "RescaleSlope", "RescaleType", "DiffusionBValue", "NominalPercentageOfCardiacPhase", "StackID",
     "ConvolutionKernel", *_AS_CLASSIC,
 ))  # fmt: skip
+_ONLY_IN = {  # what decides where a frame lies, and its values, counts nowhere else
+    "ImagePositionPatient": "PlanePositionSequence", "ImageOrientationPatient": "PlaneOrientationSequence",
+    "ImagePositionVolume": "PlanePositionVolumeSequence", "ImageOrientationVolume": "PlaneOrientationVolumeSequence",
+    "PixelSpacing": "PixelMeasuresSequence", "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+}  # fmt: skip
 _FIRST_OF = frozenset(("DiffusionGradientOrientation",))
 
 
@@ -60,14 +66,25 @@ def frames_of(path: Path, header: Dataset, pixels_at: int | None = None) -> tupl
     if text(header, "SOPClassUID") not in MULTI_FRAME:
         return (Frame(path, header, None, pixels_at),)
     count = int((numbers(header, "NumberOfFrames", 1) or (0,))[0])
-    groups = list(header.get(EACH) or ())
+    groups = _items(path, header, EACH)
     if not 1 <= count <= MOST_FRAMES or len(groups) != count:
         raise FileFormatError(
             f"{path.name}: {count} frames, and functional groups of {len(groups)}",
             f"one for each frame, at most {MOST_FRAMES} frames",
         )
-    shared = next(iter(header.get(SHARED) or ()), Dataset())
-    return tuple(Frame(path, _flat(header, shared, group), number) for number, group in enumerate(groups))
+    shared = next(iter(_items(path, header, SHARED)), Dataset())
+    try:
+        return tuple(Frame(path, _flat(header, shared, group), number) for number, group in enumerate(groups))
+    except Exception as error:  # pydicom raises many kinds for a damaged value
+        words = " ".join(str(error).split())[:200]
+        raise FileFormatError(f"{path.name}: broken functional groups ({words})", "a whole file") from error
+
+
+def _items(path: Path, header: Dataset, keyword: str) -> list[Dataset]:
+    try:
+        return [item for item in header.get(keyword) or () if isinstance(item, Dataset)]
+    except Exception as error:  # as above
+        raise FileFormatError(f"{path.name}: {keyword} that cannot be read", "a sequence") from error
 
 
 def _flat(header: Dataset, shared: Dataset, group: Dataset) -> Dataset:
@@ -84,14 +101,15 @@ def _flat(header: Dataset, shared: Dataset, group: Dataset) -> Dataset:
 
 
 def _values(group: Dataset) -> Iterator[tuple[str, Any]]:
-    """Of a functional group: what a classic header has, too."""
+    """Of a functional group: what a classic header has, too. A maker's own copies of it (Philips keeps some, half a
+    pixel off) do not count."""
     for macro in group:
-        if macro.VR != "SQ" or not macro.value:
+        if macro.VR != "SQ" or macro.tag.is_private or not macro.value:
             continue
         for element in macro.value[0]:
-            if element.keyword in _COPIED:
+            if element.keyword in _COPIED and _ONLY_IN.get(element.keyword, macro.keyword) == macro.keyword:
                 yield element.keyword, element.value
             elif element.VR == "SQ" and element.value:
                 for inner in element.value[0]:
-                    if inner.keyword in _COPIED or inner.keyword in _FIRST_OF:
+                    if (inner.keyword in _COPIED and inner.keyword not in _ONLY_IN) or inner.keyword in _FIRST_OF:
                         yield inner.keyword, inner.value

@@ -10,17 +10,22 @@ from typing import Any, BinaryIO
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 
 from navplan.errors import FileFormatError
 from navplan.files.dicom_facts import numbers, text
 from navplan.files.dicom_frames import Frame
 from navplan.files.image_files import HIGHEST_PADDING_HU, settled_voxels
+from navplan.files.jpeg_stream import check_stream
 
 GREY = ("MONOCHROME2", "MONOCHROME1")  # which of them says how to show the values, not what they are
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+SCALE = ("RescaleSlope", "RescaleIntercept")
 INT16 = (-32768, 32767)
+LEAST_SLOPE, MOST_SLOPE, MOST_INTERCEPT = 1e-6, 1e4, 1e6  # of HU: far beyond any scanner's
+WHOLE = 2**30  # slopes and intercepts beyond are no whole numbers of HU
+JPEG_2000 = (JPEG2000, JPEG2000Lossless)
 PIXEL_DATA = b"\xe0\x7f\x10\x00"  # its tag in a little-endian file
 
 
@@ -61,7 +66,13 @@ def _plain_at(file: BinaryIO, header: pydicom.Dataset, syntax: str) -> int | Non
     if rows is None or columns is None or start[:4] != PIXEL_DATA or (long and start[4:6] not in (b"OW", b"OB")):
         return None
     length = int.from_bytes(start[8:12] if long else start[4:8], "little")
-    return at + (12 if long else 8) if length == 2 * int(rows[0]) * int(columns[0]) else None
+    begin = at + (12 if long else 8)
+    if length != 2 * int(rows[0]) * int(columns[0]) or getattr(header.get_item("Rows"), "is_implicit_VR", None) is long:
+        return None  # the latter: a file that is not written as its transfer syntax says
+    file.seek(begin + length)
+    behind = file.read(4)  # a tag that comes after, or the end; anything else is a file that was put together wrong
+    group, element = int.from_bytes(behind[:2], "little"), int.from_bytes(behind[2:], "little")
+    return begin if not behind or (group, element) > (0x7FE0, 0x10) else None
 
 
 def is_colour(header: pydicom.Dataset) -> bool:
@@ -73,19 +84,32 @@ def check_pixels(header: pydicom.Dataset, name: str, hounsfield: bool) -> None:
     """Raises FileFormatError for pixels whose values would not be known."""
     colour = text(header, "PhotometricInterpretation")
     samples = text(header, "SamplesPerPixel")
-    if not (samples in ("1", "") and colour in GREY) and not (colour in COLOURS and not hounsfield):
+    many = "3" if colour in COLOURS[:-1] else "1"
+    if not (samples in ("1", "") and colour in GREY) and not (
+        colour in COLOURS and samples == many and not hounsfield
+    ):
         raise FileFormatError(f"{name}: pixels that are {colour or 'of unknown kind'}", "grey values")
     bits = [numbers(header, keyword, 1) for keyword in ("BitsAllocated", "BitsStored", "HighBit")]
     if None in bits or bits[0] not in ((8,), (16,), (32,)) or bits[2] != ((bits[1] or (0,))[0] - 1,):
         raise FileFormatError(f"{name}: bits allocated, stored and high {bits}", "8, 16 or 32 bits, the low ones used")
+    if text(header, "PixelRepresentation") not in ("0", "1"):
+        words = text(header, "PixelRepresentation")[:16] or "missing"
+        raise FileFormatError(f"{name}: PixelRepresentation {words}", "0 (without sign) or 1 (with)")
     if "ModalityLUTSequence" in header:
         raise FileFormatError(f"{name}: values behind a look-up table", "RescaleSlope and RescaleIntercept")
-    scale = [numbers(header, keyword, 1) for keyword in ("RescaleSlope", "RescaleIntercept")]
-    if scale[0] == (0.0,) or (None in scale and hounsfield):
+    scale = [numbers(header, keyword, 1) for keyword in SCALE]
+    broken = [k for k, one in zip(SCALE, scale, strict=True) if one is None and (hounsfield or text(header, k))]
+    if scale[0] == (0.0,) or broken:
         raise FileFormatError(
             f"{name}: RescaleSlope {text(header, 'RescaleSlope') or 'missing'}, "
             f"RescaleIntercept {text(header, 'RescaleIntercept') or 'missing'}",
-            "both, to give Hounsfield units",
+            "two numbers, the first not 0",
+        )
+    (slope,), (intercept,) = scale[0] or (1.0,), scale[1] or (0.0,)
+    if hounsfield and not (LEAST_SLOPE <= abs(slope) <= MOST_SLOPE and abs(intercept) <= MOST_INTERCEPT):
+        raise FileFormatError(
+            f"{name}: RescaleSlope {slope:g}, RescaleIntercept {intercept:g}",
+            f"{LEAST_SLOPE:g} to {MOST_SLOPE:g} and up to {MOST_INTERCEPT:g}, that Hounsfield units can have",
         )
 
 
@@ -98,12 +122,14 @@ def read_voxels(
     Raises FileFormatError for a frame that cannot be read.
     """
     scales = [_rescale(frame.header) for frame in frames]
-    whole = factor == 1.0 and all(value == int(value) for scale in scales for value in scale)
-    voxels = np.empty((len(frames), *size), dtype=np.int16 if whole else np.float32)
+    whole = factor == 1.0 and all(value == int(value) and abs(value) < WHOLE for scale in scales for value in scale)
+    voxels = np.empty((0, 0, 0))
     padding: float | None = None
     stored_of = _Reader(size)
     for k, (frame, (slope, intercept)) in enumerate(zip(frames, scales, strict=True)):
         stored = stored_of(frame)
+        if k == 0:  # a header that lies about the size was found out before room is made for it
+            voxels = _room((len(frames), *size), np.int16 if whole else np.float32)
         padded = _padding_in(stored, frame.header)
         values = _scaled(stored, slope, intercept, whole)
         if values.dtype.kind == "f" and factor != 1.0:
@@ -119,6 +145,14 @@ def read_voxels(
         told((k + 1) / len(frames))
     usable = padding is not None and padding <= HIGHEST_PADDING_HU
     return (voxels.T if whole else settled_voxels(voxels.T)), padding if usable else None
+
+
+def _room(shape: tuple[int, ...], kind: type) -> NDArray[Any]:
+    try:
+        return np.empty(shape, dtype=kind)
+    except MemoryError as error:
+        size = "x".join(str(n) for n in shape[::-1])
+        raise FileFormatError(f"{size} voxels, for which there is no memory", "a smaller series") from error
 
 
 def same_picture(one: Frame, other: Frame, size: tuple[int, int]) -> bool:
@@ -156,7 +190,9 @@ class _Reader:
             pixels = self._decoded(frame) if frame.pixels_at is None else _plain(frame, frame.pixels_at, size)
         except FileFormatError:
             raise
-        except Exception as error:  # pydicom and its decoders raise many kinds
+        except BaseException as error:  # pydicom and its decoders raise many kinds
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of those in Rust
+                raise
             raise FileFormatError(
                 f"{name}: pixel data that cannot be read ({' '.join(str(error).split())[:200]})",
                 f"{size[0]}x{size[1]} pixels",
@@ -172,7 +208,8 @@ class _Reader:
         data = self._opened[1]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels = data.pixel_array if frame.number is None else _one_of(data, frame.number)
+            check_stream(data, frame.number or 0, frame.path.name)
+            pixels = _stored(data, frame.number)
             return _brightness(pixels, data) if is_colour(frame.header) else pixels
 
 
@@ -200,10 +237,12 @@ def _padding_in(pixels: NDArray[Any], header: pydicom.Dataset) -> NDArray[np.boo
     return np.asarray((pixels >= ends[0]) & (pixels <= ends[1]))
 
 
-def _one_of(data: pydicom.Dataset, number: int) -> NDArray[Any]:
+def _stored(data: pydicom.Dataset, number: int | None) -> NDArray[Any]:
+    """Of a frame, or of all. Of decoders that share a syntax the one that survives a broken stream."""
     from pydicom.pixels import pixel_array
 
-    return np.asarray(pixel_array(data, index=number))
+    plugin = "pylibjpeg" if data.file_meta.get("TransferSyntaxUID") in JPEG_2000 else ""
+    return np.asarray(pixel_array(data, index=number, decoding_plugin=plugin))
 
 
 def _brightness(pixels: NDArray[Any], data: pydicom.Dataset) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,16 +69,18 @@ class UnreadFile:
 
 
 def find_series(
-    path: str | Path, progress: Callable[[str, float], None] = lambda words, share: None
+    path: str | Path, progress: Callable[[str, float], None] = lambda words, share: None, also: Sequence[Path] = ()
 ) -> tuple[tuple[DicomSeries, ...], tuple[UnreadFile, ...]]:
     """The DICOM series under a folder (or of one file), largest first, and files that could not be read.
 
-    A series that holds several volumes (echoes, phases, b-values ...) comes as several. Reads no pixels. progress: may
-    raise to stop. Raises InputError where there is no such path or the folder may not be read.
+    A series that holds several volumes (echoes, phases, b-values ...) comes as several. Reads no pixels. also: folders
+    whose files are taken for ones of the first; progress: may raise to stop. Raises InputError where there is no such
+    path or the folder may not be read.
     """
     path = Path(path)
     check_there(path)
     files = [path] if path.is_file() else list(_files_under(path))
+    files += [file for folder in also for file in _files_under(folder)]
     groups: dict[str, list[Frame]] = {}
     unread: list[UnreadFile] = []
     for number, file in enumerate(files):

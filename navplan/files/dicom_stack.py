@@ -20,6 +20,7 @@ WIDE = 1.5  # a gap so many times the usual one is no sampling: something was le
 REGULAR_RUN = 3  # so many like gaps in a row are how this part was sampled
 LIKE = 0.1  # largest relative difference of like gaps
 MOST_SLICES = 20_000  # of the even grid that an uneven stack is brought to
+MOST_ADDED = 16  # slices of that grid for each that there is: most of a wider stack would be unknown
 FINEST = 0.25  # of the usual gap: the even grid is no finer
 
 
@@ -221,6 +222,7 @@ def _on_a_grid(heights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
 
 def _limited(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
     count = round(float(places[-1])) + 1
-    if count > MOST_SLICES:
-        raise GeometryError(f"slices whose gaps ask for {count} slices", f"at most {MOST_SLICES}")
+    most = min(MOST_SLICES, MOST_ADDED * len(places))
+    if count > most:
+        raise GeometryError(f"{len(places)} slices whose gaps ask for {count}", f"at most {most}")
     return places, count

@@ -27,7 +27,7 @@ def suv_factor(headers: Sequence[Dataset]) -> tuple[float | None, str]:
         return (1.0, "") if kind == "BW" else (None, f"the values are SUV by {kind}, not by body weight")
     if units != {"BQML"}:
         return None, f"the values are in {' and '.join(sorted(units)) or 'an unknown unit'}, not Bq/ml"
-    drug = next(iter(first.get("RadiopharmaceuticalInformationSequence") or ()), Dataset())
+    drug = _drug(first)
     weight, dose, half_life = (
         numbers(first, "PatientWeight", 1), numbers(drug, "RadionuclideTotalDose", 1),
         numbers(drug, "RadionuclideHalfLife", 1),
@@ -52,6 +52,15 @@ def suv_factor(headers: Sequence[Dataset]) -> tuple[float | None, str]:
     else:
         return None, f"decay correction {corrected or 'not stated'}"
     return weight[0] * 1000.0 / (dose[0] * left), ""
+
+
+def _drug(header: Dataset) -> Dataset:
+    """What is said of it, nothing where that is damaged."""
+    try:
+        items = header.get("RadiopharmaceuticalInformationSequence") or ()
+        return next((item for item in items if isinstance(item, Dataset)), Dataset())
+    except Exception:  # pydicom raises many kinds
+        return Dataset()
 
 
 def _waited_s(headers: Sequence[Dataset], drug: Dataset) -> float | None:

@@ -92,7 +92,8 @@ CODES = {one.code: one for one in (
         source="decision 19",
     ),
     QualityCode(
-        "copies", INFO, "slices that were there twice, with the same values", NO_NUMBER, "Nothing: one of each was read.",
+        "copies", INFO, "slices that were there twice, with the same values", NO_NUMBER,
+        "Nothing: one of each was read.",
         source="decision 19",
     ),
     QualityCode(
@@ -102,6 +103,10 @@ CODES = {one.code: one for one in (
     QualityCode(
         "colours", WARN, "colours, of which the brightness was kept", NO_NUMBER,
         "A picture of an image: its values measure nothing.",
+    ),
+    QualityCode(
+        "picture_stack", WARN, "pictures whose spacing, order and directions a person stated", NO_NUMBER,
+        "Nothing in the files bears out a length or a side: check both on something known.",
     ),
     QualityCode(
         "secondary_capture", WARN, "a secondary capture", NO_NUMBER,

@@ -21,14 +21,15 @@ def evenly_spaced(
     """Slices at any places put on an even grid of `count` slices, linearly between each slice and the next.
 
     voxels: [i, j, n], slice n at places[n] (N,), in slices of the grid, rising from 0 to count - 1. left_open: numbers
-    of slices between which and the next nothing is interpolated: planes there hold `fill`, and so does what would be
-    interpolated from `padding`. Returns voxels [i, j, k] of the same type.
+    of slices between which and the next nothing is interpolated: planes there hold `fill`, except those within half a
+    plane of a slice, which hold that slice. What would be interpolated from `padding` holds `fill` too. Returns voxels
+    [i, j, k] of the same type.
     """
     result = np.full((count, voxels.shape[1], voxels.shape[0]), fill, dtype=voxels.dtype).T
     below = np.clip(np.searchsorted(places, np.arange(count) + ON_SLICE, side="right") - 1, 0, len(places) - 1)
     for k, n in enumerate(below):
         near = min((n, min(n + 1, len(places) - 1)), key=lambda one: abs(places[one] - k))
-        if abs(places[near] - k) <= ON_SLICE:
+        if abs(places[near] - k) <= (0.5 if n in left_open else ON_SLICE):
             result[:, :, k] = voxels[:, :, near]
         elif n not in left_open:
             part = float((k - places[n]) / (places[n + 1] - places[n]))

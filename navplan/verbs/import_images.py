@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,12 @@ from navplan.geometry.grid import Grid
 from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 from navplan.model.case import AuditEntry, Case
 from navplan.model.volume import Volume
+from navplan.verbs.image_sources import Pictures, Progress, Source, image_sources
 
 if TYPE_CHECKING:
-    from navplan.files.dicom_pictures import Pictures
+    from navplan.files import dicom_pictures
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, float], None]
-
 
 @dataclass(frozen=True, eq=False)
 class SeriesSummary:
@@ -57,17 +55,6 @@ class SeriesSummary:
         return "\n".join([*lines, *(f"  {finding.severity}: {finding.told}" for finding in self.quality)])
 
 
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """Something that may become an image, and how to read it with the case's salt."""
-
-    uid: str
-    kind: str
-    modality: str
-    files: int
-    read: Callable[[str], Volume]
-
-
 def inspect(
     path: str | Path, *, bridge_gaps_mm: float = 0.0, progress: Progress = lambda words, share: None
 ) -> tuple[SeriesSummary, ...]:
@@ -76,29 +63,29 @@ def inspect(
     Reads all voxels, writes nothing. bridge_gaps_mm: as `import_images`; progress: may raise to stop. Raises InputError
     where there is no such path or nothing that could be an image.
     """
-    sources, unread = _sources(Path(path), "", _checked_bridge(bridge_gaps_mm), progress)
     salt = secrets.token_hex(16)
     summaries = []
-    for number, source in enumerate(sources):
-        progress(f"image {number + 1} of {len(sources)}", number / len(sources))
-        plain = SeriesSummary(source.uid, source.kind, source.modality, "", source.files)
-        try:
-            volume = _with_quality(source.read(salt), ())
-        except InputError as error:
-            summaries.append(replace(plain, refusal=str(error)))
-            continue
-        facts = volume.acquisition
-        summaries.append(
-            SeriesSummary(
-                source.uid, source.kind, volume.modality, facts.description, volume.grid.shape[2], volume.grid, facts,
-                facts.quality,
-            )
-        )  # fmt: skip
+    with image_sources(Path(path), "", _checked_bridge(bridge_gaps_mm), progress) as (sources, unread):
+        for number, source in enumerate(sources):
+            progress(f"image {number + 1} of {len(sources)}", number / len(sources))
+            plain = SeriesSummary(source.uid, source.kind, source.modality, "", source.files)
+            try:
+                volume = _with_quality(source.read(salt), ())
+            except InputError as error:
+                summaries.append(replace(plain, refusal=str(error)))
+                continue
+            facts = volume.acquisition
+            summaries.append(
+                SeriesSummary(
+                    source.uid, source.kind, volume.modality, facts.description, volume.grid.shape[2], volume.grid,
+                    facts, facts.quality,
+                )
+            )  # fmt: skip
     summaries = _with_frames(summaries)
     return (*summaries, *(SeriesSummary(name, "file", refusal=reason) for name, reason in unread))
 
 
-def pictures(path: str | Path) -> Pictures:
+def pictures(path: str | Path) -> dicom_pictures.Pictures:
     """A file of CR, DX, XA, RF or plain ultrasound: what it says of itself, and its pictures one by one.
 
     Raises InputError for another kind of file.
@@ -121,11 +108,15 @@ def import_images(
     slice_thickness_mm: float | None = None,
     modality: str = "",
     bridge_gaps_mm: float = 0.0,
+    spacing_mm: Sequence[float] | None = None,
+    slices: str = "",
     progress: Progress = lambda words, share: None,
 ) -> Case:
     """Read images into a case (a new one by default) and record it.
 
-    path: a folder of DICOM, or one NIfTI, NRRD or MetaImage file. series: DICOM series UID (or file name) where not all
+    path: a folder of DICOM, one NIfTI, NRRD or MetaImage file, or a .zip of these, as `files.zip_folder` unpacks it;
+    with spacing_mm (between columns, rows and slices) and slices ("feet to head" or "head to feet") a folder of PNG or
+    TIFF pictures, see `files.picture_stack`. series: DICOM series UID (or file name) where not all
     are wanted, "UID#2" for one part of a series that holds several volumes; without it, all that can be imported are,
     and what is refused is named in the record and in a warning.
     image_id: name in the case, for a single image; otherwise "ct", "ct_2", "mr" ...
@@ -141,20 +132,11 @@ def import_images(
     case = case or Case()
     case = case if case.salt else replace(case, salt=secrets.token_hex(16))
     bridge = _checked_bridge(bridge_gaps_mm)
-    sources, unread = _sources(path, modality, bridge, progress)
-    chosen = _chosen(sources, series, path)
+    pictures = Pictures(tuple(spacing_mm or ()), slices)
     _check_id(case, image_id)
-    volumes: list[tuple[_Source, Volume]] = []
-    refusals: dict[str, InputError] = {}
-    for number, source in enumerate(chosen):
-        progress(f"image {number + 1} of {len(chosen)}", number / len(chosen))
-        try:
-            volume = _with_quality(stated.added_to(source.read(case.salt)), unread if source.kind == "DICOM" else ())
-            case.with_volume("new", volume)  # refuses another patient's image
-            _check_new(volume, [*case.volumes.items(), *((one.uid, other) for one, other in volumes)])
-            volumes.append((source, volume))
-        except InputError as error:
-            refusals[source.uid] = error
+    with image_sources(path, modality, bridge, progress, pictures) as (sources, unread):
+        chosen = _chosen(sources, series, path)
+        volumes, refusals = _read(chosen, case, stated, unread, progress)
     if not volumes:
         raise _nothing(path, refusals, unread)
     _refuse_several_patients(volumes)
@@ -175,9 +157,30 @@ def import_images(
         "images": imported,
         "refused": {uid: str(error) for uid, error in refusals.items()} if chosen[0].kind == "DICOM" else {},
         "unread_files": len(unread),
-        "stated": {**stated.details(), **({"bridged_gaps_up_to_mm": bridge} if bridge else {})},
+        "stated": {
+            **stated.details(), **({"bridged_gaps_up_to_mm": bridge} if bridge else {}),
+            **({"spacing_mm": list(pictures.spacing_mm), "slices": pictures.slices} if pictures else {}),
+        },
     }
     return case.with_audit(AuditEntry(datetime.now(UTC).isoformat(timespec="seconds"), "navplan", "import", details))
+
+
+def _read(
+    chosen: list[Source], case: Case, stated: _Stated, unread: tuple[tuple[str, str], ...], progress: Progress
+) -> tuple[list[tuple[Source, Volume]], dict[str, InputError]]:
+    """The volumes that fit into the case, and why the others do not."""
+    volumes: list[tuple[Source, Volume]] = []
+    refusals: dict[str, InputError] = {}
+    for number, source in enumerate(chosen):
+        progress(f"image {number + 1} of {len(chosen)}", number / len(chosen))
+        try:
+            volume = _with_quality(stated.added_to(source.read(case.salt)), unread if source.kind == "DICOM" else ())
+            case.with_volume("new", volume)  # refuses another patient's image
+            _check_new(volume, [*case.volumes.items(), *((one.uid, other) for one, other in volumes)])
+            volumes.append((source, volume))
+        except InputError as error:
+            refusals[source.uid] = error
+    return volumes, refusals
 
 
 @dataclass(frozen=True)
@@ -239,33 +242,7 @@ def _checked_bridge(gap_mm: float) -> float:
     return float(gap_mm)
 
 
-def _sources(
-    path: Path, modality: str, bridge_mm: float, progress: Progress
-) -> tuple[list[_Source], tuple[tuple[str, str], ...]]:
-    """What may become an image, and the files that could not be read (name, reason)."""
-    from navplan.files.dicom_read import read_series
-    from navplan.files.dicom_scan import find_series
-    from navplan.files.image_files import check_there, format_of, read_image_file
-
-    check_there(path)
-
-    def file_source(file: Path) -> _Source:
-        return _Source(file.name, format_of(file), modality, 1, lambda _: read_image_file(file, modality))
-
-    if path.is_file() and format_of(path):
-        return [file_source(path)], ()
-    found, unread = find_series(path, progress)
-    read = partial(read_series, bridge_mm=bridge_mm, progress=progress)
-    sources = [_Source(one.name, "DICOM", one.modality, len(one.frames), partial(read, one)) for one in found]
-    if not sources and path.is_dir():
-        sources = [file_source(file) for file in sorted(path.rglob("*")) if format_of(file) and file.is_file()]
-    reasons = tuple((file.path.name, file.reason) for file in unread)
-    if not sources and not reasons:
-        raise InputError(f"{path}: no image in it", "DICOM, NIfTI (.nii, .nii.gz), NRRD or MetaImage", "Check the path")
-    return sources, reasons
-
-
-def _chosen(sources: list[_Source], series: str, path: Path) -> list[_Source]:
+def _chosen(sources: list[Source], series: str, path: Path) -> list[Source]:
     chosen = [source for source in sources if series in ("", source.uid, source.uid.partition("#")[0])]
     listed = ", ".join(source.uid for source in sources) or "none that can be read"
     if series and not chosen:
@@ -342,7 +319,7 @@ def _check_new(volume: Volume, there: Iterable[tuple[str, Volume]]) -> None:
             raise InputError(f"an image that is already in the case, as {name}", "an image that is new to it")
 
 
-def _refuse_several_patients(volumes: list[tuple[_Source, Volume]]) -> None:
+def _refuse_several_patients(volumes: list[tuple[Source, Volume]]) -> None:
     patients: dict[str, list[str]] = {}
     for source, volume in volumes:
         if volume.acquisition.patient_digest:
