@@ -26,7 +26,11 @@ def read_object(path: Path) -> Dataset:
 
 
 def check_patient(header: Dataset, wanted: Wanted, what: str) -> None:
-    """Raises MismatchError where the patient is known of both the object and the image, and another."""
+    """Raises MismatchError where the patient is known of both the object and the image, and another.
+
+    Without the case's salt the two cannot be compared."""
+    if not wanted.salt:
+        return
     own, image = identity_digest(header, wanted.salt), wanted.volume.acquisition.patient_digest
     if own and image and own != image:
         raise MismatchError(f"{what} of another patient than the image's", "the same patient", "Choose the right file")

@@ -33,7 +33,7 @@ class Wanted:
     volume: the image; image_id: its id. names: number -> canonical name, goes before names in the file. structure: name
     of the only one. working_resolution_mm: of who made them, one number or three along the axes of the source's grid
     (of the image's for contours and meshes). space: "LPS" or "RAS" of a mesh's coordinates, "" where nobody says.
-    salt: of the case, to compare patients.
+    salt: of the case, to compare patients; "" leaves that out.
     """
 
     volume: Volume
