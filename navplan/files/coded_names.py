@@ -39,16 +39,10 @@ class CodedName:
     doubt: str = ""
 
 
-def coded_name(
-    kind: Sequence[Dataset], modifiers: Sequence[Dataset] = (), region: Sequence[Dataset] = (),
-    region_modifiers: Sequence[Dataset] = (),
-) -> CodedName:  # fmt: skip
-    """The name of a property type (code sequence items) with its modifiers, in an anatomic region with its own."""
-    types = [code for one in kind if (code := _code(one)) is not None]
+def coded_name(types: Sequence[Code], marks: Sequence[Code] = (), places: Sequence[Code] = ()) -> CodedName:
+    """The name of a property type, with its modifiers and its region's, in an anatomic region."""
     if not types:
         return CodedName()
-    places = [code for one in region if (code := _code(one)) is not None]
-    marks = [code for one in (*modifiers, *region_modifiers) if (code := _code(one)) is not None]
     sides = {side for side, mark in (("left", LEFT), ("right", RIGHT)) if any(mark == one for one in marks)}
     words = types[0].meaning or types[0].value
     side = sides.pop() if len(sides) == 1 else ""  # both: a pair in one outline
@@ -93,8 +87,9 @@ def name_of(number: int, label: str, coded: CodedName) -> tuple[str, str]:
     return f"label_{number}", f"{where}, is coded as {coded.words}: read as label_{number}"
 
 
-def told_apart(names: Iterable[tuple[int, str, str]]) -> dict[int, str]:
-    """A name for each of (number, label, name): where names are the same, each gets its label behind, or its number."""
+def told_apart(names: Iterable[tuple[int, str, str]], notes: list[str]) -> dict[int, str]:
+    """A name for each of (number, label, name): where names are the same, each gets its label behind, or its number,
+    and a note is added."""
     given = list(names)
     result: dict[int, str] = {}
     for number, label, name in given:
@@ -103,7 +98,9 @@ def told_apart(names: Iterable[tuple[int, str, str]]) -> dict[int, str]:
             labels = [_words(one[1]) for one in alike]
             own = _words(label)
             several = labels.count(own) > 1 or not own or own == name
-            name = canonical_name(f"{name}_{number}" if several else f"{name}_{own}")
+            apart = canonical_name(f"{name}_{number}" if several else f"{name}_{own}")
+            notes.append(f"number {number}, called {label!r}, is one of {len(alike)} {name}: read as {apart}")
+            name = apart
         result[number] = name
     return result
 
@@ -137,12 +134,32 @@ def _words(label: str) -> str:
         return ""
 
 
-def _code(item: Dataset) -> Code | None:
-    value = text(item, "CodeValue") or text(item, "LongCodeValue")
-    scheme = text(item, "CodingSchemeDesignator")
-    if not value or not scheme:
-        return None
-    return Code(value, "SRT" if scheme in _OLDER_NAMES_OF_SRT else scheme, text(item, "CodeMeaning"))
+def codes(header: Dataset, *keywords: str) -> list[Code]:
+    """The codes of the items of a sequence, of sequences in its items where further keywords are given."""
+    found = items(header, keywords[0])
+    if len(keywords) > 1:
+        return [code for one in found for code in codes(one, *keywords[1:])]
+    return [
+        one_code(text(one, "CodingSchemeDesignator"), text(one, "CodeValue") or text(one, "LongCodeValue"),
+                 text(one, "CodeMeaning"))
+        for one in found if text(one, "CodeValue") or text(one, "LongCodeValue")
+    ]  # fmt: skip
+
+
+def one_code(scheme: str, value: str, meaning: str) -> Code:
+    """A code, its scheme by the name that pydicom knows."""
+    return Code(value, "SRT" if scheme in _OLDER_NAMES_OF_SRT else scheme, meaning)
+
+
+def terminology_name(tags: str) -> CodedName:
+    """What 3D Slicer's TerminologyEntry says: context~category~type~modifier~context~region~region modifier, each code
+    as scheme^value^meaning."""
+    entry = tags.partition("TerminologyEntry:")[2].partition("|")[0].split("~")
+    parts = [[*part.split("^"), "", "", ""][:3] for part in (*entry, *[""] * 7)][:7]
+    kind, mark, place, place_mark = (
+        [one_code(*part)] if part[0] and part[1] else [] for part in (parts[2], parts[3], parts[5], parts[6])
+    )
+    return coded_name(kind, [*mark, *place_mark], place)
 
 
 def items(header: Any, keyword: str) -> list[Dataset]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from navplan.errors import FileFormatError, InputError, MismatchError
-from navplan.files.coded_names import CodedName, coded_name, items, name_of, told_apart
+from navplan.files.coded_names import CodedName, coded_name, codes, items, name_of, told_apart
 from navplan.files.dicom_facts import numbers, text
 from navplan.files.dicom_origin import (
     MADE_BY,
@@ -146,8 +146,9 @@ def _names(
             read.append((number, label, given))
             continue
         observed = said.get(number, Dataset())
-        kinds = items(observed, "RTROIIdentificationCodeSequence")
-        coded = coded_name(kinds, [m for one in kinds for m in items(one, "SegmentedPropertyTypeModifierCodeSequence")])
+        kind = "RTROIIdentificationCodeSequence"
+        marks = codes(observed, kind, "SegmentedPropertyTypeModifierCodeSequence")
+        coded = coded_name(codes(observed, kind), marks)
         if not coded.name and not coded.side and not coded.doubt:
             coded = _TYPES.get(text(observed, "RTROIInterpretedType").upper(), coded)
         name, note = name_of(number, label, coded)
@@ -156,7 +157,7 @@ def _names(
     missing = sorted(set(wanted.names or {}) - set(rois))
     if missing:
         notes.append(f"names for regions that are not in the file: {', '.join(map(str, missing))}")
-    return told_apart(read)
+    return told_apart(read, notes)
 
 
 def _structure(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from navplan.errors import FileFormatError, InputError, NavplanError
-from navplan.files.coded_names import coded_name, items, name_of, told_apart
+from navplan.files.coded_names import coded_name, codes, items, name_of, told_apart
 from navplan.files.dicom_facts import numbers, text
 from navplan.files.dicom_origin import (
     MADE_BY,
@@ -119,17 +119,16 @@ def _names(segments: dict[int, Dataset], wanted: Wanted, notes: list[str]) -> di
         if given:
             read.append((number, label, given))
             continue
-        kinds = items(segment, "SegmentedPropertyTypeCodeSequence")
-        regions = items(segment, "AnatomicRegionSequence")
-        modifiers = [m for one in kinds for m in items(one, "SegmentedPropertyTypeModifierCodeSequence")]
-        in_regions = [m for one in regions for m in items(one, "AnatomicRegionModifierSequence")]
-        name, note = name_of(number, label, coded_name(kinds, modifiers, regions, in_regions))
+        kind, region = "SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence"
+        marks = codes(segment, kind, "SegmentedPropertyTypeModifierCodeSequence")
+        marks += codes(segment, region, "AnatomicRegionModifierSequence")
+        name, note = name_of(number, label, coded_name(codes(segment, kind), marks, codes(segment, region)))
         read.append((number, label, name))
         notes += [f"segment {note}"] if note else []
     missing = sorted(set(wanted.names or {}) - set(segments))
     if missing:
         notes.append(f"names for segments that are not in the file: {', '.join(map(str, missing))}")
-    return told_apart(read)
+    return told_apart(read, notes)
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def test_planes_off_the_slices_go_to_the_nearest_and_several_on_one_are_joined(t
     found = read(tmp_path, image, [{"name": "Liver", "contours": [ring(grid, k + 0.3, 6) for k in (5, 6, 7)]}])
     assert (mask_on(grid, of(found)) > 0).any(axis=(0, 1)).nonzero()[0].tolist() == [5, 6, 7]
     assert any("off the image's slices" in note for note in found.notes)
-    fine = [ring(grid, k, 6) for k in np.arange(5.0, 8.01, 0.25)]
+    fine = [ring(grid, k, 6 if n % 2 else 3) for n, k in enumerate(np.arange(4.75, 8.01, 0.25))]
     mask = mask_on(grid, of(read(tmp_path, image, [{"name": "Liver", "contours": fine}]))) > 0
     assert all(near(mask[:, :, k], disc(6)) for k in (5, 6, 7))  # even-odd over all of a slice would empty it
 
@@ -201,7 +201,9 @@ def test_a_file_of_another_series_was_looked_at_where_it_has_contours(tmp_path, 
 
 def test_names_by_type_and_by_number(tmp_path, image):
     contours = [ring(image.grid, 6, 6)]
-    regions = [{"name": "outline of all", "contours": contours, "type": "EXTERNAL"}, {"name": "Lt Lung", "contours": contours}]
+    regions = [
+        {"name": "outline of all", "contours": contours, "type": "EXTERNAL"}, {"name": "Lt Lung", "contours": contours},
+    ]  # fmt: skip
     assert [one.name for one in read(tmp_path, image, regions).structures] == ["body", "lung_left"]
     path = tmp_path / "rs.dcm"
     named = read_structures(path, image, "ct", names={1: "skin", 2: "Left Lung"})
@@ -245,6 +247,6 @@ def test_damaged_contours_are_one_clear_error(tmp_path, image):
 
 def test_polygons_that_share_an_edge_share_no_pixel_and_miss_none():
     square = np.array([(2.0, 2.0), (6.0, 2.0), (6.0, 6.0), (2.0, 6.0)])
-    beside = square + (4.0, 0.0)
+    beside = square + np.array((4.0, 0.0))
     one, other = polygon_mask([square], (12, 9)), polygon_mask([beside], (12, 9))
     assert not (one & other).any() and (one | other).sum() == 8 * 4

@@ -54,7 +54,7 @@ def by_name(read):
 def test_overlapping_segments_lie_where_they_were_drawn_in_any_orientation(tmp_path, turned, down):
     volume, slices = image_in(tmp_path / "image", an_affine(turned, down=down))
     placed = [
-        np.stack([mask[int(round(volume.grid.indices(s.ImagePositionPatient)[2]))] for s in slices])
+        np.stack([mask[round(volume.grid.indices(s.ImagePositionPatient)[2])] for s in slices])
         for mask in (ONE, OTHER)
     ]
     path = seg_file(tmp_path / "a.seg", slices, placed, [segment_description(1, "liver"), segment_description(2, "x")])

@@ -76,7 +76,8 @@ def write(path, points, faces, head=""):
             f'<VTKFile type="PolyData" version="1.0" byte_order="LittleEndian"><PolyData>{field}'
             f'<Piece NumberOfPoints="{len(points)}" NumberOfPolys="{len(faces)}"><Points>'
             f'<DataArray type="Float32" NumberOfComponents="3" format="ascii">{numbers}</DataArray></Points><Polys>'
-            f'<DataArray type="Int64" Name="connectivity" format="ascii">{" ".join(map(str, faces.ravel()))}</DataArray>'
+            f'<DataArray type="Int64" Name="connectivity" format="ascii">{" ".join(map(str, faces.ravel()))}'
+            "</DataArray>"
             f'<DataArray type="Int64" Name="offsets" format="ascii">'
             f"{' '.join(str(3 * n + 3) for n in range(len(faces)))}</DataArray></Polys></Piece></PolyData></VTKFile>"
         )

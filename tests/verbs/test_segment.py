@@ -196,7 +196,9 @@ def test_who_made_a_structure_is_there_again_when_the_case_is_opened(case, tmp_p
     faces = "1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4"
     mesh.write_text("# SPACE=LPS\n" + "".join(f"v {x} {y} {z}\n" for x, y, z in corners) + f"f {faces}\n")
     done = segment(segment(case, "ct-basic"), labels=mesh)
-    told = replace(done.structures["liver"], made_by="manual", made_with="Acme 3", made_on="2024-01-02", confidence=0.75)
+    told = replace(
+        done.structures["liver"], made_by="manual", made_with="Acme 3", made_on="2024-01-02", confidence=0.75
+    )
     folder = tmp_path / "case"
     save_case(done.with_structures(told), folder, "test", {})
     again = open_case(folder)
