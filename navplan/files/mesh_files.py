@@ -7,21 +7,25 @@ of STL, PLY and OBJ, as a field named SPACE in VTP.
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
-from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import FileFormatError, InputError, MismatchError
 from navplan.files.durable import file_sha256
+from navplan.files.mesh_formats import read_obj, read_ply, read_stl
 from navplan.files.structure_names import canonical_name
 from navplan.files.structures_in import MESHES, StructuresRead, Wanted
+from navplan.files.vtp import read_vtp
 from navplan.imaging.label_map import structure_from_shares
 from navplan.imaging.voxelise import check_closed, voxelise
 from navplan.model.structure import WORST_PLAUSIBLE_RESOLUTION_MM, Structure
 
 LARGEST_FILE = 1 << 31  # bytes
+FARTHEST_MM = 1e5
 _HEAD = 4096  # bytes in which a comment about the space stands
 _TO_LPS = np.array([-1.0, -1.0, 1.0])
 
@@ -106,62 +110,32 @@ def signed_volume_mm3(points: NDArray[np.float64], triangles: NDArray[np.int64])
 def read_mesh(file: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
     """Points (N, 3) as the file has them, coincident ones merged, triangles (M, 3), and the space that the file names:
     "LPS", "RAS" or "". Raises FileFormatError where it cannot be read or holds no triangle."""
-    from vtkmodules.util.numpy_support import vtk_to_numpy
-    from vtkmodules.vtkFiltersCore import vtkCleanPolyData, vtkTriangleFilter
-
     if not 0 < file.stat().st_size <= LARGEST_FILE:
         raise FileFormatError(f"{file.name}: {file.stat().st_size} bytes", f"a mesh of at most {LARGEST_FILE} bytes")
-    reader, errors = _reader(file), []
-    for part in (reader, getattr(reader, "GetXMLParser", lambda: None)()):
-        if part is not None:
-            part.AddObserver("ErrorEvent", lambda *_: errors.append("damaged"))
-            part.AddObserver("WarningEvent", lambda *_: errors.append("damaged"))
-    reader.Update()
-    mesh = reader.GetOutput()
-    if errors or mesh is None or mesh.GetNumberOfPolys() + mesh.GetNumberOfStrips() == 0:
-        raise FileFormatError(f"{file.name}: {errors[0] if errors else 'no triangle in it'}", "a mesh that can be read")
-    space = _space(file, mesh)
-    only_triangles = vtkTriangleFilter()
-    only_triangles.SetInputData(mesh)
-    only_triangles.PassVertsOff()
-    only_triangles.PassLinesOff()
-    clean = vtkCleanPolyData()
-    clean.SetInputConnection(only_triangles.GetOutputPort())
-    clean.ToleranceIsAbsoluteOn()
-    clean.SetAbsoluteTolerance(0.0)
-    clean.ConvertPolysToLinesOn()
-    clean.ConvertLinesToPointsOn()
-    clean.Update()
-    merged = clean.GetOutput()
-    if merged.GetNumberOfPolys() == 0:
+    data, said = file.read_bytes(), ""
+    try:
+        if file.suffix.lower() == ".vtp":
+            points, triangles, said = read_vtp(data)
+        else:
+            points, triangles = {".stl": read_stl, ".obj": read_obj, ".ply": read_ply}[file.suffix.lower()](data)
+    except (ValueError, OverflowError, KeyError, zlib.error, ElementTree.ParseError) as error:
+        raise FileFormatError(f"{file.name}: {error}", "a mesh that can be read") from error
+    space = _space(file.name, data, said)
+    if len(triangles) == 0:
         raise FileFormatError(f"{file.name}: no triangle in it", "a mesh that can be read")
-    points = np.array(vtk_to_numpy(merged.GetPoints().GetData()), dtype=np.float64)
-    cells = np.array(vtk_to_numpy(merged.GetPolys().GetConnectivityArray()), dtype=np.int64).reshape(-1, 3)
-    if not np.isfinite(points).all():
-        raise FileFormatError(f"{file.name}: points that are no finite numbers", "coordinates in mm")
-    return points, cells, space
+    if triangles.min() < 0 or triangles.max() >= len(points):
+        raise FileFormatError(f"{file.name}: a triangle with a corner that is no point", "a mesh that can be read")
+    if not np.isfinite(points).all() or np.abs(points).max() > FARTHEST_MM:
+        raise FileFormatError(f"{file.name}: points beyond {FARTHEST_MM / 1000:g} m or no numbers", "coordinates in mm")
+    merged, places = np.unique(points + 0.0, axis=0, return_inverse=True)
+    cells = places.reshape(-1)[triangles]
+    flat = (cells == np.roll(cells, 1, axis=1)).any(axis=1)
+    return merged, np.ascontiguousarray(cells[~flat]), space
 
 
-def _reader(file: Path) -> Any:
-    from vtkmodules.vtkIOGeometry import vtkOBJReader, vtkSTLReader
-    from vtkmodules.vtkIOPLY import vtkPLYReader
-    from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
-
-    kinds: dict[str, Any] = {
-        ".stl": vtkSTLReader, ".obj": vtkOBJReader, ".ply": vtkPLYReader, ".vtp": vtkXMLPolyDataReader,
-    }  # fmt: skip
-    reader = kinds[file.suffix.lower()]()
-    reader.SetFileName(str(file))
-    return reader
-
-
-def _space(file: Path, mesh: Any) -> str:
-    with file.open("rb") as opened:
-        head = opened.read(_HEAD)
-    named = set(re.findall(rb"SPACE\s*=\s*(LPS|RAS)\b", head))
-    field = mesh.GetFieldData().GetAbstractArray("SPACE")
-    if field is not None and field.GetNumberOfValues():
-        named.add(str(field.GetValue(0)).strip().upper().encode())
-    if not named <= {b"LPS", b"RAS"} or len(named) > 1:
-        raise FileFormatError(f"{file.name}: the space {b', '.join(sorted(named)).decode()}", "LPS or RAS")
-    return named.pop().decode() if named else ""
+def _space(name: str, data: bytes, said: str) -> str:
+    named = {word.decode() for word in re.findall(rb"SPACE\s*=\s*(LPS|RAS)\b", data[:_HEAD])}
+    named |= {said.upper()} if said else set()
+    if len(named) > 1 or not named <= {"LPS", "RAS"}:
+        raise FileFormatError(f"{name}: the space {', '.join(sorted(named))}", "LPS or RAS")
+    return named.pop() if named else ""

@@ -1,10 +1,18 @@
 """Meshes to occupancy: the right volume at the right place, every touched voxel, and what is refused."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
+from vtkmodules.vtkCommonCore import vtkPoints, vtkStringArray
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+from vtkmodules.vtkIOGeometry import vtkOBJWriter, vtkSTLWriter
+from vtkmodules.vtkIOPLY import vtkPLYWriter
+from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
 from navplan.errors import FileFormatError, InputError, MismatchError
+from navplan.files.mesh_files import read_mesh
 from navplan.files.structures_in import read_structures
 from navplan.geometry.grid import Grid
 from navplan.imaging.voxelise import check_closed, voxelise
@@ -229,3 +237,91 @@ def test_names_by_number_and_a_space_for_other_files_are_refused(tmp_path, image
     bad.write_bytes(bad.read_bytes().replace(b"comment ", b"comment SPACE=LPS SPACE=RAS"))
     with pytest.raises(FileFormatError, match="space"):
         read_structures(bad, image, "ct")
+
+
+def vtk_mesh(path, mode="binary", packed=True, wide=False):
+    """The ball as VTK itself writes it."""
+    points, faces = ball(9.0, (5.0, 4.0, 50.0), rings=8)
+    mesh = vtkPolyData()
+    places, polygons = vtkPoints(), vtkCellArray()
+    for point in points:
+        places.InsertNextPoint(*point)
+    for face in faces:
+        polygons.InsertNextCell(3, [int(corner) for corner in face])
+    mesh.SetPoints(places)
+    mesh.SetPolys(polygons)
+    said = vtkStringArray()
+    said.SetName("SPACE")
+    said.InsertNextValue("RAS")
+    mesh.GetFieldData().AddArray(said)
+    kinds = {".stl": vtkSTLWriter, ".ply": vtkPLYWriter, ".vtp": vtkXMLPolyDataWriter, ".obj": vtkOBJWriter}
+    writer = kinds[path.suffix]()
+    writer.SetInputData(mesh)
+    writer.SetFileName(str(path))
+    if path.suffix == ".vtp":
+        {"ascii": writer.SetDataModeToAscii, "binary": writer.SetDataModeToBinary}.get(
+            mode, writer.SetDataModeToAppended
+        )()
+        writer.SetEncodeAppendedData(mode != "raw")
+        if not packed:
+            writer.SetCompressorTypeToNone()
+        (writer.SetHeaderTypeToUInt64 if wide else writer.SetHeaderTypeToUInt32)()
+    elif path.suffix == ".stl" or path.suffix == ".ply":
+        (writer.SetFileTypeToASCII if mode == "ascii" else writer.SetFileTypeToBinary)()
+    writer.Write()
+    return points.astype(np.float32).astype(float), faces
+
+
+WRITTEN = [
+    (".stl", "ascii", 0, 0), (".stl", "binary", 0, 0), (".ply", "ascii", 0, 0), (".ply", "binary", 0, 0),
+    (".obj", "", 0, 0), (".vtp", "ascii", 0, 0),
+    *((".vtp", mode, packed, wide) for mode in ("binary", "base64", "raw") for packed in (0, 1) for wide in (0, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "mode", "packed", "wide"), WRITTEN)
+def test_what_vtk_writes_is_read_as_it_was(tmp_path, kind, mode, packed, wide):
+    path = tmp_path / f"a{kind}"
+    points, faces = vtk_mesh(path, mode, bool(packed), bool(wide))
+    found, triangles, space = read_mesh(path)
+    assert len(found) == len(points) and len(triangles) == len(faces)
+    check_closed(triangles, "a")
+    assert enclosed(found, triangles) == pytest.approx(enclosed(points, faces), rel=1e-4)
+    assert np.abs(np.sort(found, axis=0) - np.sort(points, axis=0)).max() < 1e-4
+    assert space == ("RAS" if kind == ".vtp" else "")
+
+
+@pytest.mark.parametrize(("kind", "mode", "packed", "wide"), WRITTEN)
+def test_damaged_bytes_are_refused_or_read_and_nothing_else(tmp_path, image, kind, mode, packed, wide):
+    path = tmp_path / f"a{kind}"
+    vtk_mesh(path, mode, bool(packed), bool(wide))
+    whole, rng = path.read_bytes(), np.random.default_rng(5)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(int(rng.integers(1, 9))):
+            damaged[int(rng.integers(0, len(damaged) if rng.random() < 0.5 else min(len(damaged), 900)))] = int(
+                rng.integers(0, 256)
+            )
+        if rng.random() < 0.2:
+            del damaged[int(rng.integers(0, len(damaged))) :]
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            read_structures(path, image, "ct")
+
+
+def test_polygons_lists_of_other_lengths_and_negative_numbers(tmp_path):
+    square = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    obj = tmp_path / "a.obj"
+    lines = [f"v {x} {y} {z}" for x, y, z in CUBE] + [f"f {' '.join(f'{c - 8}/1/1' for c in one)}" for one in square]
+    obj.write_text("\n".join(lines))
+    ply = tmp_path / "a.ply"
+    head = (
+        "ply\nformat binary_big_endian 1.0\nelement vertex 8\nproperty double x\nproperty double y\nproperty double z\n"
+        "element face 6\nproperty list uchar int vertex_index\nproperty uchar red\nend_header\n"
+    )
+    rows = b"".join(b"\x04" + np.array(one, ">i4").tobytes() + b"\x07" for one in square)
+    ply.write_bytes(head.encode() + CUBE.astype(">f8").tobytes() + rows)
+    for path in (obj, ply):
+        points, triangles, _ = read_mesh(path)
+        check_closed(triangles, "a")
+        assert len(triangles) == 12 and abs(enclosed(points, triangles)) == pytest.approx(1.0)
