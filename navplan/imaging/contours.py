@@ -157,18 +157,14 @@ def polygon_mask(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]
 
     A centre on an edge belongs to the side of higher indices, so that polygons that share an edge share no pixel.
     """
-    count = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
-    for points in polygons:
-        after = np.roll(points, -1, axis=0)
-        for (x0, y0), (x1, y1) in zip(points, after, strict=True):
-            if y0 == y1:
-                continue
-            (xa, ya), (xb, yb) = ((x0, y0), (x1, y1)) if y0 < y1 else ((x1, y1), (x0, y0))
-            first, last = max(int(np.ceil(ya)), 0), min(int(np.ceil(yb)), shape[1])
-            if last <= first:
-                continue
-            lines = np.arange(first, last)
-            crossing = xa + (lines - ya) * (xb - xa) / (yb - ya)
-            columns = np.clip(np.ceil(crossing), 0, shape[0]).astype(int)
-            count[columns, lines] += 1
-    return np.asarray(np.cumsum(count[:-1], axis=0) % 2 == 1)
+    ends = np.concatenate([np.stack([points, np.roll(points, -1, axis=0)], axis=1) for points in polygons])
+    upward = ends[:, 0, 1] <= ends[:, 1, 1]
+    lower, upper = np.where(upward[:, None], ends[:, 0], ends[:, 1]), np.where(upward[:, None], ends[:, 1], ends[:, 0])
+    first, last = (np.clip(np.ceil(end[:, 1]), 0, shape[1]).astype(int) for end in (lower, upper))
+    lines = last - first
+    edge = np.repeat(np.arange(len(lines)), lines)
+    line = np.arange(len(edge)) - np.repeat(np.cumsum(lines) - lines, lines) + first[edge]
+    (xa, ya), (xb, yb) = lower[edge].T, upper[edge].T
+    crossing = np.clip(np.ceil(xa + (line - ya) * (xb - xa) / (yb - ya)), 0, shape[0]).astype(int)
+    count = np.bincount(crossing * shape[1] + line, minlength=(shape[0] + 1) * shape[1]).reshape(-1, shape[1])
+    return np.asarray(np.cumsum(count[:-1], axis=0, dtype=np.int32) % 2 == 1)
