@@ -153,6 +153,7 @@ def do_segment(options: Namespace, output: Output) -> int:
             image=options.image,
             structure=options.structure,
             prefix=options.prefix,
+            space=options.space,
             working_resolution_mm=None
             if resolution is None
             else resolution[0]
@@ -166,7 +167,11 @@ def do_segment(options: Namespace, output: Output) -> int:
         by_presence.setdefault(structure.presence.value, []).append(name)
     lines = [f"{options.case}: revision {saved.revision}"]
     lines += [f"  {presence} ({len(names)}): {', '.join(names)}" for presence, names in by_presence.items()]
-    output.result("\n".join(lines), {"case": options.case, "revision": saved.revision, "structures": by_presence})
+    cut = sorted(name for name, structure in new.items() if structure.cut_by_edge)
+    if cut:
+        lines.append(f"  cut by the edge of what was looked at ({len(cut)}): {', '.join(cut)}")
+    told = {"case": options.case, "revision": saved.revision, "structures": by_presence, "cut": cut}
+    output.result("\n".join(lines), told)
     return DONE
 
 

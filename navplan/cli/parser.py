@@ -66,11 +66,18 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("case")
     one.add_argument("--segmenter", default="", metavar="NAME", help="see: navplan plugins")
     one.add_argument(
-        "--labels", default="", metavar="FILE", help="label map (.nii.gz, .nrrd, .seg.nrrd, .mha) or folder of masks"
+        "--labels",
+        default="",
+        metavar="FILE",
+        help="label map (.nii.gz, .nrrd, .seg.nrrd, .mha), DICOM SEG or RTSTRUCT, mesh (.stl, .obj, .ply, .vtp), or"
+        " folder of one file a structure",
     )
     one.add_argument("--names", default="", metavar="FILE", help="names of the labels (.csv or .json)")
     one.add_argument("--structure", default="", metavar="NAME", help="name of the one structure in --labels")
     one.add_argument("--prefix", default="", metavar="WORD", help="put before the names")
+    one.add_argument(
+        "--space", choices=("LPS", "RAS"), default="", help="of a mesh's coordinates, where the file does not say"
+    )
     one.add_argument(
         "--working-resolution",
         nargs="+",

@@ -88,7 +88,10 @@ else:
     TransformEntry = document_of(Transform, "TransformEntry", without=("matrix",), matrix=tuple[Row, Row, Row, Row])
 
 
-ADDED_TO_STRUCTURES = {"carried_from": "", "carried_error_mm": 0.0, "carried_doubt": ""}
+ADDED_TO_STRUCTURES = {
+    "carried_from": "", "carried_error_mm": 0.0, "carried_doubt": "",
+    "made_by": "", "made_with": "", "made_on": "", "confidence": None,
+}  # fmt: skip
 ADDED_TO_ACQUISITIONS = {"laterality": ""}
 ADDED_TO_QUALITY = {"means": ""}
 

@@ -142,13 +142,18 @@ def _layers(path: Path) -> tuple[LabelMap, ...]:
 
 
 def _segments(found: ImageArray, path: Path) -> tuple[LabelMap, ...]:
-    """The layers of a 3D Slicer segmentation, by its "Segmentation labelmap file format (.seg.nrrd)"."""
+    """The layers of a 3D Slicer segmentation, by its "Segmentation labelmap file format (.seg.nrrd)".
+
+    Names are what a segment's name and its terminology say together, see coded_names.name_of."""
+    from navplan.files.coded_names import name_of, terminology_name
+
     header = found.header
     kind = header.get("Segmentation_SourceRepresentation", header.get("Segmentation_MasterRepresentation", ""))
     if "fractional" in kind.lower():
         raise FileFormatError(f"{path.name}: {kind}", "binary label maps", "Save it as a binary label map")
     layers = found.array if found.array.ndim == 4 else found.array[None]
     names: list[dict[int, str]] = [{} for _ in layers]
+    notes: list[str] = []
     numbers = sorted(int(match[1]) for key in header if (match := re.fullmatch(r"Segment(\d+)_ID", key)))
     for number in numbers:
         name = header.get(f"Segment{number}_Name") or header[f"Segment{number}_ID"]
@@ -162,7 +167,9 @@ def _segments(found: ImageArray, path: Path) -> tuple[LabelMap, ...]:
                 f"{path.name}: segment {name!r} as label {label} of layer {layer}",
                 f"a free one of {len(layers)} layers",
             )
-        names[layer][label] = canonical_name(name)
+        coded = terminology_name(header.get(f"Segment{number}_Tags", ""))
+        names[layer][label], note = name_of(number + 1, name, coded)
+        notes += [f"segment {note}"] if note else []
     count = Counter(name for one in names for name in one.values())
     twice = sorted(name for name, times in count.items() if times > 1)
     if twice:
@@ -171,8 +178,8 @@ def _segments(found: ImageArray, path: Path) -> tuple[LabelMap, ...]:
         )
     digest = file_sha256(path)
     return tuple(
-        LabelMap(checked_labels(layer), found.grid, given, path.name, digest)
-        for layer, given in zip(layers, names, strict=True)
+        LabelMap(checked_labels(layer), found.grid, given, path.name, digest, tuple(notes) if n == 0 else ())
+        for n, (layer, given) in enumerate(zip(layers, names, strict=True))
     )
 
 

@@ -48,6 +48,36 @@ def structure_from_mask(
     )
 
 
+def structure_from_shares(
+    occupancy: NDArray[np.uint8],
+    grid: Grid,
+    name: str,
+    image_id: str,
+    origin: str,
+    evaluated_in: Grid,
+    fractional: bool,
+    working_resolution_mm: float | Sequence[float] | None = None,
+) -> Structure:
+    """A structure from occupancy 0 to 255 [i, j, k] on `grid`, cropped; unknown where no voxel has any.
+
+    fractional: see Structure; hard ones hold 0 and 255. working_resolution_mm: one or three numbers, None = unknown.
+    """
+    box = box_of(occupancy > 0)
+    if box is None:
+        return Structure(name, Presence.UNKNOWN, evaluated_in=evaluated_in, image_id=image_id, origin=origin)
+    return Structure(
+        name,
+        Presence.PRESENT,
+        np.ascontiguousarray(occupancy[box].T).T,
+        grid.crop([part.start for part in box], [part.stop - part.start for part in box]),
+        fractional=fractional,
+        evaluated_in=evaluated_in,
+        image_id=image_id,
+        origin=origin,
+        working_resolution_mm=_three(working_resolution_mm),
+    )
+
+
 def structures_from_labels(
     labels: NDArray[Any],
     grid: Grid,

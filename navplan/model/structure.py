@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import GeometryError, InputError
+from navplan.geometry.edge import cut_by_edge
 from navplan.geometry.grid import Grid
 from navplan.model.anatomy import Anatomy, anatomy_of, side_of
 from navplan.model.volume import array_digest
@@ -18,6 +19,8 @@ from navplan.model.volume import array_digest
 WORST_PLAUSIBLE_RESOLUTION_MM = (
     3.0  # the coarsest grid that common whole-body segmenters work on (TotalSegmentator, fast)
 )
+
+MADE_BY = ("", "manual", "semiautomatic", "automatic")
 
 
 class Presence(StrEnum):
@@ -39,6 +42,9 @@ class Structure:
     evaluated_in: the region in which it was looked for (all voxels of this grid), not the box of its mask.
     working_resolution_mm: (3,) per grid axis, the coarsest of spacing, slice thickness and the segmenter's own grid;
     None = unknown, the worst plausible is then taken. boundary_sigma_mm: error of the outline, None = unknown.
+    made_by, made_with, made_on: how it was drawn ("manual", "semiautomatic", "automatic", "" where the source does not
+    say), the algorithm or program with its version and maker, and the day (ISO 8601): never the name of a person.
+    confidence: 0 to 1 as its maker gives it, None where it does not.
     stated_by, stated_on: who says "absent", and when (ISO 8601): required for ABSENT.
     carried_from: id of the image that it was seen on, where a registration brought it to this one; "" for a structure
     of this image itself. carried_error_mm: expected error of that registration. carried_doubt: why it may lie elsewhere
@@ -61,6 +67,10 @@ class Structure:
     carried_from: str = ""
     carried_error_mm: float = 0.0
     carried_doubt: str = ""
+    made_by: str = ""
+    made_with: str = ""
+    made_on: str = ""
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():
@@ -72,6 +82,10 @@ class Structure:
                 f" {self.boundary_sigma_mm} mm",
                 "three numbers of mm and one, finite, not negative",
             )
+        if self.made_by not in MADE_BY:
+            raise InputError(f"structure {self.name} made {self.made_by!r}", ", ".join(MADE_BY[1:]))
+        if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
+            raise InputError(f"structure {self.name} with a confidence of {self.confidence}", "0 to 1")
         if self.presence is Presence.PRESENT:
             if self.occupancy is None or self.grid is None or self.evaluated_in is None:
                 raise InputError(
@@ -118,6 +132,20 @@ class Structure:
         floor = np.full(3, WORST_PLAUSIBLE_RESOLUTION_MM) if stated is None and not self.fractional else np.zeros(3)
         return np.maximum.reduce(
             [self.grid.spacing_mm, floor, np.asarray(stated if stated is not None else (0, 0, 0), dtype=float)]
+        )
+
+    @cached_property
+    def cut_by_edge(self) -> bool:
+        """Whether a voxel lies in the outermost layer of `evaluated_in` or beyond: it may go on where nobody looked.
+        False for a structure without voxels."""
+        if self.occupancy is None or self.grid is None or self.evaluated_in is None:
+            return False
+        filled = self.occupancy > 0
+        lines = np.argwhere(filled.any(axis=0))  # of each line of voxels its ends are the outermost
+        across = filled[:, lines[:, 0], lines[:, 1]]
+        ends = (across.argmax(axis=0), len(across) - 1 - across[::-1].argmax(axis=0))
+        return any(
+            bool(cut_by_edge(np.column_stack([end, lines]), self.grid, self.evaluated_in).any()) for end in ends
         )
 
     @cached_property

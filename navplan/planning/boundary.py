@@ -25,6 +25,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from navplan.geometry.compiled import THREADS, compiled
+from navplan.geometry.edge import cut_by_edge
 from navplan.geometry.grid import Grid
 from navplan.model.structure import Structure
 
@@ -175,23 +176,6 @@ def boundary_voxels(occupancy: NDArray[np.uint8], grid: Grid, least: int = 1) ->
         flat_in_file_order(occupancy), shape, block, np.uint8(least), np.asarray(grid.affine)
     )
     return BoundaryVoxels(indices, centres, start, spheres)
-
-
-def cut_by_edge(indices: NDArray[np.int32], grid: Grid, region: Grid) -> NDArray[np.bool_]:
-    """Which voxels (N, 3) of a grid lie in the outermost layer of the region that was looked at: cut, they may go on
-    beyond."""
-    reach = grid.spacing_mm / region.spacing_mm
-    upper = np.asarray(region.shape) - 1.0
-    turn = np.linalg.inv(region.affine[:3, :3]) @ grid.affine[:3, :3]
-    corner = region.indices(grid.origin_mm)
-    cut = np.zeros(len(indices), dtype=bool)
-    if np.abs(turn - np.diag(np.diag(turn))).max() < 1e-9:  # axes along each other: one comparison a side
-        for axis in range(3):
-            position = indices[:, axis] * turn[axis, axis] + corner[axis]
-            cut |= (position - reach[axis] < -0.5) | (position + reach[axis] > upper[axis] + 0.5)
-        return cut
-    position = indices @ turn.T + corner
-    return np.asarray(((position - reach < -0.5) | (position + reach > upper + 0.5)).any(axis=1))
 
 
 def occupancy_at(structure: Structure, points_mm: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -14,7 +14,6 @@ from navplan.model.case import AuditEntry, Case
 from navplan.model.structure import Presence, Structure
 
 if TYPE_CHECKING:
-    from navplan.files.label_files import LabelMap
     from navplan.model.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -32,21 +31,23 @@ def segment(
     working_resolution_mm: float | Sequence[float] | None = None,
     prefix: str = "",
     structure: str = "",
+    space: str = "",
 ) -> Case:
-    """The case with structures that a segmenter computes, or that are read from label maps.
+    """The case with structures that a segmenter computes, or that are read from a file.
 
     segmenter: its name, see `navplan plugins`. labels: a label map (NIfTI, NRRD, .seg.nrrd, MetaImage) or a folder of
-    one file a structure. names: a table (.csv, .json, .toml) or label -> name. image: id, where there are several.
-    working_resolution_mm: of who made the labels, one number or three along the label map's axes; where it is not said,
-    the worst plausible one counts. prefix: put before each name. structure: name of the one structure in a mask.
+    one file a structure; a DICOM SEG or RTSTRUCT; a closed mesh (.stl, .obj, .ply, .vtp; mm) or a folder of them.
+    names: a table (.csv, .json, .toml) or label -> name. image: id, where there are several. working_resolution_mm: of
+    who made the labels, one number or three along the label map's axes; where it is not said, the worst plausible one
+    counts. prefix: put before each name. structure: name of the one structure in a mask or mesh. space: "LPS" or "RAS"
+    of a mesh's coordinates, where the file does not say.
 
     A listed label without voxels comes in as unknown, never as absent, and is named in the record. What is unknown
     replaces nothing that is present or stated to be absent; what is present replaces a structure of the same name on
     the same image.
 
-    Raises InputError: neither or both of segmenter and labels, see read_label_maps and structures_from_labels;
-    MismatchError for labels of another frame of reference or beside the image; ChoiceError for an unknown segmenter or
-    image.
+    Raises InputError: neither or both of segmenter and labels, see read_structures; MismatchError for labels of another
+    frame of reference or patient, or beside the image; ChoiceError for an unknown segmenter or image.
     """
     if bool(segmenter) == (labels is not None):
         raise InputError(
@@ -57,17 +58,19 @@ def segment(
     image_id, volume = case.image(image)
     details: dict[str, Any] = {"image": image_id}
     if labels is None:
-        if names is not None or structure or working_resolution_mm is not None:
-            raise InputError("names or a resolution for a segmenter", "them only together with labels")
+        if names is not None or structure or space or working_resolution_mm is not None:
+            raise InputError("names, a space or a resolution for a segmenter", "them only together with labels")
         found = _computed(segmenter, volume, image_id)
         details["segmenter"] = found[0].origin if found else segmenter
     else:
-        from navplan.files.label_files import read_label_maps
+        from navplan.files.structures_in import read_structures
 
-        maps = read_label_maps(labels, names, structure)
-        notes = [note for one in maps for note in one.notes]
-        found = _read(maps, volume, image_id, working_resolution_mm)
-        details |= {"labels_sha256": sorted({one.sha256 for one in maps}), "notes": notes}
+        read = read_structures(
+            labels, volume, image_id, names=names, structure=structure,
+            working_resolution_mm=working_resolution_mm, space=space, salt=case.salt,
+        )  # fmt: skip
+        found = list(read.structures)
+        details |= {"labels_sha256": list(read.sha256), "notes": list(read.notes)}
     if prefix:
         found = [replace(one, name=f"{prefix.rstrip('_')}_{one.name}") for one in found]
     return _added(case, found, image_id, details)
@@ -121,28 +124,19 @@ def _computed(segmenter: str, volume: Volume, image_id: str) -> list[Structure]:
             "structures of this image, present or unknown",
             "Only a person states that something is absent",
         )
-    return [replace(one, image_id=image_id) for one in found]
-
-
-def _read(
-    maps: Sequence[LabelMap], volume: Volume, image_id: str, working_resolution_mm: float | Sequence[float] | None
-) -> list[Structure]:
-    from navplan.imaging.label_map import structures_from_labels
-
-    found: list[Structure] = []
-    for one in maps:
-        origin = f"labels {one.sha256[:16]}"
-        found += structures_from_labels(
-            one.labels, one.grid, one.names, image_id, volume.grid, origin, working_resolution_mm
+    today = _now()[:10]
+    return [
+        replace(
+            one, image_id=image_id, made_by=one.made_by or "automatic", made_with=one.made_with or one.origin,
+            made_on=one.made_on or today,
         )
-    by_name = [one.name for one in found]
-    twice = sorted({name for name in by_name if by_name.count(name) > 1})
-    if twice:
-        raise InputError(f"labels with several structures named {', '.join(twice)}", "a name for each", "Give names")
-    return found
+        for one in found
+    ]  # fmt: skip
 
 
 def _added(case: Case, found: list[Structure], image_id: str, details: dict[str, Any]) -> Case:
+    from navplan.files.coded_names import is_known
+
     added, replaced, kept = [], [], []
     here = case.structures_of(image_id)
     for one in found:
@@ -156,13 +150,20 @@ def _added(case: Case, found: list[Structure], image_id: str, details: dict[str,
     present = [one.name for one in found if one.presence is Presence.PRESENT]
     empty = [one.name for one in found if one.presence is Presence.UNKNOWN]
     unnamed = [name for name in present if name.removeprefix("label_").isdigit()]
-    details |= {"present": present, "empty": empty, "unnamed": unnamed, "replaced": replaced, "kept": kept}
+    unmapped = [one.name for one in found if one.name not in unnamed and not is_known(one.name)]
+    cut = [one.name for one in found if one.cut_by_edge]
+    details |= {
+        "present": present, "empty": empty, "unnamed": unnamed, "unmapped": unmapped, "cut": cut,
+        "replaced": replaced, "kept": kept,
+    }  # fmt: skip
     if empty:
         log.warning(
             "%d of %d listed structures have no voxel and are unknown: %s", len(empty), len(found), ", ".join(empty)
         )
     if unnamed:
         log.warning("labels without a name, taken as risks: %s", ", ".join(unnamed))
+    if unmapped:
+        log.warning("names that navplan does not know, kept as they are: %s", ", ".join(unmapped))
     if replaced:
         log.warning("replaced: %s", ", ".join(replaced))
     for note in details.get("notes", ()):

@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from navplan.errors import FileFormatError, InputError
+from navplan.extend.protocol_lint import vocabulary
 from navplan.files.label_files import read_label_maps
 from navplan.files.label_names import names_from_mapping, read_label_names
 from navplan.files.nifti import write_nifti
@@ -266,3 +267,49 @@ def test_json_names_survive_a_round_trip(tmp_path):
     names = {number: f"structure_{number}" for number in range(1, 40)}
     path = written(tmp_path, "names.json", json.dumps(names))
     assert read_label_names(path).names == names
+
+
+def slicer_file(path, segments):
+    header = {}
+    for n, (name, entry) in enumerate(segments):
+        header |= {
+            f"Segment{n}_ID": f"s{n}", f"Segment{n}_Name": name, f"Segment{n}_LabelValue": str(n + 1),
+            f"Segment{n}_Layer": "0", f"Segment{n}_Tags": f"TerminologyEntry:{entry}|Segmentation.Status:x|",
+        }  # fmt: skip
+    write_nrrd(path, (LABELS > 0).astype(np.uint8), GRID, header)
+    return path
+
+
+def entry(kind, side="^^"):
+    anatomy = "SCT^123037004^Anatomical Structure"
+    return f"General Anatomy list~{anatomy}~{kind}~{side}~Anatomic codes - DICOM master list~^^~^^"
+
+
+def test_slicers_terminology_names_what_a_segments_name_does_not_and_never_overrules_it(tmp_path):
+    left, right = "SCT^7771000^Left", "SCT^24028007^Right"
+    kidney, liver, tissue = "SCT^64033007^Kidney", "SCT^10200004^Liver", "SCT^85756007^Tissue"
+    path = slicer_file(
+        tmp_path / "a.seg.nrrd",
+        [
+            ("Segment_1", entry(kidney, left)), ("kidney", entry(kidney, right)), ("Segment_3", entry(tissue)),
+            ("spleen", entry(liver)), ("liver segment 4", entry(liver)), ("colon", "broken"),
+        ],
+    )  # fmt: skip
+    (found,) = read_label_maps(path)
+    assert list(found.names.values()) == [
+        "kidney_left", "kidney_right", "segment_3", "label_4", "liver_segment_4", "colon",
+    ]  # fmt: skip
+    assert len(found.notes) == 2 and "'spleen', is coded as Liver" in found.notes[1]
+
+
+def test_what_navplan_writes_for_slicer_keeps_its_names(tmp_path):
+    names = vocabulary()
+    named = {n + 1: name for n, name in enumerate(names)}
+    array = np.zeros((len(names) + 1, 1, 1), dtype=np.uint8)
+    array[1:, 0, 0] = np.arange(1, len(names) + 1)
+    grid = Grid(np.eye(4), array.shape)
+    found = structures_from_labels(array, grid, named, "ct", grid, "test")
+    (whole,) = segmentations(found)
+    write_segmentation(tmp_path / "case.seg.nrrd", whole)
+    (again,) = read_label_maps(tmp_path / "case.seg.nrrd")
+    assert sorted(again.names.values()) == sorted(names) and not again.notes

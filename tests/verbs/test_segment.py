@@ -1,6 +1,7 @@
 """segment and absent: what enters the case, what is recorded, what is refused."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
+from navplan.verbs.case_verbs import open_case, save_case
 from navplan.verbs.segment import absent, segment
 
 FRAME = "1.2.3"
@@ -176,3 +178,36 @@ def test_the_verb_loads_nothing_heavy_until_it_is_called():
         "print([m for m in ('scipy', 'SimpleITK', 'vtk', 'pydicom') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_region_that_touches_the_images_end_is_said_to_be_cut(case, tmp_path):
+    array = np.zeros(GRID.shape, dtype=np.uint8)
+    array[10:20, 10:20, 0:3], array[22:26, 12:20, 3:8] = 1, 2
+    write_nifti(tmp_path / "a.nii.gz", array, GRID)
+    done = segment(case, labels=tmp_path / "a.nii.gz", names={1: "liver", 2: "areola"})
+    assert done.structures["liver"].cut_by_edge and not done.structures["areola"].cut_by_edge
+    details = done.audit[-1].details
+    assert details["cut"] == ["liver"] and details["unmapped"] == ["areola"]
+
+
+def test_who_made_a_structure_is_there_again_when_the_case_is_opened(case, tmp_path):
+    mesh = tmp_path / "Liver.obj"
+    corners = [(x, y, z) for x in (-10, 10) for y in (-10, 10) for z in (110, 130)]
+    faces = "1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4"
+    mesh.write_text("# SPACE=LPS\n" + "".join(f"v {x} {y} {z}\n" for x, y, z in corners) + f"f {faces}\n")
+    done = segment(segment(case, "ct-basic"), labels=mesh)
+    told = replace(
+        done.structures["liver"], made_by="manual", made_with="Acme 3", made_on="2024-01-02", confidence=0.75
+    )
+    folder = tmp_path / "case"
+    save_case(done.with_structures(told), folder, "test", {})
+    again = open_case(folder)
+    liver, body = again.structures["liver"], again.structures["body"]
+    assert (liver.made_by, liver.made_with, liver.made_on) == ("manual", "Acme 3", "2024-01-02")
+    assert liver.confidence == 0.75 and liver.fractional and (liver.occupancy == told.occupancy).all()
+    assert body.made_by == "automatic" and body.made_with.startswith("ct-basic") and len(body.made_on) == 10
+
+
+def test_the_side_of_a_mesh_is_for_labels_alone(case):
+    with pytest.raises(InputError, match="a space"):
+        segment(case, "ct-basic", space="RAS")
