@@ -23,7 +23,7 @@ from navplan.files.image_files import patient_digest
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 
-HEADER_TAGS = [
+HEADER_TAGS = [Tag(keyword) for keyword in (
     "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "StudyDate", "SeriesDate", "AcquisitionDate",
     "ContentDate", "AcquisitionDateTime", "AcquisitionTime", "SeriesTime", "StudyTime", "ContentTime",
     "SeriesDescription", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "ContrastBolusAgent",
@@ -38,7 +38,7 @@ HEADER_TAGS = [
     "InversionTime", "StackID", "SequenceName", "KVP", "FrameReferenceTime", "Units", "SUVType", "DecayCorrection",
     "PatientWeight", "RadiopharmaceuticalInformationSequence", "ImagerPixelSpacing", "SequenceOfUltrasoundRegions",
     "ViewPosition", *HEADER_QUALITY_TAGS,
-]  # fmt: skip
+)]  # fmt: skip
 _DATES = (
     ("AcquisitionDate", "AcquisitionTime"), ("ContentDate", "ContentTime"),
     ("SeriesDate", "SeriesTime"), ("StudyDate", "StudyTime"),

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.tag import BaseTag
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 
 from navplan.errors import FileFormatError
@@ -44,7 +45,7 @@ def read_file(path: Path, opened: BinaryIO | None = None, **options: Any) -> pyd
         raise FileFormatError(f"{path.name}: a damaged DICOM file ({words})", "a whole file") from error
 
 
-def read_header(path: Path, tags: list[str]) -> tuple[pydicom.Dataset, int | None]:
+def read_header(path: Path, tags: list[BaseTag]) -> tuple[pydicom.Dataset, int | None]:
     """Some of a file's header, and where its pixels begin, if they are plain 16-bit ones. Raises FileFormatError."""
     try:
         with path.open("rb") as file:

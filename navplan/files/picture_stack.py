@@ -28,7 +28,7 @@ SPACING_MM = (0.01, 50.0)
 MOST_SLICES, MOST_VOXELS = 20_000, 2**32
 
 
-def read_pictures(
+def read_picture_stack(
     paths: Sequence[Path], spacing_mm: Sequence[float], slices: str, modality: str
 ) -> Volume:
     """A volume from pictures in the natural order of their paths (2 before 10), and of the pages in each.

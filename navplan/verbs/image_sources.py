@@ -33,7 +33,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class StatedPictures:
     """What a person states of a stack of PNG or TIFF pictures: see files.picture_stack."""
 
     spacing_mm: tuple[float, ...] = ()
@@ -45,7 +45,7 @@ class Pictures:
 
 @contextmanager
 def image_sources(
-    path: Path, modality: str, bridge_mm: float, progress: Progress, pictures: Pictures | None = None
+    path: Path, modality: str, bridge_mm: float, progress: Progress, pictures: StatedPictures | None = None
 ) -> Iterator[tuple[list[Source], tuple[tuple[str, str], ...]]]:
     """What may become an image, and the files that could not be read (name, reason); archives are open meanwhile.
 
@@ -89,13 +89,13 @@ def _images(
     return sources, tuple((file.path.name, file.reason) for file in unread)
 
 
-def _picture_source(path: Path, folders: Sequence[Path], modality: str, pictures: Pictures) -> Source:
-    from navplan.files.picture_stack import pictures_under, read_pictures
+def _picture_source(path: Path, folders: Sequence[Path], modality: str, pictures: StatedPictures) -> Source:
+    from navplan.files.picture_stack import pictures_under, read_picture_stack
 
     found = pictures_under(_only_inner(folders[-1]) if folders[-1] != path else path)
     if not pictures.spacing_mm:
         raise InputError("pictures, and not how large their pixels are", "X Y Z in mm", "State it with --spacing")
-    read = partial(read_pictures, found, pictures.spacing_mm, pictures.slices, modality)
+    read = partial(read_picture_stack, found, pictures.spacing_mm, pictures.slices, modality)
     return Source(path.name, "pictures", modality, len(found), lambda _: read())
 
 

@@ -15,12 +15,13 @@ from navplan.geometry.grid import Grid
 from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 from navplan.model.case import AuditEntry, Case
 from navplan.model.volume import Volume
-from navplan.verbs.image_sources import Pictures, Progress, Source, image_sources
+from navplan.verbs.image_sources import Progress, Source, StatedPictures, image_sources
 
 if TYPE_CHECKING:
     from navplan.files import dicom_pictures
 
 log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class SeriesSummary:
@@ -132,9 +133,9 @@ def import_images(
     case = case or Case()
     case = case if case.salt else replace(case, salt=secrets.token_hex(16))
     bridge = _checked_bridge(bridge_gaps_mm)
-    pictures = Pictures(tuple(spacing_mm or ()), slices)
+    stack = StatedPictures(tuple(spacing_mm or ()), slices)
     _check_id(case, image_id)
-    with image_sources(path, modality, bridge, progress, pictures) as (sources, unread):
+    with image_sources(path, modality, bridge, progress, stack) as (sources, unread):
         chosen = _chosen(sources, series, path)
         volumes, refusals = _read(chosen, case, stated, unread, progress)
     if not volumes:
@@ -159,7 +160,7 @@ def import_images(
         "unread_files": len(unread),
         "stated": {
             **stated.details(), **({"bridged_gaps_up_to_mm": bridge} if bridge else {}),
-            **({"spacing_mm": list(pictures.spacing_mm), "slices": pictures.slices} if pictures else {}),
+            **({"spacing_mm": list(stack.spacing_mm), "slices": stack.slices} if stack else {}),
         },
     }
     return case.with_audit(AuditEntry(datetime.now(UTC).isoformat(timespec="seconds"), "navplan", "import", details))
