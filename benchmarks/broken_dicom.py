@@ -6,22 +6,12 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import (
-    JPEG2000,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    RLELossless,
-)
+
+from benchmarks.broken_bytes import any_bytes, cut, header_bytes, lengths, nested, pick, some_files, transferred
 
 REAL = (
     "dicom_nasty/failing/gantrytilting/001", "dicom_nasty/failing/sliceincrement/001",
@@ -44,10 +34,6 @@ TAGS = (
 NONSENSE = (
     "", "nan", "inf", "-inf", "1e400", "0", "-1", "99999999999", "1\\2", "1\\2\\3\\4\\5\\6\\7", "abc", "\\", "\\\\\\",
     " 1 ", "1,5", "0x10", "1e-300", "١", "\0", "0.0000000000000001", "A" * 200,
-)  # fmt: skip
-SYNTAXES = (
-    ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless,
-    JPEG2000, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, "1.2.3", "",
 )  # fmt: skip
 Random = np.random.Generator
 
@@ -92,13 +78,6 @@ def broken(random: Random, bases: Sequence[Path], folder: Path) -> tuple[str, ..
     return ways
 
 
-def _files(random: Random, folder: Path) -> list[Path]:
-    """All, or one or two of them."""
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    some = (0, 1, 1, 2)[int(random.integers(4))]
-    return list(random.choice(np.array(paths, dtype=object), min(some, len(paths)), replace=False)) if some else paths
-
-
 def _edit(paths: Sequence[Path], change: Callable[[Dataset], None]) -> None:
     """Whatever pydicom would still write."""
     mode = pydicom.config.settings.writing_validation_mode
@@ -113,10 +92,6 @@ def _edit(paths: Sequence[Path], change: Callable[[Dataset], None]) -> None:
                 continue
     finally:
         pydicom.config.settings.writing_validation_mode = mode
-
-
-def _pick(random: Random, some: Sequence[Any]) -> Any:
-    return some[int(random.integers(len(some)))]
 
 
 def _parts(data: Dataset, keyword: str) -> list[Dataset]:
@@ -135,18 +110,18 @@ def _all_parts(data: Dataset) -> list[Dataset]:
 
 def removed(random: Random, folder: Path) -> None:
     """attributes removed"""
-    keyword = _pick(random, TAGS)
+    keyword = pick(random, TAGS)
 
     def change(data: Dataset) -> None:
         for part in _parts(data, keyword):
             delattr(part, keyword)
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def nonsense(random: Random, folder: Path) -> None:
     """values that make no sense"""
-    keyword, value = _pick(random, TAGS), _pick(random, NONSENSE)
+    keyword, value = pick(random, TAGS), pick(random, NONSENSE)
 
     def change(data: Dataset) -> None:
         for part in _parts(data, keyword)[-1:]:
@@ -158,7 +133,7 @@ def nonsense(random: Random, folder: Path) -> None:
 
             part._dict[old.tag] = RawDataElement(old.tag, kind, len(raw), raw, 0, False, True)
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def moved(random: Random, folder: Path) -> None:
@@ -174,7 +149,7 @@ def moved(random: Random, folder: Path) -> None:
             )[kind]  # fmt: skip
             part.ImagePositionPatient = [f"{value:.6g}" for value in place]
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def turned(random: Random, folder: Path) -> None:
@@ -192,7 +167,7 @@ def turned(random: Random, folder: Path) -> None:
                 new = np.concatenate([row, column / np.linalg.norm(column)])
             part.ImageOrientationPatient = [f"{value:.8f}" for value in new]
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def spaced(random: Random, folder: Path) -> None:
@@ -203,13 +178,13 @@ def spaced(random: Random, folder: Path) -> None:
         for part in _parts(data, "PixelSpacing"):
             part.PixelSpacing = new
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def sized(random: Random, folder: Path) -> None:
     """sizes lied about, up to 65535 x 65535"""
-    keyword = _pick(random, ["Rows", "Columns", "both", "swapped"])
-    value = _pick(random, [0, 1, 2, 17, 1000, 32768, 65535])
+    keyword = pick(random, ["Rows", "Columns", "both", "swapped"])
+    value = pick(random, [0, 1, 2, 17, 1000, 32768, 65535])
 
     def change(data: Dataset) -> None:
         if keyword == "swapped":
@@ -218,16 +193,16 @@ def sized(random: Random, folder: Path) -> None:
             if keyword in (one, "both"):
                 setattr(data, one, value)
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def bits(random: Random, folder: Path) -> None:
     """pixel format lied about"""
-    keyword = _pick(random, ["BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
+    keyword = pick(random, ["BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
                              "PhotometricInterpretation", "PlanarConfiguration"])  # fmt: skip
-    value = _pick(random, ["RGB", "MONOCHROME1", "PALETTE COLOR", "YBR_FULL", "X"])
+    value = pick(random, ["RGB", "MONOCHROME1", "PALETTE COLOR", "YBR_FULL", "X"])
     if keyword != "PhotometricInterpretation":
-        value = _pick(random, [0, 1, 3, 8, 11, 12, 15, 16, 17, 32, 64, 65535])
+        value = pick(random, [0, 1, 3, 8, 11, 12, 15, 16, 17, 32, 64, 65535])
     stored = int(random.integers(1, 17))
 
     def change(data: Dataset) -> None:
@@ -235,19 +210,19 @@ def bits(random: Random, folder: Path) -> None:
         if keyword == "BitsStored":
             data.BitsStored, data.HighBit = stored, stored - 1
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def rescaled(random: Random, folder: Path) -> None:
     """slopes and intercepts changed"""
-    keyword = _pick(random, ["RescaleSlope", "RescaleIntercept"])
-    value = _pick(random, ["0", "-1", "2", "0.5", "1e30", "1e-30", "1e308", "-1e308", "100000", "0.1", "3.7"])
+    keyword = pick(random, ["RescaleSlope", "RescaleIntercept"])
+    value = pick(random, ["0", "-1", "2", "0.5", "1e30", "1e-30", "1e308", "-1e308", "100000", "0.1", "3.7"])
 
     def change(data: Dataset) -> None:
         for part in _parts(data, keyword) or [data]:
             setattr(part, keyword, value)
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def padded(random: Random, folder: Path) -> None:
@@ -263,12 +238,12 @@ def padded(random: Random, folder: Path) -> None:
                 number = min(max(number, -32768 if signed else 0), 32767 if signed else 65535)
                 data[keyword] = pydicom.DataElement(keyword, kind, number)
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def framed(random: Random, folder: Path) -> None:
     """frames and functional groups miscounted or moved"""
-    kind, value = int(random.integers(4)), _pick(random, [0, 1, 2, 3, 7, 9, 1000, 2**31 - 1])
+    kind, value = int(random.integers(4)), pick(random, [0, 1, 2, 3, 7, 9, 1000, 2**31 - 1])
 
     def change(data: Dataset) -> None:
         groups = data.get("PerFrameFunctionalGroupsSequence")
@@ -283,40 +258,23 @@ def framed(random: Random, folder: Path) -> None:
             groups.append(groups[0])
             data.NumberOfFrames = len(groups)
 
-    _edit(_files(random, folder), change)
-
-
-def nested(random: Random, folder: Path) -> None:
-    """sequences within sequences, up to 2000 deep"""
-    depth = _pick(random, [1, 30, 500, 2000])
-    tag = _pick(random, ["SharedFunctionalGroupsSequence", "ReferencedImageSequence", "ModalityLUTSequence"])
-    start = {
-        "SharedFunctionalGroupsSequence": b"\x00\x52\x29\x92", "ReferencedImageSequence": b"\x08\x00\x40\x11",
-        "ModalityLUTSequence": b"\x28\x00\x00\x30",
-    }[tag]  # fmt: skip
-    opened = b"SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
-    closed = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0" * (depth if random.integers(2) else 0)
-    for path in _files(random, folder):
-        data = path.read_bytes()
-        at = data.find(b"\xe0\x7f\x10\x00")
-        at = len(data) if at < 0 else at
-        path.write_bytes(data[:at] + (start + opened) * depth + closed + data[at:])
+    _edit(some_files(random, folder), change)
 
 
 def classed(random: Random, folder: Path) -> None:
     """kinds of object lied about"""
-    tail = _pick(random, ["2", "2.1", "4", "4.1", "128", "7", "6.2", "12.1", "1.1", "66.4", "481.3"])
+    tail = pick(random, ["2", "2.1", "4", "4.1", "128", "7", "6.2", "12.1", "1.1", "66.4", "481.3"])
 
     def change(data: Dataset) -> None:
         data.SOPClassUID = f"1.2.840.10008.5.1.4.1.1.{tail}"
 
-    _edit(_files(random, folder), change)
+    _edit(some_files(random, folder), change)
 
 
 def mixed(random: Random, folder: Path) -> None:
     """slices copied, renamed, or of another series or patient"""
     kind, stamp = int(random.integers(5)), f"1.2.3.{int(random.integers(10**6))}"
-    for number, path in enumerate(_files(random, folder)):
+    for number, path in enumerate(some_files(random, folder)):
         copy = folder / f"copy{number}{path.name}"
         if kind < 3:
             shutil.copyfile(path, copy)
@@ -339,72 +297,6 @@ def lost(random: Random, folder: Path) -> None:
     paths = sorted(folder.iterdir())
     for path in random.choice(np.array(paths, dtype=object), min(len(paths) - 1, 3), replace=False):
         path.unlink()
-
-
-def transferred(random: Random, folder: Path) -> None:
-    """transfer syntax lied about"""
-    syntax = _pick(random, SYNTAXES)
-    for path in _files(random, folder):
-        data = path.read_bytes()
-        try:
-            old = str(pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID).encode()
-        except Exception:
-            continue
-        new = str(syntax).encode()[: len(old)].ljust(len(old), b"\0")
-        at = data.find(b"\x02\x00\x10\x00UI")
-        length = int.from_bytes(data[at + 6 : at + 8], "little")
-        value = str(syntax).encode()
-        value += b"\0" * (len(value) % 2)
-        if at >= 0 and length >= len(old) and random.integers(2):
-            data = data[: at + 6] + len(value).to_bytes(2, "little") + value + data[at + 8 + length :]
-        else:
-            data = data.replace(old, new, 1)
-        path.write_bytes(data)
-
-
-def lengths(random: Random, folder: Path) -> None:
-    """lengths of elements made huge, or wrong"""
-    for path in _files(random, folder):
-        data = bytearray(path.read_bytes())
-        for _ in range(int(random.integers(1, 4))):
-            kind = _pick(random, [b"US", b"DS", b"UI", b"LO", b"SQ", b"OW", b"OB", b"CS", b"IS", b"SH", b"UN"])
-            at = data.find(kind, int(random.integers(132, max(133, min(len(data), 6000)))))
-            if at < 0 or at + 10 > len(data):
-                continue
-            long = kind in (b"SQ", b"OW", b"OB", b"UN")
-            start, size = (at + 4, 4) if long else (at + 2, 2)
-            value = _pick(random, [0, 1, 3, 255, 256 ** min(size, 2) - 1, 256**size - 1, 256**size - 2,
-                                   256**size // 2, 256**size // 4])  # fmt: skip
-            data[start : start + size] = value.to_bytes(size, "little")
-        path.write_bytes(data)
-
-
-def header_bytes(random: Random, folder: Path) -> None:
-    """bytes of the header overwritten"""
-    _overwrite(random, folder, 4000)
-
-
-def any_bytes(random: Random, folder: Path) -> None:
-    """bytes anywhere overwritten"""
-    _overwrite(random, folder, 1 << 30)
-
-
-def _overwrite(random: Random, folder: Path, reach: int) -> None:
-    for path in _files(random, folder):
-        data = bytearray(path.read_bytes())
-        if data:
-            for at in random.integers(0, min(len(data), reach), int(random.integers(1, 30))):
-                data[at] = int(random.integers(256))
-        path.write_bytes(data)
-
-
-def cut(random: Random, folder: Path) -> None:
-    """files cut short, emptied, or with a part moved"""
-    for path in _files(random, folder):
-        data = path.read_bytes()
-        at, to = sorted(int(one) for one in random.integers(0, len(data) + 1, 2))
-        kind = int(random.integers(4))
-        path.write_bytes((data[:at], data[:at] + data[to:], data[:to] + data[at:], b"")[kind])
 
 
 WAYS: dict[str, Callable[[Random, Path], None]] = {

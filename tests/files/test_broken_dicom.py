@@ -99,7 +99,7 @@ def test_a_wide_stack_of_few_slices_is_refused(tmp_path: Path):
 
 
 def test_a_slice_at_a_hole_that_lies_between_planes_is_kept(tmp_path: Path):
-    heights = np.array([0, 2.3, 4.2, 6.5, 8.6, 24.3, 26.6, 28.5, 30.7])
+    heights = np.array([0, 2.3, 4.2, 6.5, 8.9, 24.3, 26.6, 28.5, 30.7])
 
     def place(number: int, header: Dataset) -> None:
         header.ImagePositionPatient = [0, 0, float(heights[number])]
