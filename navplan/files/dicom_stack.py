@@ -16,6 +16,7 @@ SAME_SPACING = 1e-4  # largest relative difference of pixel spacing
 SAME_PLACE_MM = 0.01
 LARGEST_DEVIATION_MM = 0.1  # of a slice from its place in an even stack; also at most a tenth of the gap
 LARGEST_TILT_DEG = 35.0  # CT gantries tilt up to 30 degrees
+MOST_SLID = 8.0  # widths of a slice that a tilt moves the last one by: beyond, most of the volume would be empty
 WIDE = 1.5  # a gap so many times the usual one is no sampling: something was left out
 REGULAR_RUN = 3  # so many like gaps in a row are how this part was sampled
 LIKE = 0.1  # largest relative difference of like gaps
@@ -80,6 +81,12 @@ def stack_slices(slices: Sequence[SlicePlacement]) -> SliceStack:
     if tilt_deg > LARGEST_TILT_DEG:
         raise GeometryError(
             f"slices stacked {tilt_deg:.0f} degrees off their normal", f"at most {LARGEST_TILT_DEG:.0f} degrees"
+        )
+    slid = total * np.abs([slope @ column, slope @ row]) / np.array(first.spacing_mm) / np.array(first.size)
+    if tilt_deg > 0 and slid.max() > MOST_SLID:
+        raise GeometryError(
+            f"a tilted stack that slides its slices by {slid.max():.0f} times their width",
+            f"at most {MOST_SLID:g} times",
         )
     in_row = positions[0] + (heights - heights[0])[:, None] * slope
     gaps = np.diff(heights)

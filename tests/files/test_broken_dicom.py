@@ -98,6 +98,13 @@ def test_a_wide_stack_of_few_slices_is_refused(tmp_path: Path):
     refused(changed(written(tmp_path / "s"), move), "gaps ask for")
 
 
+def test_a_tilt_that_would_make_a_volume_of_nothing_is_refused(tmp_path: Path):
+    def shrink(_: int, header: Dataset) -> None:
+        header.PixelSpacing = [0.001, 0.001]
+
+    refused(changed(written(tmp_path / "s", tilt=0.6), shrink), "slides its slices by 686 times")
+
+
 def test_a_slice_at_a_hole_that_lies_between_planes_is_kept(tmp_path: Path):
     heights = np.array([0, 2.3, 4.2, 6.5, 8.9, 24.3, 26.6, 28.5, 30.7])
 
