@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navplan.files.dicom_read import find_series, read_series
+from navplan.files.dicom_read import read_series
+from navplan.files.dicom_scan import find_series
 from navplan.files.image_files import read_image_file
 from navplan.geometry.grid import Grid
 from navplan.imaging.contrast_phase import contrast_phase
