@@ -1,5 +1,6 @@
 """SEG, label-map SEG and RTSTRUCT of other programs, against their publishers' label maps and another reader."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -91,7 +92,9 @@ def dcmqi() -> str:
     beside = Path(sys.executable).with_name("segimage2itkimage")
     found = str(beside) if beside.is_file() else shutil.which("segimage2itkimage")
     if not found:
-        pytest.skip("dcmqi is not installed")
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail("dcmqi is not installed, and in CI it must read the same.")
+        pytest.skip("NOT COMPARED WITH DCMQI: no segimage2itkimage: pip install dcmqi")
     return found
 
 
