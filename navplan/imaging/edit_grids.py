@@ -57,11 +57,13 @@ def onto(mask: Mask, grid: Grid, target: Grid, outward: bool) -> Mask:
         )
     result = np.zeros(target.shape, dtype=bool)
     offset = same_lattice(grid, target)
+    if offset is not None:
+        first, last = np.maximum(offset, 0), np.minimum(offset + mask.shape, target.shape)
+        if (first < last).all():
+            result[_between(first, last)] = mask[_between(first - offset, last - offset)]
+        return result
     where = np.argwhere(mask)
     if not len(where):
-        return result
-    if offset is not None:
-        _set(result, where + offset)
         return result
     box = _box_in(target, grid, where)
     if box is not None:
@@ -69,9 +71,9 @@ def onto(mask: Mask, grid: Grid, target: Grid, outward: bool) -> Mask:
         for k in axes[2]:
             plane = np.stack(np.meshgrid(axes[0], axes[1], [k], indexing="ij"), axis=-1)[:, :, 0]
             index = np.rint(grid.indices(target.points_mm(plane))).astype(int)
-            there: Mask = np.asarray(((index >= 0) & (index < mask.shape)).all(axis=-1))
-            index = np.where(there[..., None], index, 0)
-            result[box[0], box[1], k] = there & mask[index[..., 0], index[..., 1], index[..., 2]]
+            met: Mask = np.asarray(((index >= 0) & (index < mask.shape)).all(axis=-1))
+            index = np.where(met[..., None], index, 0)
+            result[box[0], box[1], k] = met & mask[index[..., 0], index[..., 1], index[..., 2]]
     if outward:
         _set(result, np.rint(target.indices(grid.points_mm(where))).astype(int))
     return result
@@ -118,6 +120,10 @@ def _box_in(target: Grid, grid: Grid, where: NDArray[Any]) -> tuple[slice, slice
     last = np.minimum(np.ceil(corners.max(axis=0)) + 1, target.shape).astype(int)
     if (last <= first).any():
         return None
+    return _between(first, last)
+
+
+def _between(first: NDArray[Any], last: NDArray[Any]) -> tuple[slice, slice, slice]:
     parts = [slice(int(a), int(b)) for a, b in zip(first, last, strict=True)]
     return parts[0], parts[1], parts[2]
 
