@@ -149,7 +149,7 @@ def _written(segmentation: Segmentation, staged: StagedFiles) -> list[StoredVoxe
 
 def _edit_entry(edit: Edited, before: CaseManifest | None, staged: StagedFiles) -> EditEntry:
     """What undoing brings back, in a file of its own: it goes when that edit goes."""
-    if edit.before is None or edit.before.grid is None:
+    if edit.before is None or edit.before.occupancy is None or edit.before.grid is None:
         told = None if edit.before is None else structure_entry(edit.before, None)
         return EditEntry.model_construct(None, key=edit.key, words=edit.words, before=told)
     grid = GridEntry.of(edit.before.grid)
