@@ -190,12 +190,13 @@ def _brush(
     if (upper <= lower).any():
         return
     axes = [np.arange(a, b) * s for a, b, s in zip(lower, upper, spacing, strict=True)]
-    centres = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     along = end - start
     length = float(along @ along)
-    part = np.clip((centres - start) @ along / length, 0, 1)[..., None] if length else 0.0
-    near = np.linalg.norm(centres - start - part * along, axis=-1) <= radius_mm + 1e-9
-    hit[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))] |= near
+    for k, height in enumerate(axes[2], start=int(lower[2])):  # slice by slice: a large brush needs no more memory
+        centres = np.stack(np.meshgrid(axes[0], axes[1], height, indexing="ij"), axis=-1)[:, :, 0]
+        part = np.clip((centres - start) @ along / length, 0, 1)[..., None] if length else 0.0
+        near = np.linalg.norm(centres - start - part * along, axis=-1) <= radius_mm + 1e-9
+        hit[lower[0] : upper[0], lower[1] : upper[1], k] |= near
 
 
 def threshold_in_ball(

@@ -57,7 +57,7 @@ def edit(
     todo = [*steps, *more.items()]
     unknown = [name for name, _ in todo if name not in STEPS]
     if unknown or not todo:
-        raise InputError(f"edit with {', '.join(unknown) or 'no operation'}", ", ".join(STEPS))
+        raise InputError(f"edit with {', '.join(unknown)[:80] or 'no operation'}", ", ".join(STEPS))
     if whole_image and not by.strip():
         raise InputError("the whole image looked through by nobody", "who looked", "Say who with --by")
     image_id, volume = case.image(image)

@@ -250,6 +250,8 @@ def number(value: Any, what: str) -> float:
 def numbers(value: Any, what: str, expected: str) -> list[float]:
     """All numbers of a value, flat. Raises InputError for anything else."""
     try:
+        if isinstance(value, str | bool | None):
+            raise TypeError
         return [float(one) for one in np.asarray(value, dtype=np.float64).ravel()]
     except (TypeError, ValueError):
         raise InputError(f"{what} {str(value)[:80]!r}", expected) from None
@@ -335,7 +337,8 @@ def _stroke(value: Any, what: str) -> tuple[NDArray[np.float64], float]:
     if len(given) < 4 or len(given) % 3 != 1:
         raise InputError(f"{what} with {len(given)} numbers", "X,Y,Z,R: one place or several, and a radius, in mm")
     if not np.isfinite(given).all() or given[-1] <= 0:
-        raise InputError(f"{what} at {given[:-1]} with a radius of {given[-1]} mm", "finite numbers, radius above 0")
+        at = _place(given[:3])
+        raise InputError(f"{what} at {at} with a radius of {given[-1]} mm", "finite numbers, the radius above 0")
     return masks.checked_points(np.reshape(given[:-1], (-1, 3))), given[-1]
 
 

@@ -94,6 +94,9 @@ def test_what_the_edge_cuts_stays_cut(case: Case) -> None:
     )  # fmt: skip
     assert cut.cut_by_edge
     held = case.with_structures(cut)
+    smooth = nv.edit(held, "liver", smooth_mm=4).structures["liver"]
+    last = [{tuple(p) for p in one.voxel_centres_mm() if p[2] == 63} for one in (cut, smooth)]
+    assert last[0] and last[0] <= last[1]  # all that is cut stays
     for how in ({"shrink_mm": 4}, {"smooth_mm": 4}, {"grow_mm": 5}):
         done = nv.edit(held, "liver", **how)
         assert done.structures["liver"].cut_by_edge, how
