@@ -243,6 +243,12 @@ def test_together_they_were_looked_for_where_both_were(case: Case) -> None:
     assert nv.edit(held, "liver", minus="cyst").structures["liver"].evaluated_in is GRID
 
 
+def test_together_they_are_no_finer_than_the_coarser(case: Case) -> None:
+    held = case.with_structures(ball("cyst", 8.0, centre=(20.0, 0.0, 60.0), working_resolution_mm=(5.0, 2.0, 9.0)))
+    for how in ("union", "minus", "intersect"):
+        assert nv.edit(held, "liver", [(how, "cyst")]).structures["liver"].working_resolution_mm == (5.0, 2.0, 9.0)
+
+
 def test_smoothing_and_filling_widen_what_is_not_known(case: Case) -> None:
     smooth = nv.edit(case, "liver", smooth_mm=3).structures["liver"]
     assert smooth.boundary_sigma_mm is not None and 0.1 < smooth.boundary_sigma_mm < 2
