@@ -45,21 +45,26 @@ def test_a_stroke_paints_erases_and_is_undone(page, labelled_phantom, tmp_path):
         page.fill("[data-test=edit-who]", "Dr A")
         page.fill("[data-test=edit-radius]", "6")
         stroke(30)
-        until(lambda: ml("drawn_mass"))
+        page.wait_for_selector("text=drawn_mass: painted")
         whole = ml("drawn_mass")
         page.click("[data-test=tool-erase]")
         stroke(4)
-        until(lambda: 0 < ml("drawn_mass") < whole)
+        page.wait_for_selector("text=drawn_mass: erased")
+        erased = ml("drawn_mass")
+        assert 0 < erased < whole
         page.click("[data-test=tool-threshold]")
         page.fill("[data-test=edit-low]", "-1000")
         page.fill("[data-test=edit-high]", "3000")
-        erased = ml("drawn_mass")
         stroke(0)
-        until(lambda: ml("drawn_mass") > erased)
-        for left in (erased, whole, 0):
+        page.wait_for_selector("text=drawn_mass: -1000 to 3000")
+        assert ml("drawn_mass") > erased
+        for left, words in ((erased, "drawn_mass: erased"), (whole, "drawn_mass: painted"), (0, "")):
             page.locator("[data-test=edit-undo]:enabled").click()
-            until(lambda left=left: ml("drawn_mass") == left)
-        page.locator("[data-test=edit-undo]").wait_for(state="detached")
+            if words:
+                page.wait_for_selector(f"text={words}")
+            else:
+                page.locator("[data-test=edit-undo]").wait_for(state="detached")
+            assert ml("drawn_mass") == left
     record = nv.open_case(tmp_path / "case").audit
     assert [entry.action for entry in record[-6:]] == ["edit"] * 3 + ["undo edit"] * 3
     assert {entry.who for entry in record[-6:]} == {"Dr A"}
