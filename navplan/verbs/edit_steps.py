@@ -343,7 +343,7 @@ def _stroke(value: Any, what: str) -> tuple[NDArray[np.float64], float]:
 
 
 def _stroke_words(done: str, points: NDArray[np.float64], radius: float) -> str:
-    more = f" and {len(points) - 1} places more" if len(points) > 1 else ""
+    more = f" and on through {len(points) - 1} more" if len(points) > 1 else ""
     return f"{done} with a ball of {radius:g} mm at {_place(points[0])}{more}"
 
 
