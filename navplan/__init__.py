@@ -11,7 +11,8 @@ from typing import Any
 _VERBS = {
     "open_case": "case_verbs", "save_case": "case_verbs", "import_images": "import_images", "inspect": "import_images",
     "pictures": "import_images",
-    "phantom": "phantom", "segment": "segment", "absent": "segment", "plan": "plan", "check": "check",
+    "phantom": "phantom", "segment": "segment", "absent": "segment", "edit": "edit", "undo_edit": "edit",
+    "plan": "plan", "check": "check",
     "transfer": "transfer", "needle_in": "needle", "compare": "compare", "by_hand": "by_hand", "drawn_way": "drawn_way",
     "approve": "approve", "withdraw": "approve", "standing": "approve",
     "listen": "pacs", "arrived": "pacs", "echo": "pacs",

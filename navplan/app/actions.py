@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from navplan.model.draft import Point
 from navplan.model.plan import SkinMap
 from navplan.session.asked import point_of
 from navplan.session.document import document, way_document
+from navplan.session.editing import edit, undo_edit
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.verbs.situation import now
@@ -70,6 +72,7 @@ class Actions:
             "state_absent": self.session.state_absent, "looks": self.session.look,
             "undo": self.session.undo, "redo": self.session.redo,
             "reload": self.session.reload, "report": self._report, "card": self._card,
+            "edit": partial(edit, self.session), "undo_edit": partial(undo_edit, self.session),
             **self.more,
         }  # fmt: skip
         if name not in known:

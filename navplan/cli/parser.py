@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from navplan.cli.editing_words import edit_options
+
 RESEARCH = "For research, training and rehearsal; not for clinical use."
 ORIENTATIONS = ("LPS", "RAS", "LAS", "oblique", "tilted")
 SLICE_RUNS = ("feet to head", "head to feet")
@@ -91,6 +93,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--by", default="", metavar="WHO", help="who looked")
     one.add_argument("--image", default="", metavar="ID")
+
+    edit_options(verb("edit", "change a structure by hand: operations in the order given make one edit; or undo one"))
 
     one = verb("plan", "ranked ways to a target; 0 one is PASS or WARN, 3 none is, 4 not decided")
     one.add_argument("case")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -29,6 +29,7 @@ from navplan.files.case_lock import LOCK_FILE, writer_lock
 from navplan.files.case_manifest import (
     CASE_FILE,
     CaseManifest,
+    StructureEntry,
     VolumeEntry,
     manifest_bytes,
     read_manifest,
@@ -40,7 +41,7 @@ from navplan.files.nrrd import read_nrrd
 from navplan.files.plan_json import read_plan
 from navplan.files.staged_files import StagedFiles, only_leftovers, sweep, unlisted, verify
 from navplan.files.structure_files import read_array, read_occupancy
-from navplan.model.case import AuditEntry, Case, structure_key
+from navplan.model.case import AuditEntry, Case, Edited, structure_key
 from navplan.model.plan import Plan
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
@@ -154,17 +155,15 @@ def _loaded(root: Path, manifest: CaseManifest) -> Case:
     entries = audit_log.read_audit(root, manifest.audit, manifest.revision, manifest.state())
     verify(root, manifest.files)
     array_of = cache(lambda name: read_array(root / _listed(root, manifest, name)))
-    structures: dict[str, Structure] = {}
     try:
-        for name, entry in manifest.structures.items():
-            occupancy = None
-            if entry.stored is not None and entry.grid is not None:
-                occupancy = read_occupancy(entry.stored, entry.grid.grid(), array_of)
-            structures[name] = structure_of(entry, occupancy)
         case = Case(
             id=manifest.id,
             volumes={name: _volume(root, manifest, entry) for name, entry in manifest.volumes.items()},
-            structures=structures,
+            structures={name: _structure(entry, array_of) for name, entry in manifest.structures.items()},
+            edits=tuple(
+                Edited(edit.key, edit.words, None if edit.before is None else _structure(edit.before, array_of))
+                for edit in manifest.edits
+            ),
             plans={name: _plan(root, manifest, name) for name in manifest.plans},
             patient_from={frame: transform_of(entry) for frame, entry in manifest.registrations.items()},
             patient_digest=manifest.patient_digest,
@@ -179,6 +178,13 @@ def _loaded(root: Path, manifest: CaseManifest) -> Case:
     except InputError as error:
         raise CaseFolderError(f"{root}: {error.received}", error.expected, error.remedy) from error
     return case
+
+
+def _structure(entry: StructureEntry, array_of: Callable[[str], Any]) -> Structure:
+    occupancy = None
+    if entry.stored is not None and entry.grid is not None:
+        occupancy = read_occupancy(entry.stored, entry.grid.grid(), array_of)
+    return structure_of(entry, occupancy)
 
 
 def _listed(root: Path, manifest: CaseManifest, name: str) -> str:

@@ -88,6 +88,14 @@ else:
     TransformEntry = document_of(Transform, "TransformEntry", without=("matrix",), matrix=tuple[Row, Row, Row, Row])
 
 
+class EditEntry(StrictDocument):
+    """An edit that can be undone: the key, what was done, and the structure that it took the place of."""
+
+    key: str
+    words: str
+    before: StructureEntry | None
+
+
 ADDED_TO_STRUCTURES = {
     "carried_from": "", "carried_error_mm": 0.0, "carried_doubt": "",
     "made_by": "", "made_with": "", "made_on": "", "confidence": None,
@@ -112,6 +120,7 @@ class CaseManifest(StrictDocument):
     registrations: dict[str, TransformEntry]
     files: dict[str, FileEntry]
     audit: AuditMark = AuditMark()
+    edits: tuple[EditEntry, ...] = ()
 
     def state(self) -> str:
         """SHA-256 of all but the part about the audit log: the log's last line vouches for it.
@@ -119,6 +128,8 @@ class CaseManifest(StrictDocument):
         Members that came later count only where they say something: older folders stay proven.
         """
         told = self.model_dump(mode="json", exclude={"audit"})
+        if not told["edits"]:
+            del told["edits"]
         facts = [entry["acquisition"] for entry in told["volumes"].values()]
         for entries, added in (
             (told["structures"].values(), ADDED_TO_STRUCTURES),

@@ -10,6 +10,7 @@ from pathlib import Path
 from navplan.errors import InputError
 from navplan.files.case_manifest import (
     CaseManifest,
+    EditEntry,
     GridEntry,
     PlanEntry,
     VolumeEntry,
@@ -29,7 +30,7 @@ from navplan.files.structure_files import (
     write_occupancy,
     write_segmentation,
 )
-from navplan.model.case import Case
+from navplan.model.case import Case, Edited
 from navplan.model.plan import Plan
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume, array_digest
@@ -41,6 +42,7 @@ def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, re
     stored = _stored_voxels(case.structures, before, staged)
     structures = {key: structure_entry(structure, stored.get(key)) for key, structure in case.structures.items()}
     plans = {name: _plan_entry(plan, staged) for name, plan in case.plans.items()}
+    edits = tuple(_edit_entry(edit, before, staged) for edit in case.edits)
     frames = {volume.grid.frame_uid for volume in case.volumes.values()} | set(case.patient_from)
     return proven(
         CaseManifest.model_construct(
@@ -54,6 +56,7 @@ def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, re
             structures=structures,
             plans=plans,
             registrations={frame: transform_entry(transform) for frame, transform in case.patient_from.items()},
+            edits=edits,
             files=dict(sorted(staged.files.items())),
         )
     )
@@ -142,6 +145,25 @@ def _written(segmentation: Segmentation, staged: StagedFiles) -> list[StoredVoxe
             )
         stored.append(StoredVoxels(file=file, layer=layer, label=label, start=start, exact=exact))
     return stored
+
+
+def _edit_entry(edit: Edited, before: CaseManifest | None, staged: StagedFiles) -> EditEntry:
+    """What undoing brings back, in a file of its own: it goes when that edit goes."""
+    if edit.before is None or edit.before.occupancy is None or edit.before.grid is None:
+        told = None if edit.before is None else structure_entry(edit.before, None)
+        return EditEntry.model_construct(None, key=edit.key, words=edit.words, before=told)
+    grid = GridEntry.of(edit.before.grid)
+    for old in before.edits if before is not None else ():
+        known = old.before
+        if known is None or known.stored is None or known.digest != edit.before.digest or known.grid != grid:
+            continue
+        if staged.keep(*filter(None, (known.stored.file, known.stored.exact))):
+            return EditEntry.model_construct(
+                None, key=edit.key, words=edit.words, before=structure_entry(edit.before, known.stored)
+            )
+    (alone,) = segmentations([edit.before])
+    (stored,) = _written(alone, staged)
+    return EditEntry.model_construct(None, key=edit.key, words=edit.words, before=structure_entry(edit.before, stored))
 
 
 def _plan_entry(plan: Plan, staged: StagedFiles) -> PlanEntry:

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from navplan.errors import ChoiceError, MismatchError
+from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.geometry.transform import Transform
 from navplan.model.plan import Plan
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
+
+MOST_EDITS = 10  # that can be undone
+MOST_VOXELS = 1 << 27  # of all structures together that undoing would bring back; the last edit can always be undone
 
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -21,6 +24,16 @@ def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
 def structure_key(structure: Structure) -> str:
     """NAME@IMAGE: the key of a structure whose name another image of the case has taken."""
     return f"{structure.name}@{structure.image_id}"
+
+
+def _key_among(held: Mapping[str, Structure], structure: Structure) -> str:
+    """The key that a structure takes the place of another under, or gets."""
+    images = {held[structure.name].image_id, structure.image_id} if structure.name in held else set()
+    return structure_key(structure) if len(images - {""}) == 2 else structure.name
+
+
+def _voxels(structure: Structure | None) -> int:
+    return 0 if structure is None or structure.occupancy is None else structure.occupancy.size
 
 
 @dataclass(frozen=True)
@@ -34,12 +47,23 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, eq=False)
+class Edited:
+    """One edit that can be undone: what was done to the structure under a key, in words, and what it was before; None
+    where it was not there."""
+
+    key: str
+    words: str
+    before: Structure | None
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
     """Everything about one patient. Never changed in place: the `with_` methods give a new one.
 
     volumes: image id -> Volume; structures: name -> Structure, for a name that another image has taken NAME@IMAGE
     (`structures_of` gives those of one image by their names); plans: plan id -> Plan; patient_from: frame -> Transform.
-    folder: where it was read from, "" while it is only in memory; revision: of that folder.
+    edits: those that can be undone, the last one last. folder: where it was read from, "" while it is only in memory;
+    revision: of that folder.
     """
 
     id: str = "case"
@@ -52,6 +76,7 @@ class Case:
     audit: tuple[AuditEntry, ...] = ()
     folder: str = ""
     revision: int = 0
+    edits: tuple[Edited, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("volumes", "structures", "plans", "patient_from"):
@@ -101,12 +126,41 @@ class Case:
         return replace(self, volumes={**self.volumes, image_id: volume}, patient_digest=self.patient_digest or digest)
 
     def with_structures(self, *structures: Structure) -> Case:
-        """With these structures, replacing those of the same name on the same image."""
-        held = dict(self.structures)
+        """With these structures, replacing those of the same name on the same image; their edits cannot be undone any
+        more."""
+        held, changed = dict(self.structures), set()
         for structure in structures:
-            images = {held[structure.name].image_id, structure.image_id} if structure.name in held else set()
-            held[structure_key(structure) if len(images - {""}) == 2 else structure.name] = structure
-        return replace(self, structures=held)
+            key = _key_among(held, structure)
+            held[key] = structure
+            changed.add(key)
+        return replace(self, structures=held, edits=tuple(one for one in self.edits if one.key not in changed))
+
+    def with_edited(self, structure: Structure, words: str) -> Case:
+        """With an edited structure in the place of the one of its name and image; `without_edit` takes that back.
+
+        words: what was done. Kept are the last MOST_EDITS, fewer where what was before them is large (MOST_VOXELS).
+        """
+        key = _key_among(self.structures, structure)
+        edits = [*self.edits, Edited(key, words, self.structures.get(key))][-MOST_EDITS:]
+        while len(edits) > 1 and sum(_voxels(one.before) for one in edits) > MOST_VOXELS:
+            del edits[0]
+        return replace(self, structures={**self.structures, key: structure}, edits=tuple(edits))
+
+    def without_edit(self, key: str = "") -> tuple[Case, Edited]:
+        """With the structure of the last edit (or of the last one under that key) as it was before, and that edit.
+
+        Raises InputError where no edit is kept.
+        """
+        found = [n for n, one in enumerate(self.edits) if key in ("", one.key)]
+        if not found:
+            can = ", ".join(sorted({one.key for one in self.edits})) or "none is kept"
+            raise InputError(f"undo of an edit of {key}" if key else "undo", f"an edit that can be undone: {can}")
+        edit = self.edits[found[-1]]
+        held = {name: structure for name, structure in self.structures.items() if name != edit.key}
+        if edit.before is not None:
+            held = {**self.structures, edit.key: edit.before}
+        edits = tuple(one for n, one in enumerate(self.edits) if n != found[-1])
+        return replace(self, structures=held, edits=edits), edit
 
     def with_plan(self, plan: Plan) -> Case:
         """With one plan more. Raises MismatchError when it was made on another patient."""

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.xdist_group("served")  # one case for all
 ACTIONS = (
     "choose", "aim_at", "plan", "take_way", "move", "put_back", "keep_moved", "approve", "withdraw", "remark",
     "state_absent", "looks", "undo", "redo", "reload", "report", "card",
+    "edit", "undo_edit",
 )  # fmt: skip
 
 
@@ -258,6 +259,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "remark": {"words": "x"},
     "state_absent": {"names": ["appendix"], "who": "Dr A"},
     "looks": {"hidden": [], "colours": {}},
+    "edit": {"structure": "liver", "steps": [["grow_mm", 0.01]], "who": "Dr A", "whole_image": False},
+    "undo_edit": {"who": "Dr A"},
 }
 
 

@@ -40,7 +40,7 @@ const page = {
     const kept = keptOf(this.doc);
     return {
       t, drag: null, live: null, help: false, gone: false, actions: 0, remarks: kept.remarks ?? this.doc.draft.remarks, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
-      absent: { name: "", who: "" }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
+      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
       ui: {
         layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
@@ -185,6 +185,13 @@ const page = {
     async stop() { try { await act("cancel"); } catch (error) { this.say(error.message); } },
     chooseTarget(name) { if (name) this.run("choose", { target: name }); },
     aimAt(point) { this.ui.tool = "navigate"; this.setCursor(point); this.run("aim_at", { point }); },
+    // A stroke in a slice, points LPS mm: of a threshold its first point alone, the middle of the ball.
+    editAlong(points) {
+      const { name, radius, low, high, whole } = this.edit, tool = this.ui.tool;
+      if (!name || !this.who) { this.say(t.edit_needs); return; }
+      const value = tool === "threshold" ? [low, high, ...points[0], radius] : [...points.flat(), radius];
+      this.run("edit", { structure: name, steps: [[tool, value]], who: this.who, whole_image: whole });
+    },
     enterAt(point) { this.ui.tool = "navigate"; this.why = null; this.run("move", { entry: point }); },
     grab(mode) {
       if (!this.doc.way) return;

@@ -6,6 +6,7 @@ import { add, ellipseOnPlane, fromPlane, length, onPlane, sub, valueAt } from ".
 
 const NATIVE = ["axial", "coronal", "sagittal"];
 const ZONE = "#5AE6FF";  // as in the scene
+const EDITS = ["paint", "erase", "threshold"];
 const REACH_PX = 14, SCROLL_PX = 9;
 const colour = (rgb, alpha = 1) => `rgba(${rgb[0]},${rgb[1]},${rgb[2]},${alpha})`;
 
@@ -34,6 +35,7 @@ export default {
     this.zoom = 1;
     this.pan = [0, 0];
     this.marks = [];
+    this.brushed = [];
     this.touches = new Map();
     this.request = new Latest((what) => this.fetch(what), (picture, what) => this.got(picture, what), (error) => this.failed(error));
   },
@@ -160,6 +162,7 @@ export default {
       c.drawImage(this.ground(canvas, s, dpr), 0, 0);
       if (this.native) this.drawCross(c, canvas, dpr);
       if (this.nav.way) this.drawNeedle(c, s, dpr);
+      this.drawBrushed(c, s, dpr);
       this.drawMeasures(c, dpr);
       this.drawWords(c, canvas, s, dpr);
     },
@@ -256,6 +259,9 @@ export default {
       stroke(c, [axis, place], tint, 1.6 * dpr);
       disc(c, place, 3 * dpr, tint);
     },
+    drawBrushed(c, s, dpr) {
+      for (const point of this.brushed) ring(c, this.toCanvas(point), this.nav.edit.radius * s, "#ffe08a", 1.2 * dpr, false);
+    },
     drawMeasures(c, dpr) {
       c.font = `${13 * dpr}px var(--np-font, sans-serif)`;
       for (const measure of this.nav.ui.measures.filter((one) => one.view === this.kind)) {
@@ -294,7 +300,7 @@ export default {
       this.$refs.canvas.focus();
       this.$refs.canvas.setPointerCapture(event.pointerId);
       this.touches.set(event.pointerId, event);
-      if (this.touches.size === 2) { this.mode = "pinch"; return; }
+      if (this.touches.size === 2) { this.mode = "pinch"; this.brushed = []; return; }
       const ui = this.nav.ui, point = this.toPoint(event);
       this.start = { x: event.clientX, y: event.clientY, pan: this.pan, window: ui.window, moved: false };
       if (event.button === 2) this.mode = "window";
@@ -302,6 +308,7 @@ export default {
       else if (ui.tool === "distance" || ui.tool === "angle") { this.mode = ""; this.measure(point); }
       else if (ui.tool === "target") { this.mode = ""; this.nav.aimAt(point); }
       else if (ui.tool === "entry") { this.mode = ""; this.nav.enterAt(point); }
+      else if (EDITS.includes(ui.tool)) { this.mode = "stroke"; this.brushed = [point]; this.redraw(); }
       else {
         this.mode = this.handleAt(event) || (event.pointerType === "touch" && this.native ? "scroll" : "cursor");
         if (this.mode === "cursor" && this.native) this.nav.setCursor(point);
@@ -336,6 +343,9 @@ export default {
       } else if (this.mode === "scroll") {
         const steps = Math.trunc(dy / SCROLL_PX) - this.scrolled;
         if (steps) { this.scrolled += steps; this.step(steps); }
+      } else if (this.mode === "stroke") {
+        const point = this.toPoint(event), last = this.brushed[this.brushed.length - 1];
+        if (this.nav.ui.tool !== "threshold" && length(sub(point, last)) >= 1) { this.brushed.push(point); this.redraw(); }
       } else if (this.mode === "cursor") {
         if (this.native) this.nav.setCursor(this.toPoint(event));
       } else {
@@ -343,6 +353,11 @@ export default {
       }
     },
     up(event) {
+      if (this.mode === "stroke") {
+        if (event.type === "pointerup") this.nav.editAlong(this.brushed);
+        this.brushed = [];
+        this.redraw();
+      }
       if (["entry", "target"].includes(this.mode)) this.nav.release(this.mode, this.start.moved);
       if (this.mode === "scroll" && !this.start.moved && event.type === "pointerup") this.nav.setCursor(this.toPoint(event));
       this.mode = "";
