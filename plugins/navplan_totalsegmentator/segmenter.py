@@ -78,7 +78,7 @@ class TotalSegmentator:
         try:
             self._progress("starting", 0.0)
             version = version_of(program, stop)
-            with tempfile.TemporaryDirectory(prefix="navplan-") as folder:
+            with tempfile.TemporaryDirectory(prefix="navplan-totalsegmentator-") as folder:
                 labels = self._run(program, volume, Path(folder), stop, f"TotalSegmentator {version}")
             structures = self._structures(labels, volume, image_id, version)
             self._progress("done", 1.0)
