@@ -70,6 +70,7 @@ _ROWS: tuple[tuple[str, Anatomy], ...] = (
     ("skin", Anatomy(Tissue.SKIN, "39937001", "Skin structure")),
     ("body", Anatomy(Tissue.SKIN, "123037004", "Body structure")),
     ("costal_cartilage*", Anatomy(Tissue.CARTILAGE, "50016007", "Costal cartilage", (-50, 1500))),
+    ("intervertebral_discs", Anatomy(Tissue.CARTILAGE, "", "Intervertebral disc", (-150, 1500))),
     ("rib_*", Anatomy(Tissue.BONE, "113197003", "Rib", (-50, 2500))),
     ("vertebra*", Anatomy(Tissue.BONE, "51282000", "Vertebra", (-100, 2500))),
     ("sacrum", Anatomy(Tissue.BONE, "54735007", "Sacrum", (-100, 2500))),

@@ -16,11 +16,22 @@ PACKAGES = (
     Path("phantoms/navplan_phantoms"),
     Path("plugins/navplan_abdomen"),
     Path("plugins/navplan_musculoskeletal"),
+    Path("plugins/navplan_nninteractive"),
     Path("plugins/navplan_openigtlink"),
     Path("plugins/navplan_trackers"),
     Path("plugins/navplan_spine"),
     Path("plugins/navplan_thorax"),
+    Path("plugins/navplan_totalsegmentator"),
 )
+
+# What plugins that make structures stand on besides, and the published client of nnInteractive with its transport.
+STRUCTURES = {
+    "navplan_nninteractive": ("navplan.imaging.label_map",),
+    "navplan_totalsegmentator": (
+        "navplan.files.label_files", "navplan.files.nifti", "navplan.imaging.label_map", "navplan.imaging.segment",
+    ),
+}  # fmt: skip
+FURTHER = {"navplan_nninteractive": {"httpx", "nnInteractive"}}
 
 FLOORS = "A floor imports only floors below it, and there is no other floor"
 VTK = "VTK and PyVista only in view, app and imaging.surfaces"
@@ -43,6 +54,9 @@ VIOLATIONS = [
     pytest.param("navplan/planning/planted.py", "import SimpleITK", SIMPLEITK, id="SimpleITK in planning"),
     pytest.param("phantoms/navplan_phantoms/planted.py", "import navplan.geometry", PHANTOMS, id="navplan in phantoms"),
     pytest.param("plugins/navplan_thorax/planted.py", "import navplan.planning", PLUGINS, id="planning in a plugin"),
+    pytest.param(
+        "plugins/navplan_nninteractive/planted.py", "import navplan.files.nifti", PLUGINS, id="files in a plugin"
+    ),
     pytest.param("navplan/verbs/planted.py", "import navplan_abdomen", ENTRY_POINTS, id="a plugin imported by name"),
 ]
 
@@ -107,13 +121,13 @@ def test_phantoms_import_numpy_and_the_standard_library_alone() -> None:
 @pytest.mark.parametrize(
     "plugin",
     [
-        "navplan_abdomen", "navplan_musculoskeletal", "navplan_openigtlink", "navplan_spine", "navplan_thorax",
-        "navplan_trackers",
+        "navplan_abdomen", "navplan_musculoskeletal", "navplan_nninteractive", "navplan_openigtlink", "navplan_spine",
+        "navplan_thorax", "navplan_totalsegmentator", "navplan_trackers",
     ],
 )
 def test_plugins_import_the_lower_floors_alone(plugin: str) -> None:
-    allowed = sys.stdlib_module_names | {"numpy", plugin}
-    below = ("navplan.model", "navplan.geometry", "navplan.errors")
+    allowed = sys.stdlib_module_names | {"numpy", plugin} | FURTHER.get(plugin, set())
+    below = ("navplan.model", "navplan.geometry", "navplan.errors", *STRUCTURES.get(plugin, ()))
     for file in (ROOT / "plugins" / plugin).rglob("*.py"):
         for name in imported_names(file):
             assert name.partition(".")[0] in allowed or name.startswith(below), f"{file.relative_to(ROOT)}: {name}"

@@ -13,7 +13,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (
     "navplan", "phantoms/navplan_phantoms", "plugins/navplan_abdomen", "plugins/navplan_musculoskeletal",
-    "plugins/navplan_openigtlink", "plugins/navplan_spine", "plugins/navplan_thorax", "plugins/navplan_trackers",
+    "plugins/navplan_nninteractive", "plugins/navplan_openigtlink", "plugins/navplan_spine", "plugins/navplan_thorax",
+    "plugins/navplan_totalsegmentator", "plugins/navplan_trackers",
 )  # fmt: skip
 OWN = {Path(folder).name for folder in SHIPPED}
 
@@ -42,7 +43,7 @@ def imported() -> set[str]:
 def declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["pdf"], *extras["video"]]
+    wanted = [*project["dependencies"], *extras["pdf"], *extras["video"], *extras["interactive"]]
     return {canonicalize_name(Requirement(text).name) for text in wanted}
 
 

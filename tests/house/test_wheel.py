@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = (
-    "navplan_abdomen", "navplan_musculoskeletal", "navplan_openigtlink", "navplan_spine", "navplan_thorax",
-    "navplan_trackers",
+    "navplan_abdomen", "navplan_musculoskeletal", "navplan_nninteractive", "navplan_openigtlink", "navplan_spine",
+    "navplan_thorax", "navplan_totalsegmentator", "navplan_trackers",
 )  # fmt: skip
 PACKAGES = ("navplan", "navplan_phantoms", *PLUGINS)
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
