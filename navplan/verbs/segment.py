@@ -43,12 +43,13 @@ def segment(
     """The case with structures that a segmenter computes, or that are read from a file.
 
     segmenter: its name, see `navplan plugins`. seeds_mm: (n, 3) or (3,) LPS mm on the image, for a segmenter that
-    starts from points; `structure` then names what it finds. labels: a label map (NIfTI, NRRD, .seg.nrrd, MetaImage) or a folder of
-    one file a structure; a DICOM SEG or RTSTRUCT; a closed mesh (.stl, .obj, .ply, .vtp; mm) or a folder of them.
+    starts from points; `structure` then names what it finds.
+    labels: a label map (NIfTI, NRRD, .seg.nrrd, MetaImage) or a folder of one file a structure; a DICOM SEG or
+    RTSTRUCT; a closed mesh (.stl, .obj, .ply, .vtp; mm) or a folder of them.
     names: a table (.csv, .json, .toml) or label -> name. image: id, where there are several. working_resolution_mm: of
     who made the labels, one number or three along the label map's axes; where it is not said, the worst plausible one
-    counts. prefix: put before each name. structure: name of the one structure in a mask or mesh, or from seeds. space: "LPS" or "RAS"
-    of a mesh's coordinates, where the file does not say.
+    counts. prefix: put before each name. structure: name of the one structure in a mask or mesh, or from seeds.
+    space: "LPS" or "RAS" of a mesh's coordinates, where the file does not say.
 
     A listed label without voxels comes in as unknown, never as absent, and is named in the record. What is unknown
     replaces nothing that is present or stated to be absent; what is present replaces a structure of the same name on
@@ -57,8 +58,9 @@ def segment(
     From seeds, the record holds the seeds, and of each structure its volume in cm³ and its values in the image.
 
     Raises InputError: neither or both of segmenter and labels, see read_structures; seeds beside the image, for a
-    segmenter that takes none, or missing for one that needs them; what the segmenter refuses. MismatchError for labels of another
-    frame of reference or patient, or beside the image; ChoiceError for an unknown segmenter or image.
+    segmenter that takes none, or missing for one that needs them; what the segmenter refuses.
+    MismatchError for labels of another frame of reference or patient, or beside the image; ChoiceError for an unknown
+    segmenter or image.
     """
     if bool(segmenter) == (labels is not None):
         raise InputError(

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.cli import main
+from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.extend import registry
 from navplan.files.nifti import write_nifti
 from navplan.geometry.grid import Grid
