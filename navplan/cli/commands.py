@@ -131,7 +131,7 @@ def do_import(options: Namespace, output: Output) -> int:
 
 def do_segment(options: Namespace, output: Output) -> int:
     """Structures into a case."""
-    from navplan.cli.moved_way import point_of
+    from navplan.cli.moved_way import points_of
     from navplan.imaging.figures import figures_words
     from navplan.verbs.segment import absent, segment
 
@@ -150,7 +150,7 @@ def do_segment(options: Namespace, output: Output) -> int:
         case = segment(
             case,
             options.segmenter,
-            seeds_mm=[point_of(words, "--seed") for words in options.seed] or None,
+            seeds_mm=points_of(options.seed, "--seed") or None,
             labels=options.labels or None,
             names=options.names or None,
             image=options.image,

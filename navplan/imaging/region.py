@@ -106,7 +106,8 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
     within = ball(inside.shape, near, limits.reach_mm, step) & inside
     smooth = _smoothed(hu[box], step)
     about = ball(inside.shape, near, LUNG_ABOUT_MM, step) & inside
-    in_lung = limits.in_lung and np.count_nonzero(about & (hu[box] < LUNG_HU)) > LUNG_SHARE * np.count_nonzero(about)
+    airy = np.count_nonzero(about & (hu[box] < LUNG_HU)) > LUNG_SHARE * np.count_nonzero(about)
+    in_lung = limits.in_lung and bool(airy)
     for narrower in NARROWER:
         region = _attempt(smooth, within, near, step, limits, narrower, in_lung)
         volume_cm3 = np.count_nonzero(region) * float(np.prod(step)) / 1000
