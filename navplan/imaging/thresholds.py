@@ -80,6 +80,9 @@ def calcification(hu: NDArray[np.float32], body: Mask, bone: Mask, step: Step) -
     bright = (hu > BRIGHT_HU) & body
     labels, sizes = _parts(bright, step)
     keep = (sizes >= CALCIUM_MM3 / 1000) & (sizes <= CALCIUM_MOST_CM3)
+    # A spot with a rim of contrast may have come in as a small piece of bone.
+    pieces, volumes = _parts(bone, step)
+    bone = (volumes > CALCIUM_MOST_CM3)[pieces] & bone
     keep[np.unique(labels[dilated(bone, BONE_AWAY_MM, step) | (hu > METAL_HU)])] = False
     keep[0] = False
     return np.asarray(keep[labels])
