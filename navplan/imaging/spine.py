@@ -72,4 +72,4 @@ class CtSpineSegmenter:
 def _canal(ct: WorkingCt) -> tuple[Mask, Mask, NDArray[np.float64]]:
     bone = find_bone(ct.hu, ct.body, ct.step)
     canal, middle, _ = find_canal(ct.hu, bone, midline_mm(bone, ct.body, ct.step), ct.step)
-    return bone, canal & ~bone, middle
+    return bone, canal, middle
