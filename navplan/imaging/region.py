@@ -7,6 +7,7 @@ filled. A neighbour that lies on with a broad face and the same CT numbers is no
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from navplan.imaging.canonical import IN_PLANE, Mask, box_of, closed, dilated, e
 from navplan.imaging.working import Step, WorkingCt, ball, parts_near
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
+
+log = logging.getLogger(__name__)
 
 SEED_MM = 4.0  # radius about each seed whose CT numbers start the band
 LEAST_SD_HU = 7.0  # below this, noise after smoothing says more than the tissue
@@ -125,6 +128,8 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
             f"at most {limits.most_cm3:.0f} cm³ for this name",
             "Move the seed, give several, or draw it",
         )
+    if narrower < 1.0:
+        log.warning("%s leaked at first, and came out with a narrower band of CT numbers: look at its outline", name)
     result = np.zeros(hu.shape, dtype=bool, order="F")
     result[box] = region
     return result

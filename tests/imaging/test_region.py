@@ -6,7 +6,9 @@ import pytest
 from navplan.errors import InputError
 from navplan.extend.contract_checks import check_segmenter
 from navplan.geometry.grid import Grid
+from navplan.imaging import region as module
 from navplan.imaging.region import LIMITS, CtRegionSegmenter, limits_of
+from navplan.imaging.working import ball
 from navplan.model.structure import Presence
 from navplan.model.volume import Volume
 from tests.imaging.chest_scene import chest_grid, dice
@@ -114,3 +116,15 @@ def test_another_modality_is_refused_and_the_contract_kept():
     with pytest.raises(InputError, match="CT in Hounsfield units"):
         region(Volume(np.zeros((8, 8, 8), dtype=np.int16), grid, "MR", "signal"), (8, 8, 8), "liver")
     check_segmenter(CtRegionSegmenter)
+
+
+def test_what_fits_only_with_a_narrower_band_is_given_with_a_warning(caplog, monkeypatch):
+    attempts = []
+
+    def attempt(smooth, within, seeds, step, limits, narrower, in_lung):
+        attempts.append(narrower)
+        return within if narrower == 1.0 else ball(within.shape, seeds, 20.0, step)
+
+    monkeypatch.setattr(module, "_attempt", attempt)
+    region(scene(), (60, 20, 10), "kidney_left")
+    assert attempts == [1.0, 0.8] and "kidney_left leaked at first" in caplog.text
