@@ -1,6 +1,6 @@
 """Liver, kidney, spleen, lesion and the like on CT, grown from seeds.
 
-Smoothed by curvature flow (Sethian 1999, as SimpleITK has it), a band of CT numbers about the seeds, opened so that
+Smoothed by curvature flow (SimpleITK's), a band of CT numbers about the seeds, opened so that
 thin bridges to a neighbour of the same density break, the part with the seeds kept, the band estimated again, holes
 filled. A neighbour that lies on with a broad face and the same CT numbers is not told apart: look at what comes out.
 """

@@ -16,10 +16,9 @@ from navplan.model.volume import Volume
 GAS_HU = -500.0  # half-way between gas and soft tissue
 BOWEL_GAS_CM3 = 0.3  # smallest pocket
 SKIN_AWAY_MM = 10.0  # gas nearer to the skin lies in a fold of it, or under it
-BULLA_HU = -970.0  # emphysema is darker than -950 (Müller 1988: -910 on thick slices; -950 on thin ones, Gevenois 1996)
+BULLA_HU = -970.0  # below emphysema on thin slices; a starting value without a source
 BULLA_MM = 5.0  # half of what a bulla is wide at least: 1 cm by definition
 BULLA_CM3 = 1.0
-CALCIUM_HU = 130.0  # Agatston 1990, on unenhanced CT
 BRIGHT_HU = 400.0  # with contrast in the vessels: above the blood
 CALCIUM_MM3, CALCIUM_MOST_CM3 = 5.0, 5.0
 BONE_AWAY_MM = 3.0
