@@ -132,6 +132,8 @@ def do_import(options: Namespace, output: Output) -> int:
 
 def do_segment(options: Namespace, output: Output) -> int:
     """Structures into a case."""
+    from navplan.cli.moved_way import points_of
+    from navplan.imaging.figures import figures_words
     from navplan.verbs.segment import absent, segment
 
     ways = [bool(options.segmenter), bool(options.labels), bool(options.absent)]
@@ -149,6 +151,7 @@ def do_segment(options: Namespace, output: Output) -> int:
         case = segment(
             case,
             options.segmenter,
+            seeds_mm=points_of(options.seed, "--seed") or None,
             labels=options.labels or None,
             names=options.names or None,
             image=options.image,
@@ -168,10 +171,14 @@ def do_segment(options: Namespace, output: Output) -> int:
         by_presence.setdefault(structure.presence.value, []).append(name)
     lines = [f"{options.case}: revision {saved.revision}"]
     lines += [f"  {presence} ({len(names)}): {', '.join(names)}" for presence, names in by_presence.items()]
+    measured = case.audit[-1].details.get("figures", {})
+    lines += [f"  {name}: {figures_words(values)}" for name, values in measured.items()]
     cut = sorted(name for name, structure in new.items() if structure.cut_by_edge)
     if cut:
         lines.append(f"  cut by the edge of what was looked at ({len(cut)}): {', '.join(cut)}")
     told = {"case": options.case, "revision": saved.revision, "structures": by_presence, "cut": cut}
+    if measured:
+        told["figures"] = measured
     output.result("\n".join(lines), told)
     return DONE
 

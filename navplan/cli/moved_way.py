@@ -22,6 +22,17 @@ def point_of(words: str, option: str) -> tuple[float, float, float] | None:
     return x, y, z
 
 
+def points_of(words: list[str], option: str) -> list[tuple[float, float, float]]:
+    """Every X,Y,Z of a repeated option. Raises InputError for one that is not three numbers, an empty one too."""
+    points = []
+    for one in words:
+        point = point_of(one, option)
+        if point is None:
+            raise InputError(f"{option} without a point", f"three LPS coordinates in mm: {option}=X,Y,Z")
+        points.append(point)
+    return points
+
+
 def against_lines(report: SafetyReport) -> list[str]:
     """What rules a way out, a line each: limits first, with the structure, what is required, the interval and where;
     then what holds for every way of this case."""

@@ -68,6 +68,10 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("case")
     one.add_argument("--segmenter", default="", metavar="NAME", help="see: navplan plugins")
     one.add_argument(
+        "--seed", action="append", default=[], metavar="X,Y,Z", help="LPS mm, for a segmenter that starts from points"
+        " (write --seed=-1,2,3); may be repeated",
+    )  # fmt: skip
+    one.add_argument(
         "--labels",
         default="",
         metavar="FILE",
@@ -75,7 +79,9 @@ def make_parser() -> argparse.ArgumentParser:
         " folder of one file a structure",
     )
     one.add_argument("--names", default="", metavar="FILE", help="names of the labels (.csv or .json)")
-    one.add_argument("--structure", default="", metavar="NAME", help="name of the one structure in --labels")
+    one.add_argument(
+        "--structure", "--as", default="", metavar="NAME", help="name of the one structure in --labels or from --seed"
+    )
     one.add_argument("--prefix", default="", metavar="WORD", help="put before the names")
     one.add_argument(
         "--space", choices=("LPS", "RAS"), default="", help="of a mesh's coordinates, where the file does not say"

@@ -27,14 +27,18 @@ from navplan.extend.contents import Contents
 from navplan.files.protocol_toml import read_devices, read_protocol
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
-from navplan.model.seams import Phantom, Segmenter, Tracker
+from navplan.model.seams import Phantom, SeededSegmenter, Segmenter, Tracker
 
 log = logging.getLogger(__name__)
 
 DATA, SEGMENTERS, PHANTOMS = "navplan.data", "navplan.segmenters", "navplan.phantoms"
 TRACKERS = "navplan.trackers"
 GROUPS = (DATA, SEGMENTERS, PHANTOMS, TRACKERS)
-_SEAMS: dict[str, Any] = {SEGMENTERS: Segmenter, PHANTOMS: Phantom, TRACKERS: Tracker}
+_SEAMS: dict[str, tuple[Any, ...]] = {
+    SEGMENTERS: (Segmenter, SeededSegmenter),  # one of them is enough
+    PHANTOMS: (Phantom,),
+    TRACKERS: (Tracker,),
+}
 USER_FOLDERS_VARIABLE = "NAVPLAN_PROTOCOLS"
 _Named = TypeVar("_Named", ProcedureProtocol, Device)
 
@@ -245,8 +249,9 @@ def _misfit(group: str, loaded: Any) -> str:
         ):
             return ""
         return "not a package with a folder protocols or devices"
-    seam = _SEAMS[group]
-    return "" if isinstance(loaded, seam) else f"lacks what navplan.model.seams.{seam.__name__} asks for"
+    seams = _SEAMS[group]
+    names = " or ".join(seam.__name__ for seam in seams)
+    return "" if isinstance(loaded, seams) else f"lacks what navplan.model.seams.{names} asks for"
 
 
 def _error_of(point: EntryPoint, points: tuple[EntryPoint, ...], group: str) -> str:

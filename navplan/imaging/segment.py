@@ -117,7 +117,7 @@ def _masks(volume: Volume) -> tuple[dict[str, tuple[Mask | None, bool]], tuple[i
     hu = coarser(np.clip(voxels, LOWEST_HU, HIGHEST_HU), factors)
     body = coarser(body_full, factors) > 0.5
     bone = find_bone(hu, body, step)
-    chest = find_lungs(hu, body, _midline_mm(bone, body, step), step)
+    chest = find_lungs(hu, body, midline_mm(bone, body, step), step)
     lungs = [lung for lung in (chest.left, chest.right, chest.lung) if lung is not None]
     if lungs:
         bone &= ~eroded(np.logical_or.reduce(lungs), CHEST_WALL_MM, step)
@@ -141,7 +141,7 @@ def _skin(found: BodyMasks, order: CanonicalOrder, spacing: tuple[float, float, 
     return np.asarray(dilated(order.apply(found.outside_air), reach_mm, spacing) & order.apply(found.body))
 
 
-def _midline_mm(bone: Mask, body: Mask, step: tuple[float, float, float]) -> float:
+def midline_mm(bone: Mask, body: Mask, step: tuple[float, float, float]) -> float:
     """Where the patient's midline lies along the first axis, from its first voxel's centre.
 
     The spine is where bone, summed front to back and foot to head, is thickest; the body's middle without enough bone.

@@ -26,6 +26,25 @@ class Segmenter(Protocol):
         ...
 
 
+@runtime_checkable
+class SeededSegmenter(Protocol):
+    """Entry point group `navplan.segmenters`: a segmenter that starts from points that a person gives."""
+
+    name: str
+    description: str
+    modality: str
+
+    def segment_from(
+        self, volume: Volume, image_id: str, seeds_mm: NDArray[np.float64], structure: str
+    ) -> list[Structure]:
+        """Structures grown from seeds_mm (n, 3), n >= 1, LPS mm, all inside the image; structure: the name that the
+        caller gives, "" where none was given.
+
+        Raises InputError where it would rather give nothing: a seed in the wrong tissue, a region that leaked.
+        """
+        ...
+
+
 class PhantomPart(Protocol):
     """One structure of a phantom: first voxel in the image, occupancy uint8 [i, j, k] of its own box."""
 

@@ -9,11 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from navplan.errors import InputError
+from navplan.imaging.figures import figures
 from navplan.model.case import AuditEntry, Case
+from navplan.model.seams import SeededSegmenter, Segmenter
 from navplan.model.structure import Presence, Structure
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from navplan.model.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -32,22 +38,29 @@ def segment(
     prefix: str = "",
     structure: str = "",
     space: str = "",
+    seeds_mm: ArrayLike | None = None,
 ) -> Case:
     """The case with structures that a segmenter computes, or that are read from a file.
 
-    segmenter: its name, see `navplan plugins`. labels: a label map (NIfTI, NRRD, .seg.nrrd, MetaImage) or a folder of
-    one file a structure; a DICOM SEG or RTSTRUCT; a closed mesh (.stl, .obj, .ply, .vtp; mm) or a folder of them.
+    segmenter: its name, see `navplan plugins`. seeds_mm: (n, 3) or (3,) LPS mm on the image, for a segmenter that
+    starts from points; `structure` then names what it finds.
+    labels: a label map (NIfTI, NRRD, .seg.nrrd, MetaImage) or a folder of one file a structure; a DICOM SEG or
+    RTSTRUCT; a closed mesh (.stl, .obj, .ply, .vtp; mm) or a folder of them.
     names: a table (.csv, .json, .toml) or label -> name. image: id, where there are several. working_resolution_mm: of
     who made the labels, one number or three along the label map's axes; where it is not said, the worst plausible one
-    counts. prefix: put before each name. structure: name of the one structure in a mask or mesh. space: "LPS" or "RAS"
-    of a mesh's coordinates, where the file does not say.
+    counts. prefix: put before each name. structure: name of the one structure in a mask or mesh, or from seeds.
+    space: "LPS" or "RAS" of a mesh's coordinates, where the file does not say.
 
     A listed label without voxels comes in as unknown, never as absent, and is named in the record. What is unknown
     replaces nothing that is present or stated to be absent; what is present replaces a structure of the same name on
     the same image.
 
-    Raises InputError: neither or both of segmenter and labels, see read_structures; MismatchError for labels of another
-    frame of reference or patient, or beside the image; ChoiceError for an unknown segmenter or image.
+    From seeds, the record holds the seeds, and of each structure its volume in cm³ and its values in the image.
+
+    Raises InputError: neither or both of segmenter and labels, see read_structures; seeds beside the image, for a
+    segmenter that takes none, or missing for one that needs them; what the segmenter refuses.
+    MismatchError for labels of another frame of reference or patient, or beside the image; ChoiceError for an unknown
+    segmenter or image.
     """
     if bool(segmenter) == (labels is not None):
         raise InputError(
@@ -58,10 +71,18 @@ def segment(
     image_id, volume = case.image(image)
     details: dict[str, Any] = {"image": image_id}
     if labels is None:
-        if names is not None or structure or space or working_resolution_mm is not None:
+        if names is not None or space or working_resolution_mm is not None:
             raise InputError("names, a space or a resolution for a segmenter", "them only together with labels")
-        found = _computed(segmenter, volume, image_id)
+        seeds = _seeds(seeds_mm, volume)
+        if structure and seeds is None:
+            raise InputError(f"the name {structure} for a segmenter without seeds", "it with seeds or labels only")
+        found = _computed(segmenter, volume, image_id, seeds, structure)
         details["segmenter"] = found[0].origin if found else segmenter
+        if seeds is not None:
+            details["seeds_mm"] = seeds.tolist()
+            details["figures"] = {one.name: figures(volume, one) for one in found if one.presence is Presence.PRESENT}
+    elif seeds_mm is not None:
+        raise InputError("seeds with labels", "seeds for a segmenter", "Leave them out")
     else:
         from navplan.files.structures_in import read_structures
 
@@ -109,14 +130,48 @@ def absent(case: Case, name: str, by: str, image: str = "") -> Case:
     return case.with_structures(stated).with_audit(AuditEntry(now, by.strip(), "absent", details))
 
 
-def _computed(segmenter: str, volume: Volume, image_id: str) -> list[Structure]:
+def _seeds(seeds_mm: ArrayLike | None, volume: Volume) -> NDArray[np.float64] | None:
+    if seeds_mm is None:
+        return None
+    try:
+        seeds = np.atleast_2d(np.asarray(seeds_mm, dtype=np.float64))
+    except (TypeError, ValueError):
+        seeds = np.zeros((0, 0))
+    if seeds.ndim != 2 or seeds.shape[1] != 3 or not len(seeds) or not np.isfinite(seeds).all():
+        raise InputError(f"seeds {seeds_mm}", "points of three finite LPS coordinates in mm")
+    outside = seeds[~volume.grid.contains(seeds)]
+    if len(outside):
+        corners = volume.grid.corners_mm()
+        raise InputError(
+            f"a seed at {outside[0].tolist()} mm, beside the image",
+            f"a point of the image, between {corners.min(axis=0).round().tolist()}"
+            f" and {corners.max(axis=0).round().tolist()} mm (LPS)",
+        )
+    return seeds
+
+
+def _run(made: Any, volume: Volume, image_id: str, seeds: NDArray[np.float64] | None, structure: str) -> Any:
+    from navplan.files.structure_names import canonical_name
+
+    if seeds is None:
+        if not isinstance(made, Segmenter):
+            raise InputError(f"segmenter {made.name} without a seed", "one or more: --seed=X,Y,Z (LPS mm)")
+        return made.segment(volume, image_id)
+    if not isinstance(made, SeededSegmenter):
+        raise InputError(f"seeds for segmenter {made.name}, which takes none", "no seed")
+    return made.segment_from(volume, image_id, seeds, canonical_name(structure) if structure else "")
+
+
+def _computed(
+    segmenter: str, volume: Volume, image_id: str, seeds: NDArray[np.float64] | None, structure: str
+) -> list[Structure]:
     from navplan.extend.registry import load
 
     loaded = load(SEGMENTERS, segmenter)
     made = loaded() if isinstance(loaded, type) else loaded
     if made.modality and made.modality != volume.modality:
         raise InputError(f"segmenter {segmenter} on {volume.modality or 'an unknown modality'}", made.modality)
-    found: list[Structure] = made.segment(volume, image_id)
+    found: list[Structure] = _run(made, volume, image_id, seeds, structure)
     wrong = [one.name for one in found if one.presence is Presence.ABSENT or one.image_id not in ("", image_id)]
     if wrong:
         raise InputError(

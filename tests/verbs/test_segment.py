@@ -6,9 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from navplan.cli import main
 from navplan.errors import ChoiceError, InputError, MismatchError
+from navplan.extend import registry
 from navplan.files.nifti import write_nifti
 from navplan.geometry.grid import Grid
+from navplan.imaging.label_map import structure_from_mask
 from navplan.model.case import Case
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
@@ -211,3 +214,65 @@ def test_who_made_a_structure_is_there_again_when_the_case_is_opened(case, tmp_p
 def test_the_side_of_a_mesh_is_for_labels_alone(case):
     with pytest.raises(InputError, match="a space"):
         segment(case, "ct-basic", space="RAS")
+
+
+class SeedBall:
+    """A segmenter that starts from points: a cube of 3 voxels about each."""
+
+    name, description, modality = "seed-ball", "cubes about the seeds", "CT"
+
+    def segment_from(self, volume, image_id, seeds_mm, structure):
+        mask = np.zeros(volume.grid.shape, dtype=bool)
+        for index in np.rint(volume.grid.indices(seeds_mm)).astype(int):
+            mask[tuple(slice(n - 1, n + 2) for n in index)] = True
+        return [structure_from_mask(mask, volume.grid, structure or "cube", image_id, "seed-ball 1", volume.grid)]
+
+
+@pytest.fixture
+def seed_ball(monkeypatch):
+    load = registry.load
+    monkeypatch.setattr(registry, "load", lambda group, name: SeedBall() if name == "seed-ball" else load(group, name))
+
+
+def test_a_segmenter_that_starts_from_seeds(case, seed_ball):
+    done = segment(case, "seed-ball", seeds_mm=[(0, 0, 120), (10, 0, 120)], structure="Left Lung")
+    found = done.structures["lung_left"]
+    assert np.count_nonzero(found.occupancy) == 54 and found.made_with == "seed-ball 1"
+    details = done.audit[-1].details
+    assert details["seeds_mm"] == [[0.0, 0.0, 120.0], [10.0, 0.0, 120.0]]
+    measured = details["figures"]["lung_left"]
+    assert measured["volume_cm3"] == pytest.approx(54 * 16 / 1000) and measured["mean"] == 40.0 == measured["p95"]
+    assert set(segment(case, "seed-ball", seeds_mm=(0, 0, 120)).structures) == {"cube"}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([(500.0, 0.0, 120.0)], "beside the image"),
+        ([(np.nan, 0.0, 120.0)], "finite"),
+        ([(0.0, 0.0)], "finite"),
+        ([], "finite"),
+        ("liver", "finite"),
+        (None, "without a seed"),
+    ],
+)
+def test_bad_seeds_are_refused_with_what_was_given(case, seed_ball, seeds, words):
+    with pytest.raises(InputError, match=words):
+        segment(case, "seed-ball", seeds_mm=seeds)
+
+
+def test_seeds_for_what_takes_none(case, labels):
+    with pytest.raises(InputError, match="takes none"):
+        segment(case, "ct-basic", seeds_mm=[(0, 0, 120)])
+    with pytest.raises(InputError, match="seeds with labels"):
+        segment(case, labels=labels, seeds_mm=[(0, 0, 120)])
+
+
+def test_a_seed_from_the_command_line(case, seed_ball, tmp_path, capsys):
+    folder = tmp_path / "case"
+    save_case(case, folder, "new", {})
+    assert main(["segment", str(folder), "--segmenter", "seed-ball", "--seed=-4,2,120", "--as", "node"]) == 0
+    assert "node: 0.4 cm³; values 40 ± 0" in capsys.readouterr().out
+    assert open_case(folder).structures["node"].presence is Presence.PRESENT
+    assert main(["segment", str(folder), "--segmenter", "seed-ball", "--seed=1,2"]) == 2
+    assert "--seed '1,2'" in capsys.readouterr().err

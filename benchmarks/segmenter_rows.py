@@ -1,0 +1,93 @@
+"""What benchmarks/segmenters.py compares: images, segmenters, seeds, labels, aims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CHEST, ABDOMEN, THORAX = "lidc0001_chest_ct", "ts_abdomen_pelvis_ct", "ts_thorax_cta_dissection"
+Seeds = tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: `found` of a segmenter (with seeds, LPS mm, and the name given with them) against `labels`.
+
+    below_hu: only voxels of the labels below it count. aim: Dice to reach, None where none was set.
+    """
+
+    image: str
+    segmenter: str
+    title: str
+    found: tuple[str, ...]
+    labels: tuple[str, ...]
+    against: str
+    aim: float | None = None
+    seeds_mm: Seeds = ()
+    name: str = ""
+    below_hu: float | None = None
+
+
+LEFT_LUNG = ("lung_upper_lobe_left", "lung_lower_lobe_left")
+RIGHT_LUNG = ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right")
+RIBS = tuple(f"rib_{side}_{n}" for side in ("left", "right") for n in range(1, 13))
+SPINE = tuple(
+    f"vertebrae_{letter}{n}" for letter, last in (("C", 7), ("T", 12), ("L", 5), ("S", 1)) for n in range(1, last + 1)
+)
+LIMBS = tuple(
+    f"{bone}_{side}" for bone in ("scapula", "clavicula", "humerus", "femur", "hip") for side in ("left", "right")
+)
+BONES = (*RIBS, *SPINE, *LIMBS, "sternum", "sacrum", "skull")
+GUT = ("colon", "stomach", "small_bowel", "duodenum")
+
+
+def _basic(image: str) -> list[Row]:
+    return [
+        Row(image, "ct-basic", "bone", ("bone",), BONES, "all labelled bones together", 0.85),
+        Row(image, "ct-basic", "left lung", ("lung_left",), LEFT_LUNG, "its lobes", 0.97),
+        Row(image, "ct-basic", "right lung", ("lung_right",), RIGHT_LUNG, "its lobes", 0.97),
+    ]
+
+
+def _region(image: str, name: str, *seeds: tuple[float, float, float], label: str = "") -> Row:
+    return Row(image, "ct-region", name, (name,), (label or name,), label or name, None, seeds, name)
+
+
+def _spine(image: str, seed: tuple[float, float, float], name: str, levels: tuple[str, ...]) -> list[Row]:
+    rows = [Row(image, "ct-spine", "spinal canal", ("spinal_canal",), ("spinal_cord",), "spinal_cord, as it is", 0.80)]
+    rows += [Row(image, "ct-spine", level, (level,), (level,), level, None, (seed,), name) for level in levels]
+    return rows
+
+
+def _gas(image: str) -> Row:
+    return Row(image, "ct-gas", "bowel gas", ("bowel_gas",), GUT, "the gut's voxels below -500 HU", below_hu=-500)
+
+
+CHEST_LEVELS = tuple(f"vertebrae_{level}" for level in ("T4", "T6", "T8", "T10", "T11", "T12", "L1", "L2", "L3"))
+ABDOMEN_LEVELS = tuple(f"vertebrae_{level}" for level in ("L1", "L2", "L3", "L4", "L5"))
+TRUE_LUMEN: Seeds = ((5, -185, 698), (17, -152, 746), (9, -137, 615), (-5, -148, 562))
+FALSE_LUMEN: Seeds = ((30, -110, 639), (-4, -132, 580), (29, -95, 686), (23, -104, 728))
+
+ROWS: tuple[Row, ...] = (
+    *_basic(CHEST),
+    Row(CHEST, "ct-basic", "windpipe", ("trachea",), ("trachea",), "trachea, without the main bronchi"),
+    Row(CHEST, "ct-vessel", "aorta", ("aorta",), ("aorta",), "aorta", 0.90, ((26, 30, -230),), "aorta"),
+    *_spine(CHEST, (27, 38, -280), "vertebrae_L1", CHEST_LEVELS),
+    _region(CHEST, "liver", (-54, -19, -218)),
+    _region(CHEST, "spleen", (100, 48, -240)),
+    _region(CHEST, "kidney_left", (96, 49, -292)),
+    _region(CHEST, "kidney_right", (-61, 34, -318)),
+    _region(CHEST, "lesion", (55, 85, -115), label="mass"),
+    _gas(CHEST),
+    *_basic(ABDOMEN),
+    *_spine(ABDOMEN, (7, -149, 316), "vertebrae_L3", ABDOMEN_LEVELS),
+    _region(ABDOMEN, "liver", (-98, -164, 394)),
+    _region(ABDOMEN, "spleen", (109, -107, 406)),
+    _region(ABDOMEN, "kidney_left", (85, -110, 364)),
+    _region(ABDOMEN, "kidney_right", (-80, -140, 316)),
+    _gas(ABDOMEN),
+    Row(THORAX, "ct-vessel", "aorta", ("aorta",), ("aorta",), "aorta, both lumens", 0.90, TRUE_LUMEN[:1], "aorta"),
+    Row(
+        THORAX, "ct-vessel", "aorta", ("aorta",), ("aorta",), "aorta, both lumens", 0.90,
+        (*TRUE_LUMEN, *FALSE_LUMEN), "aorta",
+    ),
+)  # fmt: skip

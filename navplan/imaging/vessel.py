@@ -1,0 +1,169 @@
+"""Vessels filled with contrast on CT, from seeds in them; their radius and their centreline.
+
+A band of CT numbers from half-way between the seeds and tissue without contrast, up to what is clearly brighter. In it
+the depth (distance to the band's edge) has ridges along the middle of vessels. The ridge that carries the seed is
+followed as far as its depth stays near the seed's: it ends where the vessel opens into a chamber, touches bone on a
+broad face, or branches into something much thinner. The vessel is the union of the balls about that ridge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
+
+from navplan.errors import InputError
+from navplan.imaging.canonical import Mask, box_of, closed, dilated, labelled
+from navplan.imaging.working import Step, WorkingCt, ball, parts_near
+from navplan.model.structure import Structure
+from navplan.model.volume import Volume
+
+PLAIN_HU = 50.0  # blood and muscle without contrast
+LEAST_CONTRAST_HU = 60.0  # above that, to be told from it
+SEED_MM = 3.0
+SMOOTHING_MM = 0.6
+FLANK = 0.35  # of that radius: how far the lumen may go on beside the balls, where a vessel is not round
+CLIMB_MM = 8.0  # a seed may lie this far off the middle
+FLAP_MM = 2.0  # half of what closes between the parts that several seeds name: a dissection's flap
+RADIUS_RANGE = (0.55, 1.6)  # of the radius at the seeds
+RIDGE = 0.85  # of the largest depth within half that depth: a ridge, not a flank
+
+
+class CtVesselSegmenter:
+    """Entry point `navplan.segmenters`: ct-vessel.
+
+    One vessel with contrast, named by the caller ("vessel" without a name), from seeds in it: one, or one in each part
+    that is separate, wider or of another density (true and false lumen).
+    """
+
+    name = "ct-vessel"
+    description = "A vessel filled with contrast on CT, from seeds in it"
+    modality = "CT"
+
+    def segment_from(
+        self, volume: Volume, image_id: str, seeds_mm: NDArray[np.float64], structure: str
+    ) -> list[Structure]:
+        """The vessel about seeds_mm (n, 3), LPS mm.
+
+        Raises InputError: an image that is not CT, or a seed that does not lie in contrast.
+        """
+        ct = WorkingCt.of(volume, image_id, self.name)
+        name = structure or "vessel"
+        return [ct.structure(grown_vessel(ct.hu, ct.body, ct.indices(seeds_mm), ct.step), name)]
+
+
+def grown_vessel(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step) -> Mask:
+    """The vessel of seeds (n, 3) voxels in hu[left, posterior, superior]; step: spacing in mm.
+
+    Raises InputError for a seed that is not brighter than tissue without contrast.
+    """
+    smooth = ndimage.gaussian_filter(hu.T, [SMOOTHING_MM / s for s in step[::-1]]).T
+    found = np.zeros(hu.shape, dtype=bool, order="F")
+    for seed in seeds:
+        values = hu[ball(hu.shape, seed[None], SEED_MM, step) & body]
+        level = float(np.median(values)) if values.size else -1000.0
+        if level < PLAIN_HU + LEAST_CONTRAST_HU:
+            raise InputError(
+                f"a seed of {level:.0f} HU",
+                f"one in contrast, at least {PLAIN_HU + LEAST_CONTRAST_HU:.0f} HU",
+                "Vessels without contrast: label them by hand",
+            )
+        band = (smooth > (level + PLAIN_HU) / 2) & (smooth < 2 * level - PLAIN_HU) & body
+        found |= _along(parts_near(band, seed[None], SEED_MM, step), seed, step)
+    if len(seeds) > 1:
+        found = closed(found, max(FLAP_MM, 1.01 * max(step[:2])), step) & body
+    return found
+
+
+def _along(lumen: Mask, seed: NDArray[np.intp], step: Step) -> Mask:
+    box = box_of(lumen, 1)
+    if box is None:
+        return lumen
+    inside = lumen[box]
+    near = seed - [part.start for part in box]
+    depth = depth_mm(inside, step)
+    radius = _radius_about(near, depth, step)
+    size = [2 * max(1, int(0.5 * radius / s)) + 1 for s in step[::-1]]
+    top = ndimage.maximum_filter(depth.T, size).T
+    ridge = (depth >= RIDGE * top) & (depth >= RADIUS_RANGE[0] * radius) & (depth <= RADIUS_RANGE[1] * radius)
+    ridge &= parts_near(ndimage.binary_dilation(ridge) & inside, near[None], max(radius, SEED_MM), step)
+    result = np.zeros(lumen.shape, dtype=bool, order="F")
+    result[box] = dilated(_balls(ridge, depth, inside, step), max(FLANK * radius, 1.01 * max(step[:2])), step) & inside
+    return result
+
+
+def _radius_about(seed: NDArray[np.intp], depth: NDArray[np.float64], step: Step) -> float:
+    """The depth of the ridge nearest to a seed: the largest within reach of the seed's own depth, climbing thrice."""
+    radius = SEED_MM
+    for _ in range(3):
+        radius = max(SEED_MM, float(depth[ball(depth.shape, seed[None], min(radius, CLIMB_MM), step)].max()))
+    return radius
+
+
+def _balls(ridge: Mask, depth: NDArray[np.float64], inside: Mask, step: Step) -> Mask:
+    """The union of the balls about the ridge's voxels, each as large as it is deep."""
+    found = np.zeros_like(inside)
+    if not ridge.any():
+        return found
+    width = min(step)
+    for low in np.arange(np.floor(depth[ridge].min() / width), np.ceil(depth[ridge].max() / width) + 1) * width:
+        centres = ridge & (depth >= low) & (depth < low + width)
+        box = box_of(centres, tuple(int((low + 2 * width) / s) + 1 for s in step))
+        if box is not None:
+            away = ndimage.distance_transform_edt(~centres[box], sampling=step)
+            found[box] |= np.asarray(away) <= low + width
+    return found & inside
+
+
+def depth_mm(mask: Mask, step: Step) -> NDArray[np.float64]:
+    """Distance in mm of every voxel of a mask to the nearest voxel's centre outside; 0 outside.
+
+    On a vessel's centreline it is the vessel's radius, to about half a voxel.
+    """
+    away = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1), sampling=step))
+    return away[1:-1, 1:-1, 1:-1]
+
+
+def centreline(mask: Mask, step: Step) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The line along the middle of the largest part of a mask, between the two ends furthest apart in it.
+
+    Gives voxels (n, 3) in order, next to each other, and the radius in mm (n,) at each. A shortest path whose cost is
+    length / depth², so that it keeps to the middle. Raises InputError for an empty mask.
+    """
+    labels, count = labelled(mask)
+    if count == 0:
+        raise InputError("a centreline of nothing", "a mask with a voxel")
+    part = labels == int(np.argmax(np.bincount(labels.ravel("K"))[1:])) + 1
+    depth = depth_mm(part, step)
+    voxels = np.argwhere(part)
+    number = np.full(part.shape, -1, dtype=np.intp)
+    number[tuple(voxels.T)] = np.arange(len(voxels))
+    rows, columns, lengths = [], [], []
+    for offset in np.ndindex(3, 3, 3):
+        shift = np.asarray(offset) - 1
+        if tuple(shift) <= (0, 0, 0):
+            continue
+        other = voxels + shift
+        fits = ((other >= 0) & (other < part.shape)).all(axis=1)
+        ends = np.full(len(voxels), -1)
+        ends[fits] = number[tuple(other[fits].T)]
+        start = np.flatnonzero(ends >= 0)
+        rows.append(start)
+        columns.append(ends[start])
+        lengths.append(np.full(len(start), float(np.linalg.norm(shift * step))))
+    row, column, length = np.concatenate(rows), np.concatenate(columns), np.concatenate(lengths)
+    deep = depth[tuple(voxels.T)]
+    cost = length / (0.5 * (deep[row] + deep[column])) ** 2
+    size = (len(voxels), len(voxels))
+    plain = coo_array((length, (row, column)), shape=size).tocsr()
+    costly = coo_array((cost, (row, column)), shape=size).tocsr()
+    first = int(np.argmax(dijkstra(plain, directed=False, indices=0)))
+    second = int(np.argmax(dijkstra(plain, directed=False, indices=first)))
+    _, before = dijkstra(costly, directed=False, indices=first, return_predecessors=True)
+    path = [second]
+    while path[-1] != first:
+        path.append(int(before[path[-1]]))
+    chosen = np.asarray(path[::-1])
+    return voxels[chosen], deep[chosen]

@@ -1,0 +1,89 @@
+"""Segmenters from seeds on real CT, against a network's labels: loosely; and that levels are the right ones."""
+
+import numpy as np
+import pytest
+
+from navplan.imaging.region import CtRegionSegmenter
+from navplan.imaging.spine import CtSpineSegmenter
+from navplan.imaging.thresholds import CtGasSegmenter
+from navplan.imaging.vessel import CtVesselSegmenter, centreline
+from navplan.model.structure import Presence
+from navplan.verbs.import_images import import_images
+from navplan.verbs.segment import segment
+from tests.imaging.chest_scene import dice
+from tests.real_images.test_segment_real import mask_on
+from tests.real_lidc import lidc_case
+
+pytestmark = pytest.mark.xdist_group("lidc_case")
+
+
+@pytest.fixture(scope="module")
+def chest(real_images):
+    return lidc_case(real_images)
+
+
+@pytest.fixture(scope="module")
+def abdomen(real_images):
+    folder = real_images / "ts_abdomen_pelvis_ct"
+    case = import_images(folder / "example_ct.nii.gz", image_id="ct")
+    return segment(case, labels=folder / "example_seg_fast_force_split.nii.gz", names=folder / "labels.json")
+
+
+def grown(case, segmenter, seed, name):
+    return segmenter.segment_from(case.image()[1], "ct", np.array([seed], dtype=float), name)
+
+
+def overlap(case, found, label):
+    grid = case.image()[1].grid
+    return dice(mask_on(grid, found), mask_on(grid, case.structures[label]))
+
+
+def test_the_chests_aorta_and_its_middle(chest):
+    (aorta,) = grown(chest, CtVesselSegmenter(), (26, 30, -230), "aorta")
+    assert overlap(chest, aorta, "aorta") > 0.90
+    _, radius = centreline(aorta.occupancy[::2, ::2] > 0, (1.40625, 1.40625, 2.5))
+    assert 9 < np.median(radius) < 17
+
+
+def test_the_chests_levels_from_one_lumbar_vertebra(chest):
+    found = {one.name: one for one in grown(chest, CtSpineSegmenter(), (27, 38, -280), "vertebrae_L1")}
+    assert overlap(chest, found["spinal_canal"], "spinal_cord") > 0.80
+    present = [name for name, one in found.items() if one.presence is Presence.PRESENT and name != "spinal_canal"]
+    assert {"vertebrae_T5", "vertebrae_T9", "vertebrae_T12", "vertebrae_L2"} <= set(present)
+    for name in present:  # the right level: more of it lies in this label than in any other
+        inside = {
+            label: overlap(chest, found[name], label) for label in chest.structures if label.startswith("vertebrae_")
+        }
+        assert max(inside, key=inside.get) == name
+        assert inside[name] > 0.5
+
+
+def test_the_abdomens_levels_and_canal_at_3_mm(abdomen):
+    found = {one.name: one for one in grown(abdomen, CtSpineSegmenter(), (7, -149, 316), "vertebrae_L3")}
+    assert overlap(abdomen, found["spinal_canal"], "spinal_cord") > 0.75
+    for name in ("vertebrae_L1", "vertebrae_L2", "vertebrae_L3"):
+        assert overlap(abdomen, found[name], name) > 0.65
+    assert found["vertebrae_L5"].presence is Presence.UNKNOWN  # a gap in its pedicles: unsure
+
+
+@pytest.mark.parametrize(
+    ("seed", "name", "least"), [((-98, -164, 394), "liver", 0.87), ((85, -110, 364), "kidney_left", 0.87)]
+)
+def test_organs_of_the_abdomen_without_contrast(abdomen, seed, name, least):
+    (found,) = grown(abdomen, CtRegionSegmenter(), seed, name)
+    assert overlap(abdomen, found, name) > least
+
+
+@pytest.mark.parametrize(
+    ("seed", "name", "least"), [((-54, -19, -218), "liver", 0.9), ((100, 48, -240), "spleen", 0.9)]
+)
+def test_organs_of_the_chest_with_contrast(chest, seed, name, least):
+    (found,) = grown(chest, CtRegionSegmenter(), seed, name)
+    assert overlap(chest, found, name) > least
+
+
+def test_bowel_gas_of_the_abdomen_is_the_labelled_guts(abdomen):
+    volume = abdomen.image()[1]
+    gas = {one.name: one for one in CtGasSegmenter().segment(volume, "ct")}["bowel_gas"]
+    gut = mask_on(volume.grid, *(abdomen.structures[n] for n in ("colon", "stomach", "small_bowel", "duodenum")))
+    assert dice(mask_on(volume.grid, gas), gut & (volume.voxels < -500)) > 0.95
