@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from navplan.errors import FileFormatError, GeometryError, InputError
 from navplan.files.image_files import check_there, settled_voxels
@@ -105,6 +106,17 @@ def natural(path: Path) -> tuple[tuple[int, int, str], ...]:
     return tuple((1, int(part), part) if part.isdecimal() and part.isascii() else (0, 0, part) for part in parts)
 
 
+@contextmanager
+def cut_ones_refused() -> Iterator[None]:
+    """Other libraries let Pillow fill up what a picture lacks (WeasyPrint does, for all of the process)."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
 def _pages(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     """Kind and values [row, column] of each page."""
     try:
@@ -114,6 +126,8 @@ def _pages(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
             with Image.open(path, formats=("PNG", "TIFF")) as picture:
                 for page in range(getattr(picture, "n_frames", 1)):
                     picture.seek(page)
+                    with cut_ones_refused():
+                        picture.load()
                     yield _values(path, picture)
     except InputError:
         raise

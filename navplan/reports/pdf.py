@@ -27,6 +27,9 @@ def pdf_bytes(html: str) -> bytes:
         raise MissingComponentError("WeasyPrint is not installed", "the extra [pdf]", INSTALL) from error
     except OSError as error:
         raise MissingComponentError(f"WeasyPrint cannot load {str(error).splitlines()[0]}", "Pango", PANGO) from error
+    from PIL import ImageFile
+
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint lets all of the process take pictures that are cut short
     with _stopped_clock():
         return bytes(HTML(string=html).write_pdf())
 

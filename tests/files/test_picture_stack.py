@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 import navplan as nv
 from navplan.cli import main
@@ -67,7 +67,9 @@ def test_a_spacing_that_makes_no_sense_is_refused(tmp_path: Path, spacing):
         nv.import_images(pictures(tmp_path / "p", GREY), **{**STATED, "spacing_mm": spacing})
 
 
-def test_pictures_that_do_not_belong_together_are_refused(tmp_path: Path):
+@pytest.mark.parametrize("filled_up", [False, True])
+def test_pictures_that_do_not_belong_together_are_refused(tmp_path: Path, monkeypatch, filled_up: bool):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", filled_up)  # as another library may have set it
     folder = pictures(tmp_path / "p", GREY)
     Image.fromarray(GREY[0, :4]).save(folder / "slice3.png")
     with pytest.raises(InputError, match=r"slice3\.png: 6x4 pixels beside 6x5"):

@@ -22,6 +22,13 @@ def test_the_same_page_gives_the_same_bytes():
     assert "SOURCE_DATE_EPOCH" not in os.environ
 
 
+def test_a_report_does_not_let_pictures_be_cut_short_elsewhere():
+    from PIL import ImageFile
+
+    pdf_bytes("<p>one</p>")
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
 def test_without_weasyprint_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     with pytest.raises(MissingComponentError, match=r'pip install "navplan\[pdf\]"'):
