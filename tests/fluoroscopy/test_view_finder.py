@@ -35,6 +35,8 @@ from navplan_phantoms.lumbar import LumbarPhantom
 directions = st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda d: np.linalg.norm(d) > 0.1)
 positions = st.sampled_from(["HFS", "HFP", "FFS", "FFP"])
 
+pytestmark = pytest.mark.xdist_group("view finder")
+
 
 def degrees_between(a, b):
     return float(np.degrees(np.arccos(np.clip(np.dot(a, b), -1, 1))))

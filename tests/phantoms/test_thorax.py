@@ -25,6 +25,8 @@ ASKED = {
     *(f"rib_{side}_{number}" for side in ("left", "right") for number in range(1, 13)),
 }  # fmt: skip
 
+pytestmark = pytest.mark.xdist_group("thorax")
+
 
 @pytest.fixture(scope="module")
 def made() -> PhantomResult:

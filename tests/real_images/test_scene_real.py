@@ -24,7 +24,7 @@ from navplan.view.scene import SceneView, render_scene
 
 BY_HAND = Path(__file__).parents[1] / "view" / "plan_by_hand.py"
 NEAR = ("rib_left_*", "vertebrae_T*", "scapula_left", "aorta", "heart", "lung_lower_lobe_left", "pulmonary_vein")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scene real")]
 
 
 def plan_by_hand(*arguments, **named):
