@@ -22,13 +22,19 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.broken_dicom import WAYS, base_series, broken
 from benchmarks.intake_truth import agreement, header_slices
+
+if TYPE_CHECKING:
+    from navplan.files.dicom_scan import DicomSeries
+    from navplan.model.volume import Volume
 
 START = "<!-- figures -->"
 TIME_LIMIT_S = 10.0
@@ -82,16 +88,16 @@ def run_case(number: int, seed: int, bases: Sequence[Path], folder: Path) -> Out
     return Outcome(number, ways, "read" if read else "refused", words, time.monotonic() - began)
 
 
-def _wrong(volume: object, series: object) -> str:
+def _wrong(volume: Volume, series: DicomSeries) -> str:
     """What is wrong with a volume, by the headers; "" where nothing is."""
-    codes = {finding.code for finding in volume.acquisition.quality}  # type: ignore[attr-defined]
+    codes = {finding.code for finding in volume.acquisition.quality}
     try:
-        slices = header_slices((frame.path, frame.number) for frame in series.frames)  # type: ignore[attr-defined]
+        slices = header_slices((frame.path, frame.number) for frame in series.frames)
     except Exception:
         return f"read, though pydicom cannot: {_last_line()}"
-    suv = volume.quantity == "SUV"  # type: ignore[attr-defined]
-    unknown = volume.acquisition.padding_hu  # type: ignore[attr-defined]
-    found = agreement(volume.voxels, volume.grid.affine, slices, 2000, suv, True, unknown)  # type: ignore[attr-defined]
+    suv = volume.quantity == "SUV"
+    unknown = volume.acquisition.padding_hu
+    found = agreement(volume.voxels, volume.grid.affine, slices, 2000, suv, True, unknown)
     if codes & set(RESAMPLED):  # where one slice says other values than the next, what lies between them is neither
         return f"{found.flat_share:.3f} of {found.flat} flat pixels" if found.flat_share < FLAT_SHARE else ""
     if found.off_mm > PLACE_MM:
@@ -110,8 +116,7 @@ def _work(pipe: Connection, seed: int, bases: Sequence[Path]) -> None:
     import logging
     import warnings
 
-    from navplan.files.dicom_read import read_series  # noqa: F401  loaded before the limit is set
-
+    import_module("navplan.files.dicom_read")  # before the limit is set
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

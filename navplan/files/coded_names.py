@@ -6,7 +6,7 @@ The table is codes.csv. pydicom compares SRT with SNOMED CT. A side comes from t
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -103,6 +103,32 @@ def told_apart(names: Iterable[tuple[int, str, str]], notes: list[str]) -> dict[
             name = apart
         result[number] = name
     return result
+
+
+def names_for(
+    kind: str, labels: Mapping[int, str], coded: Callable[[int], CodedName], structure: str,
+    given: Mapping[int, str] | None, notes: list[str],
+) -> dict[int, str]:  # fmt: skip
+    """Names of what a file lists under numbers, each another; what is to be said of them is put to `notes`.
+
+    kind: what the file calls one, in words; labels: its own; coded: what the codes of a number say; structure: the name
+    of the one that is in it; given: by a table, before what the file says. Raises InputError for one name for several.
+    """
+    if structure:
+        if len(labels) > 1:
+            raise InputError(f"{len(labels)} {kind}s as {structure}", "one", "Name them with a table of names")
+        return {number: canonical_name(structure) for number in labels}
+    read = []
+    for number, label in sorted(labels.items()):
+        name, note = (given or {}).get(number, ""), ""
+        if not name:
+            name, note = name_of(number, label, coded(number))
+        read.append((number, label, name))
+        notes += [f"{kind} {note}"] if note else []
+    missing = sorted(set(given or {}) - set(labels))
+    if missing:
+        notes.append(f"names for {kind}s that are not in the file: {', '.join(map(str, missing))}")
+    return told_apart(read, notes)
 
 
 def is_known(name: str) -> bool:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from navplan.errors import FileFormatError, InputError, MismatchError
-from navplan.files.coded_names import CodedName, coded_name, codes, items, name_of, told_apart
+from navplan.errors import FileFormatError, MismatchError
+from navplan.files.coded_names import CodedName, coded_name, codes, items, names_for
 from navplan.files.dicom_facts import numbers, text
 from navplan.files.dicom_origin import (
     MADE_BY,
@@ -25,7 +25,6 @@ from navplan.files.dicom_origin import (
     read_object,
 )
 from navplan.files.durable import file_sha256
-from navplan.files.structure_names import canonical_name
 from navplan.files.structures_in import StructuresRead, Wanted
 from navplan.geometry.grid import Grid
 from navplan.imaging.contours import fill_contours, plane_axis, usual_distance_mm
@@ -134,30 +133,18 @@ def _regions(header: Dataset, wanted: Wanted, notes: list[str], name: str) -> li
 def _names(
     rois: dict[int, Dataset], said: dict[int, Dataset], wanted: Wanted, notes: list[str]
 ) -> dict[int, str]:
-    if wanted.structure:
-        if len(rois) > 1:
-            raise InputError(f"{len(rois)} regions as {wanted.structure}", "one", "Name them with a table of names")
-        return {number: canonical_name(wanted.structure) for number in rois}
-    read = []
-    for number, roi in sorted(rois.items()):
-        label = text(roi, "ROIName")
-        given = (wanted.names or {}).get(number)
-        if given:
-            read.append((number, label, given))
-            continue
+    kind = "RTROIIdentificationCodeSequence"
+
+    def coded(number: int) -> CodedName:
         observed = said.get(number, Dataset())
-        kind = "RTROIIdentificationCodeSequence"
         marks = codes(observed, kind, "SegmentedPropertyTypeModifierCodeSequence")
-        coded = coded_name(codes(observed, kind), marks)
-        if not coded.name and not coded.side and not coded.doubt:
-            coded = _TYPES.get(text(observed, "RTROIInterpretedType").upper(), coded)
-        name, note = name_of(number, label, coded)
-        read.append((number, label, name))
-        notes += [f"region {note}"] if note else []
-    missing = sorted(set(wanted.names or {}) - set(rois))
-    if missing:
-        notes.append(f"names for regions that are not in the file: {', '.join(map(str, missing))}")
-    return told_apart(read, notes)
+        found = coded_name(codes(observed, kind), marks)
+        if found.name or found.side or found.doubt:
+            return found
+        return _TYPES.get(text(observed, "RTROIInterpretedType").upper(), found)
+
+    labels = {number: text(roi, "ROIName") for number, roi in rois.items()}
+    return names_for("region", labels, coded, wanted.structure, wanted.names, notes)
 
 
 def _structure(

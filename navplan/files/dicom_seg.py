@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from navplan.errors import FileFormatError, InputError, NavplanError
-from navplan.files.coded_names import coded_name, codes, items, name_of, told_apart
+from navplan.errors import FileFormatError, NavplanError
+from navplan.files.coded_names import CodedName, coded_name, codes, items, names_for
 from navplan.files.dicom_facts import numbers, text
 from navplan.files.dicom_origin import (
     MADE_BY,
@@ -32,7 +32,6 @@ from navplan.files.dicom_origin import (
     read_object,
 )
 from navplan.files.durable import file_sha256
-from navplan.files.structure_names import canonical_name
 from navplan.files.structures_in import StructuresRead, Wanted
 from navplan.geometry.grid import Grid
 from navplan.imaging.label_map import check_same_space, structure_from_shares
@@ -108,27 +107,16 @@ def _is_background(segment: Dataset) -> bool:
 
 
 def _names(segments: dict[int, Dataset], wanted: Wanted, notes: list[str]) -> dict[int, str]:
-    if wanted.structure:
-        if len(segments) > 1:
-            raise InputError(f"{len(segments)} segments as {wanted.structure}", "one", "Give a table of names")
-        return {number: canonical_name(wanted.structure) for number in segments}
-    read = []
-    for number, segment in sorted(segments.items()):
-        label = text(segment, "SegmentLabel")
-        given = (wanted.names or {}).get(number)
-        if given:
-            read.append((number, label, given))
-            continue
-        kind, region = "SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence"
+    kind, region = "SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence"
+
+    def coded(number: int) -> CodedName:
+        segment = segments[number]
         marks = codes(segment, kind, "SegmentedPropertyTypeModifierCodeSequence")
         marks += codes(segment, region, "AnatomicRegionModifierSequence")
-        name, note = name_of(number, label, coded_name(codes(segment, kind), marks, codes(segment, region)))
-        read.append((number, label, name))
-        notes += [f"segment {note}"] if note else []
-    missing = sorted(set(wanted.names or {}) - set(segments))
-    if missing:
-        notes.append(f"names for segments that are not in the file: {', '.join(map(str, missing))}")
-    return told_apart(read, notes)
+        return coded_name(codes(segment, kind), marks, codes(segment, region))
+
+    labels = {number: text(segment, "SegmentLabel") for number, segment in segments.items()}
+    return names_for("segment", labels, coded, wanted.structure, wanted.names, notes)
 
 
 @contextmanager

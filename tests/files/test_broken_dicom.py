@@ -32,7 +32,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def assert_no_defect(bases: list[Path], number: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         outcome = run_case(number, seed, bases, Path(folder))
-    assert outcome.what not in DEFECTS and outcome.seconds < 10, outcome
+    assert outcome.what not in DEFECTS, outcome
 
 
 def test_a_short_campaign(bases: list[Path]):
