@@ -27,6 +27,7 @@ COARSE_MM = 4.0
 CLIP_HU = (-300, 200)
 BESIDE = 4  # pairs looked at on either side
 FEWEST_PAIRS = 12
+THIN = 4  # of the voxels of a row and a column, one is looked at to see whether a slice holds padding alone
 LEAST_GRADIENT = 0.5  # HU/mm, root mean square over the slice: below it there is hardly a body to see
 EXPLAINED = 0.96  # of the difference at most is left over where a shift explains it (planted 3 mm: 0.84-0.91)
 ROUNDS = 3
@@ -54,6 +55,10 @@ def slice_jumps(volume: Volume) -> tuple[Jump, ...]:
     if slices.shape[2] <= FEWEST_PAIRS:
         return ()
     shift_mm, left_over, difference, seen = _pairs(slices, spacing)
+    padding = volume.acquisition.padding_hu
+    if padding is not None:  # where slices are missing there is nothing to compare
+        empty = (slices[::THIN, ::THIN] == padding).all(axis=(0, 1))
+        seen &= ~(empty[:-1] | empty[1:])
     if seen.sum() < FEWEST_PAIRS:
         return ()
     usual_mm, usual = _beside(shift_mm, seen), _beside(left_over[:, None], seen)[:, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,15 @@ def test_a_slice_repeated_is_told_once(good: np.ndarray) -> None:
     found = [one for one in check_quality(volume) if one.severity is Severity.WARN]
     assert [(one.code, one.severity) for one in found] == [("slice_repeated", Severity.WARN)]
     assert "Slice 21 of 40" in found[0].words and found[0].means
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_a_hole_of_padding_is_no_jump(good: np.ndarray, order: tuple[int, int, int]) -> None:
+    voxels = good.copy()
+    voxels[:, :, 20:22] = -2048
+    whole = image(voxels, order)
+    assert slice_jumps(replace(whole, acquisition=replace(whole.acquisition, padding_hu=-2048.0))) == ()
+    assert slice_jumps(whole) != ()  # without its word it is
 
 
 def test_few_slices_and_empty_ones_tell_nothing(good: np.ndarray) -> None:
