@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
+from navplan.imaging.shares_fit import fitted_to_shares
 from navplan.model.structure import Structure
 
 _KEPT_SURFACES = 256
@@ -130,7 +131,10 @@ def _smooth_distance(occupancy: NDArray[np.uint8], grid: Grid, spacing_mm: float
     affine = padded_grid.affine.copy()
     affine[:3, :3] = padded_grid.axes * spacing_mm
     smooth = sitk.GetArrayFromImage(image).T
-    return smooth, Grid(affine, (smooth.shape[0], smooth.shape[1], smooth.shape[2]))
+    fine = Grid(affine, (smooth.shape[0], smooth.shape[1], smooth.shape[2]))
+    if partial.any() and spacing_mm <= 1.5 * float(grid.spacing_mm.min()):  # coarser could not show it
+        smooth = fitted_to_shares(smooth, fine, padded, padded_grid)
+    return smooth, fine
 
 
 def isotropic(image: Any, spacing_mm: float, outside: float) -> Any:

@@ -7,10 +7,14 @@ import pytest
 
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
+from navplan.imaging.shares_fit import share_behind
 from navplan.imaging.skin_surface import body_surface
 from navplan.imaging.surfaces import Surface, display_surface
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
+from navplan_phantoms.ellipsoid import Ellipsoid
+from navplan_phantoms.primitives import Capsule, Sphere
+from navplan_phantoms.rasterise import rasterise
 
 SLICES_MM = (0.8, 0.8, 2.5)
 
@@ -130,3 +134,28 @@ def test_an_image_of_air_is_refused():
     volume = tube_volume()
     with pytest.raises(InputError, match="HU"):
         body_surface(Volume(np.full(volume.grid.shape, -1000, dtype=np.int16), volume.grid))
+
+
+@pytest.mark.parametrize("solid", [
+    Sphere((0.2, -0.3, 0.4), 2.0), Sphere((0.2, -0.3, 0.4), 15.0), Capsule((-6.1, 2, 0.3), (6, -2.4, 3), 1.5),
+    Ellipsoid((0.4, 0.1, 0), (18, 11, 8)),
+])  # fmt: skip
+@pytest.mark.parametrize("axes", [np.eye(3), rotation(0.5)])
+def test_a_surface_from_shares_lies_within_a_tenth_of_a_millimetre(solid, axes):
+    grid = grid_of(axes, (1.0, 1.0, 1.0), 50)
+    drawn = rasterise(solid, grid.affine, grid.shape, 8)
+    part = grid.crop(drawn.offset, drawn.occupancy.shape)
+    told = Structure("liver", Presence.PRESENT, drawn.occupancy, part, fractional=True, evaluated_in=grid)
+    surface = display_surface(told, spacing_mm=0.5, max_triangles=10**7)
+    assert np.abs(solid.signed_distance_mm(surface.points_mm)).max() < 0.1
+    assert surface.volume_mm3 == pytest.approx(drawn.occupancy.sum() / 255, rel=0.07)
+
+
+@pytest.mark.parametrize("normal", [(1, 0, 0), (0, 1, 1), (3, 2, 1), (-1, 4, 2)])
+def test_the_share_behind_a_plane_is_the_counted_one(normal):
+    unit = np.asarray(normal) / np.linalg.norm(normal)
+    edges = np.array([0.7, 1.0, 2.5])
+    inside = (np.stack(np.indices((80, 80, 80)), axis=-1).reshape(-1, 3) + 0.5) / 80 - 0.5
+    offset = np.array([-2.0, -0.3, -0.05, 0.0, 0.2, 0.6, 2.0])
+    counted = [(inside * edges @ unit < -one).mean() for one in offset]
+    assert share_behind(offset, np.tile(np.abs(unit) * edges, (7, 1))) == pytest.approx(counted, abs=0.02)
