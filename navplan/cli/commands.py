@@ -141,6 +141,8 @@ def do_segment(options: Namespace, output: Output) -> int:
         raise InputError(f"{sum(ways)} of --segmenter, --labels and --absent", "exactly one of them")
     case = open_case(options.case)
     before = dict(case.structures)
+    if options.same_frame and not options.by.strip():
+        raise InputError("--same-frame by nobody", "who stands for it", "Say who with --by")
     if options.absent:
         for name in options.absent:
             case = absent(case, name, options.by, image=options.image)
@@ -158,6 +160,7 @@ def do_segment(options: Namespace, output: Output) -> int:
             structure=options.structure,
             prefix=options.prefix,
             space=options.space,
+            same_frame_by=options.by if options.same_frame else "",
             working_resolution_mm=None
             if resolution is None
             else resolution[0]

@@ -87,6 +87,10 @@ def make_parser() -> argparse.ArgumentParser:
         "--space", choices=("LPS", "RAS"), default="", help="of a mesh's coordinates, where the file does not say"
     )
     one.add_argument(
+        "--same-frame", action="store_true", help="a SEG or RTSTRUCT is of this patient and place, though the files do"
+        " not say so; needs --by",
+    )  # fmt: skip
+    one.add_argument(
         "--working-resolution",
         nargs="+",
         type=float,

@@ -36,23 +36,33 @@ def check_patient(header: Dataset, wanted: Wanted, what: str) -> None:
         raise MismatchError(f"{what} of another patient than the image's", "the same patient", "Choose the right file")
 
 
-def check_frame(frames: Iterable[str], wanted: Wanted, what: str) -> None:
-    """Raises MismatchError where frames of reference are named, and none is the image's."""
+def check_frame(frames: Iterable[str], wanted: Wanted, what: str, images: int) -> tuple[str, ...]:
+    """A note of who says that the object lies in the image's frame of reference, where the files do not prove it.
+
+    They do by the same frame, or where the object names images of this series (`images`: how many).
+
+    Raises MismatchError where frames of reference are named, and none is the image's, and where nothing proves it and
+    nobody stands for it.
+    """
+    own = wanted.grid.frame_uid
     named = sorted({frame for frame in frames if frame})
-    if named and wanted.grid.frame_uid and wanted.grid.frame_uid not in named:
+    if named and own and own not in named:
         raise MismatchError(
             f"{what} in frame of reference {', '.join(named)}",
-            f"the image's, {wanted.grid.frame_uid}",
+            f"the image's, {own}",
             "Register its image first, or choose the image that it was made on",
         )
-
-
-def frame_note(frames: Iterable[str], wanted: Wanted) -> tuple[str, ...]:
-    """A note where nothing says that the object lies in the image's frame of reference."""
-    if wanted.grid.frame_uid and any(frames):
+    if (named and own) or images:
         return ()
-    who = "the file" if wanted.grid.frame_uid else "the image"
-    return (f"{who} names no frame of reference: its coordinates are taken as the image's",)
+    silent = "the image names no frame of reference" if not own else "the file names no frame of reference"
+    if not wanted.same_frame_by.strip():
+        raise MismatchError(
+            f"{what} for this image, and {silent}: nothing says that they are of one patient and place",
+            "one frame of reference, or images of this series named in the file",
+            "Import the image from its DICOM files; or look at the outlines and say who stands for it:"
+            " --same-frame --by WHO (same_frame_by)",
+        )
+    return (f"{silent}: that the two lie in one is the word of {wanted.same_frame_by.strip()}",)
 
 
 def images_named(references: Iterable[Dataset], series_uid: str, instances: str) -> int:

@@ -19,7 +19,6 @@ from navplan.files.dicom_origin import (
     check_frame,
     check_patient,
     day_of,
-    frame_note,
     images_named,
     maker,
     read_object,
@@ -64,10 +63,6 @@ def read_rtstruct(path: Path, wanted: Wanted) -> StructuresRead:
     check_patient(header, wanted, what)
     notes: list[str] = []
     regions = _regions(header, wanted, notes, path.name)
-    frames = [one.frame for one in regions]
-    check_frame(frames, wanted, what)
-    notes = [*frame_note(frames, wanted), *notes]
-    digest = file_sha256(path)
     references = [
         series
         for frame in items(header, "ReferencedFrameOfReferenceSequence")
@@ -75,6 +70,8 @@ def read_rtstruct(path: Path, wanted: Wanted) -> StructuresRead:
         for series in items(study, "RTReferencedSeriesSequence")
     ]
     named = images_named(references, wanted.volume.acquisition.series_uid, "ContourImageSequence")
+    notes = [*check_frame([one.frame for one in regions], wanted, what, named), *notes]
+    digest = file_sha256(path)
     region = wanted.grid if named else _slices_with_contours(regions, wanted.grid)
     if not named:
         notes.append("it names no image of this series: the region is the slices that have contours")

@@ -26,7 +26,6 @@ from navplan.files.dicom_origin import (
     check_frame,
     check_patient,
     day_of,
-    frame_note,
     images_named,
     maker,
     read_object,
@@ -55,11 +54,12 @@ def read_seg(path: Path, wanted: Wanted) -> StructuresRead:
     what = f"the SEG {path.name}"
     check_patient(header, wanted, what)
     frames = [text(header, "FrameOfReferenceUID")]
-    check_frame(frames, wanted, what)
+    series = wanted.volume.acquisition.series_uid
+    named = images_named(items(header, "ReferencedSeriesSequence"), series, "ReferencedInstanceSequence")
+    notes = list(check_frame(frames, wanted, what, named))
     segments = {_number(one): one for one in items(header, "SegmentSequence") if not _is_background(one)}
     if not segments:
         raise FileFormatError(f"{path.name}: no segment in it", "at least one")
-    notes = list(frame_note(frames, wanted))
     names = _names(segments, wanted, notes)
     digest = file_sha256(path)
     with _read_by_highdicom(path.name):
@@ -68,8 +68,6 @@ def read_seg(path: Path, wanted: Wanted) -> StructuresRead:
     grid = Grid(grid.affine, grid.shape, wanted.grid.frame_uid)
     placed, grid_there = _on_the_images_slices(header, grid, wanted.grid, notes)
     slices = wanted.grid.shape[2]
-    series = wanted.volume.acquisition.series_uid
-    named = images_named(items(header, "ReferencedSeriesSequence"), series, "ReferencedInstanceSequence")
     whole = named >= slices
     gaps = _not_looked_at(header, found, grid, path.name)
     structures = []

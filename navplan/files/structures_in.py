@@ -33,7 +33,8 @@ class Wanted:
     volume: the image; image_id: its id. names: number -> canonical name, goes before names in the file. structure: name
     of the only one. working_resolution_mm: of who made them, one number or three along the axes of the source's grid
     (of the image's for contours and meshes). space: "LPS" or "RAS" of a mesh's coordinates, "" where nobody says.
-    salt: of the case, to compare patients; "" leaves that out.
+    salt: of the case, to compare patients; "" leaves that out. same_frame_by: who stands for it that a SEG or RTSTRUCT
+    lies in the image's frame of reference where the files do not say.
     """
 
     volume: Volume
@@ -43,6 +44,7 @@ class Wanted:
     working_resolution_mm: float | Sequence[float] | None = None
     space: str = ""
     salt: str = ""
+    same_frame_by: str = ""
 
     @property
     def grid(self) -> Grid:
@@ -69,6 +71,7 @@ def read_structures(
     working_resolution_mm: float | Sequence[float] | None = None,
     space: str = "",
     salt: str = "",
+    same_frame_by: str = "",
 ) -> StructuresRead:
     """Everything that a file or folder holds, for one image; see Wanted and `segment` for the arguments.
 
@@ -83,6 +86,8 @@ def read_structures(
     kind, file = _kind(path)
     if space and kind != "mesh":
         raise InputError(f"--space {space} for {path.name}", "it only for meshes: other files say which way they lie")
+    if same_frame_by and kind in ("labels", "mesh"):
+        raise InputError(f"somebody's word on the frame of {path.name}", "it only for a DICOM SEG or RTSTRUCT")
     if names is not None and structure:
         raise InputError("names and the name of a single structure", "one of them")
     if kind == "labels":
@@ -90,7 +95,7 @@ def read_structures(
     given = None
     if names is not None:
         given = (names_from_mapping(names) if isinstance(names, Mapping) else read_label_names(names)).names
-    wanted = Wanted(volume, image_id, given, structure, working_resolution_mm, space, salt)
+    wanted = Wanted(volume, image_id, given, structure, working_resolution_mm, space, salt, same_frame_by)
     found = _reader(kind)(file, wanted)
     check_names(found.structures)
     return found

@@ -38,6 +38,7 @@ def segment(
     prefix: str = "",
     structure: str = "",
     space: str = "",
+    same_frame_by: str = "",
     seeds_mm: ArrayLike | None = None,
 ) -> Case:
     """The case with structures that a segmenter computes, or that are read from a file.
@@ -49,7 +50,8 @@ def segment(
     names: a table (.csv, .json, .toml) or label -> name. image: id, where there are several. working_resolution_mm: of
     who made the labels, one number or three along the label map's axes; where it is not said, the worst plausible one
     counts. prefix: put before each name. structure: name of the one structure in a mask or mesh, or from seeds.
-    space: "LPS" or "RAS" of a mesh's coordinates, where the file does not say.
+    space: "LPS" or "RAS" of a mesh's coordinates, where the file does not say. same_frame_by: who stands for it
+    that a SEG or RTSTRUCT is of this patient and place, where neither a frame of reference nor the image's series says.
 
     A listed label without voxels comes in as unknown, never as absent, and is named in the record. What is unknown
     replaces nothing that is present or stated to be absent; what is present replaces a structure of the same name on
@@ -71,8 +73,8 @@ def segment(
     image_id, volume = case.image(image)
     details: dict[str, Any] = {"image": image_id}
     if labels is None:
-        if names is not None or space or working_resolution_mm is not None:
-            raise InputError("names, a space or a resolution for a segmenter", "them only together with labels")
+        if names is not None or space or same_frame_by or working_resolution_mm is not None:
+            raise InputError("names, a space, a frame or a resolution for a segmenter", "them only together with labels")
         seeds = _seeds(seeds_mm, volume)
         if structure and seeds is None:
             raise InputError(f"the name {structure} for a segmenter without seeds", "it with seeds or labels only")
@@ -89,6 +91,7 @@ def segment(
         read = read_structures(
             labels, volume, image_id, names=names, structure=structure,
             working_resolution_mm=working_resolution_mm, space=space, salt=case.salt,
+            same_frame_by=same_frame_by,
         )  # fmt: skip
         found = list(read.structures)
         details |= {"labels_sha256": list(read.sha256), "notes": list(read.notes)}

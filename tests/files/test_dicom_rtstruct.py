@@ -1,5 +1,7 @@
 """RTSTRUCT: contours to voxels, holes and islands, what is empty or drawn elsewhere, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
@@ -9,7 +11,9 @@ from structure_examples import image_in, mask_on, rtstruct_file
 
 from navplan.errors import FileFormatError, InputError, MismatchError
 from navplan.files.structures_in import read_structures
+from navplan.geometry.grid import Grid
 from navplan.imaging.contours import polygon_mask
+from navplan.model.acquisition import Acquisition
 from navplan.model.structure import Presence
 
 SHAPE = (40, 36, 16)
@@ -243,6 +247,15 @@ def test_damaged_contours_are_one_clear_error(tmp_path, image):
         path.write_bytes(whole[:size])
         with pytest.raises(InputError):
             read_structures(path, image, "ct")
+
+
+def test_for_an_image_without_a_frame_somebody_has_to_stand(tmp_path, image):
+    path = rtstruct_file(tmp_path / "rs.dcm", image, [{"name": "Liver", "contours": [ring(image.grid, 3, 6.0)]}])
+    nifti = replace(image, grid=Grid(image.grid.affine, image.grid.shape), acquisition=Acquisition())
+    with pytest.raises(MismatchError, match="of one patient and place"):
+        read_structures(path, nifti, "ct")
+    read = read_structures(path, nifti, "ct", same_frame_by="Dr A")
+    assert of(read).presence is Presence.PRESENT and any("the word of Dr A" in note for note in read.notes)
 
 
 def test_polygons_that_share_an_edge_share_no_pixel_and_miss_none():

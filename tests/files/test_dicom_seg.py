@@ -1,5 +1,7 @@
 """DICOM SEG: every kind of it comes out where and as it was written, or is refused with the reason."""
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
@@ -18,6 +20,8 @@ from structure_examples import (
 
 from navplan.errors import FileFormatError, InputError, MismatchError
 from navplan.files.structures_in import read_structures
+from navplan.geometry.grid import Grid
+from navplan.model.acquisition import Acquisition
 from navplan.model.structure import Presence
 
 SHAPE = (14, 12, 8)
@@ -237,6 +241,24 @@ def test_another_frame_of_reference_patient_or_place_is_refused(tmp_path, image)
     path = seg_file(tmp_path / "b.dcm", slices, [ONE], [segment_description(1, "liver")])
     with pytest.raises(MismatchError, match="another patient"):
         read_structures(changed(path, lambda h: setattr(h, "PatientID", "P2")), volume, "ct", salt="salt")
+
+
+def test_for_an_image_without_a_frame_somebody_has_to_stand(tmp_path, image):
+    volume, slices = image
+    path = seg_file(tmp_path / "a.dcm", slices, [ONE], [segment_description(1, "liver")])
+    grid = Grid(volume.grid.affine, volume.grid.shape)
+    named = replace(volume, grid=grid)  # its series is named in the SEG
+    assert by_name(read_structures(path, named, "ct"))["liver"].presence is Presence.PRESENT
+    nifti = replace(named, acquisition=Acquisition())
+    with pytest.raises(MismatchError, match="of one patient and place"):
+        read_structures(path, nifti, "ct")
+    with pytest.raises(MismatchError, match="the file names no frame"):
+        read_structures(
+            changed(path, lambda h: setattr(h, "FrameOfReferenceUID", "")),
+            replace(volume, acquisition=Acquisition()), "ct", same_frame_by=" ",
+        )  # fmt: skip
+    read = read_structures(path, nifti, "ct", same_frame_by="Dr A")
+    assert any("the word of Dr A" in note for note in read.notes)
 
 
 def test_what_is_damaged_is_one_clear_error(tmp_path, image):
