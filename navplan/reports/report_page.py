@@ -17,6 +17,7 @@ from navplan.reports.approval_rows import ApprovalLine, ApprovalRow, approval_li
 from navplan.reports.freehand_card import CardContent
 from navplan.reports.pictures import Picture
 from navplan.reports.safety_table import FAR_MM, SafetyTable, safety_table
+from navplan.reports.structure_makers import MakerRow, maker_rows
 from navplan.reports.templates import page, style
 from navplan.reports.wording import (
     DASH,
@@ -124,6 +125,7 @@ class ReportContent:
     skin_rows: tuple[tuple[tuple[str, str], tuple[str, str]], ...]
     image_facts: tuple[Fact, ...]
     quality: tuple[tuple[str, str, str], ...]
+    makers: tuple[MakerRow, ...]
     error_facts: tuple[Fact, ...]
     checklist: tuple[str, ...]
     bleeding: tuple[str, ...]
@@ -163,6 +165,7 @@ def report_content(
         alternatives=_alternatives(plan, judged, number), skin_rows=_skin_rows(plan),
         image_facts=_image_facts(image_id, volume),
         quality=tuple((str(found.severity), found.words, found.means) for found in volume.acquisition.quality),
+        makers=maker_rows(case.structures_of(image_id).values()),
         checklist=plan.protocol.checklist, notes=(*plan.notes, *plan.protocol.notes),
         provenance=_provenance(plan, ranked, made_by), sources=tuple(sources.listed),
         error_facts=error_facts, request_facts=request_facts, bleeding=bleeding,

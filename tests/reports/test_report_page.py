@@ -11,10 +11,12 @@ import pytest
 from navplan.geometry.table_angles import table_frame
 from navplan.model.acquisition import QualityFinding, Severity
 from navplan.model.safety import Finding, FindingKind, Interval, SafetyReport, Verdict
+from navplan.model.structure import Presence, Structure
 from navplan.reports.freehand_card import card_content
 from navplan.reports.pictures import as_the_patient_lies
 from navplan.reports.report_page import Drawn, report_content, report_html
 from navplan.reports.safety_table import FAR_MM, clearance_row, item_row, safety_table
+from navplan.reports.structure_makers import maker_rows
 from navplan.reports.wording import Sources, badge, percent, short
 from navplan.verbs.check import check
 from navplan.view.slices import axial_plane, sagittal_plane
@@ -55,6 +57,26 @@ def test_everything_that_a_reader_needs_is_there(html):
     ):  # fmt: skip
         assert words in html, words
     assert "{{" not in html and "None" not in re.sub(r"data:image[^\"]*", "", html)
+
+
+def test_who_drew_each_structure_is_told(on):
+    grid = on.image("")[1].grid
+    drawn = np.zeros(grid.shape, dtype=np.uint8)
+    drawn[2:4, 2:4, 2:4] = 255
+    cut = np.zeros(grid.shape, dtype=np.uint8)
+    cut[:2, 2:4, 2:4] = 255
+    by_hand = Structure(
+        "liver", Presence.PRESENT, drawn, grid, evaluated_in=grid, made_by="manual", made_on="2026-11-01"
+    )
+    network = replace(by_hand, name="spleen", made_by="automatic", made_with="net 2.1", confidence=0.25)
+    aorta, colon = replace(network, name="aorta", occupancy=cut), Structure("colon", Presence.UNKNOWN)
+    rows = maker_rows([by_hand, network, aorta, colon])
+    assert [row.structures for row in rows] == ["aorta (cut by the edge), spleen", "liver"]
+    assert (rows[0].how, rows[0].with_what, rows[0].confidence) == ("automatic", "net 2.1", "0.25")
+    assert (rows[1].how, rows[1].with_what, rows[1].when) == ("by hand", "not stated", "2026-11-01")
+    page = written(on, plan(on, (LATERAL,)))[1]
+    shown = maker_rows(on.structures.values())
+    assert shown and "Who drew the structures" in page and all(row.structures in page for row in shown)
 
 
 def test_open_things_come_before_everything_else(html):
