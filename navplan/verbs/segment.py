@@ -74,7 +74,7 @@ def segment(
     details: dict[str, Any] = {"image": image_id}
     if labels is None:
         if names is not None or space or same_frame_by or working_resolution_mm is not None:
-            raise InputError("names, space, frame or resolution for a segmenter", "them only together with labels")
+            raise InputError("names, a space, frame or resolution for a segmenter", "them only together with labels")
         seeds = _seeds(seeds_mm, volume)
         if structure and seeds is None:
             raise InputError(f"the name {structure} for a segmenter without seeds", "it with seeds or labels only")
