@@ -37,7 +37,7 @@ PART_CM3 = 30.0  # smallest separate part of the body (a hand)
 LEAST_CONTRAST = 4.0  # tissue over air: below it, noise
 NO_SIGNAL = 0.01  # of the tissue's: darker than that is air, whatever its noise
 LEAST_UNREST = 0.3  # SD over mean: noise without signal has .52, tissue at a signal-to-noise ratio of 5 has .2
-LEAST_AIR = 0.01  # share of the image that is air around the body
+LEAST_AIR = 0.03  # share of the image that is air around the body
 NARROWEST_MM = 50.0  # a body thinner than that is not told from a bright thing in dark tissue
 THIN_SLAB = 0.5  # an image so much shorter along one axis is a slab across it
 
@@ -74,29 +74,42 @@ def find_mr_body(signal: NDArray[np.float32], step: Step) -> Mask:
     Raises InputError where no air lies around it, nothing stands out of the noise, or it is thinner than a body.
     """
     smooth = ndimage.gaussian_filter(signal, [SMOOTH_MM / mm for mm in step])
-    dark = smooth < _between(smooth)
-    planes = _planes(signal.shape, step)
-    air = _reaching_edge(eroded(dark, AIR_OPENING_MM, step), planes[0])
-    if np.count_nonzero(air) < LEAST_AIR * air.size:
-        raise InputError("no air around a body in this image", "an image that shows the skin")
-    noise, floor = (float(np.percentile(smooth[air], percent)) for percent in (99, 50))
-    tissue = float(np.median(smooth[~dark]))
-    if tissue < LEAST_CONTRAST * floor:
-        raise InputError("nothing in this image that stands out of its noise", "an image that shows tissue")
-    if floor > NO_SIGNAL * tissue and _unrest(signal, air) < LEAST_UNREST:
-        raise InputError("what is dark at the edge of this image is tissue, not air", "an image that shows the skin")
+    dark, air, _ = _air(signal, smooth, step)
+    noise = float(np.percentile(smooth[air], 99))
     level = _nearby(smooth, ~dark, step)
     fine = ndimage.gaussian_filter(signal, [min(0.7, 0.5 * SMOOTH_MM / mm) for mm in step])
     mask = fine > np.maximum(noise, OF_TISSUE * level)
     mask = dilated(eroded(mask, SHEET_MM, step), SHEET_MM, step) & mask
     mask = closed(_large_parts(mask, step), CLOSING_MM, step)
-    for across in planes:
+    for across in _planes(signal.shape, step):
         mask = _holes_filled(mask, across)
     mask = _large_parts(mask, step)
     thickness = 2 * float(ndimage.distance_transform_edt(np.pad(mask, 1, mode="edge"), sampling=step).max())
     if thickness < NARROWEST_MM:
         raise InputError(f"nothing thicker than {thickness:.0f} mm in air", f"a body of {NARROWEST_MM:.0f} mm")
     return mask
+
+
+def air_level(signal: NDArray[np.float32], step: Step) -> float | None:
+    """The signal of the air around a body, smoothed: its noise; None where an image shows no air."""
+    try:
+        return _air(signal, ndimage.gaussian_filter(signal, [SMOOTH_MM / mm for mm in step]), step)[2]
+    except InputError:
+        return None
+
+
+def _air(signal: NDArray[np.float32], smooth: NDArray[np.float32], step: Step) -> tuple[Mask, Mask, float]:
+    """What is dark, what of it is surely air, and the air's level; raises InputError as find_mr_body."""
+    dark = smooth < _between(smooth)
+    air = _reaching_edge(eroded(dark, AIR_OPENING_MM, step), _planes(signal.shape, step)[0])
+    if np.count_nonzero(air) < LEAST_AIR * air.size:
+        raise InputError("no air around a body in this image", "an image that shows the skin")
+    floor, tissue = float(np.median(smooth[air])), float(np.median(smooth[~dark]))
+    if tissue < LEAST_CONTRAST * floor:
+        raise InputError("nothing in this image that stands out of its noise", "an image that shows tissue")
+    if floor > NO_SIGNAL * tissue and _unrest(signal, air) < LEAST_UNREST:
+        raise InputError("what is dark at the edge of this image is tissue, not air", "an image that shows the skin")
+    return dark, air, floor
 
 
 def _unrest(signal: NDArray[np.float32], where: Mask) -> float:

@@ -36,7 +36,7 @@ class Outlines:
     """Of n planes: cord and canal, (n, RAYS) mm from the centres; contrast (n,), of the fluid over the cord, -1 to 1.
 
     sure: (n,) the share of rays on which fluid stands out from the cord; shut: on which the canal's outline does.
-    unrest: (n,) SD over mean of the signal in the cord.
+    unrest: (n,) SD over mean of the signal in the cord; level: (n,) its mean.
     """
 
     cord: Array
@@ -45,6 +45,7 @@ class Outlines:
     sure: Array
     shut: Array
     unrest: Array
+    level: Array
 
     @property
     def area_mm2(self) -> Array:
@@ -91,10 +92,10 @@ def outlines(rays: Array, sign: int, smooth_planes: float = 0.0) -> Outlines:
     """
     sigma = (smooth_planes, 0.7, 0.75 / RAY_STEP_MM)
     soft = ndimage.gaussian_filter(rays, sigma, mode=("nearest", "wrap", "nearest"))
-    near = soft[:, :, RADII <= CORD_MM[1]]
+    near = soft[:, :, CORD_MM[1] >= RADII]
     level = np.percentile(near, 75, axis=(1, 2))[:, None, None] + 1e-9
     slope = np.gradient(soft, axis=2) / level
-    first = _closed_path(np.where((RADII >= CORD_MM[0]) & (RADII <= CORD_MM[1]), sign * slope, -9.0))
+    first = _closed_path(np.where((CORD_MM[0] <= RADII) & (CORD_MM[1] >= RADII), sign * slope, -9.0))
     beyond = RADII[None, None, :] - RADII[first][:, :, None]
     second = _closed_path(np.where((beyond >= BEYOND_MM[0]) & (beyond <= BEYOND_MM[1]), -sign * slope, -9.0))
     inside = beyond < -0.5
@@ -102,7 +103,7 @@ def outlines(rays: Array, sign: int, smooth_planes: float = 0.0) -> Outlines:
     spread = np.where(inside, (soft - within[:, None, None]) ** 2, 0).sum(axis=(1, 2))
     unrest = np.sqrt(spread / np.maximum(inside.sum(axis=(1, 2)), 1)) / (within + 1e-9)
     ring = np.where((beyond >= 0) & (beyond <= RING_MM), sign * soft, -np.inf).max(axis=2) * sign
-    rim = np.where(inside, RADII >= (RADII[first] / 2)[:, :, None], False)
+    rim = np.where(inside, (RADII[first] / 2)[:, :, None] <= RADII, False)
     rim_mean = np.where(rim, soft, 0).sum(axis=2) / np.maximum(rim.sum(axis=2), 1)
     apart = (ring - rim_mean) / (ring + rim_mean + 1e-9)
     out = RADII[None, None, :] - RADII[second][:, :, None]
@@ -110,7 +111,7 @@ def outlines(rays: Array, sign: int, smooth_planes: float = 0.0) -> Outlines:
     closes = sign * (ring - outer) / (ring + outer + 1e-9)
     return Outlines(
         _between(sign * slope, first), _between(-sign * slope, second), np.median(apart, axis=1),
-        (sign * apart > LEAST_RAY).mean(axis=1), (closes > LEAST_RAY).mean(axis=1), unrest,
+        (sign * apart > LEAST_RAY).mean(axis=1), (closes > LEAST_RAY).mean(axis=1), unrest, within,
     )  # fmt: skip
 
 

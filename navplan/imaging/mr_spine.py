@@ -11,7 +11,18 @@ from scipy import ndimage
 
 from navplan.errors import InputError
 from navplan.imaging.canonical import Mask
-from navplan.imaging.mr_cord import ANGLES, DIRECTIONS, RAY_MM, Array, Outlines, area_mm2, centroid_mm, hull, outlines, polar
+from navplan.imaging.mr_cord import (
+    ANGLES,
+    DIRECTIONS,
+    RAY_MM,
+    Array,
+    Outlines,
+    area_mm2,
+    centroid_mm,
+    hull,
+    outlines,
+    polar,
+)
 from navplan.imaging.working_mr import WorkingMr
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
@@ -24,7 +35,7 @@ SEED_OFF_MM = 4  # the cord's middle is looked for so far from the seed
 CORD_MM2 = (20.0, 130.0)  # a conus; half as much again as a large cervical enlargement
 CANAL_MM2 = 700.0
 SURE, SHUT, CALM = 0.7, 0.6, 0.25  # shares of rays, and unrest, from which a plane shows the cord
-AREA_JUMP = 1.5  # from one part of the cord to the next
+AREA_JUMP, LEVEL_JUMP = 1.5, 1.35  # of area and of signal, from one part of the cord to the next
 LOST_MM = 5.0  # so far it is looked for beyond the last plane that shows it
 SHORTEST_MM = 30.0  # what is followed over less is no cord: a vessel, a bundle of roots, a disc
 ALL_SURE, ALL_SHUT = 0.85, 0.7  # medians over all planes
@@ -72,7 +83,9 @@ class MrSpineSegmenter:
             raise InputError(f"the name {structure} for {self.name}", "none, or spinal_cord")
         mr = WorkingMr.of(volume, image_id, self.name, FINEST_MM)
         if sorted(mr.step)[1] > COARSEST_MM:
-            raise InputError(f"voxels of {' x '.join(f'{mm:.1f}' for mm in mr.step)} mm", f"two sides of {COARSEST_MM} mm")
+            raise InputError(
+                f"voxels of {' x '.join(f'{mm:.1f}' for mm in mr.step)} mm", f"two sides of {COARSEST_MM} mm"
+            )
         course, sign = follow(mr, mr.indices(seeds_mm))
         low, high = int(course.planes[0]), int(course.planes[-1])
         _tell(mr, low, high)
@@ -81,7 +94,10 @@ class MrSpineSegmenter:
         canal = _filled(mr, course, hull(np.maximum(course.found.canal, course.found.cord))) | cord
         told = "fluid brighter than the cord, as on T2" if sign > 0 else "fluid darker than the cord, as on T1"
         log.info("%s: %s", self.name, told)
-        made = [mr.structure(mask, name, "semiautomatic", looked_in) for mask, name in ((cord, "spinal_cord"), (canal, "spinal_canal"))]
+        made = [
+            mr.structure(mask, name, "semiautomatic", looked_in)
+            for mask, name in ((cord, "spinal_cord"), (canal, "spinal_canal"))
+        ]
         return [replace(one, origin=f"{one.origin}, {told}") for one in made]
 
 
@@ -96,18 +112,25 @@ def follow(mr: WorkingMr, seeds: NDArray[np.intp]) -> tuple[Course, int]:
                 raise InputError("fluid brighter than the cord at one seed, darker at another", "one weighting")
             more, middles = _tracked(mr, seed, start, sign)
             if more[0] > planes[-1] + 1 or more[-1] < planes[0] - 1:
-                raise InputError("seeds with a part between them that shows no cord", "a seed in that part as well, or seeds of one part")
+                raise InputError(
+                    "seeds with a part between them that shows no cord",
+                    "a seed in that part as well, or seeds of one part",
+                )
             new = ~np.isin(more, planes)
             planes, centres = np.concatenate([planes, more[new]]), np.concatenate([centres, middles[new]])
             planes, centres = planes[np.argsort(planes)], centres[np.argsort(planes)]
     if len(planes) * mr.step[2] < SHORTEST_MM:
-        raise InputError(f"a cord that can be followed over {len(planes) * mr.step[2]:.0f} mm only", f"{SHORTEST_MM:.0f} mm and more")
+        raise InputError(
+            f"a cord that can be followed over {len(planes) * mr.step[2]:.0f} mm only", f"{SHORTEST_MM:.0f} mm and more"
+        )
     course = _settled(mr, planes, centres, sign)
     _must_be_cord(course.found, sign)
     for seed in seeds:
         at = int(np.clip(seed[2] - planes[0], 0, len(planes) - 1))
         off = seed[:2] * np.asarray(mr.step[:2]) - course.centres_mm[at]
-        away = float(np.hypot(*off)) - float(np.interp(np.arctan2(off[1], off[0]) % (2 * np.pi), ANGLES, course.found.cord[at], period=2 * np.pi))
+        away = float(np.hypot(*off)) - float(
+            np.interp(np.arctan2(off[1], off[0]) % (2 * np.pi), ANGLES, course.found.cord[at], period=2 * np.pi)
+        )
         if away > SEED_OFF_MM:
             raise InputError(f"a seed {away:.0f} mm beside the cord of the others", "all seeds in one cord")
     return course, sign
@@ -135,7 +158,8 @@ def _shows(found: Outlines, sign: int) -> NDArray[np.bool_]:
     area = found.area_mm2
     return np.asarray(
         (found.sure >= SURE) & (found.shut >= SHUT) & (found.unrest <= CALM)
-        & (area >= CORD_MM2[0]) & (area <= CORD_MM2[1]) & (area_mm2(found.canal) <= CANAL_MM2) & (sign * found.contrast > 0)
+        & (area >= CORD_MM2[0]) & (area <= CORD_MM2[1]) & (area_mm2(found.canal) <= CANAL_MM2)
+        & (sign * found.contrast > 0)
     )  # fmt: skip
 
 
@@ -156,7 +180,11 @@ def _start(mr: WorkingMr, seed: NDArray[np.intp]) -> tuple[Array, int]:
             found = outlines(polar(mr.signal, mr.step, plane, centres), sign)
             centres = centres + centroid_mm(found.cord)
         found = outlines(polar(mr.signal, mr.step, plane, centres), sign)
-        good = _shows(found, sign) & _inside(mr, centres, found.cord) & (np.hypot(*(centres - middle).T) <= 2 * SEED_OFF_MM + 2)
+        good = (
+            _shows(found, sign)
+            & _inside(mr, centres, found.cord)
+            & (np.hypot(*(centres - middle).T) <= 2 * SEED_OFF_MM + 2)
+        )
         if sign < 0:
             good &= _darker_than_fat(mr, centres, int(seed[2]))
         score = np.where(good, found.sure + found.shut - 2 * found.unrest, -np.inf)
@@ -164,8 +192,9 @@ def _start(mr: WorkingMr, seed: NDArray[np.intp]) -> tuple[Array, int]:
             pick = int(score.argmax())
             best.append((float(found.area_mm2[pick]), centres[pick], sign))
     if not best:
+        at = np.round(mr.points_mm(seed[None].astype(np.float64))[0])
         raise InputError(
-            f"no spinal cord within {SEED_OFF_MM} mm of the seed at {np.round(mr.points_mm(seed[None])[0]).tolist()} mm",
+            f"no spinal cord within {SEED_OFF_MM} mm of the seed at {at.tolist()} mm",
             "a seed in the cord, with fluid about it, on T1 or T2",
         )
     _, centre, sign = min(best, key=lambda one: one[0])
@@ -186,7 +215,9 @@ def _tracked(mr: WorkingMr, seed: NDArray[np.intp], start: Array, sign: int) -> 
     """Planes and middles over which the cord is seen, from the seed's plane up and down."""
     middles = {int(seed[2]): start}
     for way in (1, -1):
-        centre, drift, seen, areas = start, np.zeros(2), int(seed[2]), []
+        centre, drift, seen = start, np.zeros(2), int(seed[2])
+        areas: list[float] = []
+        levels: list[float] = []
         plane = int(seed[2])
         held: dict[int, Array] = {}
         while 0 <= plane + way < mr.shape[2] and abs(plane - seen) * mr.step[2] <= LOST_MM:
@@ -199,14 +230,18 @@ def _tracked(mr: WorkingMr, seed: NDArray[np.intp], start: Array, sign: int) -> 
                 at = at + shift * min(1.0, most / max(float(np.hypot(*shift)), 1e-9))
                 if np.hypot(*shift) < CENTRED_MM:
                     break
-            area = float(found.area_mm2[0])
-            usual = float(np.median(areas[-max(1, int(BEHIND_MM / mr.step[2])) :])) if areas else area
+            area, level = max(float(found.area_mm2[0]), 1e-3), max(float(found.level[0]), 1e-9)
+            behind = max(1, int(BEHIND_MM / mr.step[2]))
+            usual = float(np.median(areas[-behind:])) if areas else area
+            as_bright = float(np.median(levels[-behind:])) if levels else level
             seen_here = _shows(found, sign)[0] and _inside(mr, at[None], found.cord)[0]
-            if seen_here and usual / AREA_JUMP < area < usual * AREA_JUMP:
+            like = abs(np.log(area / usual)) < np.log(AREA_JUMP) and abs(np.log(level / as_bright)) < np.log(LEVEL_JUMP)
+            if seen_here and like:
                 drift = 0.7 * drift + 0.3 * (at - centre) / max(1, abs(plane - seen))
                 middles |= held
                 middles[plane], held, seen, centre = at, {}, plane, at
                 areas.append(area)
+                levels.append(level)
             else:
                 centre = centre + drift
                 held[plane] = centre

@@ -36,10 +36,14 @@ class WorkingMr(WorkingGrid):
                 "Choose a segmenter for it, or state the modality at the import",
             )
         if min(volume.grid.shape) < LEAST_VOXELS:
-            raise InputError(f"{segmenter} on an image of {volume.grid.shape} voxels", f"{LEAST_VOXELS} along each axis")
+            raise InputError(
+                f"{segmenter} on an image of {volume.grid.shape} voxels", f"{LEAST_VOXELS} along each axis"
+            )
         low, high = np.percentile(volume.voxels, [1, 99])
         if high <= 0 or float(volume.voxels.min()) == float(volume.voxels.max()):
-            raise InputError(f"{segmenter} on an image without signal (99 % of it up to {high:g})", "an image that shows tissue")
+            raise InputError(
+                f"{segmenter} on an image without signal (99 % of it up to {high:g})", "an image that shows tissue"
+            )
         if low < -BELOW_ZERO * high:
             raise InputError(
                 f"{segmenter} on an image with values below 0 (1 % below {low:g})", "the magnitude of the signal",
