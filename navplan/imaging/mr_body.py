@@ -106,7 +106,7 @@ def _air(signal: NDArray[np.float32], smooth: NDArray[np.float32], step: Step) -
         raise InputError("no air around a body in this image", "an image that shows the skin")
     floor, tissue = float(np.median(smooth[air])), float(np.median(smooth[~dark]))
     if tissue < LEAST_CONTRAST * floor:
-        raise InputError("nothing in this image that stands out of its noise", "an image that shows tissue")
+        raise InputError("noise only, or no air that is clearly darker than tissue", "an image that shows the skin")
     if floor > NO_SIGNAL * tissue and _unrest(signal, air) < LEAST_UNREST:
         raise InputError("what is dark at the edge of this image is tissue, not air", "an image that shows the skin")
     return dark, air, floor
