@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CHEST, ABDOMEN, THORAX = "lidc0001_chest_ct", "ts_abdomen_pelvis_ct", "ts_thorax_cta_dissection"
+ABDOMEN_MR, NECK_MR, THIGH_MR = "ts_liver_mr", "spine_mr_sct", "sts002_ct_mr_pet"
 Seeds = tuple[tuple[float, float, float], ...]
 
 
@@ -67,6 +68,8 @@ ABDOMEN_LEVELS = tuple(f"vertebrae_{level}" for level in ("L1", "L2", "L3", "L4"
 TRUE_LUMEN: Seeds = ((5, -185, 698), (17, -152, 746), (9, -137, 615), (-5, -148, 562))
 FALSE_LUMEN: Seeds = ((30, -110, 639), (-4, -132, 580), (29, -95, 686), (23, -104, 728))
 
+NECK_SEED: Seeds = ((6.0, -2.0, 8.0),)
+
 ROWS: tuple[Row, ...] = (
     *_basic(CHEST),
     Row(CHEST, "ct-basic", "windpipe", ("trachea",), ("trachea",), "trachea, without the main bronchi"),
@@ -89,5 +92,21 @@ ROWS: tuple[Row, ...] = (
     Row(
         THORAX, "ct-vessel", "aorta", ("aorta",), ("aorta",), "aorta, both lumens", 0.90,
         (*TRUE_LUMEN, *FALSE_LUMEN), "aorta",
+    ),
+    Row(NECK_MR, "mr-spine", "spinal cord, T2", ("spinal_cord",), ("drawn_cord",), "drawn by hand", 0.80, NECK_SEED),
+    Row(
+        NECK_MR, "mr-spine", "spinal canal", ("spinal_canal",), ("drawn_cord",),
+        "the cord drawn by hand, which it holds", None, NECK_SEED,
+    ),
+    *(
+        Row(ABDOMEN_MR, "mr-region", name, (name,), (name,), name, None, (seed,), name)
+        for name, seed in (
+            ("liver", (-108.6, -28.4, 56)), ("spleen", (113.4, 22.6, 68)), ("kidney_left", (71.4, 10.6, 44)),
+            ("kidney_right", (-63.6, 22.6, 53)),
+        )
+    ),
+    Row(
+        THIGH_MR, "mr-region", "sarcoma, T1", ("lesion",), ("drawn_tumour",), "drawn by hand", None,
+        ((81.2, 129.3, -551.6),), "lesion",
     ),
 )  # fmt: skip

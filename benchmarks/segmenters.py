@@ -1,9 +1,9 @@
-"""The segmenters against the labels of three real CTs: Dice, 95 % surface distance and seconds, as a page.
+"""The segmenters against the labels of real CTs and MRs: Dice, 95 % surface distance and seconds, as a page.
 
     python benchmarks/segmenters.py IMAGES --out docs/segmenters-measured.md
 
-IMAGES: the folder that holds lidc0001_chest_ct, ts_abdomen_pelvis_ct and ts_thorax_cta_dissection. The labels are a
-network's, not a person's, except the mass's.
+IMAGES: the folder that holds the images of benchmarks/segmenter_rows.py. The labels are a network's, not a person's,
+except the mass's, the cord's and the sarcoma's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.segmenter_rows import ABDOMEN, CHEST, ROWS, THORAX, Row
+from benchmarks.segmenter_rows import ABDOMEN, ABDOMEN_MR, CHEST, NECK_MR, ROWS, THIGH_MR, THORAX, Row
 from navplan.errors import InputError
 from navplan.extend.registry import SEGMENTERS, load
 from navplan.geometry.grid import Grid
@@ -38,7 +38,11 @@ FILES = {
     CHEST: ("cxr_int16.nii.gz", "mask.nii.gz", "structures.csv"),
     ABDOMEN: ("example_ct.nii.gz", "example_seg_fast_force_split.nii.gz", "labels.json"),
     THORAX: ("example_ct.nii.gz", "models", ""),
+    ABDOMEN_MR: ("example_mr_sm.nii.gz", "example_seg_mr.nii.gz", ""),
+    NECK_MR: ("t2.nii.gz", "t2_seg-manual.nii.gz", "drawn_cord"),
+    THIGH_MR: ("MR_T1/image", "MR_T1/mask", "drawn_tumour"),
 }
+MR = (ABDOMEN_MR, NECK_MR, THIGH_MR)
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,13 @@ def labelled_case(images: Path, name: str) -> Case:
     """The image of a folder as a case with its labels."""
     image, labels, names = FILES[name]
     folder = images / name
+    if name in MR:
+        case = import_images(folder / image, image_id="mr", modality="" if name == THIGH_MR else "MR")
+        if name == ABDOMEN_MR:
+            return segment(case, labels=folder / labels)
+        mapped = {1: names} if name == NECK_MR else None
+        case = segment(case, labels=folder / labels, names=mapped)
+        return case if mapped else case.with_structures(replace(next(iter(case.structures.values())), name=names))
     case = import_images(folder / image, image_id="ct", patient_position="HFS")
     case = segment(case, labels=folder / labels, names=folder / names if names else None)
     if name == CHEST:
@@ -178,7 +189,7 @@ def _aim(row: Row, reached: float) -> str:
 def main(images: Path, out: Path, say: Callable[[str], object] = print) -> None:
     """Measure all rows and write the page."""
     found = {}
-    for name in (CHEST, ABDOMEN, THORAX):
+    for name in (CHEST, ABDOMEN, THORAX, *MR):
         found[name] = results(labelled_case(images, name), [row for row in ROWS if row.image == name])
         for result in found[name]:
             say(f"{name} {result.row.title}: {result.dice:.3f} {result.distance_mm:.1f} mm {result.refused}")

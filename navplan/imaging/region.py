@@ -161,7 +161,7 @@ def _attempt(
         elif limits.enhances and middle > ENHANCED_HU:
             low, high = min(low, (middle + UNENHANCED_HU) / 2), max(high, 2 * middle)
         mask = (smooth >= low) & (smooth <= high) & within
-        opening = _opening_mm(mask, seeds, limits, step)
+        opening = opening_mm(mask, seeds, limits, step)
         core = parts_near(eroded(mask, opening, step), seeds, opening + max(step), step)
         region = dilated(core, opening + 1.01 * max(step), step) & mask
         if not region.any():
@@ -169,10 +169,10 @@ def _attempt(
         values = smooth[region]
     # The outermost voxel is partly the organ: half-way to fat, or to lung, is its outline.
     rim = (region | ndimage.binary_dilation(region)) & within & (smooth > (low if in_lung else (middle + FAT_HU) / 2))
-    return _without_holes(closed(region | (rim & (smooth <= high)), CLOSING_MM, step) & within)
+    return without_holes(closed(region | (rim & (smooth <= high)), CLOSING_MM, step) & within)
 
 
-def _opening_mm(mask: Mask, seeds: NDArray[np.intp], limits: Limits, step: Step) -> float:
+def opening_mm(mask: Mask, seeds: NDArray[np.intp], limits: Limits, step: Step) -> float:
     """A share of how deep the seeds lie in the mask, at least what the limits say and a voxel."""
     reach = [int(3 * OPENING_MOST_MM / spacing) + 1 for spacing in step]
     deepest = 0.0
@@ -190,7 +190,7 @@ def _smoothed(hu: NDArray[np.float32], step: Step) -> NDArray[np.float32]:
     return np.asarray(sitk.GetArrayFromImage(sitk.CurvatureFlow(image, 0.0625, SMOOTHING_STEPS))).T
 
 
-def _without_holes(region: Mask) -> Mask:
+def without_holes(region: Mask) -> Mask:
     """Holes of axial slices filled: what a region encloses (vessels, a cyst) belongs to it."""
     box = box_of(region, 1)
     if box is None:
