@@ -16,7 +16,9 @@ from navplan.imaging.label_map import structure_from_mask
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan_nninteractive.drawing import Drawn, box_between, inside_outline, line_through, voxel_at
-from navplan_nninteractive.link import connect, told
+from navplan_nninteractive.link import connect, named, told
+
+PROMPTS = {"points": "point", "scribble": "scribble", "lasso": "lasso", "bbox2d": "box", "bbox3d": "box"}
 
 
 class Interaction:
@@ -45,7 +47,7 @@ class Interaction:
         """
         if not volume.voxels.any():
             raise InputError("an image that is 0 everywhere", "an image with something in it")
-        self._volume, self._image_id, self._name, self._server = volume, image_id, name, server
+        self._volume, self._image_id, self._name, self._server = volume, image_id, name, named(server)
         self._lock = threading.RLock()
         self._over = ""
         self._buffer: NDArray[np.uint8] = np.zeros(volume.grid.shape[::-1], dtype=np.uint8)
@@ -77,6 +79,16 @@ class Interaction:
     def licence(self) -> str:
         """Of the weights on the server, as it says: "CC BY-NC-SA 4.0"; "" where it does not."""
         return str(self._remote.license or "")
+
+    @property
+    def prompts(self) -> frozenset[str]:
+        """The methods that the server's model takes: "point", "scribble", "lasso", "box"."""
+        return frozenset(PROMPTS[kind] for kind in self._kinds & PROMPTS.keys())
+
+    @property
+    def over(self) -> str:
+        """Why nothing more can be drawn; "" while it goes on."""
+        return self._over
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -120,10 +132,9 @@ class Interaction:
         return self._send("", self._remote.reset_interactions)
 
     def close(self) -> None:
-        """Give the place on the server back. May be called twice."""
-        with self._lock:
-            self._over = self._over or "it was closed"
-            self._remote.close()
+        """Give the place on the server back; a call that is under way does not hold it up. May be called twice."""
+        self._over = self._over or "it was closed"
+        self._remote.close()
 
     def __enter__(self) -> Interaction:
         return self

@@ -12,6 +12,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from navplan.errors import InputError, MissingComponentError
+from navplan.extend import registry
+from navplan.extend.interactive_checks import check_interactive
 from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.structure import Presence
@@ -171,6 +173,19 @@ def quick(server: NNInteractiveServer, monkeypatch: pytest.MonkeyPatch) -> Itera
         ("twos", "a mask with the value 2"),
         ("drop", "cannot be reached"),
         ("slow", "does not answer in time"),
+        ("page", "no outline in the answer"),
+        ("one voxel for many", r"\[1, 1, 1\] voxels for a change at"),
+        ("a row for a box", r"\[4\] voxels"),
+        ("another shape", r"\[3, 4, 4\] voxels"),
+        ("no voxels", "a change without voxels"),
+        ("fractions", "that are not 0 and 1"),
+        ("two channels", r"\[2, 4, 4, 4\] voxels"),
+        ("from the end", "a change at"),
+        ("beyond the end", "a change at"),
+        ("half voxels", "a change at"),
+        ("no prediction", "it did not predict"),
+        ("says nothing", "whether it predicted"),
+        ("a list", "whether it predicted"),
     ],
 )
 def test_after_a_fault_it_is_over_and_its_outline_stays(server, quick: Interaction, fault: str, words: str) -> None:
@@ -208,6 +223,52 @@ def test_no_place_no_key_nobody_there(server: NNInteractiveServer, drawing: Inte
         monkeypatch.setenv("NAVPLAN_NNINTERACTIVE", locked.url)
         with Interaction(VOLUME, "ct", "lesion") as opened:
             assert opened.point(mm(*LESION)).presence is Presence.PRESENT
+
+
+def test_undo_that_a_password_page_answers_ends_it(drawing: Interaction, server: NNInteractiveServer) -> None:
+    drawing.point(mm(*LESION))
+    server.fault = "page"
+    with pytest.raises(InputError, match="cannot be read"):
+        drawing.undo()
+    assert drawing.over and drawing.structure.presence is Presence.PRESENT
+
+
+def test_an_image_taken_for_another_grid_is_refused(server: NNInteractiveServer) -> None:
+    server.fault = "grid"
+    with pytest.raises(InputError, match=r"an image of shape \(1, 7, 7, 7\)"):
+        Interaction(VOLUME, "ct", "lesion", server.url)
+    assert server.taken == {}
+
+
+def test_closing_does_not_wait_for_an_answer(drawing: Interaction, server: NNInteractiveServer) -> None:
+    server.fault = "hang"
+    calling = threading.Thread(target=lambda: pytest.raises(InputError, drawing.point, mm(*LESION)), daemon=True)
+    calling.start()
+    while len(server.calls) < 3:
+        calling.join(0.01)
+    drawing.close()
+    assert drawing.over and server.taken == {}
+    server.let_go.set()
+    calling.join(20)
+    assert not calling.is_alive()
+
+
+def test_it_is_an_interactive_segmenter(server: NNInteractiveServer, monkeypatch) -> None:
+    segmenter = registry.load(registry.INTERACTIVE, "nninteractive")
+    monkeypatch.delenv("NAVPLAN_NNINTERACTIVE", raising=False)
+    assert segmenter.fault().startswith("No nnInteractive server is named: ") and segmenter.place() == ""
+    with pytest.raises(InputError, match="No nnInteractive server is named"):
+        check_interactive(segmenter)
+    monkeypatch.setenv("NAVPLAN_NNINTERACTIVE", "gpu-box:1527")
+    assert "'gpu-box:1527', and has to be http://HOST:PORT" in segmenter.fault()
+    monkeypatch.setenv("NAVPLAN_NNINTERACTIVE", server.url.replace("//", "//me:secret@"))
+    assert segmenter.fault() == "" and segmenter.place() == server.url
+    found = check_interactive(segmenter)
+    assert found.presence is Presence.PRESENT and server.taken == {}
+    server.fault = "refuse"
+    with pytest.raises(InputError, match="tired") as told:
+        check_interactive(segmenter)
+    assert "secret" not in str(told.value)
 
 
 def test_a_place_is_given_back_where_the_start_fails(server: NNInteractiveServer) -> None:
