@@ -70,8 +70,9 @@ class InteractiveDrawing(Protocol):
         """A point (3,)."""
         ...
 
-    def scribble(self, points_mm: ArrayLike, positive: bool = True) -> Structure:
-        """A line through points (N, 3), N >= 1, in one slice of the image."""
+    def scribble(self, points_mm: ArrayLike, positive: bool = True, normal: ArrayLike | None = None) -> Structure:
+        """A line through points (N, 3), N >= 1, in one slice of the image. normal: (3,) square to that slice, LPS; a
+        straight line does not tell it by itself."""
         ...
 
     def lasso(self, points_mm: ArrayLike, positive: bool = True) -> Structure:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from navplan.errors import InputError, NavplanError
@@ -31,7 +31,8 @@ LONGEST_NAME = 100
 
 @dataclass(eq=False)
 class _Drawing:
-    """What is being drawn. link: None until the segmenter has opened it. work: what it is at, "" for nothing."""
+    """What is being drawn. link: None until the segmenter has opened it. work: what it is at, "" for nothing. pending:
+    the prompt whose answer is awaited."""
 
     segmenter: str
     image_id: str
@@ -41,6 +42,7 @@ class _Drawing:
     licence: str = ""
     structure: Structure | None = None
     marks: tuple[Mark, ...] = ()
+    pending: Mark | None = None
     work: str = ""
     since: float = 0.0
     over: str = ""
@@ -75,7 +77,8 @@ class Interactive:
                 "work": drawing.work, "work_s": int(time.monotonic() - drawing.since) if drawing.work else 0,
                 "over": drawing.over, "can_undo": drawing.can_undo,
                 "prompts": list(drawing.prompts), "licence": drawing.licence,
-                "marks": [{"kind": m.kind, "positive": m.positive, "points": m.points} for m in drawing.marks],
+                "marks": [asdict(mark) for mark in drawing.marks],
+                "pending": None if drawing.pending is None else asdict(drawing.pending),
                 "ml": _ml(drawing.structure),
             }  # fmt: skip
             return {"offered": self._offered, "drawing": told, "error": self._error, "outline": self._outline}
@@ -106,9 +109,10 @@ class Interactive:
             drawing = self._drawing = _Drawing(name, image_id, volume)
             self._work(drawing, "connect", lambda: made.open(volume, image_id, "drawn"))
 
-    def prompt(self, kind: Any, points: Any, positive: Any = True) -> None:
-        """Draw a prompt, points LPS mm; positive False: no part of it. Raises what `mark_of` raises."""
-        mark = mark_of(kind, points, positive)
+    def prompt(self, kind: Any, points: Any, positive: Any = True, normal: Any = None) -> None:
+        """Draw a prompt, points LPS mm; positive False: no part of it; normal: square to the slice it was drawn on.
+        Raises what `mark_of` raises."""
+        mark = mark_of(kind, points, positive, normal)
         with self._lock:
             drawing, link = self._ready()
             outside = not drawing.volume.grid.contains(mark.points).all()
@@ -119,7 +123,9 @@ class Interactive:
                 raise InputError(f"a {mark.kind}, which {drawing.segmenter} does not take", takes)
             call = getattr(link, mark.kind)
             given = mark.points if mark.kind in ("point", "box") else (list(mark.points),)
-            self._work(drawing, mark.kind, lambda: call(*given, mark.positive), (*drawing.marks, mark), True)
+            more = {"normal": mark.normal} if mark.kind == "scribble" else {}
+            self._work(drawing, mark.kind, lambda: call(*given, mark.positive, **more), (*drawing.marks, mark), True)
+            drawing.pending = mark
 
     def undo(self) -> None:
         """Take the last prompt back."""
@@ -145,7 +151,7 @@ class Interactive:
             if drawing.link is None:
                 self._leave()
                 return
-            drawing.over = f"stopped while waiting for the answer to a {drawing.work}"
+            drawing.over = f"stopped while waiting for an answer ({drawing.work})"
             self._idle(drawing)
             _let_go(drawing.link)
 
@@ -199,7 +205,7 @@ class Interactive:
         if self._drawing is None:
             raise InputError("no drawing", "one that was begun", "Connect first")
         if self._drawing.work:
-            raise InputError(f"another prompt while the answer to a {self._drawing.work} is awaited", "one at a time",
+            raise InputError(f"another prompt while an answer is awaited ({self._drawing.work})", "one at a time",
                              "Wait, or stop it")  # fmt: skip
         return self._drawing
 
@@ -218,7 +224,7 @@ class Interactive:
         return drawing.call
 
     def _idle(self, drawing: _Drawing) -> None:
-        drawing.work, drawing.call = "", object()
+        drawing.work, drawing.pending, drawing.call = "", None, object()
 
     def _work(
         self,
@@ -327,4 +333,5 @@ def _offered() -> list[dict[str, str]]:
 def _ml(structure: Structure | None) -> float | None:
     if structure is None or structure.occupancy is None or structure.grid is None:
         return None
-    return round(float((structure.occupancy / 255.0).sum() * structure.grid.spacing_mm.prod()) / 1000, 2)
+    ml = float((structure.occupancy / 255.0).sum() * structure.grid.spacing_mm.prod()) / 1000
+    return round(ml, 2 if ml < 10 else 1)

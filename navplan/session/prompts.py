@@ -16,11 +16,12 @@ MOST = {"point": 1, "scribble": 4000, "lasso": 4000, "box": 2}
 
 @dataclass(frozen=True)
 class Mark:
-    """A prompt as it was drawn, LPS mm; positive False: no part of it."""
+    """A prompt as it was drawn, LPS mm; positive False: no part of it. normal: square to the slice it was drawn on."""
 
     kind: str
     positive: bool
     points: tuple[Point, ...]
+    normal: Point | None = None
 
     @property
     def words(self) -> str:
@@ -31,9 +32,9 @@ class Mark:
         return f"point {of} at ({', '.join(f'{value:.1f}' for value in self.points[0])})"
 
 
-def mark_of(kind: Any, points: Any, positive: Any) -> Mark:
-    """Raises InputError for a kind that there is not, a number of points beside FEWEST and MOST,
-    points that are none."""
+def mark_of(kind: Any, points: Any, positive: Any, normal: Any = None) -> Mark:
+    """Raises InputError for a kind that there is not, a number of points beside FEWEST and MOST, points or a normal
+    that are none."""
     kind = text_of(kind, "a prompt")
     if kind not in PROMPTS:
         raise InputError(f"a prompt {kind[:60]!a}", ", ".join(PROMPTS))
@@ -45,4 +46,7 @@ def mark_of(kind: Any, points: Any, positive: Any) -> Mark:
     known = tuple(one for one in places if one is not None)
     if len(known) < len(places):
         raise InputError("no point", "three LPS coordinates in mm")
-    return Mark(kind, positive, known)
+    square_to = point_of(normal, "a normal")
+    if square_to is not None and not any(square_to):
+        raise InputError("a normal of no length", "a direction, LPS")
+    return Mark(kind, positive, known, square_to)

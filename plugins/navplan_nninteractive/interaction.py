@@ -100,9 +100,10 @@ class Interaction:
         i, j, k = voxel_at(self._volume.grid, point_mm)
         return self._send("points", lambda: self._remote.add_point_interaction([k, j, i], positive))
 
-    def scribble(self, points_mm: ArrayLike, positive: bool = True) -> Structure:
-        """A line through points (N, 3) of one slice of the image, as thick as the model likes it best."""
-        drawn = line_through(self._volume.grid, points_mm, self._thickness)
+    def scribble(self, points_mm: ArrayLike, positive: bool = True, normal: ArrayLike | None = None) -> Structure:
+        """A line through points (N, 3) of one slice of the image, as thick in it as the model likes it best. normal:
+        (3,) square to the slice, which a straight line does not tell by itself."""
+        drawn = line_through(self._volume.grid, points_mm, self._thickness, normal)
         return self._send("scribble", lambda: self._remote.add_scribble_interaction(*_sent(drawn, positive)))
 
     def lasso(self, points_mm: ArrayLike, positive: bool = True) -> Structure:

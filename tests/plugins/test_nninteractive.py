@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -242,7 +243,12 @@ def test_an_image_taken_for_another_grid_is_refused(server: NNInteractiveServer)
 
 def test_closing_does_not_wait_for_an_answer(drawing: Interaction, server: NNInteractiveServer) -> None:
     server.fault = "hang"
-    calling = threading.Thread(target=lambda: pytest.raises(InputError, drawing.point, mm(*LESION)), daemon=True)
+
+    def call() -> None:
+        with suppress(InputError):
+            drawing.point(mm(*LESION))
+
+    calling = threading.Thread(target=call, daemon=True)
     calling.start()
     while len(server.calls) < 3:
         calling.join(0.01)
@@ -339,8 +345,17 @@ def test_a_scribble_is_whole_and_as_thick_as_asked() -> None:
     across = plane[20 - drawn.start[0], :].sum(), plane[:, 14 - drawn.start[1]].sum()
     assert across[1] == 3
     assert line_through(VOLUME.grid, [mm(4, 4, 5)]).mask.sum() == 1
-    edge = line_through(VOLUME.grid, [mm(0, 0, 5), mm(0, 23, 5)], 5.0)
+    edge = line_through(VOLUME.grid, [mm(0, 0, 5), mm(0, 23, 5)], 5.0, VOLUME.grid.axes[:, 2])
     assert edge.start == (0, 0, 5) and edge.mask.all(axis=1).sum() == 3
+
+
+def test_a_straight_scribble_marks_no_slice_beside_its_own() -> None:
+    ends = [mm(4, 9, 5), mm(20, 9, 5)]
+    for normal, thick in ((VOLUME.grid.axes[:, 2], (1, 3)), (-VOLUME.grid.axes[:, 1], (3, 1)), (None, (1, 1))):
+        drawn = line_through(VOLUME.grid, ends, 3.0, normal)
+        assert (drawn.mask.shape[2], drawn.mask.shape[1]) == thick
+    with pytest.raises(InputError, match="over 17 slices"):
+        line_through(VOLUME.grid, ends, 3.0, VOLUME.grid.axes[:, 0])
 
 
 def test_a_drawing_on_several_slices_is_refused() -> None:

@@ -50,14 +50,18 @@ export class Stroke {
     if (nav.ui.tool !== this.tool) return;  // it was put away meanwhile
     const small = this.kind === "box" && (this.points.length < 2 || Math.hypot(this.last.clientX - this.from.clientX, this.last.clientY - this.from.clientY) < SMALLEST_BOX_PX);
     if (small || (this.kind === "lasso" && this.points.length < 3)) return;
-    nav.drawFor("prompt", { kind: this.kind, points: this.points, positive: this.positive });
+    nav.drawFor("prompt", { kind: this.kind, points: this.points, positive: this.positive, normal: this.view.picture.into });
   }
 }
 
 // What was drawn in this slice, and what is being drawn.
 export function drawMarks(c, view, dpr) {
-  const half = Math.abs(view.picture.step_mm) / 2 + 1e-3, here = (mark) => Math.abs(onPlane(view.picture, mark.points[0])[2]) < half;
+  const half = Math.abs(view.picture.step_mm) / 2 + 1e-3, here = (mark) => mark.points.every((point) => Math.abs(onPlane(view.picture, point)[2]) < half);
   for (const mark of view.nav.marks) if (here(mark)) drawMark(c, view, mark, dpr);
+  const { pending } = view.nav;
+  c.globalAlpha = 0.6;
+  if (pending && here(pending)) drawMark(c, view, pending, dpr);
+  c.globalAlpha = 1;
   if (view.prompted) drawMark(c, view, view.prompted, dpr);
 }
 

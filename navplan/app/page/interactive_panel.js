@@ -19,7 +19,7 @@ export default {
         <button v-if="d.work !== 'accept'" type="button" data-test="interactive-stop" @click="nav.drawFor('stop')">{{ b.stop }}</button></p>
       <template v-if="d && d.ready">
         <p v-if="d.image !== nav.doc.case.image" class="np-warn">{{ nav.filled(b.other_image, d) }}</p>
-        <p v-if="d.over" class="np-warn" data-test="interactive-over">{{ nav.filled(d.ml === null ? b.over_empty : b.over, d) }}</p>
+        <p v-if="d.over" class="np-warn" data-test="interactive-over">{{ told.error ? "" : nav.filled(b.over, d) }} {{ d.ml === null ? b.over_empty : b.over_kept }}</p>
         <template v-else>
           <p class="np-hint">{{ b.hint }}</p>
           <p role="group" :aria-label="b.title"><button v-for="kind in d.prompts" :key="kind" type="button" :aria-pressed="nav.ui.tool === tool(kind)" :data-test="tool(kind)" @click="take(kind)">{{ b.tools[kind] }}</button></p>
@@ -27,7 +27,7 @@ export default {
             <button type="button" :aria-pressed="Boolean(nav.ui.exclude)" data-test="interactive-exclude" @click="nav.ui.exclude = true">{{ b.exclude }}</button></p>
         </template>
         <p data-test="interactive-so-far">{{ nav.filled(d.ml === null ? b.nothing_yet : b.so_far, { count: d.marks.length, ml: d.ml }) }}
-          <template v-if="!d.over"><button type="button" :disabled="Boolean(d.work) || !d.can_undo" data-test="interactive-undo" @click="nav.drawFor('undo')">{{ b.undo }}</button>
+          <template v-if="!d.over"><button type="button" :disabled="Boolean(d.work) || !d.can_undo" data-test="interactive-undo" @click="nav.drawFor('undo')">{{ b.undo }}</button>{{ " " }}
             <button type="button" :disabled="Boolean(d.work) || !d.marks.length" data-test="interactive-reset" @click="nav.drawFor('reset')">{{ b.reset }}</button></template></p>
         <template v-if="d.ml !== null">
           <label>{{ b.name }} <input v-model="name" data-test="interactive-name"></label>
@@ -46,6 +46,7 @@ export default {
     d() { return this.told.drawing; },
   },
   watch: {
+    "d.ready"(ready) { if (ready) this.$nextTick(() => this.$el.scrollIntoView({ block: "start" })); },
     d(now) { if (!now || now.over) this.putAway(); },
   },
   methods: {
