@@ -3,7 +3,9 @@ nothing."""
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,16 +13,28 @@ from typing import Any
 import pytest
 
 import navplan as nv
+from navplan.app.scene_views import SceneViews
 from navplan.session.interactive import OUTLINE
+from navplan.session.session import Session
 from navplan.view.plane_values import Cut, native_slice, slice_through
 from tests.app.served import Answer, Served
-from tests.session.saved_case import phantom_case
+from tests.session.saved_case import copy_of, phantom_case
 
 if os.environ.get("CI", "").lower() != "true":  # there it has to be installed
     pytest.importorskip("nnInteractive.inference.remote", reason="the extra `interactive` is not installed")
 from tests.plugins.nninteractive_server import NNInteractiveServer
 
 pytestmark = pytest.mark.xdist_group("served")  # one case for all
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The case without a plan: nothing has to be judged anew."""
+    with pytest.MonkeyPatch.context() as quiet:
+        quiet.setattr(SceneViews, "start", lambda self: None)
+        running = Served(Session(copy_of("unplanned", tmp_path_factory.mktemp("drawn") / "case")))
+        yield running
+        running.close()
 
 
 @pytest.fixture
@@ -54,9 +68,6 @@ def middle() -> list[float]:
 
 
 def outlines(served: Served) -> list[str]:
-    import json
-    import struct
-
     at = ",".join(str(value) for value in middle())
     body = served.get(f"/api/slice?cut=axial&at={at}").body
     return [name for name, _ in json.loads(body[4 : 4 + struct.unpack("<I", body[:4])[0]])["outlines"]]
@@ -107,7 +118,7 @@ def test_nobody_waits_for_a_server_that_hangs(served: Served, server: NNInteract
     ("name", "arguments"),
     [
         ("begin", {}), ("begin", {"segmenter": 7}), ("begin", {"segmenter": "../x"}),
-        ("begin", {"segmenter": "x", "y": 1}), ("x" * 500, {}),
+        ("begin", {"segmenter": "x", "y": 1}), ("x" * 90, {}),
         ("prompt", {"kind": "point", "points": [[0, 0, 0]]}), ("prompt", {"kind": "__class__", "points": []}),
         ("undo", {}), ("reset", {}), ("accept", {"name": "x", "who": "y"}), ("close", {}), ("told", {}),
         ("begin", {"segmenter": "nninteractive", "server": "http://elsewhere"}),

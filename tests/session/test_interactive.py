@@ -27,6 +27,7 @@ from navplan.session.editing import last_edit, undo_edit
 from navplan.session.interactive import Interactive
 from navplan.session.session import Session
 from navplan.view.plane_values import Cut, PlaneValues, native_slice, slice_through
+from tests.session.drawn_image import FRAME, SHAPE, arrived, each_its_own, turned
 from tests.session.saved_case import fingerprint
 
 if os.environ.get("CI", "").lower() != "true":  # there it has to be installed
@@ -34,19 +35,7 @@ if os.environ.get("CI", "").lower() != "true":  # there it has to be installed
 from tests.plugins.nninteractive_server import NNInteractiveServer
 
 WHO = "Dr A"
-SHAPE = (31, 24, 17)
 LESION, NEIGHBOUR = (12.0, 9.0, 8.0), (22.0, 14.0, 8.0)  # centres of two balls, in voxels
-
-
-def turned(order: tuple[int, int, int]) -> np.ndarray:
-    """Axes flipped and turned about all three of the patient's; column n is array axis n, along LPS axis order[n]."""
-    cx, sx, cy, sy, cz, sz = (f(np.deg2rad(a)) for a in (14.0, -6.0, 9.0) for f in (np.cos, np.sin))
-    turn = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]]) @ [[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]
-    turn = turn @ [[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]]
-    affine = np.eye(4)
-    affine[:3, :3] = (turn @ np.diag([-1.0, 1.0, -1.0]))[:, order] * (0.8, 1.1, 2.0)
-    affine[:3, 3] = (44.0, -71.5, 303.0)
-    return affine
 
 
 def balls(value: int) -> np.ndarray:
@@ -59,13 +48,7 @@ def two_balls() -> Volume:
     voxels = np.full(SHAPE, -800, dtype=np.int16)
     for value in (60, 300):
         voxels[balls(value)] = value
-    return Volume(voxels, Grid(turned((0, 1, 2)), SHAPE, "1.2.3"))
-
-
-def each_its_own(order: tuple[int, int, int]) -> Volume:
-    """An image in which every voxel has a value of its own."""
-    values = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE) + np.int16(1)
-    return Volume(values, Grid(turned(order), SHAPE, "1.2.3"))
+    return Volume(voxels, Grid(turned(), SHAPE, FRAME))
 
 
 VOLUME = two_balls()
@@ -145,26 +128,18 @@ def test_what_is_drawn_on_a_slice_arrives_at_the_voxels_that_were_seen_there(
     at, values = seen.points_mm(), seen.values
     row, left, right = values.shape[0] // 2, values.shape[1] // 3, values.shape[1] // 3 + 5
 
-    def sent() -> set[int]:
-        _, asked, mask = server.calls[-1]
-        image = server.calls[0][2][0]
-        if "coordinates" in asked:
-            return {int(image[tuple(asked["coordinates"])])}
-        box = tuple(slice(*one) for one in asked.get("interaction_bbox") or asked["bbox_coords"])
-        return set(image[box][... if mask is None else mask > 0].ravel().tolist())
-
     def shown(rows: slice, columns: slice) -> set[int]:
         return set(values[rows, columns].ravel().tolist())
 
     prompt(interactive, "point", at[row, left] + 0.3 * (at[row, left + 1] - at[row, left]))
-    assert sent() == {int(values[row, left])} and server.calls[-1][1]["include_interaction"] is True
+    assert arrived(server) == {int(values[row, left])} and server.calls[-1][1]["include_interaction"] is True
     prompt(interactive, "box", at[row + 2, left], at[row - 3, right], positive=False)
-    assert sent() == shown(slice(row - 3, row + 3), slice(left, right + 1))
+    assert arrived(server) == shown(slice(row - 3, row + 3), slice(left, right + 1))
     assert server.calls[-1][1]["include_interaction"] is False
     out_x, out_y = 0.4 * (at[0, 1] - at[0, 0]), 0.4 * (at[1, 0] - at[0, 0])  # the line runs outside the centres
     prompt(interactive, "lasso", at[row - 2, left] - out_x - out_y, at[row - 2, right] + out_x - out_y,
            at[row + 2, right] + out_x + out_y, at[row + 2, left] - out_x + out_y)  # fmt: skip
-    assert sent() == shown(slice(row - 2, row + 3), slice(left, right + 1))
+    assert arrived(server) == shown(slice(row - 2, row + 3), slice(left, right + 1))
     interactive.prompt("scribble", at[row, [left, right]].tolist(), True, seen.plane.into.tolist())
     rested(interactive)
     # as the server likes it: three voxels thick along its last two axes, one along the first
@@ -172,7 +147,7 @@ def test_what_is_drawn_on_a_slice_arrives_at_the_voxels_that_were_seen_there(
                                   for d in (seen.plane.into, seen.plane.right, seen.plane.down))  # fmt: skip
     assert {through, to_right, to_down} == {0, 1, 2}
     aside, ends = int(to_down != 2), int(to_right != 2)
-    assert sent() == shown(slice(row - aside, row + aside + 1), slice(left - ends, right + ends + 1))
+    assert arrived(server) == shown(slice(row - aside, row + aside + 1), slice(left - ends, right + ends + 1))
     interactive.close()
 
 
