@@ -15,8 +15,6 @@ export default {
         </template>
       </template>
       <p v-if="told.error" class="np-warn" role="alert" data-test="interactive-error">{{ told.error }}</p>
-      <p v-if="d && d.work" data-test="interactive-work"><progress :aria-label="b.work[d.work]"></progress> {{ b.work[d.work] }} {{ nav.filled(b.for_s, { s: d.work_s }) }}
-        <button v-if="d.work !== 'accept'" type="button" data-test="interactive-stop" @click="nav.drawFor('stop')">{{ b.stop }}</button></p>
       <template v-if="d && d.ready">
         <p v-if="d.image !== nav.doc.case.image" class="np-warn">{{ nav.filled(b.other_image, d) }}</p>
         <p v-if="d.over" class="np-warn" data-test="interactive-over">{{ told.error ? "" : nav.filled(b.over, d) }} {{ d.ml === null ? b.over_empty : b.over_kept }}</p>
@@ -26,9 +24,13 @@ export default {
           <p role="group" :aria-label="b.sign">{{ b.sign }} <button type="button" :aria-pressed="!nav.ui.exclude" data-test="interactive-include" @click="nav.ui.exclude = false">{{ b.include }}</button>
             <button type="button" :aria-pressed="Boolean(nav.ui.exclude)" data-test="interactive-exclude" @click="nav.ui.exclude = true">{{ b.exclude }}</button></p>
         </template>
-        <p data-test="interactive-so-far">{{ nav.filled(d.ml === null ? b.nothing_yet : b.so_far, { count: d.marks.length, ml: d.ml }) }}
-          <template v-if="!d.over"><button type="button" :disabled="Boolean(d.work) || !d.can_undo" data-test="interactive-undo" @click="nav.drawFor('undo')">{{ b.undo }}</button>{{ " " }}
-            <button type="button" :disabled="Boolean(d.work) || !d.marks.length" data-test="interactive-reset" @click="nav.drawFor('reset')">{{ b.reset }}</button></template></p>
+        <p v-if="!d.work" data-test="interactive-so-far">{{ nav.filled(d.ml === null ? b.nothing_yet : b.so_far, { count: d.marks.length, ml: d.ml }) }}
+          <template v-if="!d.over"><button type="button" :disabled="!d.can_undo" data-test="interactive-undo" @click="nav.drawFor('undo')">{{ b.undo }}</button>{{ " " }}
+            <button type="button" :disabled="!d.marks.length" data-test="interactive-reset" @click="nav.drawFor('reset')">{{ b.reset }}</button></template></p>
+      </template>
+      <p v-if="d && d.work" data-test="interactive-work"><progress :aria-label="b.work[d.work]"></progress> {{ b.work[d.work] }} {{ nav.filled(b.for_s, { s: d.work_s }) }}
+        <button v-if="d.work !== 'accept'" type="button" data-test="interactive-stop" @click="nav.drawFor('stop')">{{ b.stop }}</button></p>
+      <template v-if="d && d.ready">
         <template v-if="d.ml !== null">
           <label>{{ b.name }} <input v-model="name" data-test="interactive-name"></label>
           <label>{{ nav.t.who }} <input v-model="nav.who" data-test="interactive-who"></label>
@@ -36,7 +38,7 @@ export default {
         </template>
         <p v-if="d.licence" class="np-hint">{{ nav.filled(b.licence, d) }}</p>
       </template>
-      <p v-if="d"><button v-if="d.ml !== null" type="button" class="np-main" :disabled="!name || !nav.who || Boolean(d.work)" data-test="interactive-accept" @click="accept">{{ b.accept }}</button>
+      <p v-if="d"><button v-if="d.ml !== null" type="button" class="np-main" :disabled="!name || !nav.who || Boolean(d.work)" data-test="interactive-accept" @click="accept">{{ b.accept }}</button>{{ " " }}
         <button type="button" :disabled="d.work === 'accept'" data-test="interactive-cancel" @click="cancel">{{ b.cancel }}</button></p>
     </details>`,
   data: () => ({ name: "", whole: false }),
