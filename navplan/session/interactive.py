@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 OUTLINE = "drawn outline"  # its name among the outlines of a slice: with a blank, as no structure has
 LONGEST_NAME = 100
+CLOSE_S = 2.0
 
 
 @dataclass(eq=False)
@@ -195,9 +196,11 @@ class Interactive:
             self._leave()
 
     def close(self) -> None:
-        """At the end: like cancel, with nobody to tell."""
+        """At the end: like cancel, with nobody to tell; waits CLOSE_S at most for the segmenter to let go."""
         with self._lock:
-            self._leave()
+            leaving = self._leave()
+        if leaving is not None:
+            leaving.join(CLOSE_S)
 
     # how it is done
 
@@ -266,12 +269,11 @@ class Interactive:
             self._outline += 1
         self._error = answer.error
 
-    def _leave(self) -> None:
+    def _leave(self) -> threading.Thread | None:
         drawing, self._drawing = self._drawing, None
         self._error = ""
         self._outline += 1
-        if drawing is not None and drawing.link is not None:
-            _let_go(drawing.link)
+        return None if drawing is None or drawing.link is None else _let_go(drawing.link)
 
 
 @dataclass(frozen=True)
@@ -304,8 +306,8 @@ def _asked(drawing: _Drawing, call: Callable[[], Any]) -> _Answer:
         return _Answer(error=str(misfit), broken=True)
 
 
-def _let_go(link: InteractiveDrawing) -> None:
-    """Close it without waiting: its server may hang."""
+def _let_go(link: InteractiveDrawing) -> threading.Thread:
+    """Close it without waiting, in the thread that is given: its server may hang."""
 
     def close() -> None:
         try:
@@ -313,7 +315,9 @@ def _let_go(link: InteractiveDrawing) -> None:
         except Exception:
             log.exception("closing an interactive drawing")
 
-    threading.Thread(target=close, name="navplan-interactive-close", daemon=True).start()
+    closing = threading.Thread(target=close, name="navplan-interactive-close", daemon=True)
+    closing.start()
+    return closing
 
 
 def _offered() -> list[dict[str, str]]:

@@ -252,6 +252,8 @@ def test_cancel_leaves_the_case_as_it_was(drawing: Interactive, server: NNIntera
     rested(drawing)
     prompt(drawing, "point", mm(*NEIGHBOUR))
     assert_array_equal(mask_of(drawing.structure("ct")), balls(300))
+    drawing.close()
+    assert server.taken == {} and drawing.told()["drawing"] is None
 
 
 def test_an_image_that_became_another_takes_nothing(drawing: Interactive) -> None:
@@ -404,7 +406,7 @@ class Fake:
     def open(self, volume: Volume, image_id: str, structure: str) -> Fake:
         return self
 
-    def point(self, point_mm: Any, positive: bool = True) -> Any:
+    def point(self, *given: Any, **more: Any) -> Any:
         if isinstance(self.gives, BaseException):
             raise self.gives
         return self.gives
@@ -447,6 +449,7 @@ def test_what_can_be_no_answer_ends_the_drawing(gives: Any, tmp_path: Path, monk
     interactive.begin("fake")
     rested(interactive)
     prompt(interactive, "point", mm(*LESION))
+    assert prompt(interactive, "box", mm(*LESION), mm(13, 10, 8))["error"] == ""
     kept = interactive.structure("ct")
     assert kept is not None
     fake.gives = gives
