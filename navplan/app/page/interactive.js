@@ -57,8 +57,8 @@ export class Stroke {
 // What was drawn in this slice, and what is being drawn.
 export function drawMarks(c, view, dpr) {
   const half = Math.abs(view.picture.step_mm) / 2 + 1e-3, here = (mark) => mark.points.every((point) => Math.abs(onPlane(view.picture, point)[2]) < half);
-  for (const mark of view.nav.marks) if (here(mark)) drawMark(c, view, mark, dpr);
-  const { pending } = view.nav;
+  for (const mark of view.nav.promptMarks) if (here(mark)) drawMark(c, view, mark, dpr);
+  const pending = view.nav.promptPending;
   c.globalAlpha = 0.6;
   if (pending && here(pending)) drawMark(c, view, pending, dpr);
   c.globalAlpha = 1;

@@ -78,8 +78,8 @@ const page = {
     },
     // Of what is being drawn for an interactive segmenter, in the image that is looked at: its outline's number, its prompts.
     outlineDrawn() { return this.interactive ? this.interactive.outline : 0; },
-    marks() { const d = this.interactive && this.interactive.drawing; return d && d.image === this.doc.case.image ? Vue.toRaw(d.marks) : []; },
-    pending() { const d = this.interactive && this.interactive.drawing; return d && d.image === this.doc.case.image ? Vue.toRaw(d.pending) : null; },
+    promptMarks() { const d = this.interactive && this.interactive.drawing; return d && d.image === this.doc.case.image ? Vue.toRaw(d.marks) : []; },
+    promptPending() { const d = this.interactive && this.interactive.drawing; return d && d.image === this.doc.case.image ? Vue.toRaw(d.pending) : null; },
     targetWords() { const name = this.doc.plan && this.doc.plan.target; return (this.doc.structures.find((one) => one.name === name) || {}).spoken || t.target; },
     listed() { const wanted = this.filter.toLowerCase(); return this.doc.structures.filter((one) => one.spoken.toLowerCase().includes(wanted)); },
     targets() { return this.doc.structures.filter((one) => one.presence === "present"); },

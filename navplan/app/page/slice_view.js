@@ -47,7 +47,7 @@ export default {
     this.stops = [
       fitted(this.$refs.canvas, () => this.resize()),
       Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth, nav.outlineDrawn], () => this.ask()),
-      Vue.watch(() => [nav.marks, nav.pending], () => this.redraw()),
+      Vue.watch(() => [nav.promptMarks, nav.promptPending], () => this.redraw()),
       Vue.watch(() => nav.ui.cursor, () => this.follow()),
       Vue.watch(() => nav.way, () => this.redraw()),
       Vue.watch(() => nav.wayKey, () => this.native || this.ask()),
