@@ -77,7 +77,7 @@ class Actions:
         }  # fmt: skip
         if name not in known:
             raise InputError(f"action {name[:60]!a}", ", ".join(sorted(known)))
-        action = _bound(known[name], arguments)
+        action = bound(known[name], arguments)
         stopped = threading.Event()
         self._at_work.add(stopped)
         _STOPPED.set(stopped)
@@ -180,7 +180,7 @@ class Actions:
         return {"key": key, "pages": [path.name for path in pages], "notes": made.notes, "when": now()}
 
 
-def _bound(action: Callable[..., Any], arguments: dict[str, Any]) -> Callable[[], Any]:
+def bound(action: Callable[..., Any], arguments: dict[str, Any]) -> Callable[[], Any]:
     """The call of an action. Raises InputError for arguments that it does not have, or lacks."""
     try:
         given = inspect.signature(action).bind(**arguments)

@@ -11,6 +11,8 @@ import guideFluoro from "./guide_fluoro.js";
 import guidePanel from "./guide_panel.js";
 import guidePlane from "./guide_plane.js";
 import inbox from "./inbox.js";
+import { OUTLINE, OUTLINE_RGB } from "./interactive.js";
+import interactivePanel from "./interactive_panel.js";
 import scene from "./scene_view.js";
 import slice from "./slice_view.js";
 import strip from "./strip_view.js";
@@ -33,14 +35,14 @@ function keptOf(doc) {
 const nameOf = (doc) => `${doc.case.key}/${doc.case.id}`;
 
 const page = {
-  props: { doc: Object, progress: Object, inbox: { type: Array, default: null } },
-  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox },
+  props: { doc: Object, progress: Object, inbox: { type: Array, default: null }, interactive: Object },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox, "nav-interactive": interactivePanel },
   provide() { return { nav: this }; },
   data() {
     const kept = keptOf(this.doc);
     return {
       t, drag: null, live: null, help: false, gone: false, actions: 0, remarks: kept.remarks ?? this.doc.draft.remarks, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
-      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
+      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false }, absentOpen: false, drawnOut: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
       ui: {
         layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
@@ -72,8 +74,12 @@ const page = {
     colours() {
       const found = Object.fromEntries(this.doc.structures.map((one) => [one.name, one.colour]));
       if (this.doc.plan && this.doc.plan.target) found[this.doc.plan.target] = [230, 107, 211];
-      return { ...found, ...this.doc.looks.colours };
+      return { ...found, ...this.doc.looks.colours, [OUTLINE]: OUTLINE_RGB };
     },
+    // Of what is being drawn for an interactive segmenter, in the image that is looked at: its outline's number, its prompts.
+    outlineDrawn() { return this.interactive ? this.interactive.outline : 0; },
+    promptMarks() { const d = this.interactive && this.interactive.drawing; return d && d.image === this.doc.case.image ? Vue.toRaw(d.marks) : []; },
+    promptPending() { const d = this.interactive && this.interactive.drawing; return d && d.image === this.doc.case.image ? Vue.toRaw(d.pending) : null; },
     targetWords() { const name = this.doc.plan && this.doc.plan.target; return (this.doc.structures.find((one) => one.name === name) || {}).spoken || t.target; },
     listed() { const wanted = this.filter.toLowerCase(); return this.doc.structures.filter((one) => one.spoken.toLowerCase().includes(wanted)); },
     targets() { return this.doc.structures.filter((one) => one.presence === "present"); },
@@ -191,6 +197,10 @@ const page = {
       if (!name || !this.who) { this.say(t.edit_needs); return; }
       const value = tool === "threshold" ? [low, high, ...points[0], radius] : [...points.flat(), radius];
       this.run("edit", { structure: name, steps: [[tool, value]], who: this.who, whole_image: whole });
+    },
+    // What is drawn for an interactive segmenter; the answer comes when it comes, and holds nothing else up.
+    async drawFor(what, args = {}) {
+      try { await ask(`interactive/${what}`, args); return true; } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); return false; }
     },
     enterAt(point) { this.ui.tool = "navigate"; this.why = null; this.run("move", { entry: point }); },
     grab(mode) {

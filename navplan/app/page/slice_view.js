@@ -2,6 +2,7 @@
 
 import { Latest, get, unpacked } from "./api.js";
 import { VERDICTS, fitted, outlined, pathOf, plate, windowed } from "./drawing.js";
+import { OUTLINE, Stroke, drawMarks, isPrompt, strokeDrawn } from "./interactive.js";
 import { add, ellipseOnPlane, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
 
 const NATIVE = ["axial", "coronal", "sagittal"];
@@ -36,6 +37,7 @@ export default {
     this.pan = [0, 0];
     this.marks = [];
     this.brushed = [];
+    this.prompted = null;  // what is being drawn for an interactive segmenter
     this.touches = new Map();
     this.request = new Latest((what) => this.fetch(what), (picture, what) => this.got(picture, what), (error) => this.failed(error));
   },
@@ -44,7 +46,8 @@ export default {
     const nav = this.nav;
     this.stops = [
       fitted(this.$refs.canvas, () => this.resize()),
-      Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth], () => this.ask()),
+      Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth, nav.outlineDrawn], () => this.ask()),
+      Vue.watch(() => [nav.promptMarks, nav.promptPending], () => this.redraw()),
       Vue.watch(() => nav.ui.cursor, () => this.follow()),
       Vue.watch(() => nav.way, () => this.redraw()),
       Vue.watch(() => nav.wayKey, () => this.native || this.ask()),
@@ -83,7 +86,7 @@ export default {
     },
     slice(number, at) {
       const { case: { image, revision } } = this.nav.doc, slab = this.nav.ui.slab;
-      return { path: "slice", args: { cut: this.kind, at: at.join(","), slab }, key: [image, revision, slab, number].join("/") };
+      return { path: "slice", args: { cut: this.kind, at: at.join(","), slab }, key: [image, revision, this.nav.outlineDrawn, slab, number].join("/") };
     },
     async fetch(what) {
       if (this.ahead && this.ahead.key === what.key) {
@@ -163,6 +166,7 @@ export default {
       if (this.native) this.drawCross(c, canvas, dpr);
       if (this.nav.way) this.drawNeedle(c, s, dpr);
       this.drawBrushed(c, s, dpr);
+      if (this.native) drawMarks(c, this, dpr);
       this.drawMeasures(c, dpr);
       this.drawWords(c, canvas, s, dpr);
     },
@@ -197,7 +201,8 @@ export default {
       for (const { name, path } of this.paths) {
         if (hidden.includes(name)) continue;
         c.strokeStyle = colour(colours[name] || [154, 165, 177], 0.95);
-        c.stroke(path);
+        if (name === OUTLINE) strokeDrawn(c, path, s, dpr);
+        else c.stroke(path);
       }
       c.setTransform(1, 0, 0, 1, 0, 0);
     },
@@ -300,7 +305,7 @@ export default {
       this.$refs.canvas.focus();
       this.$refs.canvas.setPointerCapture(event.pointerId);
       this.touches.set(event.pointerId, event);
-      if (this.touches.size === 2) { this.mode = "pinch"; this.brushed = []; return; }
+      if (this.touches.size === 2) { this.mode = "pinch"; this.brushed = []; this.prompted = null; return; }
       const ui = this.nav.ui, point = this.toPoint(event);
       this.start = { x: event.clientX, y: event.clientY, pan: this.pan, window: ui.window, moved: false };
       if (event.button === 2) this.mode = "window";
@@ -308,6 +313,7 @@ export default {
       else if (ui.tool === "distance" || ui.tool === "angle") { this.mode = ""; this.measure(point); }
       else if (ui.tool === "target") { this.mode = ""; this.nav.aimAt(point); }
       else if (ui.tool === "entry") { this.mode = ""; this.nav.enterAt(point); }
+      else if (isPrompt(ui.tool)) { this.prompted = Stroke.begun(this, event); this.mode = this.prompted ? "prompt" : ""; this.redraw(); }
       else if (EDITS.includes(ui.tool)) { this.mode = "stroke"; this.brushed = [point]; this.redraw(); }
       else {
         this.mode = this.handleAt(event) || (event.pointerType === "touch" && this.native ? "scroll" : "cursor");
@@ -346,6 +352,8 @@ export default {
       } else if (this.mode === "stroke") {
         const point = this.toPoint(event), last = this.brushed[this.brushed.length - 1];
         if (this.nav.ui.tool !== "threshold" && length(sub(point, last)) >= 1) { this.brushed.push(point); this.redraw(); }
+      } else if (this.mode === "prompt") {
+        this.prompted.goOn(event);
       } else if (this.mode === "cursor") {
         if (this.native) this.nav.setCursor(this.toPoint(event));
       } else {
@@ -353,6 +361,11 @@ export default {
       }
     },
     up(event) {
+      if (this.mode === "prompt") {
+        if (event.type === "pointerup") this.prompted.send();
+        this.prompted = null;
+        this.redraw();
+      }
       if (this.mode === "stroke") {
         if (event.type === "pointerup") this.nav.editAlong(this.brushed);
         this.brushed = [];
