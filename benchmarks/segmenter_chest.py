@@ -33,6 +33,7 @@ GAS_IMAGES = (
 )
 PLANTED = 12  # pockets an image
 POCKET_MM = (9.0, 6.0, 9.0)  # half axes of a planted pocket of free gas
+ROOM_MM = 20.0  # about what is planted
 BULLAE_MM = (6.0, 8.0, 12.0)  # radii
 
 
@@ -111,8 +112,9 @@ def _in_the_chest(case: Case) -> list[Lines]:
         deep = np.argwhere(ndimage.distance_transform_edt(lungs, sampling=ct.step) > radius + 2)
         shares = []
         for centre in deep[rng.choice(len(deep), 4, replace=False)]:
-            share = ball_share(ct.hu.shape, centre, (radius,) * 3, ct.step)
-            mine = bullae(mixed(ct.hu, share, -1000.0), lungs & ~chest.airway, ct.step)
+            box, middle = _around(centre, radius + ROOM_MM, ct)
+            share = ball_share(ct.hu[box].shape, middle, (radius,) * 3, ct.step)
+            mine = bullae(mixed(ct.hu[box], share, -1000.0), (lungs & ~chest.airway)[box], ct.step)
             truth = share >= 0.5
             shares.append(2 * np.count_nonzero(mine & truth) / max(1, np.count_nonzero(mine) + np.count_nonzero(truth)))
         words = f"Dice of four planted, radius {radius:g} mm: {', '.join(f'{one:.2f}' for one in sorted(shares))}"
@@ -138,6 +140,13 @@ def ball_share(
     return np.asarray(ndimage.gaussian_filter(share / 27, 0.35), dtype=np.float32)
 
 
+def _around(centre: NDArray[np.intp], reach_mm: float, ct: WorkingCt) -> tuple[tuple[slice, ...], NDArray[np.intp]]:
+    """The box of voxels within reach of a voxel, and that voxel's place in it."""
+    low = np.maximum(0, centre - np.ceil(reach_mm / np.asarray(ct.step)).astype(int))
+    high = centre + np.ceil(reach_mm / np.asarray(ct.step)).astype(int) + 1
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True)), centre - low
+
+
 def mixed(hu: NDArray[np.float32], share: NDArray[np.float32], value_hu: float) -> NDArray[np.float32]:
     """The image with something of value_hu in it that fills `share` of each voxel."""
     return (hu * (1 - share) + value_hu * share).astype(np.float32)
@@ -161,7 +170,8 @@ def _free_gas(file: Path) -> str:
     places = np.argwhere((ndimage.uniform_filter(fat, size) > 0.8) & inside & apart)
     seen = 0
     for centre in places[np.random.default_rng(1).choice(len(places), PLANTED, replace=False)]:
-        hu = mixed(ct.hu, ball_share(ct.hu.shape, centre, POCKET_MM, ct.step), -1000.0)
-        pocket = (hu < -500) & (ct.hu > -300) & ct.body
+        box, middle = _around(centre, max(POCKET_MM) + ROOM_MM, ct)
+        hu = mixed(ct.hu[box], ball_share(ct.hu[box].shape, middle, POCKET_MM, ct.step), -1000.0)
+        pocket = (hu < -500) & (ct.hu[box] > -300) & ct.body[box]
         seen += bare_share(hu, pocket, ct.step) >= BARE_SHARE
     return f"{called} of {len(large)} real pockets of 1 cm³ and more called; {seen} of {PLANTED} planted in fat"
