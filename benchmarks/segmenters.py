@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.segmenter_body import body_lines, body_results
+from benchmarks.segmenter_chest import chest_lines, chest_results
+from benchmarks.segmenter_measures import dice, mask_of, surface_distance_mm
 from benchmarks.segmenter_rows import ABDOMEN, ABDOMEN_MR, CHEST, NECK_MR, ROWS, THIGH_MR, THORAX, Row
 from navplan.errors import InputError
 from navplan.extend.registry import SEGMENTERS, load
-from navplan.geometry.grid import Grid
 from navplan.imaging.label_map import structure_from_mask
 from navplan.model.case import Case
 from navplan.model.structure import Structure
@@ -57,39 +58,6 @@ class Result:
     distance_mm: float = float("nan")
     seconds: float = float("nan")
     refused: str = ""
-
-
-def mask_of(grid: Grid, structure: Structure) -> Mask:
-    """A structure's voxels [i, j, k] of at least half occupancy on an image's grid, at the nearest voxel."""
-    mask = np.zeros(grid.shape, dtype=bool)
-    if structure.occupancy is not None and structure.grid is not None:
-        points = structure.grid.points_mm(np.argwhere(structure.occupancy >= 128))
-        indices = np.rint(grid.indices(points)).astype(int)
-        indices = indices[((indices >= 0) & (indices < grid.shape)).all(axis=1)]
-        mask[tuple(indices.T)] = True
-    return mask
-
-
-def dice(first: Mask, second: Mask) -> float:
-    """2 |A and B| / (|A| + |B|), 0 where both are empty."""
-    both = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
-    return 2.0 * int(np.count_nonzero(first & second)) / max(1, both)
-
-
-def surface_distance_mm(first: Mask, second: Mask, spacing_mm: NDArray[np.float64]) -> float:
-    """95th percentile of the distances between the two masks' outermost voxels, both ways; NaN where one is empty."""
-    if not first.any() or not second.any():
-        return float("nan")
-    box = tuple(
-        slice(max(0, used[0] - 1), used[-1] + 2)
-        for used in (
-            np.flatnonzero((first | second).any(axis=tuple(other for other in range(3) if other != axis)))
-            for axis in range(3)
-        )
-    )
-    edges = [mask[box] & ~ndimage.binary_erosion(mask[box], border_value=1) for mask in (first, second)]
-    away = [ndimage.distance_transform_edt(~edge, sampling=spacing_mm) for edge in edges]
-    return float(np.percentile(np.concatenate([away[1][edges[0]], away[0][edges[1]]]), 95))
 
 
 def labelled_case(images: Path, name: str) -> Case:
@@ -160,8 +128,8 @@ def _union(volume: Volume, structures: Mapping[str, Structure], names: tuple[str
     return mask
 
 
-def page(found: dict[str, list[Result]]) -> str:
-    """The page in Markdown."""
+def page(found: dict[str, list[Result]], more: list[str]) -> str:
+    """The page in Markdown; `more` lines come after the tables of the rows."""
     lines = [PROSE.read_text(encoding="utf-8").strip(), ""]
     for name, rows in found.items():
         lines += [
@@ -179,7 +147,7 @@ def page(found: dict[str, list[Result]]) -> str:
             distance = "" if np.isnan(result.distance_mm) else f"{result.distance_mm:.1f}"
             lines.append(f"{start} {result.dice:.3f} | {_aim(row, result.dice)} | {distance} | {result.seconds:.1f} |")
         lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join([*lines, *more]).rstrip() + "\n"
 
 
 def _aim(row: Row, reached: float) -> str:
@@ -193,7 +161,11 @@ def main(images: Path, out: Path, say: Callable[[str], object] = print) -> None:
         found[name] = results(labelled_case(images, name), [row for row in ROWS if row.image == name])
         for result in found[name]:
             say(f"{name} {result.row.title}: {result.dice:.3f} {result.distance_mm:.1f} mm {result.refused}")
-    out.write_text(page(found), encoding="utf-8")
+    bodies = list(body_results(images))
+    chest = chest_results(images)
+    for line in (*body_lines(bodies), *chest_lines(chest)):
+        say(line)
+    out.write_text(page(found, [*body_lines(bodies), *chest_lines(chest)]), encoding="utf-8")
 
 
 if __name__ == "__main__":

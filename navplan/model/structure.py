@@ -45,6 +45,8 @@ class Structure:
     made_by, made_with, made_on: how it was drawn ("manual", "semiautomatic", "automatic", "" where the source does not
     say), the algorithm or program with its version and maker, and the day (ISO 8601): never the name of a person.
     confidence: 0 to 1 as its maker gives it, None where it does not.
+    incomplete: why some of it may be missing from the voxels, "" where all of it was looked for. What is there is
+    there; that a place is free of the structure is then not known.
     stated_by, stated_on: who says "absent", and when (ISO 8601): required for ABSENT.
     carried_from: id of the image that it was seen on, where a registration brought it to this one; "" for a structure
     of this image itself. carried_error_mm: expected error of that registration. carried_doubt: why it may lie elsewhere
@@ -71,6 +73,7 @@ class Structure:
     made_with: str = ""
     made_on: str = ""
     confidence: float | None = None
+    incomplete: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():

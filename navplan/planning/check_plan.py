@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from navplan.geometry.grid import Grid
 from navplan.model.anatomy import Tissue
+from navplan.model.finding import FOUND_IN_PART
 from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
@@ -211,6 +212,9 @@ def _clearance(
             f"{interval}; touched with a probability of up to {breach:.0%} by a needle that strays",
         )
         remedy, gap = STRAYS_REMEDY, "within reach of a needle that strays"
+    elif structure.incomplete:
+        verdict, words = Verdict.WARN, f"{interval} to what was found of it; the rest may lie nearer"
+        remedy, gap = "Look for the rest along the way in the image", FOUND_IN_PART
     return Finding(
         kind=FindingKind.CLEARANCE,
         verdict=verdict,

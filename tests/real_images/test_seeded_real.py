@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from navplan.imaging.airways import find_bronchi
+from navplan.imaging.canonical import CanonicalOrder, box_of, coarser
+from navplan.imaging.fissures import find_fissures
 from navplan.imaging.region import CtRegionSegmenter
 from navplan.imaging.spine import CtSpineSegmenter
 from navplan.imaging.thresholds import CtGasSegmenter
@@ -87,3 +91,27 @@ def test_bowel_gas_of_the_abdomen_is_the_labelled_guts(abdomen):
     gas = {one.name: one for one in CtGasSegmenter().segment(volume, "ct")}["bowel_gas"]
     gut = mask_on(volume.grid, *(abdomen.structures[n] for n in ("colon", "stomach", "small_bowel", "duodenum")))
     assert dice(mask_on(volume.grid, gas), gut & (volume.voxels < -500)) > 0.95
+
+
+def test_the_chests_fissure_that_shows_lies_on_the_lobes_border_and_its_airways_leak_nowhere(chest):
+    volume = chest.image()[1]
+    order, factors = CanonicalOrder.of(volume.grid), (2, 2, 1)
+    spacing = order.spacing_mm(volume.grid)
+    step = (2 * spacing[0], 2 * spacing[1], spacing[2])
+
+    def mask(*names):
+        return order.apply(mask_on(volume.grid, *(chest.structures[name] for name in names)))
+
+    left = mask("lung_left")
+    box = box_of(left, 4)
+    box = tuple(slice(part.start // 2 * 2, part.stop) for part in box[:2]) + box[2:]
+    lower, upper = (coarser(mask(f"lung_{lobe}_lobe_left")[box], factors) > 0.5 for lobe in ("lower", "upper"))
+    hu = order.apply(volume.voxels)
+    sheet = find_fissures(coarser(hu[box], factors), coarser(left[box], factors) > 0.5, step)
+    border = lower & ndimage.binary_dilation(upper)
+    assert (ndimage.distance_transform_edt(~border, sampling=step)[sheet] < 3.0).mean() > 0.9
+    assert (ndimage.distance_transform_edt(~sheet, sampling=step)[border] < 3.0).mean() > 0.15
+    trunk = mask("trachea")
+    tree, lengths = find_bronchi(hu.astype(np.float32), left | mask("lung_right"), trunk, spacing)
+    assert sum(lengths) > 400
+    assert np.count_nonzero(tree) * np.prod(spacing) / 1000 < 25  # main bronchi are in it; a leak holds far more

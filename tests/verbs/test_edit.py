@@ -344,3 +344,9 @@ def test_the_command_line_edits_and_takes_back(
     assert main(["edit", folder, "--undo", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["undone"].startswith("150 to 300 in a ball")
     assert main(["edit", folder, "--undo"]) == 2
+
+
+def test_what_was_found_in_part_stays_so_until_somebody_looked_through_the_whole_image(case: Case) -> None:
+    held = case.with_structures(replace(case.structures["liver"], incomplete="only where it shows"))
+    assert nv.edit(held, "liver", grow_mm=2).structures["liver"].incomplete == "only where it shows"
+    assert not nv.edit(held, "liver", grow_mm=2, whole_image=True, by="Dr A").structures["liver"].incomplete
