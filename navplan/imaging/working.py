@@ -62,8 +62,8 @@ class WorkingCt:
         fine = np.where(self.order.flipped, full - 1 - fine, fine)
         return self.volume.grid.points_mm(fine[:, np.argsort(self.order.order)])
 
-    def structure(self, mask: Mask, name: str, made_by: str = "semiautomatic") -> Structure:
-        """A working-grid mask as a structure of the image; unknown where it is empty."""
+    def structure(self, mask: Mask, name: str, made_by: str = "semiautomatic", doubt: str = "") -> Structure:
+        """A working-grid mask as a structure of the image; unknown where it is empty. doubt: see outline_doubt."""
         shape = [self.volume.grid.shape[axis] for axis in self.order.order]
         steps = np.asarray(self.volume.grid.spacing_mm).copy()
         for axis, factor in zip(self.order.order, self.factors, strict=True):
@@ -74,7 +74,7 @@ class WorkingCt:
         found = structure_from_mask(
             full, self.volume.grid, name, self.image_id, origin, self.volume.grid, [float(mm) for mm in resolution]
         )
-        return replace(found, made_by=made_by)
+        return replace(found, made_by=made_by, outline_doubt=doubt)
 
 
 def ball(shape: tuple[int, ...], centres: NDArray[np.intp], radius_mm: float, step: Step) -> Mask:

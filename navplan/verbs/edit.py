@@ -139,7 +139,7 @@ def _structure(
     if base is not None:
         made = replace(
             made, carried_from=base.carried_from, carried_error_mm=base.carried_error_mm,
-            carried_doubt=base.carried_doubt,
+            carried_doubt=base.carried_doubt, outline_doubt=base.outline_doubt,
         )  # fmt: skip
     return replace(
         made, boundary_sigma_mm=piece.sigma_mm, boundary_source=piece.source,
