@@ -79,7 +79,10 @@ ROWS: tuple[Row, ...] = (
     _region(CHEST, "spleen", (100, 48, -240)),
     _region(CHEST, "kidney_left", (96, 49, -292)),
     _region(CHEST, "kidney_right", (-61, 34, -318)),
-    _region(CHEST, "lesion", (55, 85, -115), label="mass"),
+    Row(
+        CHEST, "ct-region", "lesion", ("lesion",), ("mass",), "mass, half of four readers", 0.75,
+        ((55, 85, -115),), "lesion",
+    ),
     _gas(CHEST),
     *_basic(ABDOMEN),
     *_spine(ABDOMEN, (7, -149, 316), "vertebrae_L3", ABDOMEN_LEVELS),
@@ -89,6 +92,10 @@ ROWS: tuple[Row, ...] = (
     _region(ABDOMEN, "kidney_right", (-80, -140, 316)),
     _gas(ABDOMEN),
     Row(THORAX, "ct-vessel", "aorta", ("aorta",), ("aorta",), "aorta, both lumens", 0.90, TRUE_LUMEN[:1], "aorta"),
+    Row(
+        THORAX, "ct-vessel", "aorta", ("aorta",), ("aorta",), "aorta, both lumens", 0.90,
+        (TRUE_LUMEN[1], FALSE_LUMEN[2]), "aorta",
+    ),
     Row(
         THORAX, "ct-vessel", "aorta", ("aorta",), ("aorta",), "aorta, both lumens", 0.90,
         (*TRUE_LUMEN, *FALSE_LUMEN), "aorta",

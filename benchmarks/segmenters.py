@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import vessel_phantoms
 from benchmarks.segmenter_body import body_lines, body_results
 from benchmarks.segmenter_chest import chest_lines, chest_results
 from benchmarks.segmenter_measures import dice, mask_of, surface_distance_mm
@@ -50,7 +51,7 @@ MR = (ABDOMEN_MR, NECK_MR, THIGH_MR)
 class Result:
     """Of one row: Dice, 95 % surface distance in mm, seconds of its segmenter.
 
-    refused: why nothing came, "unknown" where the segmenter says so.
+    refused: why nothing came, "unknown" where the segmenter says so. doubted: whether it came with an outline_doubt.
     """
 
     row: Row
@@ -58,6 +59,7 @@ class Result:
     distance_mm: float = float("nan")
     seconds: float = float("nan")
     refused: str = ""
+    doubted: bool = False
 
 
 def labelled_case(images: Path, name: str) -> Case:
@@ -99,11 +101,12 @@ def results(case: Case, rows: list[Row]) -> list[Result]:
         truth = _union(volume, case.structures, row.labels)
         if row.below_hu is not None:
             truth = truth & (volume.voxels < row.below_hu)
+        doubted = any(made[name].outline_doubt for name in row.found if name in made)
         if not mine.any():
             found.append(Result(row, seconds=seconds, refused="unknown"))
             continue
         spacing = np.asarray(volume.grid.spacing_mm)
-        found.append(Result(row, dice(mine, truth), surface_distance_mm(mine, truth, spacing), seconds))
+        found.append(Result(row, dice(mine, truth), surface_distance_mm(mine, truth, spacing), seconds, "", doubted))
     return found
 
 
@@ -135,18 +138,20 @@ def page(found: dict[str, list[Result]], more: list[str]) -> str:
         lines += [
             f"## {name}",
             "",
-            "| segmenter | structure | compared with | seeds | Dice | aim | 95 % surface, mm | s |",
+            "| segmenter | structure | compared with | seeds | Dice | aim | 95 % surface, mm | in doubt | s |",
         ]
-        lines.append("|---|---|---|--:|--:|---|--:|--:|")
+        lines.append("|---|---|---|--:|--:|---|--:|---|--:|")
         for result in rows:
             row = result.row
             start = f"| `{row.segmenter}` | {row.title} | {row.against} | {len(row.seeds_mm)} |"
             if result.refused:
-                lines.append(f"{start} {result.refused} | {_aim(row, 0.0)} | | {result.seconds:.1f} |")
+                lines.append(f"{start} {result.refused} | {_aim(row, 0.0)} | | | {result.seconds:.1f} |")
                 continue
             distance = "" if np.isnan(result.distance_mm) else f"{result.distance_mm:.1f}"
-            lines.append(f"{start} {result.dice:.3f} | {_aim(row, result.dice)} | {distance} | {result.seconds:.1f} |")
+            told = f"{_aim(row, result.dice)} | {distance} | {'yes' if result.doubted else ''}"
+            lines.append(f"{start} {result.dice:.3f} | {told} | {result.seconds:.1f} |")
         lines.append("")
+    lines += ["## Vessels of known radius", "", *vessel_phantoms.lines(), ""]
     return "\n".join([*lines, *more]).rstrip() + "\n"
 
 

@@ -99,6 +99,7 @@ class EditEntry(StrictDocument):
 ADDED_TO_STRUCTURES = {
     "carried_from": "", "carried_error_mm": 0.0, "carried_doubt": "",
     "made_by": "", "made_with": "", "made_on": "", "confidence": None, "incomplete": "",
+    "outline_doubt": "",
 }  # fmt: skip
 ADDED_TO_ACQUISITIONS = {"laterality": ""}
 ADDED_TO_QUALITY = {"means": ""}

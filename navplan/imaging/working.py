@@ -66,10 +66,10 @@ class WorkingGrid:
         return self.volume.grid.crop(start, shape)
 
     def structure(
-        self, mask: Mask, name: str, made_by: str = "semiautomatic", evaluated_in: Grid | None = None
+        self, mask: Mask, name: str, made_by: str = "semiautomatic", evaluated_in: Grid | None = None, doubt: str = ""
     ) -> Structure:
         """A working-grid mask as a structure of the image, looked for in all of it or in evaluated_in; unknown where it
-        is empty."""
+        is empty. doubt: see outline_doubt."""
         steps = np.asarray(self.volume.grid.spacing_mm).copy()
         for axis, factor in zip(self.order.order, self.factors, strict=True):
             steps[axis] *= factor
@@ -85,7 +85,7 @@ class WorkingGrid:
             evaluated_in or self.volume.grid,
             [float(mm) for mm in resolution],
         )
-        return replace(found, made_by=made_by)
+        return replace(found, made_by=made_by, outline_doubt=doubt)
 
 
 @dataclass(frozen=True, eq=False)

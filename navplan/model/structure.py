@@ -47,6 +47,8 @@ class Structure:
     confidence: 0 to 1 as its maker gives it, None where it does not.
     incomplete: why some of it may be missing from the voxels, "" where all of it was looked for. What is there is
     there; that a place is free of the structure is then not known.
+    outline_doubt: why the outline may be another structure's, or incomplete; "" where its maker has no such reason. No
+    way is PASS beside it.
     stated_by, stated_on: who says "absent", and when (ISO 8601): required for ABSENT.
     carried_from: id of the image that it was seen on, where a registration brought it to this one; "" for a structure
     of this image itself. carried_error_mm: expected error of that registration. carried_doubt: why it may lie elsewhere
@@ -74,6 +76,7 @@ class Structure:
     made_on: str = ""
     confidence: float | None = None
     incomplete: str = ""
+    outline_doubt: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():
@@ -153,10 +156,11 @@ class Structure:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of presence, resolution and occupancy."""
+        """SHA-256 of presence, resolution, occupancy, and the outline's doubt where there is one."""
         if self.occupancy is None or self.grid is None:
             return f"{self.presence}:{self.stated_by}:{self.stated_on}"
-        return f"{self.presence}:{self.fractional}:{self.resolution_mm.tolist()}:" + array_digest(
+        doubt = f"{self.outline_doubt}:" if self.outline_doubt else ""
+        return f"{self.presence}:{self.fractional}:{self.resolution_mm.tolist()}:{doubt}" + array_digest(
             self.occupancy, self.grid.affine
         )
 

@@ -15,7 +15,7 @@ from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.ablation import ablation
 from navplan.planning.boundary import crossed_mm, occupancy_at
-from navplan.planning.circumstances import carried, device, frames, gauge, presence, request, rules
+from navplan.planning.circumstances import carried, device, frames, gauge, in_doubt, presence, request, rules
 from navplan.planning.criteria import walk
 from navplan.planning.entry_candidates import RE_ENTRY
 from navplan.planning.entry_place import entry
@@ -57,6 +57,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += expected_labels(trajectory, situation)
     findings += frames(situation)
     findings += carried(situation)
+    findings += in_doubt(situation)
     findings.append(entry(trajectory, situation))
     findings += read_image(trajectory, situation)
     findings += _crossings(trajectory, situation)

@@ -197,6 +197,23 @@ def carried(situation: Situation) -> list[Finding]:
     return findings
 
 
+def in_doubt(situation: Situation) -> list[Finding]:
+    """Structures whose maker doubts their outline: another organ may lie there under this name, and what lies beside it
+    may be cut off or left out. Nobody can prove a way beside one; a person acknowledges it by name."""
+    return [
+        Finding(
+            FindingKind.PRESENCE,
+            Verdict.NOT_EVALUATED,
+            f"outline in doubt: {structure.outline_doubt}",
+            structure.name,
+            remedy="Compare the outline with the image; segment or draw it anew where it is wrong",
+            gap="whose outline is in doubt",
+        )
+        for structure in situation.structures.values()
+        if structure.outline_doubt and structure.presence is Presence.PRESENT
+    ]
+
+
 def _side_of_the_body(situation: Situation) -> Finding:
     """A side that was asked for where the organ is not paired: compared with where the target lies in the body."""
     asked, body = situation.requested_side, situation.structures.get("body")

@@ -140,6 +140,7 @@ def _structure(
         made = replace(
             made, carried_from=base.carried_from, carried_error_mm=base.carried_error_mm,
             carried_doubt=base.carried_doubt, incomplete="" if whole_image else base.incomplete,
+            outline_doubt=base.outline_doubt,
         )  # fmt: skip
     return replace(
         made, boundary_sigma_mm=piece.sigma_mm, boundary_source=piece.source,

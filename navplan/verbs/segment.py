@@ -210,6 +210,9 @@ def _added(case: Case, found: list[Structure], image_id: str, details: dict[str,
     unnamed = [name for name in present if name.removeprefix("label_").isdigit()]
     unmapped = [one.name for one in found if one.name not in unnamed and not is_known(one.name)]
     cut = [one.name for one in found if one.cut_by_edge]
+    doubts = {one.name: one.outline_doubt for one in found if one.outline_doubt}
+    if doubts:
+        details["outline_doubts"] = doubts
     details |= {
         "present": present, "empty": empty, "unnamed": unnamed, "unmapped": unmapped, "cut": cut,
         "replaced": replaced, "kept": kept,
@@ -224,6 +227,8 @@ def _added(case: Case, found: list[Structure], image_id: str, details: dict[str,
         log.warning("names that navplan does not know, kept as they are: %s", ", ".join(unmapped))
     if replaced:
         log.warning("replaced: %s", ", ".join(replaced))
+    for name, why in doubts.items():
+        log.warning("%s: outline in doubt: %s", name, why)
     for note in details.get("notes", ()):
         log.warning("%s", note)
     return case.with_structures(*added).with_audit(AuditEntry(_now(), "navplan", "segment", details))
