@@ -9,7 +9,7 @@ from navplan.errors import InputError
 from navplan.imaging.bones import find_bone
 from navplan.imaging.canal import find_canal
 from navplan.imaging.canonical import Mask
-from navplan.imaging.segment import midline_mm
+from navplan.imaging.midline import midline_mm
 from navplan.imaging.vertebrae import LEVELS, levels, part_vertebrae, spine_course
 from navplan.imaging.working import WorkingCt
 from navplan.model.structure import Structure

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from navplan.imaging.bones import METAL_HU, find_bone
 from navplan.imaging.canonical import Mask, dilated, eroded, labelled
 from navplan.imaging.lungs import find_lungs
-from navplan.imaging.segment import midline_mm
+from navplan.imaging.midline import midline_mm
 from navplan.imaging.working import Step, WorkingCt
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
