@@ -1,7 +1,7 @@
 """Where the count of the vertebrae can begin without a seed: the sacrum, the last and the first pair of ribs.
 
-Each may mislead: a transitional vertebra, a rib more or less. All limits are starting values without a published source,
-set on one chest and one abdomen.
+Each may mislead: a transitional vertebra, a rib more or less. All limits are starting values without a published
+source, set on one chest and one abdomen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from navplan.imaging.canonical import Mask
 from navplan.imaging.ribs import FIRST_SHORTER, LAST_SHORTER, ROOT_BELOW, Rib
 from navplan.imaging.vertebrae import LEVELS, AboutCourse, SpineCourse, odd_gap
 
-WING_MM, WING_AHEAD_MM = (30.0, 50.0), (-10.0, 25.0)  # beside and before the canal: the sacrum's wings, of no lumbar one
+WING_MM, WING_AHEAD_MM = (30.0, 50.0), (-10.0, 25.0)  # beside, before the canal: the wings of the sacrum
 WING = 0.25  # of that place that bone fills, on both sides
 WINGS_HIGH_MM = 20.0  # over which it does so
 L5_ABOVE_MM = (3.0, 35.0)  # its pedicles above the top of the wings
@@ -90,7 +90,7 @@ def _first_rib(course: SpineCourse, ribs: list[Rib]) -> Anchor | None:
         if len(rooted) < 2 or rooted[-1].cut or rooted[-1].reach_mm > FIRST_SHORTER * rooted[-2].reach_mm:
             return None
         numbers.append(_beside(course, rooted[-1]))
-    if numbers[0] is None or numbers[0] != numbers[1] or numbers[0] > len(course.pedicles) - FREE:
+    if numbers[0] is None or numbers[0] != numbers[1] or not 1 <= numbers[0] <= len(course.pedicles) - FREE:
         return None
     return Anchor(numbers[0], "vertebrae_T1", "the first ribs")
 

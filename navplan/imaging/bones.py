@@ -98,7 +98,12 @@ def _marrow(bone: Mask, hu: NDArray[np.float32], spine: Mask, step: tuple[float,
 def _bodies(bone: Mask, hu: NDArray[np.float32], spine: Mask, step: tuple[float, float, float]) -> Mask:
     """Holes of coronal slices that are the marrow of vertebral bodies, closed by end plates where the wall towards the
     canal is not; lower ones are discs that bone spurs enclose."""
-    holes, voxels, mean = _holes(bone, hu, CORONAL)
+    found = np.zeros(bone.shape, dtype=bool, order="F")
+    columns = np.flatnonzero(spine.any(axis=(1, 2)))
+    if not columns.size:
+        return found
+    near = slice(columns[0], columns[-1] + 1)
+    holes, voxels, mean = _holes(bone[near], hu[near], CORONAL)
     low, high = np.full(len(voxels), bone.shape[2]), np.full(len(voxels), -1)
     for z in range(bone.shape[2]):
         here = np.unique(holes[:, :, z])
@@ -106,10 +111,11 @@ def _bodies(bone: Mask, hu: NDArray[np.float32], spine: Mask, step: tuple[float,
     height_mm = (high - low + 1) * step[2]
     keep = (voxels * step[0] * step[2] <= BODY_CM2 * 100) & (mean > CANAL_HU[1])
     keep &= (height_mm >= BODY_MM[0]) & (height_mm <= BODY_MM[1])
-    keep &= np.bincount(holes[spine], minlength=len(voxels)) > 0.8 * voxels
+    keep &= np.bincount(holes[spine[near]], minlength=len(voxels)) > 0.8 * voxels
     for part in (holes[0], holes[-1], holes[:, :, 0], holes[:, :, -1]):
         keep[np.unique(part)] = False
-    return np.asarray(keep[holes])
+    found[near] = keep[holes]
+    return found
 
 
 def _holes(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from navplan.imaging.bones import BONE_HU, BRIGHT_HU
+from navplan.imaging.bones import BONE_HU
 from navplan.imaging.canonical import Mask, labelled
 from navplan.imaging.vertebrae import DEEP_MM, LEVELS, AboutCourse, SpineCourse, odd_gap
 from navplan.imaging.working import Step
@@ -24,9 +24,8 @@ ROOT_MM = 34.0  # a rib's end by the spine comes this near to the canal's middle
 ROOT_AHEAD_MM = (-35.0, 30.0)  # where that end lies before the canal's middle
 RIB_CM3 = (0.6, 30.0)
 REACHES_MM = 60.0  # beside the canal's middle: a transverse process does not
-LONG_MM, LOOSE_LONG_MM = 30.0, 40.0  # in an axial slice's plane; of a piece without its root, its diagonal
-LOOSE_BRIGHT = 0.01  # share of a loose piece above BRIGHT_HU: less is a vessel
-LOOSE_CM2 = 2.5  # volume of a loose piece over its length, at most
+LONG_MM = 30.0  # in an axial slice's plane
+LOOSE_LONG_MM, LOOSE_REACHES_MM = 40.0, 100.0  # of a piece without its root: its diagonal; vessels of a lung do not
 GROWN_MM = 4.0
 ROOT_BELOW = 0.15  # of the gap between pedicles: a rib's root lies this much below its vertebra's
 FITS = 0.35  # of that gap, to each side
@@ -37,8 +36,8 @@ LAST_SHORTER, FIRST_SHORTER = 0.8, 0.95  # how far the last or first rib reaches
 class Rib:
     """One rib: number in the array of ribs, side "left" or "right".
 
-    root_mm: along the course, NaN without a root in the image; reach_mm: furthest beside the canal; high_mm: its middle;
-    cut: whether it reaches the lowest or the highest slice.
+    root_mm: along the course, NaN without a root in the image; reach_mm: furthest beside the canal; high_mm: its
+    middle; cut: whether it reaches the lowest or the highest slice.
     """
 
     number: int
@@ -72,15 +71,10 @@ def find_ribs(
             if not RIB_CM3[0] <= volume <= RIB_CM3[1]:
                 continue
             rib = _rib(piece, box, about, len(ribs) + 1)
-            loose_cm2 = volume / float(np.linalg.norm(sides)) * 10
             if rib is None or rib.reach_mm < REACHES_MM:
                 continue
-            if np.isnan(rib.root_mm) and not (
-                threshold == THRESHOLDS_HU[0]
-                and float(np.linalg.norm(sides)) >= LOOSE_LONG_MM
-                and loose_cm2 <= LOOSE_CM2
-                and float((hu[box][piece] > BRIGHT_HU).mean()) >= LOOSE_BRIGHT
-            ):
+            long = float(np.linalg.norm(sides)) >= LOOSE_LONG_MM and rib.reach_mm >= LOOSE_REACHES_MM
+            if np.isnan(rib.root_mm) and not (long and threshold == THRESHOLDS_HU[0]):
                 continue
             numbers[box][piece] = rib.number
             ribs.append(rib)
@@ -103,25 +97,23 @@ def _rib(piece: Mask, box: tuple[slice, slice, slice], about: AboutCourse, numbe
 
 
 def _grown(numbers: NDArray[np.int16], outside: Mask, hu: NDArray[np.float32], step: Step) -> NDArray[np.int16]:
-    """Each rib with the bone about it, as far as no other bone's dense part is nearer."""
-    if not numbers.any():
-        return numbers
-    others = outside & (hu > BONE_HU) & (numbers == 0)
-    labels, count = labelled(others)
-    voxels = np.bincount(labels.ravel("K"), minlength=count + 1)
-    dense = np.bincount(labels[hu > THRESHOLDS_HU[2]], minlength=count + 1)
-    other = ((voxels * float(np.prod(step)) / 1000 > RIB_CM3[0]) & (dense > 0))[labels] & others & (hu > THRESHOLDS_HU[2])
-    away, nearest = ndimage.distance_transform_edt(~((numbers > 0) | other), sampling=step, return_indices=True)
-    near = outside & (numbers == 0) & ~other & (away <= GROWN_MM)
-    numbers[near] = numbers[tuple(part[near] for part in nearest)]
-    return numbers
+    """Each rib with the bone about it, a layer of voxels at a time, as far as no other bone's dense part is nearer."""
+    grown = np.where(outside & (hu > THRESHOLDS_HU[-1]) & (numbers == 0), np.int16(-1), numbers)
+    for _ in range(max(1, round(GROWN_MM / min(step)))):
+        before = grown.copy(order="K")
+        for axis in range(3):
+            for here, there in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+                to, come = (tuple(part if n == axis else slice(None) for n in range(3)) for part in (here, there))
+                free = (grown[to] == 0) & (before[come] != 0) & outside[to]
+                grown[to][free] = before[come][free]
+    return np.maximum(grown, 0)
 
 
 def rib_names(course: SpineCourse, named: dict[int, str], ribs: list[Rib]) -> tuple[dict[int, str], list[str]]:
     """Number of a rib (of `ribs`) -> its name, rib_left_7 where that is sure; and what is in doubt, in words.
 
-    named: number of the vertebra (1 = lowest) -> level, for those that are sure. A rib takes its vertebra's number where
-    its root lies beside it, or one further by the same gap than a rib that does; others stay without a name.
+    named: number of the vertebra (1 = lowest) -> level, for those that are sure. A rib takes its vertebra's number
+    where its root lies beside it, or one further by the same gap than a rib that does; others stay without a name.
     """
     at = course.along_mm[course.pedicles]
     sure = sorted(named)

@@ -42,12 +42,13 @@ class _Spine:
 class CtSpineSegmenter:
     """Entry point `navplan.segmenters`: ct-spine.
 
-    spinal_canal (cord, fluid, roots and epidural fat), unknown where none is found. Vertebrae counted from a seed in one
-    of them, named by the caller (vertebrae_L1), or without a seed from what the image's extent tells: the vertebra
+    spinal_canal (cord, fluid, roots and epidural fat), unknown where none is found. Vertebrae counted from a seed in
+    one of them, named by the caller (vertebrae_L1), or without a seed from what the image's extent tells: the vertebra
     above the sacrum is taken for L5, the one of the last ribs for T12, of the first ribs for T1; where two of these
-    disagree none is named. Where a level may have been missed or seen twice, the levels beyond come back as unknown.
-    Ribs beside named vertebrae are rib_left_7; others rib_unnumbered_left_1 and so on from above; of the twelve of a
-    side those that are not named are unknown. The first and the last rib are only named where the image tells them.
+    disagree none is named. Each structure's origin says what was counted from. Where a level may have been missed or
+    seen twice, the levels beyond come back as unknown. Ribs beside named vertebrae are rib_left_7; others
+    rib_unnumbered_left_1 and so on from above; of the twelve of a side those that are not named are unknown. The first
+    and the last rib are only named where the image tells a level.
 
     A patient with a vertebra or a rib more or less is only noticed where two of these, or one and the seed, disagree:
     a warning says so, and the ribs then have no number. The sacrum is not parted.
@@ -65,21 +66,18 @@ class CtSpineSegmenter:
         structures = [ct.structure(spine.canal, CANAL, "automatic")]
         if spine.course is None:
             return structures
-        told = " and ".join(f"{a.by} ({a.level.removeprefix('vertebrae_')})" for a in spine.anchors)
-        if spine.anchors and agreed(spine.anchors):
-            place = LEVELS.index(spine.anchors[0].level) - spine.anchors[0].number
-            known = next(n for n in range(1, len(spine.course.pedicles) + 1) if 0 <= place + n < len(LEVELS))
-            nearest = min(max(spine.anchors[0].number, known), len(spine.course.pedicles))
-            log.warning(
-                "levels counted from %s: a transitional vertebra or a rib more or less would shift them; check the count",
-                told,
-            )
-            return structures + _named(ct, spine, nearest, LEVELS[place + nearest], "automatic")
-        if spine.anchors:
-            log.warning("no level is named: %s give different counts. Name one with a seed", told)
-        else:
+        if not spine.anchors:
             log.warning("no level is named: neither sacrum nor first or last ribs tell one. Name one with a seed")
-        return structures + _ribs(ct, spine, {}, "automatic")
+            return structures + _ribs(ct, spine, {}, "automatic", "")
+        told = _told(spine.anchors)
+        if not agreed(spine.anchors):
+            log.warning("no level is named: %s give different counts. Name one with a seed", told)
+            return structures + _ribs(ct, spine, {}, "automatic", "")
+        log.warning("levels counted from %s; a transitional vertebra or a rib more or less shifts them: check", told)
+        first = spine.anchors[0]
+        number = min(first.number, len(spine.course.pedicles))  # the last ribs' vertebra may lie above the pedicles
+        level = LEVELS[LEVELS.index(first.level) + number - first.number]
+        return structures + _named(ct, spine, number, level, "automatic", f"levels counted from {told}")
 
     def segment_from(
         self, volume: Volume, image_id: str, seeds_mm: NDArray[np.float64], structure: str
@@ -108,7 +106,8 @@ class CtSpineSegmenter:
         heights = course.along_mm[course.pedicles]
         middles = heights - 0.2 * np.median(np.diff(heights))  # a vertebra's middle lies a little below its pedicles
         seeded = int(np.argmin(np.abs(middles - course.along_mm[point]))) + 1
-        return [ct.structure(spine.canal, CANAL), *_named(ct, spine, seeded, structure, "semiautomatic")]
+        how = f"levels counted from a seed in {structure}"
+        return [ct.structure(spine.canal, CANAL), *_named(ct, spine, seeded, structure, "semiautomatic", how)]
 
 
 def _found(ct: WorkingCt) -> _Spine:
@@ -125,46 +124,41 @@ def _found(ct: WorkingCt) -> _Spine:
     return _Spine(bone, canal, course, numbers, ribs, find_anchors(bone, about, course, ribs))
 
 
-def _named(ct: WorkingCt, spine: _Spine, number: int, level: str, made_by: str) -> list[Structure]:
+def _told(anchors: list[Anchor]) -> str:
+    return " and ".join(f"{anchor.by} ({anchor.level.removeprefix('vertebrae_')})" for anchor in anchors)
+
+
+def _named(ct: WorkingCt, spine: _Spine, number: int, level: str, made_by: str, how: str) -> list[Structure]:
     """Vertebrae and ribs, counted from vertebra `number`, which is `level`."""
     course = spine.course
     assert course is not None
+    count = LEVELS.index(level) - number
+    against = [anchor for anchor in spine.anchors if LEVELS.index(anchor.level) - anchor.number != count]
+    if against:
+        how += f", against {_told(against)}"
+        log.warning("%s: the ribs have no number, check the count", how)
     named, unsure = levels(course.along_mm[course.pedicles], number, level)
     vertebrae = part_vertebrae(spine.bone, spine.canal, course, ct.step)
-    found = [ct.structure(vertebrae == n, name, made_by) for n, name in sorted(named.items(), reverse=True)]
+    found = [ct.structure(vertebrae == n, name, made_by, how) for n, name in sorted(named.items(), reverse=True)]
     nothing = np.zeros_like(spine.canal)
-    found += [ct.structure(nothing, name, made_by) for name in unsure]
-    count = LEVELS.index(level) - number
-    against = [a for a in spine.anchors if LEVELS.index(a.level) - a.number != count]
-    for anchor in against:
-        log.warning(
-            "%s would make %s of what the count from %s calls %s; the ribs have no number. Check the count",
-            anchor.by, anchor.level, level, _level(count + anchor.number),
-        )  # fmt: skip
-    return found + _ribs(ct, spine, {} if against else named, made_by)
+    found += [ct.structure(nothing, name, made_by, how) for name in unsure]
+    return found + _ribs(ct, spine, {} if against else named, made_by, how)
 
 
-def _ribs(ct: WorkingCt, spine: _Spine, named: dict[int, str], made_by: str) -> list[Structure]:
+def _ribs(ct: WorkingCt, spine: _Spine, named: dict[int, str], made_by: str, how: str) -> list[Structure]:
     if not spine.ribs:
         return []
     assert spine.course is not None
     names, doubts = rib_names(spine.course, named, spine.ribs)
     for doubt in doubts:
         log.warning("%s: not numbered", doubt)
-    by = {anchor.level for anchor in spine.anchors}
-    for end, level in zip(ENDS, ("vertebrae_T1", "vertebrae_T12"), strict=True):
-        if level not in by:
-            names = {n: name for n, name in names.items() if not name.endswith(f"_{end}")}
+    if not spine.anchors:
+        names = {n: name for n, name in names.items() if int(name.split("_")[2]) not in ENDS}
     for side in ("left", "right"):
         others = [rib for rib in spine.ribs if rib.side == side and rib.number not in names]
         for place, rib in enumerate(sorted(others, key=lambda one: -one.high_mm), start=1):
             names[rib.number] = f"rib_unnumbered_{side}_{place}"
-    every = {f"rib_{side}_{n}" for side in ("left", "right") for n in range(1, 13)}
-    missing = sorted(every - set(names.values()), key=lambda name: (name[:8], int(name.split("_")[2])))
+    every = [f"rib_{side}_{n}" for side in ("left", "right") for n in range(1, 13)]
     nothing = np.zeros_like(spine.canal)
-    found = [ct.structure(spine.rib_numbers == n, name, made_by) for n, name in names.items()]
-    return found + [ct.structure(nothing, name, made_by) for name in missing]
-
-
-def _level(place: int) -> str:
-    return LEVELS[place] if 0 <= place < len(LEVELS) else "none of L5 to C1"
+    found = [ct.structure(spine.rib_numbers == n, name, made_by, how) for n, name in names.items()]
+    return found + [ct.structure(nothing, name, made_by, how) for name in every if name not in names.values()]

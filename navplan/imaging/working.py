@@ -62,19 +62,20 @@ class WorkingCt:
         fine = np.where(self.order.flipped, full - 1 - fine, fine)
         return self.volume.grid.points_mm(fine[:, np.argsort(self.order.order)])
 
-    def structure(self, mask: Mask, name: str, made_by: str = "semiautomatic") -> Structure:
-        """A working-grid mask as a structure of the image; unknown where it is empty."""
+    def structure(self, mask: Mask, name: str, made_by: str = "semiautomatic", how: str = "") -> Structure:
+        """A working-grid mask as a structure of the image; unknown where it is empty. how: said with its origin."""
         shape = [self.volume.grid.shape[axis] for axis in self.order.order]
         steps = np.asarray(self.volume.grid.spacing_mm).copy()
         for axis, factor in zip(self.order.order, self.factors, strict=True):
             steps[axis] *= factor
         resolution = np.maximum(image_resolution_mm(self.volume), steps)
         full = self.order.undo(np.asarray(finer(mask, self.factors, tuple(shape))))
-        origin = f"{self.segmenter} {_version()}"
+        made_with = f"{self.segmenter} {_version()}"
+        origin = f"{made_with}; {how}" if how else made_with
         found = structure_from_mask(
             full, self.volume.grid, name, self.image_id, origin, self.volume.grid, [float(mm) for mm in resolution]
         )
-        return replace(found, made_by=made_by)
+        return replace(found, made_by=made_by, made_with=made_with)
 
 
 def ball(shape: tuple[int, ...], centres: NDArray[np.intp], radius_mm: float, step: Step) -> Mask:
