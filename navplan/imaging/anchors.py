@@ -20,6 +20,7 @@ WING_MM, WING_AHEAD_MM = (30.0, 50.0), (-10.0, 25.0)  # beside, before the canal
 WING = 0.25  # of that place that bone fills, on both sides
 WINGS_HIGH_MM = 20.0  # over which it does so
 L5_ABOVE_MM = (3.0, 35.0)  # its pedicles above the top of the wings
+SACRUM = "the sacrum"
 FREE = 2  # vertebrae in the image without a rib, beyond the last or first pair
 
 
@@ -62,7 +63,7 @@ def _above_sacrum(bone: Mask, about: AboutCourse, course: SpineCourse) -> Anchor
     first = int(np.argmax(above > L5_ABOVE_MM[0]))
     if not L5_ABOVE_MM[0] < above[first] <= L5_ABOVE_MM[1]:
         return None
-    return Anchor(first + 1, "vertebrae_L5", "the sacrum")
+    return Anchor(first + 1, "vertebrae_L5", SACRUM)
 
 
 def _profile(count: NDArray[np.intp], point: NDArray[np.float64], length: int) -> NDArray[np.float64]:

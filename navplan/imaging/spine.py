@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import InputError
-from navplan.imaging.anchors import Anchor, agreed, find_anchors
+from navplan.imaging.anchors import SACRUM, Anchor, agreed, find_anchors
 from navplan.imaging.bones import find_bone
 from navplan.imaging.canal import find_canal
 from navplan.imaging.canonical import Mask
@@ -121,7 +121,10 @@ def _found(ct: WorkingCt) -> _Spine:
         return _Spine(bone, canal, None, none, [], [])
     about = about_course(course, bone.shape, ct.step)
     numbers, ribs = find_ribs(ct.hu, bone, about, ct.step)
-    return _Spine(bone, canal, course, numbers, ribs, find_anchors(bone, about, course, ribs))
+    anchors = find_anchors(bone, about, course, ribs)
+    lowest = max((course.along_mm[course.pedicles[a.number - 1]] for a in anchors if a.by == SACRUM), default=-np.inf)
+    ribs = [rib for rib in ribs if rib.high_mm > lowest]  # not a piece of the pelvis
+    return _Spine(bone, canal, course, numbers, ribs, anchors)
 
 
 def _told(anchors: list[Anchor]) -> str:
