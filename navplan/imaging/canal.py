@@ -24,6 +24,7 @@ OFF_SPINE_MM = (12.0, 45.0)  # before and behind the depth at which the spine's 
 CANAL_RADIUS_MM = 12.0
 OPENING_MM = 2.9  # what is narrower at its side leads into a foramen
 MIDLINE_COST = 0.1  # of the count at 30 mm from the midline
+ABOUT_MM = 60.0  # slices whose depth of the spine counts, up and down
 DENSE_HU = 130.0
 BRIDGED_MM = 15.0  # a stretch whose sides are open (wide foramina) between enclosed slices
 AGREED_MM, AGREED = 8.0, 0.5  # slices about one, weighted; the share of them that makes canal
@@ -47,8 +48,11 @@ def find_canal(
     part_bone = part_bone | (part_hu > DENSE_HU)
     share = np.where(soft, _enclosed(part_bone, step), 0.0).astype(np.float32)
     smooth = ndimage.gaussian_filter(share.T, [0.0, 3.0 / step[1], 3.0 / step[0]]).T
-    depth_mm = np.arange(hu.shape[1])[:, None] * step[1] - spine_depth_mm(bone, midline_mm, step)
-    smooth[:, (depth_mm < -OFF_SPINE_MM[0]) | (depth_mm > OFF_SPINE_MM[1])] = 0.0
+    spine_mm = spine_depth_mm(bone, midline_mm, step)
+    about = 2 * int(ABOUT_MM / step[2]) + 1  # at the sacrum the depth jumps from body to arch
+    depth_mm = np.arange(hu.shape[1])[:, None] * step[1]
+    before = depth_mm < ndimage.minimum_filter1d(spine_mm, about) - OFF_SPINE_MM[0]
+    smooth[:, before | (depth_mm > ndimage.maximum_filter1d(spine_mm, about) + OFF_SPINE_MM[1])] = 0.0
     off_mm = (np.arange(first, last) * step[0] - midline_mm)[:, None, None]
     middle = _way(smooth - np.float32(MIDLINE_COST) * (off_mm / 30.0) ** 2, step)
     canal = np.zeros(hu.shape, dtype=bool, order="F")
