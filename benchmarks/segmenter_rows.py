@@ -14,6 +14,8 @@ class Row:
     """One comparison: `found` of a segmenter (with seeds, LPS mm, and the name given with them) against `labels`.
 
     below_hu: only voxels of the labels below it count. aim: Dice to reach, None where none was set.
+    beside_gaps_mm: unlabelled voxels in gaps of this half width between labels are left out (a network leaves the necks
+    of the ribs, discs and joints without a label). in_slices: only the axial slices that hold the label count.
     """
 
     image: str
@@ -26,11 +28,14 @@ class Row:
     seeds_mm: Seeds = ()
     name: str = ""
     below_hu: float | None = None
+    beside_gaps_mm: float = 0.0
+    in_slices: bool = False
 
 
 LEFT_LUNG = ("lung_upper_lobe_left", "lung_lower_lobe_left")
 RIGHT_LUNG = ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right")
 RIBS = tuple(f"rib_{side}_{n}" for side in ("left", "right") for n in range(1, 13))
+LOW_RIBS = tuple(f"rib_{side}_{n}" for side in ("left", "right") for n in range(7, 13))
 SPINE = tuple(
     f"vertebrae_{letter}{n}" for letter, last in (("C", 7), ("T", 12), ("L", 5), ("S", 1)) for n in range(1, last + 1)
 )
@@ -44,18 +49,32 @@ GUT = ("colon", "stomach", "small_bowel", "duodenum")
 def _basic(image: str) -> list[Row]:
     return [
         Row(image, "ct-basic", "bone", ("bone",), BONES, "all labelled bones together", 0.85),
+        Row(
+            image, "ct-basic", "bone", ("bone",), BONES,
+            "the same, less what is unlabelled in gaps of 12 mm between labelled bones", 0.85, beside_gaps_mm=6.0,
+        ),
         Row(image, "ct-basic", "left lung", ("lung_left",), LEFT_LUNG, "its lobes", 0.97),
         Row(image, "ct-basic", "right lung", ("lung_right",), RIGHT_LUNG, "its lobes", 0.97),
-    ]
+    ]  # fmt: skip
 
 
 def _region(image: str, name: str, *seeds: tuple[float, float, float], label: str = "") -> Row:
     return Row(image, "ct-region", name, (name,), (label or name,), label or name, None, seeds, name)
 
 
-def _spine(image: str, seed: tuple[float, float, float], name: str, levels: tuple[str, ...]) -> list[Row]:
-    rows = [Row(image, "ct-spine", "spinal canal", ("spinal_canal",), ("spinal_cord",), "spinal_cord, as it is", 0.80)]
+def _spine(
+    image: str, seed: tuple[float, float, float], name: str, levels: tuple[str, ...], ribs: tuple[str, ...]
+) -> list[Row]:
+    rows = [
+        Row(image, "ct-spine", "spinal canal", ("spinal_canal",), ("spinal_cord",), "spinal_cord, as it is", 0.80),
+        Row(
+            image, "ct-spine", "spinal canal", ("spinal_canal",), ("spinal_cord",),
+            "spinal_cord, in the slices that it has", 0.80, in_slices=True,
+        ),
+    ]  # fmt: skip
     rows += [Row(image, "ct-spine", level, (level,), (level,), level, None, (seed,), name) for level in levels]
+    rows += [Row(image, "ct-spine", level, (level,), (level,), level) for level in levels]  # by extent
+    rows += [Row(image, "ct-spine", rib, (rib,), (rib,), rib) for rib in ribs]
     return rows
 
 
@@ -74,7 +93,7 @@ ROWS: tuple[Row, ...] = (
     *_basic(CHEST),
     Row(CHEST, "ct-basic", "windpipe", ("trachea",), ("trachea",), "trachea, without the main bronchi"),
     Row(CHEST, "ct-vessel", "aorta", ("aorta",), ("aorta",), "aorta", 0.90, ((26, 30, -230),), "aorta"),
-    *_spine(CHEST, (27, 38, -280), "vertebrae_L1", CHEST_LEVELS),
+    *_spine(CHEST, (27, 38, -280), "vertebrae_L1", CHEST_LEVELS, RIBS),
     _region(CHEST, "liver", (-54, -19, -218)),
     _region(CHEST, "spleen", (100, 48, -240)),
     _region(CHEST, "kidney_left", (96, 49, -292)),
@@ -85,7 +104,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _gas(CHEST),
     *_basic(ABDOMEN),
-    *_spine(ABDOMEN, (7, -149, 316), "vertebrae_L3", ABDOMEN_LEVELS),
+    *_spine(ABDOMEN, (7, -149, 316), "vertebrae_L3", ABDOMEN_LEVELS, LOW_RIBS),
     _region(ABDOMEN, "liver", (-98, -164, 394)),
     _region(ABDOMEN, "spleen", (109, -107, 406)),
     _region(ABDOMEN, "kidney_left", (85, -110, 364)),

@@ -27,6 +27,7 @@ from benchmarks.segmenter_measures import dice, mask_of, surface_distance_mm
 from benchmarks.segmenter_rows import ABDOMEN, ABDOMEN_MR, CHEST, NECK_MR, ROWS, THIGH_MR, THORAX, Row
 from navplan.errors import InputError
 from navplan.extend.registry import SEGMENTERS, load
+from navplan.imaging.canonical import closed
 from navplan.imaging.label_map import structure_from_mask
 from navplan.model.case import Case
 from navplan.model.structure import Structure
@@ -106,6 +107,11 @@ def results(case: Case, rows: list[Row]) -> list[Result]:
             found.append(Result(row, seconds=seconds, refused="unknown"))
             continue
         spacing = np.asarray(volume.grid.spacing_mm)
+        if row.beside_gaps_mm:
+            mine &= ~_gaps(case, truth, row.beside_gaps_mm)
+        if row.in_slices:
+            sliced = truth.any(axis=(0, 1))
+            mine, truth = mine[:, :, sliced], truth[:, :, sliced]
         found.append(Result(row, dice(mine, truth), surface_distance_mm(mine, truth, spacing), seconds, "", doubted))
     return found
 
@@ -121,6 +127,14 @@ def _run(row: Row, volume: Volume, image_id: str) -> tuple[dict[str, Structure],
     except InputError as error:
         return {}, time.perf_counter() - began, f"refused: {error.received}"
     return {one.name: one for one in made}, time.perf_counter() - began, ""
+
+
+def _gaps(case: Case, truth: Mask, half_width_mm: float) -> Mask:
+    """Voxels without any label in the gaps of the labels `truth` that a closing by half_width_mm fills."""
+    volume = case.image()[1]
+    labelled = _union(volume, case.structures, tuple(case.structures))
+    spacing = volume.grid.spacing_mm
+    return np.asarray(closed(truth, half_width_mm, (spacing[0], spacing[1], spacing[2])) & ~labelled)
 
 
 def _union(volume: Volume, structures: Mapping[str, Structure], names: tuple[str, ...]) -> Mask:

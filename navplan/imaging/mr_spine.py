@@ -95,7 +95,7 @@ class MrSpineSegmenter:
         told = "fluid brighter than the cord, as on T2" if sign > 0 else "fluid darker than the cord, as on T1"
         log.info("%s: %s", self.name, told)
         made = [
-            mr.structure(mask, name, "semiautomatic", looked_in)
+            mr.structure(mask, name, "semiautomatic", evaluated_in=looked_in)
             for mask, name in ((cord, "spinal_cord"), (canal, "spinal_canal"))
         ]
         return [replace(one, origin=f"{one.origin}, {told}") for one in made]

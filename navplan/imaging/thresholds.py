@@ -12,7 +12,7 @@ from navplan.imaging.bones import METAL_HU, find_bone
 from navplan.imaging.canonical import Mask, dilated, eroded, labelled
 from navplan.imaging.free_gas import doubtful_pockets
 from navplan.imaging.lungs import find_lungs
-from navplan.imaging.segment import midline_mm
+from navplan.imaging.midline import midline_mm
 from navplan.imaging.working import Step, WorkingCt
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume

@@ -66,16 +66,18 @@ class WorkingGrid:
         return self.volume.grid.crop(start, shape)
 
     def structure(
-        self, mask: Mask, name: str, made_by: str = "semiautomatic", evaluated_in: Grid | None = None, doubt: str = ""
-    ) -> Structure:
+        self, mask: Mask, name: str, made_by: str = "semiautomatic", *, evaluated_in: Grid | None = None,
+        doubt: str = "", how: str = "",
+    ) -> Structure:  # fmt: skip
         """A working-grid mask as a structure of the image, looked for in all of it or in evaluated_in; unknown where it
-        is empty. doubt: see outline_doubt."""
+        is empty. doubt: see outline_doubt; how: said with its origin."""
         steps = np.asarray(self.volume.grid.spacing_mm).copy()
         for axis, factor in zip(self.order.order, self.factors, strict=True):
             steps[axis] *= factor
         resolution = np.maximum(image_resolution_mm(self.volume), steps)
         full = self.order.undo(np.asarray(finer(mask, self.factors, self.full_shape)))
-        origin = f"{self.segmenter} {_version()}"
+        made_with = f"{self.segmenter} {_version()}"
+        origin = f"{made_with}; {how}" if how else made_with
         found = structure_from_mask(
             full,
             self.volume.grid,
@@ -85,7 +87,7 @@ class WorkingGrid:
             evaluated_in or self.volume.grid,
             [float(mm) for mm in resolution],
         )
-        return replace(found, made_by=made_by, outline_doubt=doubt)
+        return replace(found, made_by=made_by, made_with=made_with, outline_doubt=doubt)
 
 
 @dataclass(frozen=True, eq=False)
