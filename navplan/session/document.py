@@ -16,7 +16,7 @@ from navplan.model.safety import Finding, PlannedMargin, SafetyReport, worst
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.why_not import limit_line
-from navplan.session.editing import last_edit
+from navplan.session.editing import last_edit, last_undone
 from navplan.session.path_strip import path_strip
 from navplan.session.session import Session
 from navplan.session.shown import Shown
@@ -63,7 +63,7 @@ def _case(session: Session) -> dict[str, Any]:
     acquisition = volume.acquisition
     position = session.draft.patient_position or acquisition.patient_position
     return {
-        **named, "images": list(case.volumes), "image": image_id, "last_edit": last_edit(session),
+        **named, "images": list(case.volumes), "image": image_id, "last_edit": last_edit(session), "last_undone": last_undone(session),
         "modality": volume.modality, "quantity": volume.quantity,
         "date": acquisition.date[:10], "known": bool(acquisition.patient_digest),
         "imaged_position": acquisition.patient_position,
