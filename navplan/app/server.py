@@ -23,6 +23,7 @@ from navplan.app.guide_stream import GuideStream
 from navplan.app.memory import few_heaps
 from navplan.app.pictures import Pictures, as_json
 from navplan.app.scene_views import SceneViews
+from navplan.app.segment_runs import SegmentRuns
 from navplan.errors import InputError
 from navplan.session.arrivals import Arrivals
 from navplan.session.document import document
@@ -56,6 +57,7 @@ class App:
         self.scene = SceneViews(session)
         self.guide = GuideStream(session, self.scene.without_findings, self.scene.show_again)
         self.shots = FluoroShots(session, self.actions.refresh, self.guide.guiding)
+        self.segments = SegmentRuns(session, self._push, self.actions.refresh)
         self.actions.after.append(self.scene.show)
         self.actions.while_dragged.append(self.scene.follow)
         if arrivals is not None:
@@ -83,19 +85,20 @@ class App:
             {
                 "serve": {"__navplan": str(PAGE)},
                 "module_scripts": ["__navplan/page.js"],
-                "styles": ["__navplan/style.css", "__navplan/guide.css"],
+                "styles": ["__navplan/style.css", "__navplan/guide.css", "__navplan/anatomy.css"],
                 "vue_use": ["navplanPage"],
             }
         )
         state = server.state
         state.trame__title = "navplan"
         state.trame__favicon = "__navplan/icon.svg"
-        page = '<navplan-page :doc="doc" :progress="progress" :inbox="inbox"></navplan-page>'
+        page = '<navplan-page :doc="doc" :progress="progress" :inbox="inbox" :segmenting="segmenting"></navplan-page>'
         state.trame__template_main = page
         state.trame__template_error = page  # what was seen stays when the connection goes; the page says that it went
         state.trame__template_error_reconnect = page
         state.doc = await asyncio.to_thread(document, self.session)
         state.progress = {}
+        state.segmenting = self.segments.segmenting.told()
         state.inbox = await asyncio.to_thread(self._inbox)
         server.controller.on_server_bind.add(self._bound)
         server.controller.on_server_ready.add(lambda **_: self._begun(server.port))
@@ -105,13 +108,15 @@ class App:
             disable_logging=True, timeout=0, thread=threading.current_thread() is not threading.main_thread(),
         )  # fmt: skip
         self._loop = asyncio.get_running_loop()
-        told = [asyncio.create_task(self._tell_progress()), asyncio.create_task(self._tell_inbox(state.inbox))]
+        telling = (self._tell_progress(), self._tell_inbox(state.inbox), self.segments.tell())
+        told = [asyncio.create_task(one) for one in telling]
         try:
             await started
         finally:
             for one in told:
                 one.cancel()
             self.guide.close()
+            await self.segments.close()
             await self.scene.close()
 
     def _bound(self, wslink_server: Any) -> None:
@@ -120,7 +125,7 @@ class App:
         application.middlewares.append(of_case(self.session))
         application.add_routes([web.get("/", self._page), web.get("/index.html", self._page)])
         application.add_routes([web.get("/alive", self._alive), web.post("/paraview/", self._where)])
-        for part in (self.pictures, self.shots, self.actions, self.scene, self.guide):
+        for part in (self.pictures, self.shots, self.actions, self.scene, self.guide, self.segments):
             application.add_routes(part.routes())
         application.add_routes([web.route("*", "/api/{rest:.*}", unknown)])
         application.on_shutdown.append(self.guide.ended)

@@ -42,9 +42,7 @@ def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, re
     stored = _stored_voxels(case.structures, before, staged)
     structures = {key: structure_entry(structure, stored.get(key)) for key, structure in case.structures.items()}
     plans = {name: _plan_entry(plan, staged) for name, plan in case.plans.items()}
-    edits, undone = (
-        tuple(_edit_entry(edit, before, staged) for edit in kept) for kept in (case.edits, case.undone)
-    )
+    edits, undone = (tuple(_edit_entry(edit, before, staged) for edit in kept) for kept in (case.edits, case.undone))
     frames = {volume.grid.frame_uid for volume in case.volumes.values()} | set(case.patient_from)
     return proven(
         CaseManifest.model_construct(

@@ -48,8 +48,8 @@ class AuditEntry:
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """One edit that can be undone, or redone: what was done to the structure under a key, in words, and what that brings
-    back: the structure before the edit, or after it; None where it was not there."""
+    """One edit that can be undone, or redone: what was done to the structure under a key, in words, and what that
+    brings back: the structure before the edit, or after it; None where it was not there."""
 
     key: str
     words: str
@@ -83,8 +83,8 @@ class Case:
 
     volumes: image id -> Volume; structures: name -> Structure, for a name that another image has taken NAME@IMAGE
     (`structures_of` gives those of one image by their names); plans: plan id -> Plan; patient_from: frame -> Transform.
-    edits: those that can be undone, undone: those that can be redone, the last one last. folder: where it was read from, "" while it is only in memory;
-    revision: of that folder.
+    edits: those that can be undone, undone: those that can be redone, the last one last. folder: where it was read
+    from, "" while it is only in memory; revision: of that folder.
     """
 
     id: str = "case"

@@ -3,6 +3,9 @@
 
 import { Latest, Refusal, act, ask, onPage, shown } from "./api.js";
 import { add, length, sub, unit } from "./geometry.js";
+import anatomyEdit from "./anatomy_edit.js";
+import anatomyList from "./anatomy_list.js";
+import anatomySegment from "./anatomy_segment.js";
 import bullseye from "./bullseye_view.js";
 import depth from "./depth_view.js";
 import fluoro from "./fluoro_view.js";
@@ -33,14 +36,15 @@ function keptOf(doc) {
 const nameOf = (doc) => `${doc.case.key}/${doc.case.id}`;
 
 const page = {
-  props: { doc: Object, progress: Object, inbox: { type: Array, default: null } },
-  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox },
+  props: { doc: Object, progress: Object, inbox: { type: Array, default: null }, segmenting: { type: Object, default: () => ({ state: "idle" }) } },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox, "nav-structures": anatomyList, "nav-segment": anatomySegment, "nav-edit": anatomyEdit },
   provide() { return { nav: this }; },
   data() {
     const kept = keptOf(this.doc);
     return {
       t, drag: null, live: null, help: false, gone: false, actions: 0, remarks: kept.remarks ?? this.doc.draft.remarks, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
-      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
+      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false, mm: 2, ml: 1, slices: "axial", other: "", opened: 0 },
+      seeding: { segmenter: "", structure: "", other: false, seeds: [] }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
       ui: {
         layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
@@ -77,6 +81,15 @@ const page = {
     targetWords() { const name = this.doc.plan && this.doc.plan.target; return (this.doc.structures.find((one) => one.name === name) || {}).spoken || t.target; },
     listed() { const wanted = this.filter.toLowerCase(); return this.doc.structures.filter((one) => one.spoken.toLowerCase().includes(wanted)); },
     targets() { return this.doc.structures.filter((one) => one.presence === "present"); },
+    // What is marked in slices while somebody clicks: seeds.
+    marks() { return this.ui.tool === "seed" ? this.seeding.seeds : []; },
+    // Tools of which one click in a slice is all: what each does with the point (LPS mm).
+    picks() {
+      return {
+        seed: (point) => { if (this.seeding.segmenter) this.seeding.seeds.push(point); this.setCursor(point); },
+        island: (point) => { this.ui.tool = "navigate"; this.editBy("islands", point); },
+      };
+    },
     // Studies of which nothing is in this case yet.
     fresh() { return (this.inbox || []).filter((study) => !study.series.some((one) => one.image)).length; },
     ready() { return Boolean(this.doc.draft.protocol && (this.doc.draft.target || this.doc.draft.aim_mm)); },
@@ -192,6 +205,11 @@ const page = {
       const value = tool === "threshold" ? [low, high, ...points[0], radius] : [...points.flat(), radius];
       this.run("edit", { structure: name, steps: [[tool, value]], who: this.who, whole_image: whole });
     },
+    editBy(name, value) {
+      if (!this.edit.name || !this.who) { this.say(t.edit_needs); return; }
+      this.run("edit", { structure: this.edit.name, steps: [[name, value]], who: this.who, whole_image: false });
+    },
+    editThis(name) { this.openStep = "anatomy"; this.edit.name = name; this.edit.opened++; },
     enterAt(point) { this.ui.tool = "navigate"; this.why = null; this.run("move", { entry: point }); },
     grab(mode) {
       if (!this.doc.way) return;
