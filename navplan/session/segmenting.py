@@ -5,6 +5,7 @@ What comes back is put into the case as it is then. A run that is stopped, refus
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -24,6 +25,8 @@ from navplan.session.segment_child import LAST_SECONDS, Asked, serve
 from navplan.session.segmenters_offered import offered
 from navplan.session.session import Session
 from navplan.view.colours import spoken
+
+log = logging.getLogger(__name__)
 
 MOST_SEEDS, LONGEST_NAME, MOST_NOTES = 100, 100, 6
 IDLE, RUNNING, DONE, REFUSED, STOPPED = "idle", "running", "done", "refused", "stopped"
@@ -88,7 +91,9 @@ class Segmenting:
                 image_id, volume = self.session.image()
                 before = self.session.case.structures_of(image_id)
             self._check_offered(name, volume, points is not None)
-            asked = Asked(name, volume, image_id, checked_seeds(points, volume), called)
+            # Its own: an object that another thread looks at meanwhile (its digest is kept in it) cannot be pickled.
+            own = replace(volume, grid=replace(volume.grid))
+            asked = Asked(name, own, image_id, checked_seeds(points, volume), called)
             self._number += 1
             self._run = _Run(self._number, asked, by, before)
             self._thread = threading.Thread(target=self._work, args=(self._run,), name="segmenting", daemon=True)
@@ -151,6 +156,7 @@ class Segmenting:
         except InputError as error:
             words = sentence(error.received, error.expected, error.remedy)
         except Exception as error:
+            log.exception("segmenter %s", run.asked.segmenter)
             words = f"a fault of navplan ({type(error).__name__}: {error})"[:300]
         finally:
             run.seconds, run.words, run.share = time.monotonic() - run.begun, words, None

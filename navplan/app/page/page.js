@@ -27,6 +27,7 @@ const windowFor = (way) => (way && way.strip.sections.some((one) => (one.spoken 
 const SLABS = [0, 10, 20, 40];
 const GUIDING = ["1", "2", "3", "4", "x", "h", "o", "?"];  // keys of layout Guide, beside those of windows
 const UNMOVED = { depth_mm: 0, aside_mm: [0, 0], tilt_deg: [0, 0], seen: true };  // a rehearsal's needle, as it begins
+const LONGEST_SILENCE_MS = 20000;  // of a server that is only slow: after that the page is loaded anew
 const KEPT = "navplan-looks";
 // What this tab kept of a case: of another that is served at the same address it has nothing.
 function keptOf(doc) {
@@ -43,8 +44,8 @@ const page = {
     const kept = keptOf(this.doc);
     return {
       t, drag: null, live: null, help: false, gone: false, actions: 0, remarks: kept.remarks ?? this.doc.draft.remarks, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
-      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false, mm: 2, ml: 1, slices: "axial", other: "", opened: 0 },
-      seeding: { segmenter: "", structure: "", other: false, seeds: [] }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
+      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false, mm: 2, ml: 1, slices: "axial", other: "", opened: 0, ...kept.edit },
+      seeding: { segmenter: "", structure: "", other: false, seeds: [], ...kept.seeding }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
       ui: {
         layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
@@ -105,6 +106,8 @@ const page = {
   },
   watch: {
     ui: { deep: true, handler() { this.keepLooks(); } },
+    seeding: { deep: true, handler() { this.keepLooks(); } },
+    edit: { deep: true, handler() { this.keepLooks(); } },
     openStep() { this.keepLooks(); },
     who() { this.keepLooks(); },
     reason() { this.keepLooks(); },
@@ -135,6 +138,8 @@ const page = {
     this.guide = new Guide(t);
     this.wishing = new Latest((what) => ask("guide/wish", what), () => {}, (error) => this.sayOnce(error.message));
     this.painted = null;
+    this.heard = performance.now();
+    this.cutOff = false;
     this.lookAlong = () => {};
     this.keptCamera = null;
     this.scenesDrawn = 0;
@@ -157,7 +162,7 @@ const page = {
     firstStep() { return (this.doc.steps.find((one) => one.state === "open") || this.doc.steps[0]).id; },
     keepLooks() {
       const unsent = this.remarks === this.doc.draft.remarks ? {} : { remarks: this.remarks };
-      sessionStorage.setItem(KEPT, JSON.stringify({ case: nameOf(this.doc), ui: { ...this.ui, measures: [] }, openStep: this.openStep, who: this.who, reason: this.reason, ...unsent }));
+      sessionStorage.setItem(KEPT, JSON.stringify({ case: nameOf(this.doc), ui: { ...this.ui, measures: [] }, openStep: this.openStep, who: this.who, reason: this.reason, seeding: this.seeding, edit: { ...this.edit, opened: 0 }, ...unsent }));
     },
     filled(words, values) { return words.replace(/\{(\w+)\}/g, (_, key) => (Array.isArray(values[key]) ? values[key].join(", ") : values[key] ?? "")); },
     onPage,
@@ -273,8 +278,13 @@ const page = {
         const response = await fetch("alive", { signal: AbortSignal.timeout(4000) });
         const alive = await response.json();
         if (!response.ok) throw new Error();
-        if (this.gone || alive.case !== this.doc.case.key) location.reload();
-      } catch { this.gone = true; }
+        if (this.cutOff || alive.case !== this.doc.case.key) location.reload();
+        this.gone = false;
+        this.heard = performance.now();
+      } catch (error) {
+        this.gone = true;
+        if (error.name !== "TimeoutError" || performance.now() - this.heard > LONGEST_SILENCE_MS) this.cutOff = true;  // not only slow
+      }
     },
     key(event) {
       if (event.key === "Escape") { this.ui.tool = "navigate"; this.ui.big = ""; if (this.drag) this.drop(); this.drag = null; this.live = null; return; }
