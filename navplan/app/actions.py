@@ -21,7 +21,7 @@ from navplan.model.draft import Point
 from navplan.model.plan import SkinMap
 from navplan.session.asked import point_of
 from navplan.session.document import document, way_document
-from navplan.session.editing import edit, undo_edit
+from navplan.session.editing import edit, redo_edit, undo_edit
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.verbs.situation import now
@@ -73,6 +73,7 @@ class Actions:
             "undo": self.session.undo, "redo": self.session.redo,
             "reload": self.session.reload, "report": self._report, "card": self._card,
             "edit": partial(edit, self.session), "undo_edit": partial(undo_edit, self.session),
+            "redo_edit": partial(redo_edit, self.session),
             **self.more,
         }  # fmt: skip
         if name not in known:

@@ -89,7 +89,7 @@ else:
 
 
 class EditEntry(StrictDocument):
-    """An edit that can be undone: the key, what was done, and the structure that it took the place of."""
+    """An edit that can be undone, or redone: the key, what was done, and the structure that this brings back."""
 
     key: str
     words: str
@@ -122,6 +122,7 @@ class CaseManifest(StrictDocument):
     files: dict[str, FileEntry]
     audit: AuditMark = AuditMark()
     edits: tuple[EditEntry, ...] = ()
+    undone: tuple[EditEntry, ...] = ()
 
     def state(self) -> str:
         """SHA-256 of all but the part about the audit log: the log's last line vouches for it.
@@ -129,8 +130,9 @@ class CaseManifest(StrictDocument):
         Members that came later count only where they say something: older folders stay proven.
         """
         told = self.model_dump(mode="json", exclude={"audit"})
-        if not told["edits"]:
-            del told["edits"]
+        for name in ("edits", "undone"):
+            if not told[name]:
+                del told[name]
         facts = [entry["acquisition"] for entry in told["volumes"].values()]
         for entries, added in (
             (told["structures"].values(), ADDED_TO_STRUCTURES),

@@ -146,6 +146,9 @@ class Structure:
         False for a structure without voxels."""
         if self.occupancy is None or self.grid is None or self.evaluated_in is None:
             return False
+        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.asarray(self.grid.shape) - 1)
+        if not cut_by_edge(corners, self.grid, self.evaluated_in).any():
+            return False  # what is not cut is convex
         filled = self.occupancy > 0
         lines = np.argwhere(filled.any(axis=0))  # of each line of voxels its ends are the outermost
         across = filled[:, lines[:, 0], lines[:, 1]]
@@ -153,6 +156,13 @@ class Structure:
         return any(
             bool(cut_by_edge(np.column_stack([end, lines]), self.grid, self.evaluated_in).any()) for end in ends
         )
+
+    @cached_property
+    def volume_ml(self) -> float:
+        """Its volume, shares of voxels as shares; 0 for a structure without voxels."""
+        if self.occupancy is None or self.grid is None:
+            return 0.0
+        return float(self.occupancy.sum(dtype=np.int64)) / 255 * float(np.prod(self.grid.spacing_mm)) / 1000
 
     @cached_property
     def digest(self) -> str:

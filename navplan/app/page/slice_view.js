@@ -50,6 +50,7 @@ export default {
       Vue.watch(() => [nav.promptMarks, nav.promptPending], () => this.redraw()),
       Vue.watch(() => nav.ui.cursor, () => this.follow()),
       Vue.watch(() => nav.way, () => this.redraw()),
+      Vue.watch(() => nav.marks, () => this.redraw(), { deep: true }),
       Vue.watch(() => nav.wayKey, () => this.native || this.ask()),
       Vue.watch(() => [nav.ui.window, nav.doc.looks, nav.ui.measures, nav.ui.tool, nav.ui.outlines], () => this.redraw(), { deep: true }),
       Vue.watch(() => nav.ui.reset, () => { this.zoom = 1; this.pan = [0, 0]; this.redraw(); }),
@@ -265,6 +266,11 @@ export default {
       disc(c, place, 3 * dpr, tint);
     },
     drawBrushed(c, s, dpr) {
+      for (const point of this.nav.marks) {
+        const seen = this.toCanvas(point), near = Math.abs(seen[2]) <= Math.max(this.picture.thick_mm / 2, 0.6);
+        ring(c, seen, 5 * dpr, "#ffe08a", 1.6 * dpr, !near);
+        if (near) disc(c, seen, 1.6 * dpr, "#ffe08a");
+      }
       for (const point of this.brushed) ring(c, this.toCanvas(point), this.nav.edit.radius * s, "#ffe08a", 1.2 * dpr, false);
     },
     drawMeasures(c, dpr) {
@@ -314,6 +320,7 @@ export default {
       else if (ui.tool === "target") { this.mode = ""; this.nav.aimAt(point); }
       else if (ui.tool === "entry") { this.mode = ""; this.nav.enterAt(point); }
       else if (isPrompt(ui.tool)) { this.prompted = Stroke.begun(this, event); this.mode = this.prompted ? "prompt" : ""; this.redraw(); }
+      else if (this.nav.picks[ui.tool]) { this.mode = ""; this.nav.picks[ui.tool](point); }
       else if (EDITS.includes(ui.tool)) { this.mode = "stroke"; this.brushed = [point]; this.redraw(); }
       else {
         this.mode = this.handleAt(event) || (event.pointerType === "touch" && this.native ? "scroll" : "cursor");
