@@ -43,6 +43,8 @@ def test_a_structure_from_a_seed_is_told_kept_and_taken_back(session: Session) -
     before = session.case.structures["liver"]
     segmenting = Segmenting(session)
     segmenting.start("ct-region", "liver", [middle("liver")], "Dr A")
+    run = segmenting._run
+    assert run is not None and run.asked.volume is not session.image()[1]  # another thread may look at that one
     with pytest.raises(InputError, match="one at a time"):
         segmenting.start("ct-basic")
     edit(session, "stent", [["paint", [*middle("colon"), 6.0]]], "Dr B")  # the session goes on meanwhile
