@@ -15,7 +15,11 @@ from navplan.model.volume import Volume
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Entry point group `navplan.segmenters`: an object or a class without arguments."""
+    """Entry point group `navplan.segmenters`: an object or a class without arguments.
+
+    Optional: a class that takes `progress`, called with words and a share of 0 to 1; `cancel()`, called from another
+    thread, after which `segment` raises Cancelled soon.
+    """
 
     name: str
     description: str
@@ -28,7 +32,10 @@ class Segmenter(Protocol):
 
 @runtime_checkable
 class SeededSegmenter(Protocol):
-    """Entry point group `navplan.segmenters`: a segmenter that starts from points that a person gives."""
+    """Entry point group `navplan.segmenters`: a segmenter that starts from points that a person gives.
+
+    Optional, beside what a Segmenter may have: `offers`, canonical names of what it is good at, for the app's list.
+    """
 
     name: str
     description: str

@@ -20,6 +20,8 @@ OFFERS: dict[str, Sequence[str]] = {
     ),
     "ct-vessel": ("aorta", "portal_vein", "inferior_vena_cava", "pulmonary_artery"),
     "ct-spine": tuple(LEVELS),
+    "mr-spine": ("spinal_cord",),
+    "mr-region": ("liver", "lesion", "spleen", "kidney_left", "kidney_right"),
 }  # fmt: skip
 SIDES = {"L": "left", "R": "right"}
 FIRST = "ct-basic"  # what a plan needs at all: body and skin
@@ -44,8 +46,6 @@ def offered(modality: str) -> dict[str, list[dict[str, Any]]]:
             seeded.append({**row, "names": [str(name) for name in getattr(made, "offers", OFFERS.get(info.name, ()))]})
     whole.sort(key=lambda row: (bool(row["error"]), row["segmenter"] != FIRST))
     return {"whole": whole, "seeded": seeded}
-
-
 
 
 def offered_in(session: Session) -> dict[str, list[dict[str, Any]]]:

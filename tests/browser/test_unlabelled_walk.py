@@ -1,4 +1,4 @@
-"""From a CT without any label to a plan, with the mouse: how many clicks it takes, and what the plan says of the rest."""
+"""From a CT without any label to a plan, by mouse: how many clicks it takes, and what the plan says of the rest."""
 
 from __future__ import annotations
 
