@@ -13,6 +13,8 @@ from navplan.fluoroscopy.known_shot import KnownShot
 from navplan.fluoroscopy.patches import PatchedShot, covered
 from navplan.fluoroscopy.rigid_pose import Matrix, beam_seen_from
 
+NEAR_MM = 25.0  # of a patch's middle from where a place is cast, in the patient
+FARTHEST_MM = 15.0  # that a patch's own shift is believed
 MARGIN_PX = 2.0  # that Sobel and interpolation reach beyond a pixel
 
 
@@ -52,7 +54,7 @@ class ComparedView:
         return self.ct.image(pose, self.shot.beam, self.shot.detector, self.size.voxel_mm)
 
     def mask(self, pose: Matrix) -> NDArray[np.bool_]:
-        """(rows, cols) what the shot shows and the CT holds all of."""
+        """(rows, cols) what the shot shows and the CT holds (see `covered`)."""
         if not self.ct.cut.any():
             return self.patched.seen
         grid = self.ct.size(self.size.voxel_mm)
@@ -61,8 +63,27 @@ class ComparedView:
         corner, right, down = grid.indices(beam.pixels_mm([0, 1, 0], [0, 0, 1], detector))
         margin = 1.0 + MARGIN_PX * self.pixel_mm / grid.spacing_mm
         return covered(
-            self.patched.seen, source, corner - source, right - corner, down - corner, grid.shape, self.ct.cut, margin
-        )
+            self.patched.seen, source, corner - source, right - corner, down - corner, grid.shape, self.ct.cut,
+            self.ct.ends, margin,
+        )  # fmt: skip
+
+    def patch_middles(self) -> NDArray[np.float64]:
+        """(patches, 2) column and row of their middles, in pixels of `shot`."""
+        side, top, left, down, across = self.patched.layout
+        row, column = np.meshgrid(np.arange(down), np.arange(across), indexing="ij")
+        return np.stack([left + (column + 0.5) * side - 0.5, top + (row + 0.5) * side - 0.5], axis=-1).reshape(-1, 2)
+
+    def local_shift_mm(
+        self, points_mm: NDArray[np.float64], shifts_mm: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> float:
+        """Root mean square, by weight, of the patches' own shifts (patches, 2) near where points (K, 3) of the C-arm's
+        frame are cast; of all patches where none is near."""
+        cast = self.shot.beam.project(points_mm, self.shot.detector)
+        off = np.linalg.norm(self.patch_middles()[:, None] - cast[None], axis=-1).min(axis=1) * self.pixel_mm
+        near = np.where(off <= NEAR_MM, weights, 0.0)
+        used = near if near.sum() > 0.0 else weights
+        square = np.minimum((shifts_mm**2).sum(axis=1), FARTHEST_MM**2)
+        return float(np.sqrt((used * square).sum() / max(used.sum(), 1e-9)))
 
     def score(self, pose: Matrix) -> float:
         """How alike, -1 to 1."""

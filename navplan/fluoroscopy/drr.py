@@ -40,7 +40,8 @@ class _Size:
 
 
 class ProjectedCt:
-    """The line integrals (mm of water) of a CT's body in any pose. cut: (3, 2) which outer faces of the CT cut the body.
+    """The line integrals (mm of water) of a CT's body in any pose. cut: (3, 2) which outer faces of the CT cut the body;
+    ends: the index axis along the body.
 
     Raises InputError for a volume that is no CT or holds no body.
     """
@@ -56,6 +57,7 @@ class ProjectedCt:
         filled = body & (rough > TISSUE_HU)
         faces = [[filled.take(end, axis) for end in (0, -1)] for axis in range(3)]
         self.cut = np.array([[bool(face.mean() > FILLED_FACE) for face in pair] for pair in faces])
+        self.ends = int(np.argmax(np.abs(volume.grid.axes[2])))
         water, bone = water_and_bone_of_hu(np.arange(-32768, 32768))
         self._table = np.rint(np.clip((water + BONE_TO_WATER * bone) / STEP, 0, 32767)).astype(np.int16)
         self._sizes: dict[float, _Size] = {}

@@ -38,12 +38,15 @@ def _gradients(image: NDArray[np.float32]) -> NDArray[np.float32]:
 @compiled()
 def _covered(
     mask: NDArray[np.bool_], source: NDArray[np.float64], corner: NDArray[np.float64], right: NDArray[np.float64],
-    down: NDArray[np.float64], upper: NDArray[np.float64], cut: NDArray[np.bool_], margin: NDArray[np.float64],
+    down: NDArray[np.float64], upper: NDArray[np.float64], cut: NDArray[np.bool_], ends: int,
+    margin: NDArray[np.float64],
 ) -> NDArray[np.bool_]:  # fmt: skip
-    """mask, less the rays that leave or enter the box 0..upper (voxel indices) through a face that cuts the body, or
-    pass beside it there: within the faces that cut nothing, a ray must stay margin inside those that do."""
+    """See `covered`."""
     rows, cols = mask.shape
     found = mask.copy()
+    at_sides = False
+    for axis in range(3):
+        at_sides = at_sides or (axis != ends and (cut[axis, 0] or cut[axis, 1]))
     for r in range(rows):
         for c in range(cols):
             if not mask[r, c]:
@@ -52,9 +55,10 @@ def _covered(
             for axis in range(3):
                 step = corner[axis] + r * down[axis] + c * right[axis]
                 for side in range(2):
-                    if cut[axis, side]:
+                    if axis == ends and cut[axis, side]:
                         continue
-                    edge = upper[axis] if side == 1 else 0.0
+                    inside = margin[axis] if cut[axis, side] else 0.0
+                    edge = upper[axis] - inside if side == 1 else inside
                     inward = -step if side == 1 else step
                     room = (source[axis] - edge) if side == 0 else (edge - source[axis])
                     if inward == 0.0:
@@ -64,15 +68,15 @@ def _covered(
                         low = max(low, -room / inward)
                     else:
                         high = min(high, -room / inward)
-            if low >= high:
-                continue  # passes through air alone
+            if low >= high:  # beside the CT: through air alone, unless a side cuts the body
+                found[r, c] = not at_sides
+                continue
             for at in (low, high):
-                for axis in range(3):
-                    place = source[axis] + at * (corner[axis] + r * down[axis] + c * right[axis])
-                    if cut[axis, 0] and place < margin[axis]:
-                        found[r, c] = False
-                    if cut[axis, 1] and place > upper[axis] - margin[axis]:
-                        found[r, c] = False
+                place = source[ends] + at * (corner[ends] + r * down[ends] + c * right[ends])
+                if cut[ends, 0] and place < margin[ends]:
+                    found[r, c] = False
+                if cut[ends, 1] and place > upper[ends] - margin[ends]:
+                    found[r, c] = False
     return found
 
 
@@ -199,11 +203,17 @@ class PatchedShot:
 
 def covered(
     mask: NDArray[np.bool_], source: NDArray[np.float64], corner: NDArray[np.float64], right: NDArray[np.float64],
-    down: NDArray[np.float64], shape: tuple[int, int, int], cut: NDArray[np.bool_], margin: NDArray[np.float64],
+    down: NDArray[np.float64], shape: tuple[int, int, int], cut: NDArray[np.bool_], ends: int,
+    margin: NDArray[np.float64],
 ) -> NDArray[np.bool_]:  # fmt: skip
-    """(rows, cols) of mask, less the rays that the CT does not hold all of. source, and from it pixel (0, 0), its
-    neighbours' steps: in voxel indices; cut: (3, 2) faces that cut the body; margin: (3,) voxels inside them."""
+    """(rows, cols) of mask, less the rays that leave or enter the CT at its ends, or pass beside it where its sides cut
+    the body. source, and from it pixel (0, 0), its neighbours' steps: in voxel indices; cut: (3, 2) faces that cut the
+    body; ends: the index axis along the body; margin: (3,) voxels that a ray must stay inside them.
+
+    Where the sides cut the body (a CT of the spine alone), rays through the CT are kept: what they pass beside it is
+    mostly smooth, and its edges spoil their own patches alone.
+    """
     if not cut.any():
         return mask
     upper = np.asarray(shape, dtype=np.float64) - 1.0
-    return np.asarray(_covered(mask, source, corner, right, down, upper, cut, margin))
+    return np.asarray(_covered(mask, source, corner, right, down, upper, cut, ends, margin))

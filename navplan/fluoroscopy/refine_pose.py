@@ -27,7 +27,9 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # `map`, o
 class Refined:
     """pose: (4, 4); covariance: (6, 6) of the six numbers (mm, degrees) about centre_mm; correlations: of each patch of
     each view, NaN where not seen; weights likewise; scores: of each view, by weight before the patches that differ were
-    held down; shifts_mm: (views, 6) where each view alone would go from here; steps: how many were made; converged."""
+    held down; shares_seen: of each view by weight; shifts_mm: (views, 6) where each view alone would go from here;
+    patch_shifts_mm: (patches, 2) of each view, where each patch alone would go, along its picture's columns and up, to
+    first order; steps: how many were made; converged."""
 
     pose: Matrix
     centre_mm: NDArray[np.float64]
@@ -37,6 +39,7 @@ class Refined:
     scores: tuple[float, ...]
     shares_seen: tuple[float, ...]
     shifts_mm: NDArray[np.float64]
+    patch_shifts_mm: tuple[NDArray[np.float64], ...]
     steps: int
     converged: bool
 
@@ -91,9 +94,15 @@ def refine(
     weights = held(here)
     normal, sides = np.eye(6), [np.zeros((len(w), 6)) for w in base]
     halves = [np.eye(6) for _ in views]
+    patch_shifts = [np.zeros((len(w), 2)) for w in base]
+    axes = [np.stack([view.shot.beam.columns, view.shot.beam.up]) for view in views]
     for made in range(1, steps + 1):
-        normal, sides, halves = _normal_equations(look, here, pose, centre, width, shot_units, weights, each)
+        normal, sides, halves, patch_shifts = _normal_equations(
+            look, here, pose, centre, width, shot_units, weights, axes, each
+        )
         gradient = sum(side.sum(axis=0) for side in sides)
+        if not np.diag(normal).all():  # the pictures do not show the CT
+            break
         now, accepted = loss(here, weights), False
         for _ in range(6):
             change = -np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), gradient)
@@ -121,18 +130,21 @@ def refine(
         shares.append(float(w.sum() / max(view.patched.weights.sum(), 1e-9)))
     told = tuple(np.where(w > 0, c, np.nan) for c, w in zip(here.correlations, base, strict=True))
     return Refined(
-        pose, centre, covariance, told, tuple(weights), tuple(scores), tuple(shares), np.array(alone), made, converged
-    )
+        pose, centre, covariance, told, tuple(weights), tuple(scores), tuple(shares), np.array(alone),
+        tuple(patch_shifts), made, converged,
+    )  # fmt: skip
 
 
 def _normal_equations(
     look: Callable[[Matrix], _Look], here: _Look, pose: Matrix, centre: NDArray[np.float64], width: float,
-    shot_units: list[NDArray[np.float32]], weights: list[NDArray[np.float64]], each: Map,
-) -> tuple[NDArray[np.float64], list[NDArray[np.float64]], list[NDArray[np.float64]]]:  # fmt: skip
-    """J'WJ, the gradient J'Wr of each patch (views of (patches, 6)), J'WJ of each view; r = m - f."""
+    shot_units: list[NDArray[np.float32]], weights: list[NDArray[np.float64]], axes: list[NDArray[np.float64]],
+    each: Map,
+) -> tuple[NDArray[np.float64], list[NDArray[np.float64]], list[NDArray[np.float64]], list[NDArray[np.float64]]]:  # fmt: skip
+    """J'WJ, the gradient J'Wr of each patch (views of (patches, 6)), J'WJ of each view, and each patch's own shift along
+    its picture's axes (views of (patches, 2)); r = m - f."""
     steps = [sign * width * np.eye(6)[n] for n in range(6) for sign in (1.0, -1.0)]
     looks = list(each(lambda step: look(moved(step, centre, pose)), steps))
-    halves, sides = [], []
+    halves, sides, shifts = [], [], []
     for view, (f, w) in enumerate(zip(shot_units, weights, strict=True)):
         jacobian = np.stack(
             [(looks[2 * n].units[view] - looks[2 * n + 1].units[view]) / np.float32(2 * width) for n in range(6)]
@@ -141,4 +153,9 @@ def _normal_equations(
         sides.append(np.einsum("kpn,pn,p->pk", jacobian, residual, w.astype(np.float32), optimize=True).astype(float))
         flat = (jacobian * np.sqrt(w).astype(np.float32)[None, :, None]).reshape(6, -1)
         halves.append((flat @ flat.T).astype(float))
-    return np.asarray(sum(halves)), sides, halves
+        along = np.einsum("ak,kpn->apn", axes[view].astype(np.float32), jacobian[:3], optimize=True)
+        own = np.einsum("apn,bpn->pab", along, along, optimize=True).astype(float)
+        pull = np.einsum("apn,pn->pa", along, residual, optimize=True).astype(float)
+        own += np.eye(2) * 1e-6
+        shifts.append(-np.linalg.solve(own, pull[:, :, None])[:, :, 0])
+    return np.asarray(sum(halves)), sides, halves, shifts

@@ -42,11 +42,13 @@ SEARCH, MIDDLE, FINE = Size(5.0, 60.0, 6.0), Size(2.0, 30.0, 2.5), Size(1.0, 20.
 SPREAD = 7.0  # mm and degrees: three of them are the 20 that a start may be off
 POPULATION, GENERATIONS, STOP = 32, 30, 0.15  # STOP: of SPREAD
 FENCE, FENCE_COST = 35.0, 0.02  # mm and degrees that the search is kept within, and what beyond costs
-SEARCHES, MOST_SEARCHES = 2, 6
+SEARCHES, MOST_SEARCHES = 2, 4
 COARSE_STEPS, MIDDLE_STEPS, FINE_STEPS = 10, 15, 4
 ABOUT_MM = 50.0  # half the cube that places are taken from where none is given
 # Patches are not quite independent, and voxels are smooth: set on shots of other seeds than the report's.
 WIDER, FLOOR = 2.0, 0.1  # times the covariance; share of the CT's voxel diagonal that no pose is better known than
+# Two views share half of what they disagree about, and where only one of them tells they cannot disagree.
+HIDDEN = 2.0  # times what a view would go by itself: the error that this is a sign of
 NO_DEVICE = 0.2  # correlation of a patch below which it shows something else
 
 Progress = Callable[[str, float], None]
@@ -110,24 +112,32 @@ def register_shots(
     last = fine if apart_mm(fine.pose, at_middle.pose, places) < SAME_MM else at_middle
     progress("done", 1.0)
     times = (time.perf_counter() - clock, time.process_time() - cpu)
-    return _judged(ct, shots, first, centre, places, found, at_middle, last, times, counted.pictures)
+    return _judged(ct, shots, middle, first, centre, places, found, at_middle, last, times, counted.pictures)
 
 
 def _judged(
-    ct: ProjectedCt, shots: Sequence[KnownShot], start: Matrix, centre: NDArray[np.float64],
+    ct: ProjectedCt, shots: Sequence[KnownShot], views_at_middle: list[ComparedView], start: Matrix,
+    centre: NDArray[np.float64],
     places: NDArray[np.float64], found: list[_Found], middle: Refined, last: Refined, times: tuple[float, float],
     pictures: int,
 ) -> ShotRegistration:  # fmt: skip
     covariance = WIDER * last.covariance
-    covariance[:3, :3] += np.eye(3) * (FLOOR * ct.volume.grid.diagonal_mm) ** 2 / 3.0
     here = apply(last.pose, places)
+    alones = [moved_across_mm(six, centre, here, shot) for six, shot in zip(middle.shifts_mm, shots, strict=True)]
+    strife = HIDDEN * max(alones) if len(shots) > 1 else 0.0
+    local = [
+        view.local_shift_mm(here, shifts, weights)
+        for view, shifts, weights in zip(views_at_middle, middle.patch_shifts_mm, middle.weights, strict=True)
+    ]
+    floor = FLOOR * ct.volume.grid.diagonal_mm
+    covariance[:3, :3] += np.eye(3) * (floor**2 + strife**2 + max(local) ** 2) / 3.0
     views = []
     for number, shot in enumerate(shots):
         across, _ = across_and_along_mm(covariance, centre, here, shot)
-        alone = moved_across_mm(middle.shifts_mm[number], centre, here, shot) if len(shots) > 1 else 0.0
+        alone = alones[number] if len(shots) > 1 else 0.0
         told = middle.correlations[number]
         strange = float(np.mean(told[np.isfinite(told)] < NO_DEVICE)) if np.isfinite(told).any() else 1.0
-        views.append(ViewFit(shot.name, middle.scores[number], middle.shares_seen[number], across, alone, strange))
+        views.append(ViewFit(shot.name, middle.scores[number], middle.shares_seen[number], across, alone, local[number], strange))
     best = max(found, key=lambda one: one.score)
     others = sorted(apart_mm(best.pose, one.pose, places) for one in found if one is not best)
     change = difference(last.pose, start, centre)
