@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from navplan.errors import GeometryError, InputError
 from navplan.geometry.carm import Beam, Detector, ViewAngles, view_words
 
-FEWEST_PX = 32  # of a picture's shorter side
+FEWEST_PX = 24  # of a picture's shorter side
 LEAST_SEEN = 0.1  # of a picture that must not be shut away
 
 
@@ -52,9 +52,10 @@ class KnownShot:
         object.__setattr__(self, "values", values)
 
     def coarser(self, pixel_mm: float) -> KnownShot:
-        """Means of as many pixels as come to about pixel_mm on the panel; what is left over at the edges is cut off. A
-        mean of less than half its pixels is NaN."""
-        many = max(1, round(pixel_mm / self.detector.pixel_mm))
+        """Means of as many pixels as come to about pixel_mm on the panel, fewer where too few would be left; what is
+        left over at the edges is cut off. A mean of less than half its pixels is NaN."""
+        most = min(self.detector.rows, self.detector.cols) // FEWEST_PX
+        many = max(1, min(round(pixel_mm / self.detector.pixel_mm), most))
         rows, cols = self.detector.rows // many, self.detector.cols // many
         top, left = (self.detector.rows - rows * many) // 2, (self.detector.cols - cols * many) // 2
         part = self.values[top : top + rows * many, left : left + cols * many].reshape(rows, many, cols, many)

@@ -47,8 +47,9 @@ COARSE_STEPS, MIDDLE_STEPS, FINE_STEPS = 10, 15, 4
 ABOUT_MM = 50.0  # half the cube that places are taken from where none is given
 # Patches are not quite independent, and voxels are smooth: set on shots of other seeds than the report's.
 WIDER, FLOOR = 2.0, 0.1  # times the covariance; share of the CT's voxel diagonal that no pose is better known than
-# Two views share half of what they disagree about, and where only one of them tells they cannot disagree.
-HIDDEN = 2.0  # times what a view would go by itself: the error that this is a sign of
+# Two views share half of what they disagree about, and where only one of them tells they cannot disagree; so do parts
+# of a picture, and their own shifts are told to first order.
+HIDDEN = 2.0  # times what a view or a part would go by itself: the error that this is a sign of
 NO_DEVICE = 0.2  # correlation of a patch below which it shows something else
 
 Progress = Callable[[str, float], None]
@@ -130,7 +131,7 @@ def _judged(
         for view, shifts, weights in zip(views_at_middle, middle.patch_shifts_mm, middle.weights, strict=True)
     ]
     floor = FLOOR * ct.volume.grid.diagonal_mm
-    covariance[:3, :3] += np.eye(3) * (floor**2 + strife**2 + max(local) ** 2) / 3.0
+    covariance[:3, :3] += np.eye(3) * (floor**2 + strife**2 + (HIDDEN * max(local)) ** 2) / 3.0
     views = []
     for number, shot in enumerate(shots):
         across, _ = across_and_along_mm(covariance, centre, here, shot)

@@ -197,9 +197,11 @@ def test_a_picture_that_is_none_is_refused(shots):
 
 
 def test_coarser_pixels_stay_where_they_were(shots):
-    shot = shots[0]
-    coarse = shot.coarser(2.0 * 7)  # 120 = 17 * 7 + 1
-    assert coarse.values.shape == (17, 17)
+    values = np.random.default_rng(0).normal(size=(100, 110)).astype(np.float32)
+    shot = KnownShot(values, shots[0].beam, Detector(100, 110, 2.0))
+    coarse = shot.coarser(6.0)  # 100 = 33 * 3 + 1, 110 = 36 * 3 + 2
+    assert coarse.values.shape == (33, 36)
     first = coarse.beam.pixels_mm(0, 0, coarse.detector)
-    assert np.allclose(first, shot.beam.pixels_mm(3.0, 3.0, shot.detector))
-    assert coarse.values[0, 0] == pytest.approx(float(shot.values[:7, :7].mean()), rel=1e-5)
+    assert np.allclose(first, shot.beam.pixels_mm(2.0, 1.0, shot.detector))
+    assert coarse.values[0, 0] == pytest.approx(float(values[:3, 1:4].mean()), rel=1e-5)
+    assert shot.coarser(60.0).values.shape == (25, 27)  # never fewer than it takes
