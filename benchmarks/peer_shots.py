@@ -86,6 +86,7 @@ class PeerProjector:
         draw = np.random.default_rng(seed)
         noisy = draw.poisson(np.minimum(signal, 1e6)) + READOUT * draw.standard_normal(signal.shape)
         direction = draw.uniform(0.0, 2.0 * np.pi)
-        row, column = np.meshgrid(np.linspace(-0.5, 0.5, detector.rows), np.linspace(-0.5, 0.5, detector.cols), indexing="ij")
+        sides = (np.linspace(-0.5, 0.5, count) for count in (detector.rows, detector.cols))
+        row, column = np.meshgrid(*sides, indexing="ij")
         gain = 1.0 + RAMP * (np.cos(direction) * column + np.sin(direction) * row)
         return KnownShot(-np.log(np.maximum(noisy * gain, 1.0)).astype(np.float32), beam, detector, name)

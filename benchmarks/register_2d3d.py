@@ -165,7 +165,8 @@ def _of_pose(images: Path, keep: Path, poses: int, seed: int) -> list[dict[str, 
 
 def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield (
-        "| shots and CT | runs | mTRE <= 1 mm | across the first view's rays <= 1 mm | mTRE, median / 95 % / largest, mm |"
+        "| shots and CT | runs | mTRE <= 1 mm | across the first view's rays <= 1 mm |"
+        " mTRE, median / 95 % / largest, mm |"
         " expected mTRE, median, mm | good (of them failed) | good in plane (of them failed) | s, median / 95 % |"
         " CPU s, median / 95 % |"
     )
@@ -185,8 +186,9 @@ def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
         yield (
             f"| {world.name} | {len(here)} | {'' if wrong else f'{100 * np.mean(mtre <= ALLOWED_MM):.0f} %'} |"
             f" {'' if wrong else f'{100 * np.mean(across <= ALLOWED_MM):.0f} %'} | {sizes} | "
-            f"{np.median(expected):.2f} | {good.sum()} ({(good & off).sum()}) | {plane.sum()} ({(plane & off_plane).sum()})"
-            f" | {np.median(seconds):.1f} / {np.percentile(seconds, 95):.1f} |"
+            f"{np.median(expected):.2f} | {good.sum()} ({(good & off).sum()}) |"
+            f" {plane.sum()} ({(plane & off_plane).sum()}) |"
+            f" {np.median(seconds):.1f} / {np.percentile(seconds, 95):.1f} |"
             f" {np.median(cpu):.1f} / {np.percentile(cpu, 95):.1f} |"
         )
 

@@ -40,8 +40,9 @@ class _Size:
 
 
 class ProjectedCt:
-    """The line integrals (mm of water) of a CT's body in any pose. cut: (3, 2) which outer faces of the CT cut the body;
-    ends: the index axis along the body.
+    """The line integrals (mm of water) of a CT's body in any pose.
+
+    cut: (3, 2) which outer faces of the CT cut the body; ends: the index axis along the body.
 
     Raises InputError for a volume that is no CT or holds no body.
     """

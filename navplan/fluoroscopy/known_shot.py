@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import GeometryError, InputError
-from navplan.geometry.carm import Beam, Detector, ViewAngles, view_words
+from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles, view_words
 
 FEWEST_PX = 24  # of a picture's shorter side
 LEAST_SEEN = 0.1  # of a picture that must not be shut away
@@ -76,6 +76,12 @@ class Told(Protocol):
     """What is read of a picture (`navplan.files.xa_read.XaPlace`)."""
 
     @property
+    def rows(self) -> int: ...
+    @property
+    def cols(self) -> int: ...
+    @property
+    def turned_deg(self) -> float: ...
+    @property
     def angles(self) -> ViewAngles | None: ...
     @property
     def sid_mm(self) -> float | None: ...
@@ -102,7 +108,7 @@ class WhatCanBeTold:
 
 
 def what_can_be_told(place: Told) -> WhatCanBeTold:
-    """What a picture's own geometry allows, and what it does not. Nothing is assumed in the place of what is missing."""
+    """What a picture's own geometry allows, and what it does not. Nothing is put in the place of what is missing."""
     missing, told, not_told = set(place.missing), [], []
     if place.angles is not None:
         words = view_words(place.angles)
@@ -128,8 +134,8 @@ def _lacks(names: set[str]) -> str:
 
 
 def refuse_unknown_geometry(place: Told) -> None:
-    """Raises InputError for a picture whose angles, SID, SOD or pixel spacing are not said: with what it lacks, and what
-    can still be told of it."""
+    """Raises InputError for a picture whose angles, SID, SOD or pixel spacing are not said: with what it lacks, and
+    what can still be told of it."""
     found = what_can_be_told(place)
     if found.missing:
         raise InputError(
@@ -137,3 +143,19 @@ def refuse_unknown_geometry(place: Told) -> None:
             "a picture with angles, SID, SOD and pixel spacing: nothing in mm follows from it otherwise",
             f"Take a picture that says them, or calibrate the C-arm; told without them: {'; '.join(found.told)}",
         )
+
+
+def shot_as_told(place: Told, picture: NDArray[np.uint8], name: str = "") -> KnownShot:
+    """A picture (rows, cols) of grey values, dense dark, in the frame of its own isocentre along the patient's axes.
+
+    Grey values rise about as line integrals do; their curve costs likeness, not place. Raises InputError as
+    `refuse_unknown_geometry` does, and for a picture that is turned about its beam.
+    """
+    refuse_unknown_geometry(place)
+    if abs(place.turned_deg) > 1.0:
+        raise InputError(f"a picture turned by {place.turned_deg:g} degrees about its beam", "one that is not turned")
+    assert place.angles is not None and place.pixel_mm is not None  # nothing is missing
+    carm = CArm(sid_mm=place.sid_mm or 0.0, sod_mm=place.sod_mm or 0.0)
+    beam = Beam.of(place.angles, np.zeros(3), carm)
+    detector = Detector(place.rows, place.cols, place.pixel_mm)
+    return KnownShot(255.0 - np.asarray(picture, np.float32), beam, detector, name)

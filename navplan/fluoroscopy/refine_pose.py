@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from navplan.fluoroscopy.compared import ComparedView
 from navplan.fluoroscopy.rigid_pose import Matrix, moved
 
+_OfViews = list[NDArray[np.float64]]
 LEAST_SPREAD = 0.05  # of 1 - correlation that is usual among the patches
 LOST_AT = 3.0  # times the usual: there a patch counts for a quarter
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # `map`, or that of a pool of threads
@@ -29,7 +30,7 @@ class Refined:
     each view, NaN where not seen; weights likewise; scores: of each view, by weight before the patches that differ were
     held down; shares_seen: of each view by weight; shifts_mm: (views, 6) where each view alone would go from here;
     patch_shifts_mm: (patches, 2) of each view, where each patch alone would go, along its picture's columns and up, to
-    first order; steps: how many were made; converged."""
+    first order; converged."""
 
     pose: Matrix
     centre_mm: NDArray[np.float64]
@@ -40,7 +41,6 @@ class Refined:
     shares_seen: tuple[float, ...]
     shifts_mm: NDArray[np.float64]
     patch_shifts_mm: tuple[NDArray[np.float64], ...]
-    steps: int
     converged: bool
 
     @property
@@ -90,13 +90,13 @@ def refine(
     def loss(found: _Look, weights: list[NDArray[np.float64]]) -> float:
         return float(sum((w * (1.0 - c)).sum() for c, w in zip(found.correlations, weights, strict=True)))
 
-    here, damping, made, converged = look(pose), 1e-3, 0, False
+    here, damping, converged = look(pose), 1e-3, False
     weights = held(here)
     normal, sides = np.eye(6), [np.zeros((len(w), 6)) for w in base]
     halves = [np.eye(6) for _ in views]
     patch_shifts = [np.zeros((len(w), 2)) for w in base]
     axes = [np.stack([view.shot.beam.columns, view.shot.beam.up]) for view in views]
-    for made in range(1, steps + 1):
+    for _ in range(steps):
         normal, sides, halves, patch_shifts = _normal_equations(
             look, here, pose, centre, width, shot_units, weights, axes, each
         )
@@ -104,7 +104,7 @@ def refine(
         if not np.diag(normal).all():  # the pictures do not show the CT
             break
         now, accepted = loss(here, weights), False
-        for _ in range(6):
+        for _ in range(6):  # smaller steps
             change = -np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), gradient)
             change *= min(1.0, 6.0 / float(np.abs(change).max()))
             there = moved(change, centre, pose)
@@ -131,7 +131,7 @@ def refine(
     told = tuple(np.where(w > 0, c, np.nan) for c, w in zip(here.correlations, base, strict=True))
     return Refined(
         pose, centre, covariance, told, tuple(weights), tuple(scores), tuple(shares), np.array(alone),
-        tuple(patch_shifts), made, converged,
+        tuple(patch_shifts), converged,
     )  # fmt: skip
 
 
@@ -139,9 +139,9 @@ def _normal_equations(
     look: Callable[[Matrix], _Look], here: _Look, pose: Matrix, centre: NDArray[np.float64], width: float,
     shot_units: list[NDArray[np.float32]], weights: list[NDArray[np.float64]], axes: list[NDArray[np.float64]],
     each: Map,
-) -> tuple[NDArray[np.float64], list[NDArray[np.float64]], list[NDArray[np.float64]], list[NDArray[np.float64]]]:  # fmt: skip
-    """J'WJ, the gradient J'Wr of each patch (views of (patches, 6)), J'WJ of each view, and each patch's own shift along
-    its picture's axes (views of (patches, 2)); r = m - f."""
+) -> tuple[NDArray[np.float64], _OfViews, _OfViews, _OfViews]:  # fmt: skip
+    """J'WJ, the gradient J'Wr of each patch (views of (patches, 6)), J'WJ of each view, and each patch's own shift
+    along its picture's axes (views of (patches, 2)); r = m - f."""
     steps = [sign * width * np.eye(6)[n] for n in range(6) for sign in (1.0, -1.0)]
     looks = list(each(lambda step: look(moved(step, centre, pose)), steps))
     halves, sides, shifts = [], [], []

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +24,16 @@ from navplan.fluoroscopy.drr import ProjectedCt
 from navplan.fluoroscopy.evolution import evolve
 from navplan.fluoroscopy.known_shot import KnownShot
 from navplan.fluoroscopy.refine_pose import Refined, refine
-from navplan.fluoroscopy.rigid_pose import Matrix, apart_mm, apply, difference, moved, point_motion, refuse_not_rigid
+from navplan.fluoroscopy.rigid_pose import (
+    Matrix,
+    apart_mm,
+    apply,
+    difference,
+    inverse,
+    moved,
+    point_motion,
+    refuse_not_rigid,
+)
 from navplan.fluoroscopy.shot_landmarks import ShotLandmark, pose_from_landmarks
 from navplan.fluoroscopy.shot_registration import (
     SAME_MM,
@@ -95,25 +105,23 @@ def register_shots(
         raise InputError("neither a start nor landmarks", "a rough pose within 20 mm and 20 degrees, or landmarks")
     centre = _middle(ct, shots, first)
     places = _places(places_mm, first, centre)
-    counted = _Counted(cancelled)
-
     search, middle = compared(ct, shots, SEARCH, centre), compared(ct, shots, MIDDLE, centre)
-    counted.share = len(shots)
     with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "poses") as pool:
+        each = _Looks(pool, cancelled)
         found: list[_Found] = []
         for number in range(MOST_SEARCHES):
             progress("searching", 0.1 + 0.1 * number)
-            found.append(_search(search, middle, first, centre, (seed, number), pool, counted))
+            found.append(_search(search, middle, first, centre, (seed, number), each))
             if number + 1 >= SEARCHES and _twice(found, places):
                 break
         best = max(found, key=lambda one: one.score)
         progress("refining", 0.7)
-        at_middle = refine(middle, best.pose, centre, MIDDLE_STEPS, counted.each(pool))
-        fine = refine(compared(ct, shots, FINE, centre), at_middle.pose, centre, FINE_STEPS, counted.each(pool))
+        at_middle = refine(middle, best.pose, centre, MIDDLE_STEPS, each)
+        fine = refine(compared(ct, shots, FINE, centre), at_middle.pose, centre, FINE_STEPS, each)
     last = fine if apart_mm(fine.pose, at_middle.pose, places) < SAME_MM else at_middle
     progress("done", 1.0)
     times = (time.perf_counter() - clock, time.process_time() - cpu)
-    return _judged(ct, shots, middle, first, centre, places, found, at_middle, last, times, counted.pictures)
+    return _judged(ct, shots, middle, first, centre, places, found, at_middle, last, times, len(shots) * each.count)
 
 
 def _judged(
@@ -138,7 +146,8 @@ def _judged(
         alone = alones[number] if len(shots) > 1 else 0.0
         told = middle.correlations[number]
         strange = float(np.mean(told[np.isfinite(told)] < NO_DEVICE)) if np.isfinite(told).any() else 1.0
-        views.append(ViewFit(shot.name, middle.scores[number], middle.shares_seen[number], across, alone, local[number], strange))
+        fit = (middle.scores[number], middle.shares_seen[number], across, alone, local[number], strange)
+        views.append(ViewFit(shot.name, *fit))
     best = max(found, key=lambda one: one.score)
     others = sorted(apart_mm(best.pose, one.pose, places) for one in found if one is not best)
     change = difference(last.pose, start, centre)
@@ -163,31 +172,24 @@ def _twice(found: Sequence[_Found], places: NDArray[np.float64]) -> bool:
     return any(one is not best and apart_mm(one.pose, best.pose, places) < SAME_MM for one in found)
 
 
-class _Counted:
-    """Counts pictures and stops when asked to."""
+class _Looks:
+    """As `map`, in a pool's threads, in order; counts the poses looked at, and stops when asked to."""
 
-    def __init__(self, cancelled: Callable[[], bool]) -> None:
-        self._cancelled, self.pictures, self.share = cancelled, 0, 1
+    def __init__(self, pool: ThreadPoolExecutor, cancelled: Callable[[], bool]) -> None:
+        self._pool, self._cancelled, self.count = pool, cancelled, 0
 
-    def each(self, pool: ThreadPoolExecutor) -> Callable[..., list]:  # type: ignore[type-arg]
-        """As `map`, in the pool's threads, in order."""
-
-        def mapped(call, items):  # type: ignore[no-untyped-def]
-            if self._cancelled():
-                raise Cancelled("2-D/3-D registration was stopped")
-            many = list(items)
-            self.pictures += self.share * len(many)
-            return list(pool.map(call, many))
-
-        return mapped
+    def __call__(self, call: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        if self._cancelled():
+            raise Cancelled("2-D/3-D registration was stopped")
+        many = list(items)
+        self.count += len(many)
+        return list(self._pool.map(call, many))
 
 
 def _search(
     search: list[ComparedView], middle: list[ComparedView], start: Matrix, centre: NDArray[np.float64],
-    seed: tuple[int, int], pool: ThreadPoolExecutor, counted: _Counted,
+    seed: tuple[int, int], each: _Looks,
 ) -> _Found:  # fmt: skip
-    each = counted.each(pool)
-
     def values(places: NDArray[np.float64]) -> NDArray[np.float64]:
         scores = each(lambda six: mean_score(search, moved(six, centre, start)), places)
         beyond = np.maximum(np.abs(places) - FENCE, 0.0).sum(axis=1)
@@ -211,7 +213,7 @@ def _middle(ct: ProjectedCt, shots: Sequence[KnownShot], pose: Matrix) -> NDArra
         across = np.eye(3) - np.outer(ray, ray)
         normal, right = normal + across, right + across @ shot.beam.source_mm
     middle = np.linalg.solve(normal, right)
-    index = ct.volume.grid.indices(apply(np.linalg.inv(pose), middle))
+    index = ct.volume.grid.indices(apply(inverse(pose), middle))
     if not ((index > -0.5) & (index < np.asarray(ct.volume.grid.shape) - 0.5)).all():
         raise GeometryError(
             f"a start that puts the CT's middle at {np.round(centre).tolist()} mm, beside the middle of the pictures",
@@ -232,7 +234,7 @@ def _places(places_mm: ArrayLike | None, pose: Matrix, centre: NDArray[np.float6
     """(K, 3) of the CT."""
     if places_mm is None:
         cube = np.stack(np.meshgrid(*[[-ABOUT_MM, 0.0, ABOUT_MM]] * 3), axis=-1).reshape(-1, 3)
-        return apply(np.linalg.inv(pose), centre + cube)
+        return apply(inverse(pose), centre + cube)
     places = np.atleast_2d(np.asarray(places_mm, dtype=np.float64))
     if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
         raise GeometryError(f"places of shape {places.shape}", "finite points (K, 3) of the CT")

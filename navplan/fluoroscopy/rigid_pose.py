@@ -24,7 +24,7 @@ def moved(six: ArrayLike, centre_mm: ArrayLike, pose: Matrix) -> Matrix:
 def difference(pose: Matrix, other: Matrix, centre_mm: ArrayLike) -> NDArray[np.float64]:
     """The six numbers with moved(six, centre, other) == pose."""
     centre = np.asarray(centre_mm, dtype=np.float64)
-    step = pose @ np.linalg.inv(other)
+    step = pose @ inverse(other)
     turn = Rotation.from_matrix(step[:3, :3]).as_rotvec(degrees=True)
     return np.concatenate([step[:3, :3] @ centre + step[:3, 3] - centre, turn])
 
@@ -42,6 +42,11 @@ def point_motion(points_mm: ArrayLike, centre_mm: ArrayLike) -> NDArray[np.float
 def apply(pose: Matrix, points_mm: ArrayLike) -> NDArray[np.float64]:
     """Points (..., 3) under a pose (4, 4)."""
     return np.asarray(np.asarray(points_mm, dtype=np.float64) @ pose[:3, :3].T + pose[:3, 3])
+
+
+def inverse(pose: Matrix) -> Matrix:
+    """The pose the other way."""
+    return np.asarray(np.linalg.inv(pose), dtype=np.float64)
 
 
 def apart_mm(pose: Matrix, other: Matrix, points_mm: ArrayLike) -> float:

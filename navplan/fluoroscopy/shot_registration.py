@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.known_shot import KnownShot
-from navplan.fluoroscopy.rigid_pose import Matrix, apply, point_motion
+from navplan.fluoroscopy.rigid_pose import apply, point_motion
 from navplan.geometry.transform import Transform
 
 # What is good enough. Unsourced, set on shots made of three CTs (docs/register-2d3d.md), before its seeds were run.
@@ -44,7 +44,8 @@ class ShotRegistration:
     """transform: carm from CT, with its expected error at the places. covariance: (6, 6) of shifts (mm) and turns
     (degrees) about centre_mm (in the frame of the C-arm). good: for use in three dimensions; good_in_plane: for
     overlays on its own pictures; reasons: why not. searches_mm: how far the results of the searches lie apart;
-    moved_mm, turned_deg: from the start. seconds, cpu_seconds, pictures: what it took."""
+    moved_mm, turned_deg: from the start. seconds, cpu_seconds (of the process),
+    pictures (about): what it took. The expected errors of a pose that is not good in plane mean nothing."""
 
     transform: Transform
     covariance: NDArray[np.float64]

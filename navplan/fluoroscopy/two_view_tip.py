@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import GeometryError, InputError
 from navplan.fluoroscopy.known_shot import KnownShot
-from navplan.fluoroscopy.rigid_pose import apply
+from navplan.fluoroscopy.rigid_pose import apply, inverse
 from navplan.fluoroscopy.shot_registration import ShotRegistration
 
 SMALLEST_ANGLE_DEG = 15.0  # between the rays
@@ -36,7 +36,7 @@ class TwoViewTip:
         """The same in the CT's LPS mm, with the registration's error; the gap stays. Raises InputError for a
         registration that is not good."""
         registration.refuse_unless_good()
-        back = np.linalg.inv(registration.transform.matrix)
+        back = inverse(registration.transform.matrix)
         point = apply(back, self.point_mm)
         both = self.covariance_mm2 + registration.error_covariances_mm2(point[None])[0]
         turn = back[:3, :3]
@@ -81,13 +81,13 @@ def tip_from_two_views(
             f"rays {angle:.1f} degrees apart", f"{SMALLEST_ANGLE_DEG:g} degrees or more", "Take a view across the first"
         )
     variances = [1.0, 1.0]
-    point = np.zeros(3)
+    point: NDArray[np.float64] = np.zeros(3)
     for _ in range(3):  # how exact a ray is depends on how far along it the point lies
         normal, right = np.zeros((3, 3)), np.zeros(3)
         for source, ray, variance in zip(sources, rays, variances, strict=True):
             across = (np.eye(3) - np.outer(ray, ray)) / variance
             normal, right = normal + across, right + across @ source
-        point = np.linalg.solve(normal, right)
+        point = np.asarray(np.linalg.solve(normal, right), dtype=np.float64)
         depths = [float((point - source) @ ray) for source, ray in zip(sources, rays, strict=True)]
         variances = [
             (pixel_error_px * pixel * max(depth, 1.0)) ** 2 + geometry_error_mm**2
@@ -109,4 +109,4 @@ def tip_from_two_views(
             f"{FAR * expected:.1f} mm at most, by the stated errors",
             "Mark the same point in both; if it is the same, the needle or the patient moved, or the geometry is off",
         )
-    return TwoViewTip(point, np.linalg.inv(normal), gap, expected, angle)
+    return TwoViewTip(point, inverse(normal), gap, expected, angle)

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from navplan.errors import GeometryError, InputError
 from navplan.fluoroscopy.evolution import evolve
-from navplan.fluoroscopy.known_shot import KnownShot, refuse_unknown_geometry, what_can_be_told
+from navplan.fluoroscopy.known_shot import KnownShot, refuse_unknown_geometry, shot_as_told, what_can_be_told
 from navplan.fluoroscopy.patches import PatchedShot, covered
 from navplan.fluoroscopy.rigid_pose import apart_mm, apply, difference, moved, point_motion
 from navplan.fluoroscopy.shot_landmarks import ShotLandmark, pose_from_landmarks
@@ -22,7 +22,8 @@ POINTS = ((20.0, 10.0, -40.0), (-30.0, -20.0, 10.0), (10.0, 30.0, 45.0), (-25.0,
 
 def _shot(primary: float, sod_mm: float = 800.0) -> KnownShot:
     ramp = np.linspace(0, 1, 256 * 256, dtype=np.float32).reshape(256, 256)
-    return KnownShot(ramp, Beam.of(ViewAngles(primary, 0), np.zeros(3), CArm(sod_mm=sod_mm)), DETECTOR, f"at {primary:g}")
+    beam = Beam.of(ViewAngles(primary, 0), np.zeros(3), CArm(sod_mm=sod_mm))
+    return KnownShot(ramp, beam, DETECTOR, f"at {primary:g}")
 
 
 FRONTAL, LATERAL = _shot(0.0), _shot(90.0)
@@ -129,10 +130,12 @@ def test_a_tip_is_where_the_rays_meet():
 @pytest.mark.parametrize("primary", [90.0, 35.0])
 def test_the_error_of_a_tip_is_what_marks_and_geometry_give(primary):
     other, draw = _shot(primary), np.random.default_rng(4)
-    found = tip_from_two_views(FRONTAL, _pixel(FRONTAL), other, _pixel(other), pixel_error_px=1.5, geometry_error_mm=0.0)
+    marks = (FRONTAL, _pixel(FRONTAL), other, _pixel(other))
+    found = tip_from_two_views(*marks, pixel_error_px=1.5, geometry_error_mm=0.0)
     points = np.array([
         tip_from_two_views(
-            FRONTAL, _pixel(FRONTAL) + 1.5 * draw.standard_normal(2), other, _pixel(other) + 1.5 * draw.standard_normal(2),
+            FRONTAL, _pixel(FRONTAL) + 1.5 * draw.standard_normal(2),
+            other, _pixel(other) + 1.5 * draw.standard_normal(2),
             pixel_error_px=1.5, geometry_error_mm=0.5,
         ).point_mm
         for _ in range(800)
@@ -154,7 +157,7 @@ def test_tips_that_rays_do_not_give_are_refused():
     with pytest.raises(InputError, match=r"rays \d+\.\d degrees apart"):
         tip_from_two_views(FRONTAL, _pixel(FRONTAL), near, _pixel(near))
     with pytest.raises(InputError, match=r"rays that pass 7\.\d mm"):
-        tip_from_two_views(FRONTAL, _pixel(FRONTAL), LATERAL, _pixel(LATERAL) + [0, 9.0])
+        tip_from_two_views(FRONTAL, _pixel(FRONTAL), LATERAL, _pixel(LATERAL) + np.array([0, 9.0]))
     with pytest.raises(GeometryError, match="a mark at"):
         tip_from_two_views(FRONTAL, (400.0, 3.0), LATERAL, _pixel(LATERAL))
     aside = KnownShot(
@@ -170,6 +173,9 @@ class _Place:
     sid_mm: float | None = None
     sod_mm: float | None = None
     pixel_mm: float | None = None
+    rows: int = 64
+    cols: int = 80
+    turned_deg: float = 0.0
 
     @property
     def missing(self):
@@ -193,6 +199,12 @@ def test_a_picture_that_says_all_is_not_refused():
     place = _Place(ViewAngles(0, 0), 1200.0, 800.0, 0.3)
     refuse_unknown_geometry(place)
     assert what_can_be_told(place).in_mm
+    picture = np.arange(64 * 80, dtype=np.uint16).reshape(64, 80).astype(np.uint8)
+    shot = shot_as_told(place, picture)
+    assert shot.values[3, 5] == 255.0 - picture[3, 5] and shot.detector == Detector(64, 80, 0.3)
+    assert shot.beam.source_mm == pytest.approx([0.0, 800.0, 0.0])  # the detector in front of the patient
+    with pytest.raises(InputError, match="turned by 30"):
+        shot_as_told(_Place(ViewAngles(0, 0), 1200.0, 800.0, 0.3, turned_deg=30.0), picture)
 
 
 def test_the_real_run_of_1994_is_refused_with_what_it_lacks(real_images):

@@ -23,7 +23,7 @@ NOWHERE = np.zeros(3)
 POSE = moved([4.0, -6.0, 3.0, 5.0, -4.0, 7.0], NOWHERE, np.eye(4))
 OFF = np.array([11.0, -7.0, 9.0, -8.0, 10.0, 9.0])  # 16 mm and 16 degrees
 PLACES = np.stack(np.meshgrid(*[[-30.0, 0.0, 30.0]] * 3), axis=-1).reshape(-1, 3)
-LATERAL = ViewAngles(90, 0)
+FRONTAL, LATERAL = ViewAngles(0, 0), ViewAngles(90, 0)
 
 
 def _body(seed: int = 3) -> Volume:
@@ -39,7 +39,7 @@ def _body(seed: int = 3) -> Volume:
     return Volume(hu, grid)
 
 
-def _shots(volume: Volume, pose, angles=(ViewAngles(0, 0), LATERAL), noise=0.4) -> list[KnownShot]:
+def _shots(volume: Volume, pose, angles=(FRONTAL, LATERAL), noise=0.4) -> list[KnownShot]:
     """Another projector, another weight of bone than the registration's, noise and a slope."""
     water, bone = water_and_bone_of_hu(volume.voxels)
     draw = np.random.default_rng(11)
@@ -72,6 +72,11 @@ def both(ct, shots):
     return register_shots(ct, shots, moved(OFF, NOWHERE, POSE), places_mm=PLACES, seed=1)
 
 
+@pytest.fixture(scope="module")
+def one(ct, shots):
+    return register_shots(ct, shots[:1], moved(OFF, NOWHERE, POSE), places_mm=PLACES)
+
+
 def test_two_views_find_the_pose(both):
     assert apart_mm(both.transform.matrix, POSE, PLACES) < 0.3
     assert both.good and both.good_in_plane and both.reasons == ()
@@ -90,13 +95,13 @@ def test_the_covariance_covers_the_error(both):
 
 
 def test_the_error_grows_away_from_what_is_seen(both):
-    here, far = both.error_mm([[0.0, 0.0, 0.0], [0.0, 0.0, 400.0]])
-    assert far > 1.05 * here
+    here, far = both.error_mm([[0.0, 0.0, 0.0], [0.0, 0.0, 2000.0]])
+    assert far > 1.3 * here
 
 
-def test_one_seed_gives_one_pose(ct, shots, both):
-    again = register_shots(ct, shots, moved(OFF, NOWHERE, POSE), places_mm=PLACES, seed=1)
-    assert np.array_equal(again.transform.matrix, both.transform.matrix)
+def test_one_seed_gives_one_pose(ct, shots, one):
+    again = register_shots(ct, shots[:1], moved(OFF, NOWHERE, POSE), places_mm=PLACES)
+    assert np.array_equal(again.transform.matrix, one.transform.matrix)
 
 
 def test_the_frame_of_the_carm_does_not_matter(ct, shots, both):
@@ -107,8 +112,8 @@ def test_the_frame_of_the_carm_does_not_matter(ct, shots, both):
     assert found.good
 
 
-def test_one_view_is_good_across_its_rays_alone(ct, shots):
-    found = register_shots(ct, shots[:1], moved(OFF, NOWHERE, POSE), places_mm=PLACES)
+def test_one_view_is_good_across_its_rays_alone(shots, one):
+    found = one
     off = difference(found.transform.matrix, POSE, found.centre_mm)
     assert moved_across_mm(off, found.centre_mm, apply(POSE, PLACES), shots[0]) < 1.0
     assert found.good_in_plane and not found.good
@@ -124,7 +129,7 @@ def test_two_views_from_one_side_count_as_one(ct, volume):
 
 
 def test_another_body_is_refused(shots):
-    found = register_shots(_body(seed=77), shots, moved(OFF / 4, NOWHERE, POSE), places_mm=PLACES)
+    found = register_shots(_body(seed=77), shots[:1], moved(OFF / 4, NOWHERE, POSE), places_mm=PLACES)
     assert not found.good and not found.good_in_plane
     assert any("not alike enough" in reason for reason in found.reasons)
 
@@ -157,7 +162,7 @@ def test_a_shutter_hides_and_misleads_not(ct, shots):
         values = np.array(shot.values)
         values[:, :36] = np.nan
         hidden.append(replace(shot, values=values))
-    found = register_shots(ct, hidden, moved(OFF / 4, NOWHERE, POSE), places_mm=PLACES)
+    found = register_shots(ct, hidden, moved(OFF / 8, NOWHERE, POSE), places_mm=PLACES)
     assert apart_mm(found.transform.matrix, POSE, PLACES) < 0.5
 
 
