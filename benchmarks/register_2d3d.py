@@ -12,6 +12,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import time
 import zlib
 from collections.abc import Iterator
@@ -216,9 +217,36 @@ def _reasons(rows: list[dict[str, Any]]) -> Iterator[str]:
             yield f"| {world.name} | {len(told)}: {'; '.join(kinds)} |"
 
 
-def _peer(line: str) -> tuple[str, str]:
-    name, _, rest = line.partition(", ")
-    return name, rest
+def _peer_row(lines: list[str]) -> str:
+    """Of what `register_2d3d_peers` printed."""
+    found = [re.search(r"mTRE ([\d.]+) mm, ([\d.]+) s, ([\d.]+) CPU s", line) for line in lines]
+    values = np.array([[float(part) for part in one.groups()] for one in found if one])
+    if not len(values):
+        return "| DiffDRR | not run | | |"
+    mtre, seconds, cpu = values.T
+    return (
+        f"| DiffDRR, two views | the same, {len(mtre)} of the starts | mTRE <= 1 mm in {(mtre <= ALLOWED_MM).sum()} of"
+        f" {len(mtre)}, median {np.median(mtre):.2f}, largest {mtre.max():.2f} mm | {np.median(seconds):.0f} s,"
+        f" {np.median(cpu):.0f} CPU s |"
+    )
+
+
+def _own_row(rows: list[dict[str, Any]]) -> str:
+    here = [row for row in rows if row["world"] == WORLDS[0].name and "mtre" in row]
+    mtre = np.array([row["mtre"] for row in here])
+    return (
+        f"mTRE <= 1 mm in {100 * np.mean(mtre <= ALLOWED_MM):.0f} % of {len(here)}, largest {mtre.max():.2f} mm |"
+        f" {np.median([row['seconds'] for row in here]):.0f} s, {np.median([row['cpu'] for row in here]):.0f} CPU s"
+    )
+
+
+def _plain(rows: list[dict[str, Any]]) -> str:
+    bad = [row for row in rows if row.get("good") and row["mtre"] > ALLOWED_MM]
+    if not bad:
+        return "none that is worse is good"
+    worlds = sorted({row["world"] for row in bad})
+    worst = max(row["mtre"] for row in bad)
+    return f"{len(bad)} called good {'is' if len(bad) == 1 else 'are'} worse ({'; '.join(worlds)}: {worst:.1f} mm)"
 
 
 def _kind(words: str) -> str:
@@ -258,8 +286,7 @@ def main() -> None:
     for name, lines in (("TABLE", _table(rows)), ("CAPTURE", _capture(rows)), ("REASONS", _reasons(rows))):
         words = words.replace("{" + name + "}", "\n".join(lines))
     told = options.peers.read_text().splitlines() if options.peers else []
-    peers = [f"| {name} | this CT and these shots, two views | {rest} | |" for name, rest in map(_peer, told)]
-    words = words.replace("{PEERS}", "\n".join(peers) or "| DiffDRR | not run | | |")
+    words = words.replace("{PEERS}", _peer_row(told)).replace("{OWN}", _own_row(rows)).replace("{PLAIN}", _plain(rows))
     words = words.replace("{COVERS}", covers).replace("{LOAD}", f"{rows[0]['load']:.0f}")
     if options.out:
         options.out.write_text(words)

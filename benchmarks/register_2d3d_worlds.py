@@ -126,7 +126,11 @@ WORLDS = (
     World("pictures as displayed, 256 grey values", displayed=True),
     World("all but the spine 10 mm lower in the pictures, judged there", shots="breathed 10", at_spine=True, every=3),
     World("all but the spine 5 mm lower in the pictures, judged there", shots="breathed 5", at_spine=True, every=3),
-    World("patient 5 mm along the body and 1 degree off in the second", second_moved=(0, 0, 5.0, 0, 1.0, 0), every=3),
+    World(
+        "patient 5 mm along the body and 1 degree off in the second picture",
+        second_moved=(0, 0, 5.0, 0, 1.0, 0),
+        every=3,
+    ),
     World("second view's geometry 2 mm and 1 degree off", second_moved=(1.0, 1.4, 1.0, 0.7, 0, 0.7), every=3),
     World("another patient's CT", ct="another"),
 )
