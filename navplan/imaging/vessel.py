@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import dijkstra
 from navplan.errors import InputError
 from navplan.imaging.canonical import Mask, box_of, closed, dilated, labelled
 from navplan.imaging.vessel_ends import goes_on, words_of
+from navplan.imaging.vessel_wall import within_wall
 from navplan.imaging.working import Step, WorkingCt, ball, parts_near
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
@@ -48,7 +49,8 @@ class CtVesselSegmenter:
     def segment_from(
         self, volume: Volume, image_id: str, seeds_mm: NDArray[np.float64], structure: str
     ) -> list[Structure]:
-        """The vessel about seeds_mm (n, 3), LPS mm; its outline_doubt says where contrast goes on beyond it.
+        """The vessel about seeds_mm (n, 3), LPS mm; its outline_doubt says where a vessel of its width, or another
+        lumen, goes on beside it, and how far only its wall was followed. That needs several seeds.
 
         Raises InputError: an image that is not CT, or a seed that does not lie in contrast.
         """
@@ -56,8 +58,14 @@ class CtVesselSegmenter:
         name = structure or "vessel"
         seeds = ct.indices(seeds_mm)
         mask = grown_vessel(ct.hu, ct.body, seeds, ct.step)
-        doubt = "; ".join(words_of(found, ct) for found in goes_on(ct.hu, ct.body, mask, seeds, ct.step))
-        return [ct.structure(mask, name, doubt=doubt)]
+        doubts = []
+        if len(seeds) > 1:
+            wall, along_mm = within_wall(ct.hu, ct.body, mask, seeds, ct.step)
+            mask |= wall
+            if along_mm:
+                doubts.append(f"over {along_mm:.0f} mm contrast fills it in part, and its outer wall was followed")
+        doubts += [words_of(found, ct) for found in goes_on(ct.hu, ct.body, mask, ct.step)]
+        return [ct.structure(mask, name, doubt="; ".join(doubts))]
 
 
 def grown_vessel(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step) -> Mask:

@@ -6,8 +6,10 @@ import pytest
 from benchmarks.vessel_phantoms import STEPS, errors, shapes
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
-from navplan.imaging.vessel import CtVesselSegmenter
+from navplan.imaging.vessel import CtVesselSegmenter, grown_vessel
+from navplan.imaging.vessel_ends import goes_on
 from navplan.imaging.vessel_line import measured_line, vessel_line
+from navplan.imaging.working import WorkingCt
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 from tests.imaging.test_vessel import GRID, X, Y, scene
@@ -43,8 +45,15 @@ def test_the_line_of_a_structure_lies_in_the_image(arch):
     assert off[middle].max() < 1.5 and np.median(line.radius_mm) == pytest.approx(11.0, abs=0.3)
 
 
-def test_it_says_where_it_ends_though_contrast_goes_on(arch):
-    assert "where contrast goes on" in arch[1].outline_doubt  # the chamber
+def test_an_end_at_a_chamber_is_no_doubt_and_one_where_the_vessel_goes_on_is(arch):
+    volume, found = arch
+    assert found.outline_doubt == ""
+    ct = WorkingCt.of(volume, "ct", "test")
+    mask = grown_vessel(ct.hu, ct.body, ct.indices(np.array([[-35.0, 0.0, -40.0]])), ct.step)
+    mask[ct.indices(np.zeros((1, 3)))[0, 0] :] = False  # the leg that opens into the chamber
+    told = goes_on(ct.hu, ct.body, mask, ct.step)
+    assert len(told) == 1 and told[0].share == 0
+    assert ct.points_mm(np.array([told[0].place]))[0] == pytest.approx([0, 0, 55], abs=5)
 
 
 def test_a_second_lumen_along_the_wall_is_told():
