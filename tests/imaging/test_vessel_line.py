@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from benchmarks.vessel_phantoms import STEPS, errors, shapes
+from benchmarks.vessel_phantoms import STEPS, errors, image_of, shapes
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
 from navplan.imaging.vessel import CtVesselSegmenter, grown_vessel
 from navplan.imaging.vessel_ends import goes_on
-from navplan.imaging.vessel_line import measured_line, vessel_line
+from navplan.imaging.vessel_line import measured_line, measured_tree, vessel_line
+from navplan.imaging.vesselness import find_tubes
+from navplan.imaging.vessels_in_part import ELSEWHERE
 from navplan.imaging.working import WorkingCt
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
@@ -24,6 +26,20 @@ def test_a_vessel_of_known_radius(name, step):
     assert np.percentile(found["off"], 95) < 0.4
     assert np.percentile(np.abs(found["radius"]), 95) < 0.3
     assert found["covered"][0] > 0.9
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_a_tree_has_a_line_for_each_branch(step):
+    shape = NAMED["r 6 with a branch of r 3"]
+    hu = image_of(shape, step)
+    mask = find_tubes(hu, np.ones(hu.shape, dtype=bool), ELSEWHERE, step)
+    trunk, branch = measured_tree(hu, mask, step)
+    assert np.median(trunk.radius_mm) == pytest.approx(6, abs=0.2)
+    assert np.median(branch.radius_mm) == pytest.approx(3, abs=0.2)
+    assert np.ptp(trunk.points_mm[:, 2]) > 60 and np.ptp(branch.points_mm[:, 0]) > 15
+    found = errors(shape, step, seeded=False)
+    assert np.percentile(found["off"], 95) < 0.4 and np.percentile(np.abs(found["radius"]), 95) < 0.4
+    assert found["covered"][0] > 0.95
 
 
 @pytest.fixture(scope="module")
