@@ -5,7 +5,8 @@ import pytest
 
 from navplan.errors import InputError
 from navplan.extend.contract_checks import check_segmenter
-from navplan.imaging.vessel import CtVesselSegmenter, centreline, depth_mm
+from navplan.imaging.vessel import CtVesselSegmenter
+from navplan.imaging.vessel_tree import centreline, depth_mm
 from navplan.model.volume import Volume
 from tests.imaging.chest_scene import chest_grid, dice
 from tests.imaging.test_body import turned

@@ -10,7 +10,8 @@ from navplan.imaging.fissures import find_fissures
 from navplan.imaging.region import CtRegionSegmenter
 from navplan.imaging.spine import CtSpineSegmenter
 from navplan.imaging.thresholds import CtGasSegmenter
-from navplan.imaging.vessel import CtVesselSegmenter, centreline
+from navplan.imaging.vessel import CtVesselSegmenter
+from navplan.imaging.vessel_tree import centreline
 from navplan.model.structure import Presence
 from navplan.verbs.import_images import import_images
 from navplan.verbs.segment import segment
