@@ -31,6 +31,8 @@ FLAP_MM = 2.0  # half of what closes between the parts that several seeds name: 
 RADIUS_RANGE = (0.55, 1.6)  # of the radius at the seeds
 THIN_VOXELS = 2.5  # a vessel of a smaller radius is too thin for ridges
 THIN_LENGTH_MM = 600.0  # more of that width is no vessel, but rims of whatever has the same density
+MOST_CM3 = {"portal_vein": 100.0, "inferior_vena_cava": 250.0, "pulmonary_artery": 400.0, "iliac": 120.0, "": 900.0}
+# cm³, by a word of the name: about twice what is large in an adult, an aneurysm for the aorta (unsourced)
 RIDGE = 0.85  # of the largest depth within half that depth: a ridge, not a flank
 
 
@@ -51,12 +53,14 @@ class CtVesselSegmenter:
         """The vessel about seeds_mm (n, 3), LPS mm; its outline_doubt says where a vessel of its width, or another
         lumen, goes on beside it, and how far only its wall was followed. That needs several seeds.
 
-        Raises InputError: an image that is not CT, or a seed that does not lie in contrast.
+        Raises InputError: an image that is not CT, a seed that does not lie in contrast, and what is larger than a vessel
+        of that name.
         """
         ct = WorkingCt.of(volume, image_id, self.name)
         name = structure or "vessel"
         seeds = ct.indices(seeds_mm)
         mask = grown_vessel(ct.hu, ct.body, seeds, ct.step)
+        _refuse_leaked(mask, name, ct.step)
         doubts = []
         if len(seeds) > 1:
             wall, along_mm = within_wall(ct.hu, ct.body, mask, seeds, ct.step)
@@ -65,6 +69,16 @@ class CtVesselSegmenter:
                 doubts.append(f"over {along_mm:.0f} mm contrast fills it in part, and its outer wall was followed")
         doubts += [words_of(found, ct) for found in goes_on(ct.hu, ct.body, mask, ct.step)]
         return [ct.structure(mask, name, doubt="; ".join(doubts))]
+
+
+def _refuse_leaked(mask: Mask, name: str, step: Step) -> None:
+    cm3 = float(np.count_nonzero(mask)) * float(np.prod(step)) / 1000.0
+    most = next(limit for word, limit in MOST_CM3.items() if word in name)
+    if cm3 > most:
+        raise InputError(
+            f"{name} leaked: {cm3:.0f} cm³", f"at most {most:.0f} cm³",
+            "Put the seed where the vessel stands alone, or draw it",
+        )  # fmt: skip
 
 
 def grown_vessel(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step) -> Mask:

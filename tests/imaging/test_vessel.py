@@ -67,6 +67,11 @@ def test_a_seed_outside_contrast_is_refused():
         vessel(scene(contrast_hu=80.0), (-35, 0, -40))
 
 
+def test_what_is_larger_than_a_vessel_of_that_name_is_refused():
+    with pytest.raises(InputError, match=r"portal_vein leaked: 1\d\d cm³"):
+        vessel(scene(), (-35, 0, -40), name="portal_vein")
+
+
 def test_radius_and_centreline():
     line, radius = centreline(AORTA & (Z < 62), STEP)
     points = GRID.points_mm(line)
