@@ -53,7 +53,7 @@ class CtVesselSegmenter:
         """The vessel about seeds_mm (n, 3), LPS mm; its outline_doubt says where a vessel of its width, or another
         lumen, goes on beside it, and how far only its wall was followed. That needs several seeds.
 
-        Raises InputError: an image that is not CT, a seed that does not lie in contrast, and what is larger than a vessel
+        Raises InputError: an image that is not CT, a seed that does not lie in contrast, what is larger than any vessel
         of that name.
         """
         ct = WorkingCt.of(volume, image_id, self.name)
