@@ -1,4 +1,4 @@
-"""Liver, kidney, spleen, lesion and the like on CT, grown from seeds.
+"""Liver, kidney, spleen and the like on CT, grown from seeds; a lesion by lung_lesion or organ_lesion.
 
 Smoothed by curvature flow (SimpleITK's), a band of CT numbers about the seeds, opened so that
 thin bridges to a neighbour of the same density break, the part with the seeds kept, the band estimated again, holes
@@ -19,6 +19,7 @@ from navplan.imaging.bones import find_bone
 from navplan.imaging.canonical import IN_PLANE, Mask, box_of, closed, dilated, eroded, labelled
 from navplan.imaging.lung_lesion import lung_lesion
 from navplan.imaging.necks import without_beyond_necks
+from navplan.imaging.organ_lesion import organ_lesion
 from navplan.imaging.region_limits import Limits, doubts_of, doubts_of_density, limits_of
 from navplan.imaging.working import Step, WorkingCt, ball, parts_near
 from navplan.model.structure import Structure
@@ -93,21 +94,27 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
     box = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
     near, inside = seeds - low, body[box]
     within = ball(inside.shape, near, limits.reach_mm, step) & inside
-    smooth = _smoothed(hu[box], step)
     about = ball(inside.shape, near, LUNG_ABOUT_MM, step) & inside
     airy = np.count_nonzero(about & (hu[box] < LUNG_HU)) > LUNG_SHARE * np.count_nonzero(about)
     bone = None
     if limits.in_lung and airy:
         lesion = lung_lesion(hu[box], inside, within, near, step)
         region, doubts = lesion.region, lesion.doubts()
+    elif limits.in_lung:
+        part = organ_lesion(hu[box], within, near, step)
+        region, doubts = part.region, part.doubts()
     else:
         bone = find_bone(hu[box], within, step) if limits.caged else None
+        smooth = _smoothed(hu[box], within)
         region, doubts = _in_tissue(smooth, _within_ribs(within, bone, near, step), near, step, limits)
     volume_cm3 = np.count_nonzero(region) * float(np.prod(step)) / 1000
     if not region.any():
+        stands = limits.in_lung and not airy
         raise InputError(
-            f"nothing even at the seed for {name}: {float(np.median(smooth[tuple(near.T)])):.0f} HU there",
-            f"a seed in something thicker than {2 * limits.opening_mm:.0f} mm",
+            f"nothing {'that stands out' if stands else 'even'} at the seed for {name}:"
+            f" {float(np.median(hu[box][tuple(near.T)])):.0f} HU there",
+            "a seed in something darker or brighter than all about it" if stands
+            else f"a seed in something thicker than {2 * limits.opening_mm:.0f} mm",
             "Move the seed, give several, or draw it",
         )
     if volume_cm3 > limits.most_cm3:
@@ -203,10 +210,15 @@ def opening_mm(mask: Mask, seeds: NDArray[np.intp], limits: Limits, step: Step) 
     return max(limits.opening_mm, 1.01 * max(step), min(limits.opening_share * deepest, OPENING_MOST_MM))
 
 
-def _smoothed(hu: NDArray[np.float32], step: Step) -> NDArray[np.float32]:
-    image = sitk.GetImageFromArray(np.ascontiguousarray(np.clip(hu, LUNG_HU - 400, 500).T))
-    image = sitk.Median(image, [1, 1, 1])
-    return np.asarray(sitk.GetArrayFromImage(sitk.CurvatureFlow(image, 0.0625, SMOOTHING_STEPS))).T
+def _smoothed(hu: NDArray[np.float32], within: Mask) -> NDArray[np.float32]:
+    """Median and curvature flow in the box about `within`; beyond it as it was."""
+    result = np.clip(hu, LUNG_HU - 400, 500)
+    box = box_of(within, 2)
+    if box is None:
+        return result
+    image = sitk.Median(sitk.GetImageFromArray(np.ascontiguousarray(result[box].T)), [1, 1, 1])
+    result[box] = sitk.GetArrayFromImage(sitk.CurvatureFlow(image, 0.0625, SMOOTHING_STEPS)).T
+    return result
 
 
 def without_holes(region: Mask) -> Mask:
