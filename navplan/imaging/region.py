@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from navplan.errors import InputError
+from navplan.imaging.beside_heart import TOLD_CM3, place_of, without_heart
 from navplan.imaging.bones import find_bone
 from navplan.imaging.canonical import IN_PLANE, Mask, box_of, closed, dilated, eroded, labelled
 from navplan.imaging.lung_lesion import lung_lesion
@@ -72,15 +73,27 @@ class CtRegionSegmenter:
             if not ct.body[tuple(seed)]:
                 raise InputError(f"a seed for {name} at {np.round(point, 1).tolist()} mm, in air", "a seed in tissue")
         found = grown(ct.hu, ct.body, seeds, ct.step, name)
-        return [ct.structure(found.mask, name, doubt="; ".join(found.doubts))]
+        doubts = list(found.doubts)
+        if found.heart_at is not None:
+            x, y, z = ct.points_mm(np.array([found.heart_at]))[0]
+            doubts.append(
+                f"about {x:.0f},{y:.0f},{z:.0f} mm (LPS) {found.heart_cm3:.0f} cm³ beside the heart were cut off:"
+                " where it ends there is a guess"
+            )
+        return [ct.structure(found.mask, name, doubt="; ".join(doubts))]
 
 
 @dataclass(frozen=True, eq=False)
 class Grown:
-    """A region's mask, and in words why its outline is in doubt."""
+    """A region's mask, and in words why its outline is in doubt.
+
+    heart_cm3, heart_at: what was cut off beside the heart, and the voxel in its middle; None where too little was.
+    """
 
     mask: Mask
     doubts: tuple[str, ...] = ()
+    heart_cm3: float = 0.0
+    heart_at: tuple[int, int, int] | None = None
 
 
 def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step, name: str) -> Grown:
@@ -97,6 +110,7 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
     about = ball(inside.shape, near, LUNG_ABOUT_MM, step) & inside
     airy = np.count_nonzero(about & (hu[box] < LUNG_HU)) > LUNG_SHARE * np.count_nonzero(about)
     bone = None
+    heart_cm3, heart_at = 0.0, None
     if limits.in_lung and airy:
         lesion = lung_lesion(hu[box], inside, within, near, step)
         region, doubts = lesion.region, lesion.doubts()
@@ -107,6 +121,11 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
         bone = find_bone(hu[box], within, step) if limits.caged else None
         smooth = _smoothed(hu[box], within)
         region, doubts = _in_tissue(smooth, _within_ribs(within, bone, near, step), near, step, limits)
+        if limits.below_heart and bone is not None:
+            beside = without_heart(region, smooth, hu[box], inside, bone, near, step)
+            region, heart_cm3 = beside.region, np.count_nonzero(beside.cut) * float(np.prod(step)) / 1000
+            at = place_of(beside.cut) if heart_cm3 >= TOLD_CM3 else None
+            heart_at = None if at is None else (at[0] + int(low[0]), at[1] + int(low[1]), at[2] + int(low[2]))
     volume_cm3 = np.count_nonzero(region) * float(np.prod(step)) / 1000
     if not region.any():
         stands = limits.in_lung and not airy
@@ -127,7 +146,7 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
     result[box] = region
     if limits.caged and bone is not None:
         doubts = (*doubts, *doubts_of_density(region, hu[box], bone, step))
-    return Grown(result, (*doubts, *doubts_of(result, body, name, step)))
+    return Grown(result, (*doubts, *doubts_of(result, body, name, step)), heart_cm3, heart_at)
 
 
 def _within_ribs(within: Mask, bone: Mask | None, seeds: NDArray[np.intp], step: Step) -> Mask:

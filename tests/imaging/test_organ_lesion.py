@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.planted_lesions import LIVER_SEED_MM
 from benchmarks.real_targets import METASTASIS_MM
 from navplan.errors import InputError
 from navplan.imaging.region import CtRegionSegmenter
@@ -72,7 +73,8 @@ def test_one_that_lies_against_something_else_is_in_doubt() -> None:
     assert "unlike the rest" in outlined(liver(lesion, -40.0), (-49.0, 0.0, 0.0)).outline_doubt
 
 
-def test_the_metastasis_of_a_real_liver(real_images: Path) -> None:
+def test_a_real_liver_and_its_metastasis(real_images: Path) -> None:
+    """What hangs on the liver of the heart is cut off and told with its place."""
     case = import_images(real_images / "crlm1004_abdomen_ct", image_id="ct")
     grid = case.volumes["ct"].grid
     found = outlined(case.volumes["ct"], METASTASIS_MM)
@@ -81,3 +83,5 @@ def test_the_metastasis_of_a_real_liver(real_images: Path) -> None:
     assert 0.15 < mask.sum() * np.prod(grid.spacing_mm) / 1000 < 0.6
     assert np.abs(points.mean(axis=0) - METASTASIS_MM).max() < 4
     assert np.ptp(points[:, :2], axis=0).max() < 14
+    (whole,) = CtRegionSegmenter().segment_from(case.volumes["ct"], "ct", np.array([LIVER_SEED_MM]), "liver")
+    assert "beside the heart" in whole.outline_doubt and ",-205 mm" in whole.outline_doubt
