@@ -73,6 +73,7 @@ def test_one_that_lies_against_something_else_is_in_doubt() -> None:
     assert "unlike the rest" in outlined(liver(lesion, -40.0), (-49.0, 0.0, 0.0)).outline_doubt
 
 
+@pytest.mark.campaign
 def test_a_real_liver_and_its_metastasis(real_images: Path) -> None:
     """What hangs on the liver of the heart is cut off and told with its place."""
     case = import_images(real_images / "crlm1004_abdomen_ct", image_id="ct")
