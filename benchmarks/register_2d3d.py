@@ -149,13 +149,16 @@ def _one(images: Path, keep: Path, world: World, seed: int, number: int) -> dict
     }  # fmt: skip
 
 
+@cache
+def _compiled(images: Path, keep: Path) -> None:
+    """One run that is not counted: what it compiles is compiled then."""
+    _one(images, keep, WORLDS[0], FIRST_SEED, 99)
+
+
 def _of_pose(images: Path, keep: Path, poses: int, seed: int) -> list[dict[str, Any]]:
     """All worlds with one pose."""
     _ct(images, "whole")
-    warm = WORLDS[0]
-    if not getattr(_of_pose, "warm", False):  # compiles
-        _one(images, keep, warm, seed, 99)
-        _of_pose.warm = True  # type: ignore[attr-defined]
+    _compiled(images, keep)
     found = []
     for world in WORLDS:
         if (seed - FIRST_SEED) % world.every == 0:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import GeometryError, InputError
-from navplan.geometry.carm import Beam, CArm, Detector, ViewAngles, view_words
+from navplan.fluoroscopy.like import Taken
+from navplan.geometry.carm import Beam, CArm, Detector, view_words
 
 FEWEST_PX = 24  # of a picture's shorter side
 LEAST_SEEN = 0.1  # of a picture that must not be shut away
@@ -72,27 +72,6 @@ class KnownShot:
         )
 
 
-class Told(Protocol):
-    """What is read of a picture (`navplan.files.xa_read.XaPlace`)."""
-
-    @property
-    def rows(self) -> int: ...
-    @property
-    def cols(self) -> int: ...
-    @property
-    def turned_deg(self) -> float: ...
-    @property
-    def angles(self) -> ViewAngles | None: ...
-    @property
-    def sid_mm(self) -> float | None: ...
-    @property
-    def sod_mm(self) -> float | None: ...
-    @property
-    def pixel_mm(self) -> float | None: ...
-    @property
-    def missing(self) -> tuple[str, ...]: ...
-
-
 @dataclass(frozen=True)
 class WhatCanBeTold:
     """missing: what the picture does not say; told, not_told: sentences for a person."""
@@ -107,7 +86,7 @@ class WhatCanBeTold:
         return not self.missing
 
 
-def what_can_be_told(place: Told) -> WhatCanBeTold:
+def what_can_be_told(place: Taken) -> WhatCanBeTold:
     """What a picture's own geometry allows, and what it does not. Nothing is put in the place of what is missing."""
     missing, told, not_told = set(place.missing), [], []
     if place.angles is not None:
@@ -133,7 +112,7 @@ def _lacks(names: set[str]) -> str:
     return "the picture does not say its " + " and ".join(sorted(names))
 
 
-def refuse_unknown_geometry(place: Told) -> None:
+def refuse_unknown_geometry(place: Taken) -> None:
     """Raises InputError for a picture whose angles, SID, SOD or pixel spacing are not said: with what it lacks, and
     what can still be told of it."""
     found = what_can_be_told(place)
@@ -145,7 +124,7 @@ def refuse_unknown_geometry(place: Told) -> None:
         )
 
 
-def shot_as_told(place: Told, picture: NDArray[np.uint8], name: str = "") -> KnownShot:
+def shot_as_told(place: Taken, picture: NDArray[np.uint8], name: str = "") -> KnownShot:
     """A picture (rows, cols) of grey values, dense dark, in the frame of its own isocentre along the patient's axes.
 
     Grey values rise about as line integrals do; their curve costs likeness, not place. Raises InputError as

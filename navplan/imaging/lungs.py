@@ -44,6 +44,10 @@ class ChestMasks:
     airway: Mask | None
     lung: Mask | None = None
 
+    def lungs(self, none: Mask) -> Mask:
+        """Both, and what has no side, together; none: a mask of the same shape that holds nothing."""
+        return np.logical_or.reduce([none, *(one for one in (self.left, self.right, self.lung) if one is not None)])
+
 
 def find_lungs(hu: NDArray[np.float32], body: Mask, midline_mm: float, step: tuple[float, float, float]) -> ChestMasks:
     """Lungs and airway from hu[left, posterior, superior] with its body mask.

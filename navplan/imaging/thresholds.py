@@ -53,10 +53,7 @@ class CtGasSegmenter:
         ct = WorkingCt.of(volume, image_id, self.name)
         bone = find_bone(ct.hu, ct.body, ct.step)
         chest = find_lungs(ct.hu, ct.body, midline_mm(bone, ct.body, ct.step), ct.step)
-        lungs = np.zeros_like(ct.body)
-        for part in (chest.left, chest.right, chest.lung):
-            if part is not None:
-                lungs |= part
+        lungs = chest.lungs(np.zeros_like(ct.body))
         airway = np.zeros_like(ct.body) if chest.airway is None else chest.airway
         gas = bowel_gas(ct.hu, ct.body, lungs | airway, ct.step)
         dark = bullae(ct.hu, lungs & ~airway, ct.step)

@@ -51,10 +51,7 @@ class CtVesselsSegmenter:
         ct = WorkingCt.of(volume, image_id, self.name)
         bone = find_bone(ct.hu, ct.body, ct.step)
         chest = find_lungs(ct.hu, ct.body, midline_mm(bone, ct.body, ct.step), ct.step)
-        lung = np.zeros_like(ct.body)
-        for part in (chest.left, chest.right, chest.lung):
-            if part is not None:
-                lung |= part
+        lung = chest.lungs(np.zeros_like(ct.body))
         return [
             _in_part(_on_own_voxels(ct, lung, LUNG), "lung_vessels", "automatic"),
             _in_part((ct, _elsewhere(ct, bone, lung)), "vessels", "automatic"),

@@ -166,10 +166,10 @@ class Structure:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of presence, resolution, occupancy, and the outline's doubt where there is one."""
+        """SHA-256 of presence, resolution, occupancy, and what is doubted or not all found, where it is."""
         if self.occupancy is None or self.grid is None:
             return f"{self.presence}:{self.stated_by}:{self.stated_on}"
-        doubt = f"{self.outline_doubt}:" if self.outline_doubt else ""
+        doubt = "".join(f"{words}:" for words in (self.outline_doubt, self.incomplete) if words)
         return f"{self.presence}:{self.fractional}:{self.resolution_mm.tolist()}:{doubt}" + array_digest(
             self.occupancy, self.grid.affine
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -150,16 +150,20 @@ def _structure(
     region = region or drawn_region(piece.mask, piece.grid, volume.grid)
     made = structure_from_mask(piece.mask, piece.grid, name, image_id, words, region, piece.resolution_mm)
     by_hand = steps <= {"paint", "erase"} and (base is None or base.made_by == "manual")
-    if base is not None:
-        made = replace(
-            made, carried_from=base.carried_from, carried_error_mm=base.carried_error_mm,
-            carried_doubt=base.carried_doubt, incomplete="" if whole_image else base.incomplete,
-            outline_doubt=base.outline_doubt,
-        )  # fmt: skip
+    parents = piece.parents
     return replace(
-        made, boundary_sigma_mm=piece.sigma_mm, boundary_source=piece.source,
+        made, carried_from=next((one.carried_from for one in parents if one.carried_from), ""),
+        carried_error_mm=max((one.carried_error_mm for one in parents), default=0.0),
+        carried_doubt=_joined(one.carried_doubt for one in parents),
+        incomplete="" if whole_image else _joined(one.incomplete for one in parents),
+        outline_doubt=_joined(one.outline_doubt for one in parents),
+        boundary_sigma_mm=piece.sigma_mm, boundary_source=piece.source,
         made_by="manual" if by_hand else "semiautomatic", made_with=_story(base, words), made_on=_now()[:10],
     )  # fmt: skip
+
+
+def _joined(words: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(filter(None, words)))
 
 
 def _story(base: Structure | None, words: str) -> str:

@@ -38,6 +38,7 @@ class Piece:
 
     region: where it was looked for, None = where it is drawn. resolution_mm: (3,) along the grid's axes, None =
     unknown. sigma_mm, source: of the outline, as in Structure. words: what was done; notes: what to know of it.
+    parents: the structures that it is made of: what is doubted of one of them is doubted of it.
     """
 
     mask: Mask | None = None
@@ -48,6 +49,7 @@ class Piece:
     source: str = ""
     words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    parents: tuple[Structure, ...] = ()
 
     @property
     def ml(self) -> float:
@@ -65,7 +67,7 @@ def piece_of(structure: Structure) -> Piece:
         notes = (f"{structure.name}: shares of voxels became hard labels of all voxels that it touches",)
     return Piece(
         structure.occupancy > 0, structure.grid, structure.evaluated_in, _hard_resolution(structure),
-        structure.boundary_sigma_mm, structure.boundary_source, notes=notes,
+        structure.boundary_sigma_mm, structure.boundary_source, notes=notes, parents=(structure,),
     )  # fmt: skip
 
 
@@ -328,7 +330,7 @@ def _trusted_as(piece: Piece, other: Piece) -> Piece:
     sources = list(dict.fromkeys(one.source or "unknown" for one in (piece, other)))
     return replace(
         piece, resolution_mm=_three(resolution), sigma_mm=max(sigmas, default=None), source="; ".join(sources),
-        notes=(*piece.notes, *other.notes),
+        notes=(*piece.notes, *other.notes), parents=(*piece.parents, *other.parents),
     )  # fmt: skip
 
 

@@ -399,3 +399,20 @@ def test_what_was_found_in_part_stays_so_until_somebody_looked_through_the_whole
     held = case.with_structures(replace(case.structures["liver"], incomplete="only where it shows"))
     assert nv.edit(held, "liver", grow_mm=2).structures["liver"].incomplete == "only where it shows"
     assert not nv.edit(held, "liver", grow_mm=2, whole_image=True, by="Dr A").structures["liver"].incomplete
+
+
+@pytest.mark.parametrize(
+    ("onto", "operation"), [("copy", "union"), ("ball", "union"), ("ball", "minus"), ("ball", "intersect")]
+)
+def test_what_is_doubted_of_one_is_doubted_of_what_is_made_with_it(case: Case, onto: str, operation: str) -> None:
+    doubted = replace(
+        case.structures["liver"], outline_doubt="it leaked", incomplete="in part", carried_from="mr",
+        carried_error_mm=2.0, carried_doubt="he breathed",
+    )  # fmt: skip
+    points = doubted.voxel_centres_mm()
+    rim = points[np.argmax(points[:, 0])]
+    held = nv.edit(case.with_structures(doubted), "ball", paint=[*rim, 8.0])
+    assert not held.structures["ball"].outline_doubt
+    made = nv.edit(held, onto, **{operation: "liver"}).structures[onto]
+    assert (made.outline_doubt, made.incomplete, made.carried_doubt) == ("it leaked", "in part", "he breathed")
+    assert (made.carried_from, made.carried_error_mm) == ("mr", 2.0)

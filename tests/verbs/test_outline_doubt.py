@@ -14,7 +14,7 @@ from navplan.errors import InputError
 from navplan.files.structure_files import shown_name
 from navplan.imaging.region import CtRegionSegmenter
 from navplan.model.case import Case
-from navplan.model.safety import Verdict
+from navplan.model.safety import FindingKind, Verdict
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan.verbs.case_verbs import open_case, save_case
@@ -63,6 +63,18 @@ def test_it_outlives_the_folder_an_edit_and_an_export(doubted: Case, tmp_path: P
     grown = nv.edit(doubted, "liver", [("grow_mm", 5.0)]).structures["liver"]
     assert grown.outline_doubt == WHY
     assert shown_name(grown) == "liver (outline in doubt)"
+
+
+def test_clear_of_what_was_found_in_part_is_no_pass_and_voids_an_approval() -> None:
+    case, plan = nv.approve(scene(), "biopsy", who="Dr A")
+    clear = [one for one in nv.check(case, "biopsy").findings if one.kind is FindingKind.CLEARANCE]
+    name = next(one.structure for one in clear if one.verdict is Verdict.PASS and one.structure != "liver")
+    later = case.with_structures(replace(case.structures[name], incomplete="only where it shows"))
+    report = nv.check(later, "biopsy")
+    (told,) = [one for one in report.findings if one.kind is FindingKind.CLEARANCE and one.structure == name]
+    assert told.verdict is Verdict.WARN and "the rest may lie nearer" in told.words
+    assert report.verdict is not Verdict.PASS
+    assert nv.standing(later, plan, plan.approvals[0])
 
 
 GRID = chest_grid((3.0, 3.0, 4.0), (300.0, 220.0, 200.0))
