@@ -39,7 +39,7 @@ def _walk(page: Any, served: Any) -> None:
     open_step(page, "anatomy")
     _taken(page, "anatomy")
     for name in ("bulla", "fissure"):  # somebody looked, and they are not there
-        page.locator("[data-step=anatomy] details:not([data-test=edit])").evaluate("one => { one.open = true; }")
+        page.locator("[data-test=looked-for]").evaluate("one => { one.open = true; }")
         page.fill("[data-test=absent-name]", name)
         page.fill("[data-test=absent-who]", "whoever made the pictures")
         with page.expect_response("**/api/act/state_absent"):
