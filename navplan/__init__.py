@@ -12,6 +12,7 @@ _VERBS = {
     "open_case": "case_verbs", "save_case": "case_verbs", "import_images": "import_images", "inspect": "import_images",
     "pictures": "import_images",
     "phantom": "phantom", "segment": "segment", "absent": "segment", "edit": "edit", "undo_edit": "edit",
+    "redo_edit": "edit",
     "plan": "plan", "check": "check",
     "transfer": "transfer", "needle_in": "needle", "compare": "compare", "by_hand": "by_hand", "drawn_way": "drawn_way",
     "approve": "approve", "withdraw": "approve", "standing": "approve",

@@ -21,7 +21,7 @@ from navplan.model.draft import Point
 from navplan.model.plan import SkinMap
 from navplan.session.asked import point_of
 from navplan.session.document import document, way_document
-from navplan.session.editing import edit, undo_edit
+from navplan.session.editing import edit, redo_edit, undo_edit
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.verbs.situation import now
@@ -73,11 +73,12 @@ class Actions:
             "undo": self.session.undo, "redo": self.session.redo,
             "reload": self.session.reload, "report": self._report, "card": self._card,
             "edit": partial(edit, self.session), "undo_edit": partial(undo_edit, self.session),
+            "redo_edit": partial(redo_edit, self.session),
             **self.more,
         }  # fmt: skip
         if name not in known:
             raise InputError(f"action {name[:60]!a}", ", ".join(sorted(known)))
-        action = _bound(known[name], arguments)
+        action = bound(known[name], arguments)
         stopped = threading.Event()
         self._at_work.add(stopped)
         _STOPPED.set(stopped)
@@ -180,7 +181,7 @@ class Actions:
         return {"key": key, "pages": [path.name for path in pages], "notes": made.notes, "when": now()}
 
 
-def _bound(action: Callable[..., Any], arguments: dict[str, Any]) -> Callable[[], Any]:
+def bound(action: Callable[..., Any], arguments: dict[str, Any]) -> Callable[[], Any]:
     """The call of an action. Raises InputError for arguments that it does not have, or lacks."""
     try:
         given = inspect.signature(action).bind(**arguments)

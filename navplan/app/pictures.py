@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from aiohttp import web
 from navplan.app.packing import packed
 from navplan.errors import InputError, NavplanError
 from navplan.model.draft import Point
+from navplan.model.structure import Structure
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.view.plane_values import Cut, PlaneValues, native_slice, plane_outlines, plane_values, slice_through
@@ -49,6 +51,7 @@ class Pictures:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.also_outlined: Callable[[str], dict[str, Structure]] = lambda image_id: {}  # beside the image's own
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are asked for."""
@@ -67,7 +70,7 @@ class Pictures:
         image_id, volume = session.image()
         number = slice_through(volume.grid, cut, at)
         found = native_slice(volume, cut, number, slab)
-        outlines = plane_outlines(found, session.case.structures_of(image_id))
+        outlines = plane_outlines(found, {**session.case.structures_of(image_id), **self.also_outlined(image_id)})
         return binary(packed(found, outlines, revision=session.case.revision))
 
     async def plane(self, request: web.Request) -> web.Response:

@@ -20,12 +20,16 @@ from navplan.app.actions import Actions
 from navplan.app.fluoro_shots import FluoroShots
 from navplan.app.guard import Guard, Handler, guarded
 from navplan.app.guide_stream import GuideStream
+from navplan.app.interactive_actions import InteractiveActions
 from navplan.app.memory import few_heaps
 from navplan.app.pictures import Pictures, as_json
 from navplan.app.scene_views import SceneViews
+from navplan.app.segment_runs import SegmentRuns
 from navplan.errors import InputError
+from navplan.model.structure import Structure
 from navplan.session.arrivals import Arrivals
 from navplan.session.document import document
+from navplan.session.interactive import OUTLINE, Interactive
 from navplan.session.session import Session
 
 PAGE = Path(__file__).with_name("page")
@@ -56,6 +60,9 @@ class App:
         self.scene = SceneViews(session)
         self.guide = GuideStream(session, self.scene.without_findings, self.scene.show_again)
         self.shots = FluoroShots(session, self.actions.refresh, self.guide.guiding)
+        self.interactive = InteractiveActions(Interactive(session), self._push, self.actions.refresh)
+        self.pictures.also_outlined = self._drawn
+        self.segments = SegmentRuns(session, self._push, self.actions.refresh)
         self.actions.after.append(self.scene.show)
         self.actions.while_dragged.append(self.scene.follow)
         if arrivals is not None:
@@ -83,20 +90,23 @@ class App:
             {
                 "serve": {"__navplan": str(PAGE)},
                 "module_scripts": ["__navplan/page.js"],
-                "styles": ["__navplan/style.css", "__navplan/guide.css"],
+                "styles": ["__navplan/style.css", "__navplan/guide.css", "__navplan/anatomy.css"],
                 "vue_use": ["navplanPage"],
             }
         )
         state = server.state
         state.trame__title = "navplan"
         state.trame__favicon = "__navplan/icon.svg"
-        page = '<navplan-page :doc="doc" :progress="progress" :inbox="inbox"></navplan-page>'
+        given = " ".join(f':{one}="{one}"' for one in ("doc", "progress", "inbox", "interactive", "segmenting"))
+        page = f"<navplan-page {given}></navplan-page>"
         state.trame__template_main = page
         state.trame__template_error = page  # what was seen stays when the connection goes; the page says that it went
         state.trame__template_error_reconnect = page
         state.doc = await asyncio.to_thread(document, self.session)
         state.progress = {}
+        state.segmenting = self.segments.segmenting.told()
         state.inbox = await asyncio.to_thread(self._inbox)
+        state.interactive = await asyncio.to_thread(self.interactive.interactive.told)
         server.controller.on_server_bind.add(self._bound)
         server.controller.on_server_ready.add(lambda **_: self._begun(server.port))
         self._index = index_page(Path(vue3.www))
@@ -105,13 +115,18 @@ class App:
             disable_logging=True, timeout=0, thread=threading.current_thread() is not threading.main_thread(),
         )  # fmt: skip
         self._loop = asyncio.get_running_loop()
-        told = [asyncio.create_task(self._tell_progress()), asyncio.create_task(self._tell_inbox(state.inbox))]
+        telling = (
+            self._tell_progress(), self._tell_inbox(state.inbox), self.segments.tell(), self.interactive.keep_telling(),
+        )  # fmt: skip
+        told = [asyncio.create_task(one) for one in telling]
         try:
             await started
         finally:
             for one in told:
                 one.cancel()
             self.guide.close()
+            self.interactive.interactive.close()
+            await self.segments.close()
             await self.scene.close()
 
     def _bound(self, wslink_server: Any) -> None:
@@ -120,7 +135,8 @@ class App:
         application.middlewares.append(of_case(self.session))
         application.add_routes([web.get("/", self._page), web.get("/index.html", self._page)])
         application.add_routes([web.get("/alive", self._alive), web.post("/paraview/", self._where)])
-        for part in (self.pictures, self.shots, self.actions, self.scene, self.guide):
+        parts = (self.pictures, self.shots, self.actions, self.scene, self.guide, self.segments, self.interactive)
+        for part in parts:
             application.add_routes(part.routes())
         application.add_routes([web.route("*", "/api/{rest:.*}", unknown)])
         application.on_shutdown.append(self.guide.ended)
@@ -146,6 +162,11 @@ class App:
         with self._server.state as state:
             for key, value in changes.items():
                 state[key] = value
+
+    def _drawn(self, image_id: str) -> dict[str, Structure]:
+        """What is being drawn in an image and not accepted yet."""
+        found = self.interactive.interactive.structure(image_id)
+        return {} if found is None else {OUTLINE: found}
 
     async def _tell_progress(self) -> None:
         """Long work tells how far it is, four times a second."""

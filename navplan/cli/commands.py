@@ -176,12 +176,16 @@ def do_segment(options: Namespace, output: Output) -> int:
     lines += [f"  {presence} ({len(names)}): {', '.join(names)}" for presence, names in by_presence.items()]
     measured = case.audit[-1].details.get("figures", {})
     lines += [f"  {name}: {figures_words(values)}" for name, values in measured.items()]
+    doubts = {name: structure.outline_doubt for name, structure in sorted(new.items()) if structure.outline_doubt}
+    lines += [f"  {name}: OUTLINE IN DOUBT: {why}" for name, why in doubts.items()]
     cut = sorted(name for name, structure in new.items() if structure.cut_by_edge)
     if cut:
         lines.append(f"  cut by the edge of what was looked at ({len(cut)}): {', '.join(cut)}")
     told = {"case": options.case, "revision": saved.revision, "structures": by_presence, "cut": cut}
     if measured:
         told["figures"] = measured
+    if doubts:
+        told["outline_doubts"] = doubts
     output.result("\n".join(lines), told)
     return DONE
 

@@ -13,23 +13,28 @@ _WORDS = ("largest", "axial", "coronal", "sagittal")
 
 
 def do_edit(options: Namespace, output: Output) -> int:
-    """One edit of one structure, or the last one undone."""
+    """One edit of one structure, or the last one undone, or redone."""
     from navplan.cli import commands
     from navplan.verbs.case_verbs import open_case
-    from navplan.verbs.edit import edit, undo_edit
+    from navplan.verbs.edit import edit, redo_edit, undo_edit
 
-    if options.undo and (options.steps or options.save_as or options.whole_image or options.ball):
-        raise InputError("--undo together with an edit", "one of them")
-    if not options.undo and not options.structure:
+    again = "undo" if options.undo else "redo" if options.redo else ""
+    if again and (options.steps or options.save_as or options.whole_image or options.ball):
+        raise InputError(f"--{again} together with an edit", "one of them")
+    if options.undo and options.redo:
+        raise InputError("--undo together with --redo", "one of them")
+    if not again and not options.structure:
         raise InputError("an edit of no structure", "the name of one: navplan edit CASE STRUCTURE ...")
     steps = [_step(name, value, options.ball) for name, value in options.steps]
     if options.ball and [name for name, _ in steps].count("threshold") != 1:
         raise InputError(f"--ball {options.ball}", "it together with one --threshold LOW,HIGH")
     case = open_case(options.case)
-    if options.undo:
-        done = undo_edit(case, options.structure, image=options.image, by=options.by)
+    if again:
+        back = undo_edit if options.undo else redo_edit
+        done = back(case, options.structure, image=options.image, by=options.by)
         details = done.audit[-1].details
-        lines = [f"{details['structure']}: undone: {details['undone']}", f"   it is {details['is']}"]
+        word = "undone" if options.undo else "redone"
+        lines = [f"{details['structure']}: {word}: {details[word]}", f"   it is {details['is']}"]
     else:
         done = edit(
             case, options.structure, steps, image=options.image, save_as=options.save_as, by=options.by,

@@ -44,5 +44,6 @@ def edit_options(one: argparse.ArgumentParser) -> None:
         help="state that the whole image was looked through for the structure; needs --by",
     )  # fmt: skip
     one.add_argument("--undo", action="store_true", help="take the last edit back (of STRUCTURE, if it is named)")
+    one.add_argument("--redo", action="store_true", help="do again what was undone last (of STRUCTURE, if it is named)")
     one.add_argument("--image", default="", metavar="ID")
     one.set_defaults(steps=[])

@@ -104,7 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--by", default="", metavar="WHO", help="who looked")
     one.add_argument("--image", default="", metavar="ID")
 
-    edit_options(verb("edit", "change a structure by hand: operations in the order given make one edit; or undo one"))
+    edit_options(verb("edit", "change a structure by hand: operations in the given order, as one edit; or undo, redo"))
 
     one = verb("plan", "ranked ways to a target; 0 one is PASS or WARN, 3 none is, 4 not decided")
     one.add_argument("case")

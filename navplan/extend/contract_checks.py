@@ -197,11 +197,15 @@ def _part_of_seam(made: Any, seam: Any) -> str:
 
 
 def _small_image(modality: str) -> Volume:
-    """A cube of soft tissue in air, with something dense and something airy in it, on a grid of 4 x 4 x 5 mm."""
+    """A cube of soft tissue in air, with something dense and something airy in it, on a grid of 4 x 4 x 5 mm.
+
+    CT numbers; on another modality the same as a signal that is not negative.
+    """
     voxels = np.full((32, 28, 24), -1000, dtype=np.int16)
     voxels[4:28, 4:24, 2:22] = 40
     voxels[8:14, 8:18, 4:20] = -800
     voxels[18:22, 10:14, 2:22] = 700
     affine = np.diag([4.0, 4.0, 5.0, 1.0])
     affine[:3, 3] = (-60.0, -50.0, 100.0)
-    return Volume(voxels, Grid(affine, (32, 28, 24), "1.2.3"), modality)
+    grid = Grid(affine, (32, 28, 24), "1.2.3")
+    return Volume(voxels, grid, modality) if modality == "CT" else Volume(voxels + 1000, grid, modality, "signal")

@@ -1,9 +1,9 @@
 """What is installed: plugins by their entry points, and the protocols and devices that they bring.
 
-Groups: navplan.data (a package with protocols/*.toml and devices/*.toml), navplan.segmenters, navplan.phantoms and
-navplan.trackers (an object, or a class without arguments). What ships with navplan comes through the same door. A
-plugin that fails to load is named in a warning and stops nothing else. Two plugins that give the same name or id:
-neither is chosen.
+Groups: navplan.data (a package with protocols/*.toml and devices/*.toml), navplan.segmenters, navplan.interactive,
+navplan.phantoms and navplan.trackers (an object, or a class without arguments). What ships with navplan comes through
+the same door. A plugin that fails to load is named in a warning and stops nothing else. Two plugins that give the same
+name or id: neither is chosen.
 
 A user's own protocols and devices lie in the folders of `user_folder` (there for good) and of NAVPLAN_PROTOCOLS. What
 lies in the first never takes the place of what is installed: an id that is taken is refused, by name.
@@ -27,15 +27,16 @@ from navplan.extend.contents import Contents
 from navplan.files.protocol_toml import read_devices, read_protocol
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
-from navplan.model.seams import Phantom, SeededSegmenter, Segmenter, Tracker
+from navplan.model.seams import InteractiveSegmenter, Phantom, SeededSegmenter, Segmenter, Tracker
 
 log = logging.getLogger(__name__)
 
 DATA, SEGMENTERS, PHANTOMS = "navplan.data", "navplan.segmenters", "navplan.phantoms"
-TRACKERS = "navplan.trackers"
-GROUPS = (DATA, SEGMENTERS, PHANTOMS, TRACKERS)
+TRACKERS, INTERACTIVE = "navplan.trackers", "navplan.interactive"
+GROUPS = (DATA, SEGMENTERS, INTERACTIVE, PHANTOMS, TRACKERS)
 _SEAMS: dict[str, tuple[Any, ...]] = {
     SEGMENTERS: (Segmenter, SeededSegmenter),  # one of them is enough
+    INTERACTIVE: (InteractiveSegmenter,),
     PHANTOMS: (Phantom,),
     TRACKERS: (Tracker,),
 }
@@ -265,7 +266,10 @@ def _error_of(point: EntryPoint, points: tuple[EntryPoint, ...], group: str) -> 
 
 
 def _noun(group: str) -> str:
-    return {DATA: "data plugin", SEGMENTERS: "segmenter", PHANTOMS: "phantom", TRACKERS: "tracker"}[group]
+    return {
+        DATA: "data plugin", SEGMENTERS: "segmenter", INTERACTIVE: "interactive segmenter", PHANTOMS: "phantom",
+        TRACKERS: "tracker",
+    }[group]  # fmt: skip
 
 
 def _and(words: Iterator[str]) -> str:

@@ -29,6 +29,7 @@ from navplan.files.case_lock import LOCK_FILE, writer_lock
 from navplan.files.case_manifest import (
     CASE_FILE,
     CaseManifest,
+    EditEntry,
     StructureEntry,
     VolumeEntry,
     manifest_bytes,
@@ -161,10 +162,8 @@ def _loaded(root: Path, manifest: CaseManifest) -> Case:
             id=manifest.id,
             volumes={name: _volume(root, manifest, entry) for name, entry in manifest.volumes.items()},
             structures={name: _structure(entry, array_of) for name, entry in manifest.structures.items()},
-            edits=tuple(
-                Edited(edit.key, edit.words, None if edit.before is None else _structure(edit.before, array_of))
-                for edit in manifest.edits
-            ),
+            edits=tuple(_edit(edit, array_of) for edit in manifest.edits),
+            undone=tuple(_edit(edit, array_of) for edit in manifest.undone),
             plans={name: _plan(root, manifest, name) for name in manifest.plans},
             registrations={key: _registration(root, manifest, key) for key in manifest.registrations},
             patient_digest=manifest.patient_digest,
@@ -179,6 +178,10 @@ def _loaded(root: Path, manifest: CaseManifest) -> Case:
     except InputError as error:
         raise CaseFolderError(f"{root}: {error.received}", error.expected, error.remedy) from error
     return case
+
+
+def _edit(entry: EditEntry, array_of: Callable[[str], Any]) -> Edited:
+    return Edited(entry.key, entry.words, None if entry.before is None else _structure(entry.before, array_of))
 
 
 def _structure(entry: StructureEntry, array_of: Callable[[str], Any]) -> Structure:

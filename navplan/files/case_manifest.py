@@ -90,7 +90,7 @@ else:
 
 
 class EditEntry(StrictDocument):
-    """An edit that can be undone: the key, what was done, and the structure that it took the place of."""
+    """An edit that can be undone, or redone: the key, what was done, and the structure that this brings back."""
 
     key: str
     words: str
@@ -116,7 +116,8 @@ class RegistrationEntry(StrictDocument):
 
 ADDED_TO_STRUCTURES = {
     "carried_from": "", "carried_error_mm": 0.0, "carried_doubt": "",
-    "made_by": "", "made_with": "", "made_on": "", "confidence": None,
+    "made_by": "", "made_with": "", "made_on": "", "confidence": None, "incomplete": "",
+    "outline_doubt": "",
 }  # fmt: skip
 ADDED_TO_ACQUISITIONS = {"laterality": ""}
 ADDED_TO_QUALITY = {"means": ""}
@@ -139,6 +140,7 @@ class CaseManifest(StrictDocument):
     files: dict[str, FileEntry]
     audit: AuditMark = AuditMark()
     edits: tuple[EditEntry, ...] = ()
+    undone: tuple[EditEntry, ...] = ()
 
     def state(self) -> str:
         """SHA-256 of all but the part about the audit log: the log's last line vouches for it.
@@ -146,8 +148,9 @@ class CaseManifest(StrictDocument):
         Members that came later count only where they say something: older folders stay proven.
         """
         told = self.model_dump(mode="json", exclude={"audit"})
-        if not told["edits"]:
-            del told["edits"]
+        for name in ("edits", "undone"):
+            if not told[name]:
+                del told[name]
         facts = [entry["acquisition"] for entry in told["volumes"].values()]
         for entries, added in (
             (told["structures"].values(), ADDED_TO_STRUCTURES),

@@ -42,7 +42,7 @@ def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, re
     stored = _stored_voxels(case.structures, before, staged)
     structures = {key: structure_entry(structure, stored.get(key)) for key, structure in case.structures.items()}
     plans = {name: _plan_entry(plan, staged) for name, plan in case.plans.items()}
-    edits = tuple(_edit_entry(edit, before, staged) for edit in case.edits)
+    edits, undone = (tuple(_edit_entry(edit, before, staged) for edit in kept) for kept in (case.edits, case.undone))
     frames = {volume.grid.frame_uid for volume in case.volumes.values()}
     return proven(
         CaseManifest.model_construct(
@@ -57,6 +57,7 @@ def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, re
             plans=plans,
             registrations={key: registration_entry(one, staged) for key, one in case.registrations.items()},
             edits=edits,
+            undone=undone,
             files=dict(sorted(staged.files.items())),
         )
     )
@@ -148,12 +149,12 @@ def _written(segmentation: Segmentation, staged: StagedFiles) -> list[StoredVoxe
 
 
 def _edit_entry(edit: Edited, before: CaseManifest | None, staged: StagedFiles) -> EditEntry:
-    """What undoing brings back, in a file of its own: it goes when that edit goes."""
+    """What undoing or redoing brings back, in a file of its own: it goes when that edit goes."""
     if edit.before is None or edit.before.occupancy is None or edit.before.grid is None:
         told = None if edit.before is None else structure_entry(edit.before, None)
         return EditEntry.model_construct(None, key=edit.key, words=edit.words, before=told)
     grid = GridEntry.of(edit.before.grid)
-    for old in before.edits if before is not None else ():
+    for old in (*before.edits, *before.undone) if before is not None else ():
         known = old.before
         if known is None or known.stored is None or known.digest != edit.before.digest or known.grid != grid:
             continue

@@ -184,8 +184,10 @@ def write_occupancy(path: Path, structure: Structure) -> None:
 
 
 def shown_name(structure: Structure) -> str:
-    """The name, and from which image a registration carried it: an outline that this image itself does not show."""
-    return f"{structure.name} (carried from {structure.carried_from})" if structure.carried_from else structure.name
+    """The name, from which image a registration carried it (this image itself does not show it), and whether its
+    outline is in doubt."""
+    carried = f" (carried from {structure.carried_from})" if structure.carried_from else ""
+    return f"{structure.name}{carried}{' (outline in doubt)' if structure.outline_doubt else ''}"
 
 
 def terminology(structure: Structure) -> str:

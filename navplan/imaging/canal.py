@@ -1,8 +1,8 @@
 """The spinal canal on CT: the soft tube that bone encloses, followed from slice to slice.
 
-Of every soft voxel near the midline it is counted in how many of 16 directions of its axial slice bone comes within
-CANAL_REACH_MM. The way through the slices of the best counts, without jumps (Viterbi), is the canal's middle; what is
-soft and enclosed about it is the canal: cord, fluid, roots and epidural fat.
+Of every soft voxel near the spine (its bone, on the midline) it is counted in how many of 16 directions of its axial
+slice bone comes within CANAL_REACH_MM. The way through the slices of the best counts, without jumps (Viterbi), is the
+canal's middle; what is soft and enclosed about it is the canal: cord, fluid, roots and epidural fat.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from navplan.imaging.canonical import Mask, dilated, eroded
+from navplan.imaging.midline import spine_depth_mm
 from navplan.imaging.working import Step
 
 DIRECTIONS = 16
@@ -19,9 +20,11 @@ CANAL_REACH_MM = 22.0
 ENCLOSED = 11 / 16  # of the directions: an intervertebral foramen leaves a gap on each side
 SURE = 0.7  # the mean over the way below which no canal is told
 OFF_MIDLINE_MM = 60.0
+OFF_SPINE_MM = (12.0, 45.0)  # before and behind the depth at which the spine's bone is thickest
 CANAL_RADIUS_MM = 12.0
 OPENING_MM = 2.9  # what is narrower at its side leads into a foramen
 MIDLINE_COST = 0.1  # of the count at 30 mm from the midline
+ABOUT_MM = 60.0  # slices whose depth of the spine counts, up and down
 DENSE_HU = 130.0
 BRIDGED_MM = 15.0  # a stretch whose sides are open (wide foramina) between enclosed slices
 AGREED_MM, AGREED = 8.0, 0.5  # slices about one, weighted; the share of them that makes canal
@@ -45,6 +48,11 @@ def find_canal(
     part_bone = part_bone | (part_hu > DENSE_HU)
     share = np.where(soft, _enclosed(part_bone, step), 0.0).astype(np.float32)
     smooth = ndimage.gaussian_filter(share.T, [0.0, 3.0 / step[1], 3.0 / step[0]]).T
+    spine_mm = spine_depth_mm(bone, midline_mm, step)
+    about = 2 * int(ABOUT_MM / step[2]) + 1  # at the sacrum the depth jumps from body to arch
+    depth_mm = np.arange(hu.shape[1])[:, None] * step[1]
+    before = depth_mm < ndimage.minimum_filter1d(spine_mm, about) - OFF_SPINE_MM[0]
+    smooth[:, before | (depth_mm > ndimage.maximum_filter1d(spine_mm, about) + OFF_SPINE_MM[1])] = 0.0
     off_mm = (np.arange(first, last) * step[0] - midline_mm)[:, None, None]
     middle = _way(smooth - np.float32(MIDLINE_COST) * (off_mm / 30.0) ** 2, step)
     canal = np.zeros(hu.shape, dtype=bool, order="F")

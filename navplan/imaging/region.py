@@ -7,7 +7,6 @@ filled. A neighbour that lies on with a broad face and the same CT numbers is no
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +15,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from navplan.errors import InputError
+from navplan.imaging.bones import find_bone
 from navplan.imaging.canonical import IN_PLANE, Mask, box_of, closed, dilated, eroded, labelled
+from navplan.imaging.lung_lesion import lung_lesion
+from navplan.imaging.necks import without_beyond_necks
+from navplan.imaging.region_limits import Limits, doubts_of, doubts_of_density, limits_of
 from navplan.imaging.working import Step, WorkingCt, ball, parts_near
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
-
-log = logging.getLogger(__name__)
 
 SEED_MM = 4.0  # radius about each seed whose CT numbers start the band
 LEAST_SD_HU = 7.0  # below this, noise after smoothing says more than the tissue
@@ -30,49 +31,25 @@ ROUNDS = 3
 SMOOTHING_STEPS = 12
 WIDENS = 1.3  # the band may become this much wider than about the seeds
 NARROWER = (1.0, 0.8, 0.6)  # what leaked is tried again with a narrower band
-FAT_HU, AIRY_HU, LUNG_HU = -100.0, -850.0, -500.0
+FAT_HU, LUNG_HU = -100.0, -500.0
 ENHANCED_HU, UNENHANCED_HU = 100.0, 30.0  # a kidney with contrast; without
 LUNG_ABOUT_MM, LUNG_SHARE = 30.0, 0.2  # a lesion with so much lung about it lies in the lung
 OPENING_MOST_MM = 10.0
 CLOSING_MM = 3.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of one kind of structure: largest volume, reach from the nearest seed, how thick a bridge is cut (its radius).
-
-    The volumes are about twice what is large in an adult: beyond them something else is in it.
-    """
-
-    most_cm3: float
-    reach_mm: float
-    opening_mm: float
-    opening_share: float = 0.4  # of the depth at the seeds: bridges thinner than that are cut
-    in_lung: bool = False  # it may lie there
-    enhances: bool = False  # unevenly, with contrast: cortex before medulla
-
-
-LIMITS = {
-    "liver": Limits(4000.0, 220.0, 6.0),
-    "spleen": Limits(1500.0, 150.0, 5.0),
-    "kidney": Limits(400.0, 110.0, 4.0, enhances=True),
-    "lesion": Limits(250.0, 60.0, 2.0, 0.7, in_lung=True),
-    "mass": Limits(250.0, 60.0, 2.0, 0.7, in_lung=True),
-    "nodule": Limits(250.0, 60.0, 2.0, 0.7, in_lung=True),
-    "": Limits(4000.0, 220.0, 3.0),
-}
-
-
-def limits_of(structure: str) -> Limits:
-    """The limits of the first kind whose word is in the name (kidney_left, lesion_2); the widest for another name."""
-    return next((limits for word, limits in LIMITS.items() if word and word in structure), LIMITS[""])
+ALONG = np.zeros((3, 3, 3), dtype=bool)  # a slice more, since erosion takes whole slices
+ALONG[1, 1] = True
+RIB_GAP_MM = 11.0  # half of what lies between two ribs
+NECK_SHARE = 0.6  # of the thickness on both sides: a neck narrower than that leads to something else
+CUT_SHARE = 0.1  # of the region: more beyond its necks is worth a word
+THIN_SHARE = 0.5  # of the whole's depth: seeds in a part thinner than that may be in something that leads to it
 
 
 class CtRegionSegmenter:
     """Entry point `navplan.segmenters`: ct-region.
 
     One structure, named by the caller ("region" without a name), from one or more seeds in it. Seeds in each part that
-    looks different (a cyst's wall, an enhancing rim) widen the band. Nothing comes back of a region that leaked.
+    looks different (a cyst's wall, an enhancing rim) widen the band. Nothing comes back of a region that is larger than
+    its name can be; what is likely to be another structure comes back with an outline_doubt.
     """
 
     name = "ct-region"
@@ -93,10 +70,19 @@ class CtRegionSegmenter:
         for seed, point in zip(seeds, seeds_mm, strict=True):
             if not ct.body[tuple(seed)]:
                 raise InputError(f"a seed for {name} at {np.round(point, 1).tolist()} mm, in air", "a seed in tissue")
-        return [ct.structure(grown(ct.hu, ct.body, seeds, ct.step, name), name)]
+        found = grown(ct.hu, ct.body, seeds, ct.step, name)
+        return [ct.structure(found.mask, name, doubt="; ".join(found.doubts))]
 
 
-def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step, name: str) -> Mask:
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """A region's mask, and in words why its outline is in doubt."""
+
+    mask: Mask
+    doubts: tuple[str, ...] = ()
+
+
+def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step, name: str) -> Grown:
     """The region about seeds (n, 3) voxels in hu[left, posterior, superior]; step: spacing in mm.
 
     Raises InputError where there is nothing at the seeds, or more than the name can be.
@@ -110,12 +96,14 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
     smooth = _smoothed(hu[box], step)
     about = ball(inside.shape, near, LUNG_ABOUT_MM, step) & inside
     airy = np.count_nonzero(about & (hu[box] < LUNG_HU)) > LUNG_SHARE * np.count_nonzero(about)
-    in_lung = limits.in_lung and bool(airy)
-    for narrower in NARROWER:
-        region = _attempt(smooth, within, near, step, limits, narrower, in_lung)
-        volume_cm3 = np.count_nonzero(region) * float(np.prod(step)) / 1000
-        if 0 < volume_cm3 <= limits.most_cm3:
-            break
+    bone = None
+    if limits.in_lung and airy:
+        lesion = lung_lesion(hu[box], inside, within, near, step)
+        region, doubts = lesion.region, lesion.doubts()
+    else:
+        bone = find_bone(hu[box], within, step) if limits.caged else None
+        region, doubts = _in_tissue(smooth, _within_ribs(within, bone, near, step), near, step, limits)
+    volume_cm3 = np.count_nonzero(region) * float(np.prod(step)) / 1000
     if not region.any():
         raise InputError(
             f"nothing even at the seed for {name}: {float(np.median(smooth[tuple(near.T)])):.0f} HU there",
@@ -128,11 +116,42 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
             f"at most {limits.most_cm3:.0f} cm³ for this name",
             "Move the seed, give several, or draw it",
         )
-    if narrower < 1.0:
-        log.warning("%s leaked at first, and came out with a narrower band of CT numbers: look at its outline", name)
     result = np.zeros(hu.shape, dtype=bool, order="F")
     result[box] = region
-    return result
+    if limits.caged and bone is not None:
+        doubts = (*doubts, *doubts_of_density(region, hu[box], bone, step))
+    return Grown(result, (*doubts, *doubts_of(result, body, name, step)))
+
+
+def _within_ribs(within: Mask, bone: Mask | None, seeds: NDArray[np.intp], step: Step) -> Mask:
+    """Without the ribs and what lies between them; as it is where a seed lies there, or no bone is asked for."""
+    if bone is None:
+        return within
+    free = within & ~closed(bone, RIB_GAP_MM, step)
+    return free if free[tuple(seeds.T)].all() else within
+
+
+def _in_tissue(
+    smooth: NDArray[np.float32], within: Mask, seeds: NDArray[np.intp], step: Step, limits: Limits
+) -> tuple[Mask, tuple[str, ...]]:
+    """What grows with the widest band that does not leak, and without what hangs on it by a neck."""
+    for narrower in NARROWER:
+        whole = _attempt(smooth, within, seeds, step, limits, narrower)
+        parted = without_beyond_necks(whole, seeds, NECK_SHARE, step)
+        region = parted.region
+        volume_cm3, cut_cm3 = (np.count_nonzero(one) * float(np.prod(step)) / 1000 for one in (region, whole & ~region))
+        if volume_cm3 <= limits.most_cm3:
+            break
+    doubts = []
+    if narrower < 1.0:
+        doubts.append("it leaked at first, and came out with a narrower band of CT numbers only")
+    if cut_cm3 > CUT_SHARE * volume_cm3:
+        doubts.append(f"{cut_cm3:.0f} cm³ of the same density hang on it and were cut off at a neck")
+    if parted.seeds_deep_mm < THIN_SHARE * parted.deep_mm:
+        doubts.append(
+            f"the seeds lie in a part {2 * parted.seeds_deep_mm:.0f} mm thick, the whole is {2 * parted.deep_mm:.0f} mm"
+        )
+    return region, tuple(doubts)
 
 
 def _attempt(
@@ -142,7 +161,6 @@ def _attempt(
     step: Step,
     limits: Limits,
     narrower: float,
-    in_lung: bool,
 ) -> Mask:
     """What grows with a band narrower by that factor; empty where nothing does."""
     values = smooth[ball(within.shape, seeds, SEED_MM, step) & within]
@@ -156,23 +174,24 @@ def _attempt(
         spread = narrower * BAND_SD * sd
         low = min(middle - spread, float(at_seeds.min()) - LEAST_SD_HU)
         high = max(middle + spread, float(at_seeds.max()) + LEAST_SD_HU)
-        if in_lung:
-            low, high = (middle + AIRY_HU) / 2, max(high, middle + 100)
-        elif limits.enhances and middle > ENHANCED_HU:
+        if limits.enhances and middle > ENHANCED_HU:
             low, high = min(low, (middle + UNENHANCED_HU) / 2), max(high, 2 * middle)
         mask = (smooth >= low) & (smooth <= high) & within
-        opening = _opening_mm(mask, seeds, limits, step)
+        opening = opening_mm(mask, seeds, limits, step)
         core = parts_near(eroded(mask, opening, step), seeds, opening + max(step), step)
-        region = dilated(core, opening + 1.01 * max(step), step) & mask
+        region = dilated(core, opening + 1.01 * max(step[:2]), step)
+        if step[2] > 1.01 * max(step[:2]):
+            region = ndimage.binary_dilation(region, ALONG)
+        region &= mask
         if not region.any():
             return region
         values = smooth[region]
     # The outermost voxel is partly the organ: half-way to fat, or to lung, is its outline.
-    rim = (region | ndimage.binary_dilation(region)) & within & (smooth > (low if in_lung else (middle + FAT_HU) / 2))
-    return _without_holes(closed(region | (rim & (smooth <= high)), CLOSING_MM, step) & within)
+    rim = (region | ndimage.binary_dilation(region)) & within & (smooth > (middle + FAT_HU) / 2)
+    return without_holes(closed(region | (rim & (smooth <= high)), CLOSING_MM, step) & within)
 
 
-def _opening_mm(mask: Mask, seeds: NDArray[np.intp], limits: Limits, step: Step) -> float:
+def opening_mm(mask: Mask, seeds: NDArray[np.intp], limits: Limits, step: Step) -> float:
     """A share of how deep the seeds lie in the mask, at least what the limits say and a voxel."""
     reach = [int(3 * OPENING_MOST_MM / spacing) + 1 for spacing in step]
     deepest = 0.0
@@ -190,7 +209,7 @@ def _smoothed(hu: NDArray[np.float32], step: Step) -> NDArray[np.float32]:
     return np.asarray(sitk.GetArrayFromImage(sitk.CurvatureFlow(image, 0.0625, SMOOTHING_STEPS))).T
 
 
-def _without_holes(region: Mask) -> Mask:
+def without_holes(region: Mask) -> Mask:
     """Holes of axial slices filled: what a region encloses (vessels, a cyst) belongs to it."""
     box = box_of(region, 1)
     if box is None:

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
@@ -19,12 +18,11 @@ from navplan.imaging.bones import METAL_HU, find_bone
 from navplan.imaging.canonical import CanonicalOrder, Mask, coarser, dilated, eroded, finer, working_factors
 from navplan.imaging.label_map import structure_from_mask
 from navplan.imaging.lungs import find_lungs
+from navplan.imaging.midline import midline_mm
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
 SKIN_MM = 2.0  # thickness of the layer that is called skin
-SPINE_MM3 = 50_000.0  # bone enough to show the midline
-SPINE_WIDTH_MM = 15.0  # smoothing of the sideways profile of bone
 CHEST_WALL_MM = 5.0  # dense voxels this deep inside a lung are its vessels, not bone
 LOWEST_HU, HIGHEST_HU = -1024, 3000  # outside this range a CT number says no more; padding counts as air here
 
@@ -139,20 +137,6 @@ def _skin(found: BodyMasks, order: CanonicalOrder, spacing: tuple[float, float, 
     """The layer of the body next to air: none where the field of view or the array cuts the body."""
     reach_mm = max(SKIN_MM, 1.01 * min(spacing[:2]))
     return np.asarray(dilated(order.apply(found.outside_air), reach_mm, spacing) & order.apply(found.body))
-
-
-def midline_mm(bone: Mask, body: Mask, step: tuple[float, float, float]) -> float:
-    """Where the patient's midline lies along the first axis, from its first voxel's centre.
-
-    The spine is where bone, summed front to back and foot to head, is thickest; the body's middle without enough bone.
-    """
-    enough = np.count_nonzero(bone) * float(np.prod(step)) > SPINE_MM3
-    profile = (bone if enough else body).sum(axis=(1, 2)).astype(np.float64)
-    if not profile.any():
-        return (len(profile) - 1) / 2 * step[0]
-    if not enough:
-        return float(np.average(np.arange(len(profile)), weights=profile)) * step[0]
-    return float(np.argmax(ndimage.gaussian_filter1d(profile, SPINE_WIDTH_MM / step[0], mode="constant"))) * step[0]
 
 
 def _version() -> str:

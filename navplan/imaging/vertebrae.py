@@ -73,6 +73,35 @@ def spine_course(hu: NDArray[np.float32], middle_voxels: NDArray[np.float64], st
     return SpineCourse(middle, up, forward, along, peaks)
 
 
+@dataclass(frozen=True, eq=False)
+class AboutCourse:
+    """Of voxels [left, posterior, superior]: mm beside the course's nearest point, before it and along the course.
+
+    left_mm: (left, posterior, superior); ahead_mm, along_mm (posterior, superior); beyond: what lies past an end.
+    """
+
+    left_mm: NDArray[np.float32]
+    ahead_mm: NDArray[np.float64]
+    along_mm: NDArray[np.float64]
+    beyond: Mask
+
+
+def about_course(course: SpineCourse, shape: tuple[int, ...], step: Step) -> AboutCourse:
+    """Where the voxels of an array of `shape` lie about the course."""
+    y, z = np.meshgrid(np.arange(shape[1]) * step[1], np.arange(shape[2]) * step[2], indexing="ij")
+    off = np.stack([y.ravel(), z.ravel()], axis=1)
+    nearest = np.empty(len(off), dtype=np.intp)
+    line, up = course.middle_mm[:, 1:], course.up[:, 1:]
+    const = (line * up).sum(axis=1)
+    for start in range(0, len(off), 4096):
+        nearest[start : start + 4096] = np.argmin(np.abs(off[start : start + 4096] @ up.T - const), axis=1)
+    ahead = ((off - line[nearest]) * course.forward[nearest][:, 1:]).sum(axis=1).reshape(y.shape)
+    beyond = np.abs(((off - line[nearest]) * up[nearest]).sum(axis=1)).reshape(y.shape) > 2.0
+    centre = course.middle_mm[nearest, 0].reshape(y.shape)
+    left = np.asarray(np.arange(shape[0])[:, None, None] * step[0] - centre[None], dtype=np.float32)
+    return AboutCourse(left, ahead, course.along_mm[nearest].reshape(y.shape), beyond)
+
+
 def part_vertebrae(bone: Mask, canal: Mask, course: SpineCourse, step: Step) -> NDArray[np.int16]:
     """Number of the vertebra (1 = the lowest pair of pedicles) at each voxel of bone about the canal, 0 elsewhere."""
     at = course.along_mm[course.pedicles]
@@ -81,60 +110,51 @@ def part_vertebrae(bone: Mask, canal: Mask, course: SpineCourse, step: Step) -> 
         return result
     gaps = np.diff(at)
     # Beside a gap where a level was missed a vertebra is as high as its neighbours, not as the gap.
-    about = [float(np.median(gaps[max(0, n - 2) : n + 3])) for n in range(len(gaps))]
-    usual = np.minimum(gaps, LARGEST_SHARE * np.asarray(about))
+    near = [float(np.median(gaps[max(0, n - 2) : n + 3])) for n in range(len(gaps))]
+    usual = np.minimum(gaps, LARGEST_SHARE * np.asarray(near))
     below = at - (1 - DISC_SHARE) * np.concatenate([usual[:1], usual])
     above = at + DISC_SHARE * np.concatenate([usual, usual[-1:]])
-    y, z = np.meshgrid(np.arange(bone.shape[1]) * step[1], np.arange(bone.shape[2]) * step[2], indexing="ij")
-    off = np.stack([y.ravel(), z.ravel()], axis=1)
-    nearest = np.empty(len(off), dtype=np.intp)
-    line, up = course.middle_mm[:, 1:], course.up[:, 1:]
-    const = (line * up).sum(axis=1)
-    for start in range(0, len(off), 4096):
-        nearest[start : start + 4096] = np.argmin(np.abs(off[start : start + 4096] @ up.T - const), axis=1)
-    ahead = ((off - line[nearest]) * course.forward[nearest][:, 1:]).sum(axis=1).reshape(y.shape)
-    ends = np.abs(((off - line[nearest]) * up[nearest]).sum(axis=1)).reshape(y.shape) > 2.0
-    level_mm = course.along_mm[nearest].reshape(y.shape) + ARCH_SLOPE * np.maximum(0.0, -ahead - 5.0)
+    about = about_course(course, bone.shape, step)
+    ahead = about.ahead_mm
+    level_mm = about.along_mm + ARCH_SLOPE * np.maximum(0.0, -ahead - 5.0)
     number = np.searchsorted(below, level_mm)
     number[level_mm > np.concatenate([[-np.inf], above])[number]] = 0
-    number[(ahead > DEEP_MM) | (ahead < -BACK_MM) | ends] = 0
+    number[(ahead > DEEP_MM) | (ahead < -BACK_MM) | about.beyond] = 0
     height = np.concatenate([usual[:1], np.minimum(usual[:-1], usual[1:]), usual[-1:]])
     half = np.where(number > 0, 0.7 * height[np.maximum(number, 1) - 1] + 3.0, 0.0)
     half = np.where(ahead < -8.0, half + 12.0, half)
-    x_mm = np.arange(bone.shape[0])[:, None, None] * step[0]
-    centre = course.middle_mm[nearest, 0].reshape(y.shape)
-    inside = np.abs(x_mm - centre[None]) <= half[None]
+    inside = np.abs(about.left_mm) <= half[None]
     result[...] = np.where(bone & inside & ~canal, number[None], 0)
     return result
 
 
-def levels(along_mm: NDArray[np.float64], seed_mm: float, level: str) -> tuple[dict[int, str], list[str]]:
-    """Names of the vertebrae whose pedicles lie at along_mm (n,), from the one nearest to seed_mm, named `level`.
+def levels(along_mm: NDArray[np.float64], number: int, level: str) -> tuple[dict[int, str], list[str]]:
+    """Names of the vertebrae whose pedicles lie at along_mm (n,), counted from vertebra `number`, named `level`.
 
     Gives number (1 = lowest) -> name, and the names beyond an odd gap, which are unsure and not given: a level may have
     been missed there, or seen twice. Numbering ends at L5 and C1.
     """
     gaps = np.diff(along_mm)
-    odd = np.array([_odd(gaps, n) for n in range(len(gaps))], dtype=bool)
-    heights = along_mm - 0.2 * np.median(gaps)  # a vertebra's middle lies a little below its pedicles
-    seeded = int(np.argmin(np.abs(heights - seed_mm)))
+    odd = np.array([odd_gap(gaps, n) for n in range(len(gaps))], dtype=bool)
+    seeded = number - 1
     first = LEVELS.index(level)
-    named, unsure = {seeded + 1: level}, []
+    named, unsure = {number: level}, []
     for direction in (1, -1):
         sure = True
-        for number in range(seeded + direction, len(along_mm) if direction > 0 else -1, direction):
-            sure = sure and not odd[min(number, number - direction)]
-            place = first + number - seeded
+        for other in range(seeded + direction, len(along_mm) if direction > 0 else -1, direction):
+            sure = sure and not odd[min(other, other - direction)]
+            place = first + other - seeded
             if not 0 <= place < len(LEVELS):
                 break
             if sure:
-                named[number + 1] = LEVELS[place]
+                named[other + 1] = LEVELS[place]
             else:
                 unsure.append(LEVELS[place])
     return named, unsure
 
 
-def _odd(gaps: NDArray[np.float64], n: int) -> bool:
+def odd_gap(gaps: NDArray[np.float64], n: int) -> bool:
+    """Whether gap n differs so much from those about it that a level may have been missed there, or seen twice."""
     about = np.delete(gaps[max(0, n - 2) : n + 3], min(n, 2))
     if not about.size:
         return True

@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from navplan.errors import InputError
 from navplan.imaging.canonical import Mask, box_of, closed, dilated, labelled
+from navplan.imaging.vessel_ends import goes_on, words_of
 from navplan.imaging.working import Step, WorkingCt, ball, parts_near
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
@@ -28,6 +29,8 @@ FLANK = 0.35  # of that radius: how far the lumen may go on beside the balls, wh
 CLIMB_MM = 8.0  # a seed may lie this far off the middle
 FLAP_MM = 2.0  # half of what closes between the parts that several seeds name: a dissection's flap
 RADIUS_RANGE = (0.55, 1.6)  # of the radius at the seeds
+THIN_VOXELS = 2.5  # a vessel of a smaller radius is too thin for ridges
+THIN_LENGTH_MM = 600.0  # more of that width is no vessel, but rims of whatever has the same density
 RIDGE = 0.85  # of the largest depth within half that depth: a ridge, not a flank
 
 
@@ -45,13 +48,16 @@ class CtVesselSegmenter:
     def segment_from(
         self, volume: Volume, image_id: str, seeds_mm: NDArray[np.float64], structure: str
     ) -> list[Structure]:
-        """The vessel about seeds_mm (n, 3), LPS mm.
+        """The vessel about seeds_mm (n, 3), LPS mm; its outline_doubt says where contrast goes on beyond it.
 
         Raises InputError: an image that is not CT, or a seed that does not lie in contrast.
         """
         ct = WorkingCt.of(volume, image_id, self.name)
         name = structure or "vessel"
-        return [ct.structure(grown_vessel(ct.hu, ct.body, ct.indices(seeds_mm), ct.step), name)]
+        seeds = ct.indices(seeds_mm)
+        mask = grown_vessel(ct.hu, ct.body, seeds, ct.step)
+        doubt = "; ".join(words_of(found, ct) for found in goes_on(ct.hu, ct.body, mask, seeds, ct.step))
+        return [ct.structure(mask, name, doubt=doubt)]
 
 
 def grown_vessel(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step) -> Mask:
@@ -62,8 +68,7 @@ def grown_vessel(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], s
     smooth = ndimage.gaussian_filter(hu.T, [SMOOTHING_MM / s for s in step[::-1]]).T
     found = np.zeros(hu.shape, dtype=bool, order="F")
     for seed in seeds:
-        values = hu[ball(hu.shape, seed[None], SEED_MM, step) & body]
-        level = float(np.median(values)) if values.size else -1000.0
+        level = max(_level(hu, body, seed, reach_mm, step) for reach_mm in (SEED_MM, 1.01 * min(step)))
         if level < PLAIN_HU + LEAST_CONTRAST_HU:
             raise InputError(
                 f"a seed of {level:.0f} HU",
@@ -77,6 +82,11 @@ def grown_vessel(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], s
     return found
 
 
+def _level(hu: NDArray[np.float32], body: Mask, seed: NDArray[np.intp], reach_mm: float, step: Step) -> float:
+    values = hu[ball(hu.shape, seed[None], reach_mm, step) & body]
+    return float(np.median(values)) if values.size else -1000.0
+
+
 def _along(lumen: Mask, seed: NDArray[np.intp], step: Step) -> Mask:
     box = box_of(lumen, 1)
     if box is None:
@@ -85,11 +95,19 @@ def _along(lumen: Mask, seed: NDArray[np.intp], step: Step) -> Mask:
     near = seed - [part.start for part in box]
     depth = depth_mm(inside, step)
     radius = _radius_about(near, depth, step)
+    result = np.zeros(lumen.shape, dtype=bool, order="F")
+    if radius < THIN_VOXELS * max(step):
+        # Too few voxels across for a ridge: all of the lumen that is no wider.
+        wide = dilated(depth > RADIUS_RANGE[1] * radius + min(step), radius, step)
+        thin = parts_near(inside & ~wide, near[None], max(radius, SEED_MM), step)
+        if np.count_nonzero(thin) * float(np.prod(step)) <= THIN_LENGTH_MM * np.pi * (RADIUS_RANGE[1] * radius) ** 2:
+            result[box] = thin
+            return result
+        radius = max(radius, SEED_MM)
     size = [2 * max(1, int(0.5 * radius / s)) + 1 for s in step[::-1]]
     top = ndimage.maximum_filter(depth.T, size).T
     ridge = (depth >= RIDGE * top) & (depth >= RADIUS_RANGE[0] * radius) & (depth <= RADIUS_RANGE[1] * radius)
     ridge &= parts_near(ndimage.binary_dilation(ridge) & inside, near[None], max(radius, SEED_MM), step)
-    result = np.zeros(lumen.shape, dtype=bool, order="F")
     result[box] = dilated(_balls(ridge, depth, inside, step), max(FLANK * radius, 1.01 * max(step[:2])), step) & inside
     return result
 
@@ -98,7 +116,8 @@ def _radius_about(seed: NDArray[np.intp], depth: NDArray[np.float64], step: Step
     """The depth of the ridge nearest to a seed: the largest within reach of the seed's own depth, climbing thrice."""
     radius = SEED_MM
     for _ in range(3):
-        radius = max(SEED_MM, float(depth[ball(depth.shape, seed[None], min(radius, CLIMB_MM), step)].max()))
+        reach_mm = max(SEED_MM, min(radius, CLIMB_MM))
+        radius = float(depth[ball(depth.shape, seed[None], reach_mm, step)].max())
     return radius
 
 

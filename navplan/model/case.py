@@ -13,8 +13,8 @@ from navplan.model.registration import ImageRegistration, registration_key
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
-MOST_EDITS = 10  # that can be undone
-MOST_VOXELS = 1 << 27  # of all structures together that undoing would bring back; the last edit can always be undone
+MOST_EDITS = 10  # that can be undone; and that can be redone
+MOST_VOXELS = 1 << 27  # of all structures together that undoing would bring back, or redoing; the last one always can
 
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -48,12 +48,33 @@ class AuditEntry:
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """One edit that can be undone: what was done to the structure under a key, in words, and what it was before; None
-    where it was not there."""
+    """One edit that can be undone, or redone: what was done to the structure under a key, in words, and what that
+    brings back: the structure before the edit, or after it; None where it was not there."""
 
     key: str
     words: str
     before: Structure | None
+
+
+def _without(edits: tuple[Edited, ...], keys: set[str]) -> tuple[Edited, ...]:
+    return tuple(one for one in edits if one.key not in keys)
+
+
+def _with_last(edits: tuple[Edited, ...], last: Edited) -> tuple[Edited, ...]:
+    """With one more, without the oldest where that is too many or too large."""
+    kept = [*edits, last][-MOST_EDITS:]
+    while len(kept) > 1 and sum(_voxels(one.before) for one in kept) > MOST_VOXELS:
+        del kept[0]
+    return tuple(kept)
+
+
+def _taken(edits: tuple[Edited, ...], key: str, does: str, done: str) -> tuple[Edited, tuple[Edited, ...]]:
+    """The last one, or the last under a key, and the others. Raises InputError where there is none."""
+    found = [n for n, one in enumerate(edits) if key in ("", one.key)]
+    if not found:
+        can = ", ".join(sorted({one.key for one in edits})) or "none is kept"
+        raise InputError(f"{does} of an edit of {key}" if key else does, f"an edit that can be {done}: {can}")
+    return edits[found[-1]], tuple(one for n, one in enumerate(edits) if n != found[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +83,9 @@ class Case:
 
     volumes: image id -> Volume; structures: name -> Structure, for a name that another image has taken NAME@IMAGE
     (`structures_of` gives those of one image by their names); plans: plan id -> Plan; registrations:
-    FIXED_from_MOVING -> how one image lies in the frame of another. edits: those that can be undone, the last one last.
-    folder: where it was read from, "" while it is only in memory; revision: of that folder.
+    FIXED_from_MOVING -> how one image lies in the frame of another. edits: those that can be undone, undone: those that
+    can be redone, the last one last. folder: where it was read from, "" while it is only in memory; revision: of that
+    folder.
     """
 
     id: str = "case"
@@ -77,6 +99,7 @@ class Case:
     folder: str = ""
     revision: int = 0
     edits: tuple[Edited, ...] = ()
+    undone: tuple[Edited, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("volumes", "structures", "plans", "registrations"):
@@ -126,41 +149,51 @@ class Case:
         return replace(self, volumes={**self.volumes, image_id: volume}, patient_digest=self.patient_digest or digest)
 
     def with_structures(self, *structures: Structure) -> Case:
-        """With these structures, replacing those of the same name on the same image; their edits cannot be undone any
-        more."""
+        """With these structures, replacing those of the same name on the same image; their edits cannot be undone or
+        redone any more."""
         held, changed = dict(self.structures), set()
         for structure in structures:
             key = _key_among(held, structure)
             held[key] = structure
             changed.add(key)
-        return replace(self, structures=held, edits=tuple(one for one in self.edits if one.key not in changed))
+        return replace(
+            self, structures=held, edits=_without(self.edits, changed), undone=_without(self.undone, changed)
+        )
 
     def with_edited(self, structure: Structure, words: str) -> Case:
-        """With an edited structure in the place of the one of its name and image; `without_edit` takes that back.
+        """With an edited structure in the place of the one of its name and image; `without_edit` takes that back. What
+        was undone of it cannot be redone any more.
 
         words: what was done. Kept are the last MOST_EDITS, fewer where what was before them is large (MOST_VOXELS).
         """
         key = _key_among(self.structures, structure)
-        edits = [*self.edits, Edited(key, words, self.structures.get(key))][-MOST_EDITS:]
-        while len(edits) > 1 and sum(_voxels(one.before) for one in edits) > MOST_VOXELS:
-            del edits[0]
-        return replace(self, structures={**self.structures, key: structure}, edits=tuple(edits))
+        edits = _with_last(self.edits, Edited(key, words, self.structures.get(key)))
+        undone = _without(self.undone, {key})
+        return replace(self, structures={**self.structures, key: structure}, edits=edits, undone=undone)
 
     def without_edit(self, key: str = "") -> tuple[Case, Edited]:
         """With the structure of the last edit (or of the last one under that key) as it was before, and that edit.
 
         Raises InputError where no edit is kept.
         """
-        found = [n for n, one in enumerate(self.edits) if key in ("", one.key)]
-        if not found:
-            can = ", ".join(sorted({one.key for one in self.edits})) or "none is kept"
-            raise InputError(f"undo of an edit of {key}" if key else "undo", f"an edit that can be undone: {can}")
-        edit = self.edits[found[-1]]
-        held = {name: structure for name, structure in self.structures.items() if name != edit.key}
-        if edit.before is not None:
-            held = {**self.structures, edit.key: edit.before}
-        edits = tuple(one for n, one in enumerate(self.edits) if n != found[-1])
-        return replace(self, structures=held, edits=edits), edit
+        edit, edits = _taken(self.edits, key, "undo", "undone")
+        undone = _with_last(self.undone, Edited(edit.key, edit.words, self.structures.get(edit.key)))
+        return replace(self, structures=self._brought_back(edit), edits=edits, undone=undone), edit
+
+    def with_redone(self, key: str = "") -> tuple[Case, Edited]:
+        """With the structure of the edit that was undone last (or of the last one under that key) as it was after the
+        edit, and that edit.
+
+        Raises InputError where none is kept.
+        """
+        edit, undone = _taken(self.undone, key, "redo", "redone")
+        edits = _with_last(self.edits, Edited(edit.key, edit.words, self.structures.get(edit.key)))
+        return replace(self, structures=self._brought_back(edit), edits=edits, undone=undone), edit
+
+    def _brought_back(self, edit: Edited) -> dict[str, Structure]:
+        if edit.before is None:
+            return {name: structure for name, structure in self.structures.items() if name != edit.key}
+        return {**self.structures, edit.key: edit.before}
 
     def with_plan(self, plan: Plan) -> Case:
         """With one plan more. Raises MismatchError when it was made on another patient."""

@@ -10,6 +10,7 @@ import numpy as np
 from navplan.errors import InputError
 
 THIN = "thinner than the voxels"  # the gap of a clearance whose interval is not proven: the structure may go on unseen
+FOUND_IN_PART = "found in part only"  # the gap of a structure whose maker says that more of it may be there
 UNLABELLED = "explained by no label"  # the gap of tissue that the shaft meets
 NOT_LOOKED_FOR = "that the protocol keeps clear of, not looked for or not found"
 TICK = "Tick it when it is done"  # the remedy of a rule that a person follows: nothing closes it before

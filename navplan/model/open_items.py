@@ -17,7 +17,17 @@ from enum import StrEnum
 
 import numpy as np
 
-from navplan.model.finding import NOT_LOOKED_FOR, THIN, TICK, UNLABELLED, WORTH_NAMING, Finding, FindingKind, Verdict
+from navplan.model.finding import (
+    FOUND_IN_PART,
+    NOT_LOOKED_FOR,
+    THIN,
+    TICK,
+    UNLABELLED,
+    WORTH_NAMING,
+    Finding,
+    FindingKind,
+    Verdict,
+)
 
 NAMED = 3  # structures, and lines, that an item names; its lines name all
 
@@ -125,7 +135,7 @@ def cause_of(finding: Finding, allowed: float = WORTH_NAMING) -> Cause:
 
 
 def _of_what_it_is_about(finding: Finding, allowed: float) -> Cause:
-    if finding.gap in (NOT_LOOKED_FOR, UNLABELLED):
+    if finding.gap in (FOUND_IN_PART, NOT_LOOKED_FOR, UNLABELLED):
         return Cause.LABELS
     if finding.kind is FindingKind.CLEARANCE and finding.verdict is Verdict.NOT_EVALUATED:
         return Cause.LABELS  # cut by the image's edge, looked for elsewhere, or drawn in another frame

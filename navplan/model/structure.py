@@ -45,6 +45,10 @@ class Structure:
     made_by, made_with, made_on: how it was drawn ("manual", "semiautomatic", "automatic", "" where the source does not
     say), the algorithm or program with its version and maker, and the day (ISO 8601): never the name of a person.
     confidence: 0 to 1 as its maker gives it, None where it does not.
+    incomplete: why some of it may be missing from the voxels, "" where all of it was looked for. What is there is
+    there; that a place is free of the structure is then not known.
+    outline_doubt: why the outline may be another structure's, or incomplete; "" where its maker has no such reason. No
+    way is PASS beside it.
     stated_by, stated_on: who says "absent", and when (ISO 8601): required for ABSENT.
     carried_from: id of the image that it was seen on, where a registration brought it to this one; "" for a structure
     of this image itself. carried_error_mm: expected error of that registration. carried_doubt: why it may lie elsewhere
@@ -71,6 +75,8 @@ class Structure:
     made_with: str = ""
     made_on: str = ""
     confidence: float | None = None
+    incomplete: str = ""
+    outline_doubt: str = ""
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.replace("_", "").replace("-", "").replace(".", "").isalnum():
@@ -140,6 +146,9 @@ class Structure:
         False for a structure without voxels."""
         if self.occupancy is None or self.grid is None or self.evaluated_in is None:
             return False
+        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.asarray(self.grid.shape) - 1)
+        if not cut_by_edge(corners, self.grid, self.evaluated_in).any():
+            return False  # what is not cut is convex
         filled = self.occupancy > 0
         lines = np.argwhere(filled.any(axis=0))  # of each line of voxels its ends are the outermost
         across = filled[:, lines[:, 0], lines[:, 1]]
@@ -149,11 +158,19 @@ class Structure:
         )
 
     @cached_property
+    def volume_ml(self) -> float:
+        """Its volume, shares of voxels as shares; 0 for a structure without voxels."""
+        if self.occupancy is None or self.grid is None:
+            return 0.0
+        return float(self.occupancy.sum(dtype=np.int64)) / 255 * float(np.prod(self.grid.spacing_mm)) / 1000
+
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of presence, resolution and occupancy."""
+        """SHA-256 of presence, resolution, occupancy, and the outline's doubt where there is one."""
         if self.occupancy is None or self.grid is None:
             return f"{self.presence}:{self.stated_by}:{self.stated_on}"
-        return f"{self.presence}:{self.fractional}:{self.resolution_mm.tolist()}:" + array_digest(
+        doubt = f"{self.outline_doubt}:" if self.outline_doubt else ""
+        return f"{self.presence}:{self.fractional}:{self.resolution_mm.tolist()}:{doubt}" + array_digest(
             self.occupancy, self.grid.affine
         )
 

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from navplan.geometry.grid import Grid
 from navplan.model.anatomy import Tissue
+from navplan.model.finding import FOUND_IN_PART
 from navplan.model.safety import THIN, Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.model.structure import Presence
 from navplan.model.trajectory import Trajectory
 from navplan.planning.ablation import ablation
 from navplan.planning.boundary import crossed_mm, occupancy_at
-from navplan.planning.circumstances import carried, device, frames, gauge, presence, request, rules
+from navplan.planning.circumstances import carried, device, frames, gauge, in_doubt, presence, request, rules
 from navplan.planning.criteria import walk
 from navplan.planning.entry_candidates import RE_ENTRY
 from navplan.planning.entry_place import entry
@@ -56,6 +57,7 @@ def judge(trajectory: Trajectory, situation: Situation) -> SafetyReport:
     findings += expected_labels(trajectory, situation)
     findings += frames(situation)
     findings += carried(situation)
+    findings += in_doubt(situation)
     findings.append(entry(trajectory, situation))
     findings += read_image(trajectory, situation)
     findings += _crossings(trajectory, situation)
@@ -211,6 +213,9 @@ def _clearance(
             f"{interval}; touched with a probability of up to {breach:.0%} by a needle that strays",
         )
         remedy, gap = STRAYS_REMEDY, "within reach of a needle that strays"
+    elif structure.incomplete:
+        verdict, words = Verdict.WARN, f"{interval} to what was found of it; the rest may lie nearer"
+        remedy, gap = "Look for the rest along the way in the image", FOUND_IN_PART
     return Finding(
         kind=FindingKind.CLEARANCE,
         verdict=verdict,

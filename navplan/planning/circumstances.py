@@ -9,8 +9,9 @@ import numpy as np
 
 from navplan.model.anatomy import Tissue, anatomy_of
 from navplan.model.device import NEEDLE_DIAMETER_MM, Device
+from navplan.model.finding import FOUND_IN_PART
 from navplan.model.finding import NOT_LOOKED_FOR as NOT_LOOKED_FOR
-from navplan.model.protocol import LESS_THAN_HALF, Need, fits
+from navplan.model.protocol import LESS_THAN_HALF, HardLimit, Need, fits
 from navplan.model.safety import Finding, FindingKind, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
@@ -100,6 +101,10 @@ def presence(situation: Situation) -> list[Finding]:
                     gap=NOT_LOOKED_FOR,
                 )
             )
+        in_part = [structure for structure in known if structure.incomplete]
+        stated = any(s.presence is Presence.ABSENT and s.name == generic for s in known)
+        if in_part and not stated and limit.needs is not Need.NOT_IMAGED:
+            findings.append(_found_in_part(in_part, shown, generic, limit))
         for structure in known:
             if structure.presence is Presence.ABSENT and limit.needs is not Need.NOT_IMAGED:
                 words = f"stated to be absent by {structure.stated_by}, {structure.stated_on}"
@@ -114,6 +119,25 @@ def presence(situation: Situation) -> list[Finding]:
             )
         )
     return findings
+
+
+def _found_in_part(in_part: list[Structure], shown: str, generic: str, limit: HardLimit) -> Finding:
+    """Structures of which more may be there than was found: no way is free of them because it is clear of what was."""
+    reasons = dict.fromkeys(structure.incomplete for structure in in_part)
+    names = ", ".join(structure.name for structure in in_part)
+    required = limit.needs is Need.REQUIRED
+    absent = anatomy_of(generic).tissue not in NEVER_ABSENT and all(structure.name != generic for structure in in_part)
+    words = f", or state that there is no more: navplan segment CASE --absent {generic} --by WHO" if absent else ""
+    return Finding(
+        FindingKind.PRESENCE,
+        Verdict.NOT_EVALUATED if required else Verdict.WARN,
+        f"{names} found in part ({'; '.join(reasons)}): a way that is clear of it may still meet the rest",
+        shown,
+        required_mm=limit.min_clearance_mm,
+        source=limit.source,
+        remedy=f"Look for the rest along the way in the image and outline it (navplan edit ... --whole-image){words}",
+        gap=FOUND_IN_PART,
+    )
 
 
 def _remedy(name: str) -> str:
@@ -171,6 +195,23 @@ def carried(situation: Situation) -> list[Finding]:
                 )
             )
     return findings
+
+
+def in_doubt(situation: Situation) -> list[Finding]:
+    """Structures whose maker doubts their outline: another organ may lie there under this name, and what lies beside it
+    may be cut off or left out. Nobody can prove a way beside one; a person acknowledges it by name."""
+    return [
+        Finding(
+            FindingKind.PRESENCE,
+            Verdict.NOT_EVALUATED,
+            f"outline in doubt: {structure.outline_doubt}",
+            structure.name,
+            remedy="Compare the outline with the image; segment or draw it anew where it is wrong",
+            gap="whose outline is in doubt",
+        )
+        for structure in situation.structures.values()
+        if structure.outline_doubt and structure.presence is Presence.PRESENT
+    ]
 
 
 def _side_of_the_body(situation: Situation) -> Finding:

@@ -16,8 +16,10 @@ from navplan.model.safety import Finding, PlannedMargin, SafetyReport, worst
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.why_not import limit_line
-from navplan.session.editing import last_edit
+from navplan.session.editing import last_edit, last_undone
+from navplan.session.made_of import made_of, who_made
 from navplan.session.path_strip import path_strip
+from navplan.session.segmenters_offered import offered_in
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.session.steps import approval_words, steps
@@ -44,6 +46,7 @@ def document(session: Session) -> dict[str, Any]:
                 for one in steps(session, shown)
             ],
             "structures": _structures(session, shown),
+            "segmenters": offered_in(session),
             "plan": _plan(session, plan) if plan is not None else None,
             "way": way_document(shown) if shown is not None else None,
             "approvals": _approvals(session, shown),
@@ -64,6 +67,7 @@ def _case(session: Session) -> dict[str, Any]:
     position = session.draft.patient_position or acquisition.patient_position
     return {
         **named, "images": list(case.volumes), "image": image_id, "last_edit": last_edit(session),
+        "last_undone": last_undone(session),
         "modality": volume.modality, "quantity": volume.quantity,
         "date": acquisition.date[:10], "known": bool(acquisition.patient_digest),
         "imaged_position": acquisition.patient_position,
@@ -107,8 +111,11 @@ def _structures(session: Session, shown: Shown | None) -> list[dict[str, Any]]:
     by_name: dict[str, list[Finding]] = {}
     for finding in found:
         by_name.setdefault(finding.structure, []).append(finding)
-    rows = [_structure(one, by_name.get(name, [])) for name, one in
-            session.case.structures_of(session.image()[0]).items()]  # fmt: skip
+    here = session.case.structures_of(session.image()[0])
+    who = who_made(session.case.audit, session.image()[0])
+    rows = [
+        {**_structure(one, by_name.get(name, [])), "made": made_of(one, who.get(name))} for name, one in here.items()
+    ]
     return sorted(rows, key=lambda row: (not row["lesion"], row["low_mm"] if row["low_mm"] is not None else 1e6,
                                          row["spoken"]))  # fmt: skip
 

@@ -39,10 +39,25 @@ def undo_edit(session: Session, who: Any) -> None:
         session.take_case(undone(session.case, by=by), "")
 
 
+def redo_edit(session: Session, who: Any) -> None:
+    """Do again what was taken back last. Raises InputError where none is kept."""
+    from navplan.verbs.edit import redo_edit as redone
+
+    by = _who(who)
+    with session.lock:
+        session.take_case(redone(session.case, by=by), "")
+
+
 def last_edit(session: Session) -> str:
     """What undoing would take back, in words; "" where there is nothing."""
     edits = session.case.edits
     return f"{edits[-1].key}: {edits[-1].words}" if edits else ""
+
+
+def last_undone(session: Session) -> str:
+    """What redoing would do again, in words; "" where there is nothing."""
+    undone = session.case.undone
+    return f"{undone[-1].key}: {undone[-1].words}" if undone else ""
 
 
 def _who(value: Any) -> str:

@@ -94,7 +94,7 @@ def _required_unknown(session: Session) -> list[str]:
     side = {"L": "left", "R": "right"}.get(session.draft.side, session.draft.side)
     known = [
         one for one in session.case.structures_of(session.draft.image_id).values()
-        if one.presence is not Presence.UNKNOWN
+        if one.presence is not Presence.UNKNOWN and not one.incomplete
     ]  # fmt: skip
     return sorted(
         {

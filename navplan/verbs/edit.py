@@ -1,4 +1,4 @@
-"""edit and undo_edit: a structure changed by hand, told in the record, and brought back bit for bit."""
+"""edit, undo_edit and redo_edit: a structure changed by hand, told in the record, and brought back bit for bit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from navplan.errors import ChoiceError, InputError
-from navplan.model.case import AuditEntry, Case
+from navplan.model.case import AuditEntry, Case, Edited
 from navplan.model.structure import Presence, Structure
 
 if TYPE_CHECKING:
@@ -95,17 +95,31 @@ def undo_edit(case: Case, structure: str = "", *, image: str = "", by: str = "")
     Undone can be the last edits that the case keeps (MOST_EDITS), and not what something else than an edit replaced
     since. Raises InputError where there is nothing to undo.
     """
+    undone, last = case.without_edit(_key_of(case.edits, structure, image))
+    details = {"structure": last.key, "undone": last.words, "is": _told(undone.structures.get(last.key))}
+    return undone.with_audit(AuditEntry(_now(), by.strip() or "navplan", "undo edit", details))
+
+
+def redo_edit(case: Case, structure: str = "", *, image: str = "", by: str = "") -> Case:
+    """The case with the edit that was undone last (or the last one of this structure) done again, exactly.
+
+    Redone can be what was undone (MOST_EDITS) of a structure that nothing changed since. Raises InputError where there
+    is nothing to redo.
+    """
+    redone, last = case.with_redone(_key_of(case.undone, structure, image))
+    details = {"structure": last.key, "redone": last.words, "is": _told(redone.structures.get(last.key))}
+    return redone.with_audit(AuditEntry(_now(), by.strip() or "navplan", "redo edit", details))
+
+
+def _key_of(edits: Sequence[Edited], structure: str, image: str) -> str:
+    """The key that a person means among those of edits; "" where no structure is named."""
     from navplan.files.structure_names import canonical_name
 
-    key = structure
-    if structure and structure not in {edit.key for edit in case.edits}:
-        name = canonical_name(structure)
-        keys = {edit.key for edit in case.edits}
-        key = next((one for one in (f"{name}@{image}", name) if one in keys), name)
-    undone, last = case.without_edit(key)
-    back = undone.structures.get(last.key)
-    details = {"structure": last.key, "undone": last.words, "is": _told(back)}
-    return undone.with_audit(AuditEntry(_now(), by.strip() or "navplan", "undo edit", details))
+    keys = {edit.key for edit in edits}
+    if not structure or structure in keys:
+        return structure
+    name = canonical_name(structure)
+    return next((one for one in (f"{name}@{image}", name) if one in keys), name)
 
 
 def _check_begin(before: Structure | None, name: str, new_name: str, first: str, here: dict[str, Structure]) -> None:
@@ -139,7 +153,8 @@ def _structure(
     if base is not None:
         made = replace(
             made, carried_from=base.carried_from, carried_error_mm=base.carried_error_mm,
-            carried_doubt=base.carried_doubt,
+            carried_doubt=base.carried_doubt, incomplete="" if whole_image else base.incomplete,
+            outline_doubt=base.outline_doubt,
         )  # fmt: skip
     return replace(
         made, boundary_sigma_mm=piece.sigma_mm, boundary_source=piece.source,

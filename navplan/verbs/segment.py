@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,33 +71,29 @@ def segment(
             "Give the name of a segmenter, or a file of labels",
         )
     image_id, volume = case.image(image)
-    details: dict[str, Any] = {"image": image_id}
     if labels is None:
         if names is not None or space or same_frame_by or working_resolution_mm is not None:
             raise InputError("names, a space, frame or resolution for a segmenter", "them only together with labels")
-        seeds = _seeds(seeds_mm, volume)
+        seeds = checked_seeds(seeds_mm, volume)
         if structure and seeds is None:
             raise InputError(f"the name {structure} for a segmenter without seeds", "it with seeds or labels only")
-        found = _computed(segmenter, volume, image_id, seeds, structure)
-        details["segmenter"] = found[0].origin if found else segmenter
-        if seeds is not None:
-            details["seeds_mm"] = seeds.tolist()
-            details["figures"] = {one.name: figures(volume, one) for one in found if one.presence is Presence.PRESENT}
-    elif seeds_mm is not None:
+        found = computed(segmenter, volume, image_id, seeds, structure)
+        return with_computed(case, _prefixed(found, prefix), image_id, segmenter, seeds)
+    if seeds_mm is not None:
         raise InputError("seeds with labels", "seeds for a segmenter", "Leave them out")
-    else:
-        from navplan.files.structures_in import read_structures
+    from navplan.files.structures_in import read_structures
 
-        read = read_structures(
-            labels, volume, image_id, names=names, structure=structure,
-            working_resolution_mm=working_resolution_mm, space=space, salt=case.salt,
-            same_frame_by=same_frame_by,
-        )  # fmt: skip
-        found = list(read.structures)
-        details |= {"labels_sha256": list(read.sha256), "notes": list(read.notes)}
-    if prefix:
-        found = [replace(one, name=f"{prefix.rstrip('_')}_{one.name}") for one in found]
-    return _added(case, found, image_id, details)
+    read = read_structures(
+        labels, volume, image_id, names=names, structure=structure,
+        working_resolution_mm=working_resolution_mm, space=space, salt=case.salt,
+        same_frame_by=same_frame_by,
+    )  # fmt: skip
+    details = {"image": image_id, "labels_sha256": list(read.sha256), "notes": list(read.notes)}
+    return _added(case, _prefixed(list(read.structures), prefix), image_id, details)
+
+
+def _prefixed(found: list[Structure], prefix: str) -> list[Structure]:
+    return [replace(one, name=f"{prefix.rstrip('_')}_{one.name}") for one in found] if prefix else found
 
 
 def absent(case: Case, name: str, by: str, image: str = "") -> Case:
@@ -133,7 +129,8 @@ def absent(case: Case, name: str, by: str, image: str = "") -> Case:
     return case.with_structures(stated).with_audit(AuditEntry(now, by.strip(), "absent", details))
 
 
-def _seeds(seeds_mm: ArrayLike | None, volume: Volume) -> NDArray[np.float64] | None:
+def checked_seeds(seeds_mm: ArrayLike | None, volume: Volume) -> NDArray[np.float64] | None:
+    """Seeds as (n, 3) LPS mm, None where none are given. Raises InputError for what is none, or beside the image."""
     if seeds_mm is None:
         return None
     try:
@@ -165,13 +162,22 @@ def _run(made: Any, volume: Volume, image_id: str, seeds: NDArray[np.float64] | 
     return made.segment_from(volume, image_id, seeds, canonical_name(structure) if structure else "")
 
 
-def _computed(
-    segmenter: str, volume: Volume, image_id: str, seeds: NDArray[np.float64] | None, structure: str
+def computed(
+    segmenter: str,
+    volume: Volume,
+    image_id: str,
+    seeds: NDArray[np.float64] | None = None,
+    structure: str = "",
+    ready: Callable[[Any], Any] = lambda made: made,
 ) -> list[Structure]:
+    """What a segmenter finds in an image, without a case: to be put into one by `with_computed`.
+
+    ready: called with the segmenter before it runs, gives the one that runs. Raises as `segment` does.
+    """
     from navplan.extend.registry import load
 
     loaded = load(SEGMENTERS, segmenter)
-    made = loaded() if isinstance(loaded, type) else loaded
+    made = ready(loaded() if isinstance(loaded, type) else loaded)
     if made.modality and made.modality != volume.modality:
         raise InputError(f"segmenter {segmenter} on {volume.modality or 'an unknown modality'}", made.modality)
     found: list[Structure] = _run(made, volume, image_id, seeds, structure)
@@ -192,7 +198,30 @@ def _computed(
     ]  # fmt: skip
 
 
-def _added(case: Case, found: list[Structure], image_id: str, details: dict[str, Any]) -> Case:
+def with_computed(
+    case: Case,
+    found: list[Structure],
+    image_id: str,
+    segmenter: str,
+    seeds: NDArray[np.float64] | None = None,
+    by: str = "navplan",
+) -> Case:
+    """The case with what `computed` gave, by the rules of `segment`; one structure from seeds can be undone as an edit.
+
+    by: who had it made, for the record.
+    """
+    details: dict[str, Any] = {"image": image_id, "segmenter": found[0].origin if found else segmenter}
+    if seeds is not None:
+        volume = case.volumes[image_id]
+        details["seeds_mm"] = seeds.tolist()
+        details["figures"] = {one.name: figures(volume, one) for one in found if one.presence is Presence.PRESENT}
+    words = f"{segmenter} from {len(seeds)} seed{'s' * (len(seeds) > 1)}" if seeds is not None else ""
+    return _added(case, found, image_id, details, words if len(found) == 1 else "", by)
+
+
+def _added(
+    case: Case, found: list[Structure], image_id: str, details: dict[str, Any], undone_as: str = "", by: str = "navplan"
+) -> Case:
     from navplan.files.coded_names import is_known
 
     added, replaced, kept = [], [], []
@@ -210,6 +239,9 @@ def _added(case: Case, found: list[Structure], image_id: str, details: dict[str,
     unnamed = [name for name in present if name.removeprefix("label_").isdigit()]
     unmapped = [one.name for one in found if one.name not in unnamed and not is_known(one.name)]
     cut = [one.name for one in found if one.cut_by_edge]
+    doubts = {one.name: one.outline_doubt for one in found if one.outline_doubt}
+    if doubts:
+        details["outline_doubts"] = doubts
     details |= {
         "present": present, "empty": empty, "unnamed": unnamed, "unmapped": unmapped, "cut": cut,
         "replaced": replaced, "kept": kept,
@@ -224,9 +256,12 @@ def _added(case: Case, found: list[Structure], image_id: str, details: dict[str,
         log.warning("names that navplan does not know, kept as they are: %s", ", ".join(unmapped))
     if replaced:
         log.warning("replaced: %s", ", ".join(replaced))
+    for name, why in doubts.items():
+        log.warning("%s: outline in doubt: %s", name, why)
     for note in details.get("notes", ()):
         log.warning("%s", note)
-    return case.with_structures(*added).with_audit(AuditEntry(_now(), "navplan", "segment", details))
+    with_new = case.with_edited(added[0], undone_as) if undone_as and added else case.with_structures(*added)
+    return with_new.with_audit(AuditEntry(_now(), by, "segment", details))
 
 
 def _now() -> str:

@@ -38,24 +38,33 @@ def box_between(grid: Grid, corner_mm: ArrayLike, opposite_mm: ArrayLike) -> tup
     return tuple((min(a, b), max(a, b) + 1) for a, b in zip(one, other, strict=True))
 
 
-def line_through(grid: Grid, points_mm: ArrayLike, thickness: ArrayLike = 1.0) -> Drawn:
+def line_through(
+    grid: Grid, points_mm: ArrayLike, thickness: ArrayLike = 1.0, normal: ArrayLike | None = None
+) -> Drawn:
     """A scribble: the line through points (N, 3) LPS, as many voxels thick within its slice as `thickness` (one number
-    or three along i, j, k) says.
+    or three along i, j, k) says. normal: (3,) square to that slice. A straight line lies in slices of two directions;
+    where no normal tells which, it is one voxel thick across both, so that no slice beside it is marked.
 
     Raises InputError: no points, one outside the image, or points of several slices.
     """
     indices = _indices(grid, points_mm, 1)
-    axis, layer = _slice(indices)
+    axis, _ = _slice(indices)
+    flat = _flat(indices)
+    if normal is not None:
+        axis = int(np.argmax(np.abs(grid.axes.T @ np.asarray(normal, dtype=np.float64))))
+        if axis not in flat:
+            raise _over_slices(indices, axis)
+        flat = [axis]
     steps = [indices[:1]]
     for start, stop in pairwise(indices):
         count = max(2, int(np.ceil(np.abs(stop - start).max() / FINEST_STEP)) + 1)
         steps.append(np.linspace(start, stop, count)[1:])
     line = np.concatenate(steps)
     radius = np.broadcast_to(np.asarray(thickness, dtype=np.float64), 3) / 2
-    reach = [0 if n == axis else int(np.ceil(radius[n])) for n in range(3)]
+    reach = [0 if n in flat else int(np.ceil(radius[n])) for n in range(3)]
     lower = np.maximum(np.floor(line.min(axis=0) + 0.5).astype(int) - reach, 0)
     upper = np.minimum(np.floor(line.max(axis=0) + 0.5).astype(int) + reach, np.asarray(grid.shape) - 1)
-    lower[axis] = upper[axis] = layer
+    lower[flat] = upper[flat] = np.rint(indices[0, flat])
     mask = np.zeros(upper - lower + 1, dtype=np.uint8)
     inside = np.argwhere(mask == 0) + lower
     across = [n for n in range(3) if n != axis]
@@ -118,14 +127,20 @@ def _indices(grid: Grid, points_mm: ArrayLike, fewest: int) -> NDArray[np.float6
 
 def _slice(indices: NDArray[np.float64]) -> tuple[int, int]:
     """The axis that the drawing's slice lies across, and which slice: the thinnest of those that hold all points."""
-    voxels = np.rint(indices).astype(int)
-    flat = [axis for axis in range(3) if (voxels[:, axis] == voxels[0, axis]).all()]
+    flat = _flat(indices)
     if not flat:
-        spread = voxels.max(axis=0) - voxels.min(axis=0) + 1
-        axis = int(np.argmin(spread))
-        raise InputError(
-            f"a drawing over {spread[axis]} slices of the image", "one slice, across any of the image's axes",
-            "Draw on a slice of the image itself, not on an oblique one",
-        )  # fmt: skip
+        raise _over_slices(indices, int(np.argmin(np.ptp(np.rint(indices), axis=0))))
     axis = min(flat, key=lambda n: float(np.ptp(indices[:, n])))
-    return axis, int(voxels[0, axis])
+    return axis, int(np.rint(indices[0, axis]))
+
+
+def _flat(indices: NDArray[np.float64]) -> list[int]:
+    """The axes that all points have one voxel along."""
+    return [axis for axis in range(3) if np.ptp(np.rint(indices[:, axis])) == 0]
+
+
+def _over_slices(indices: NDArray[np.float64], axis: int) -> InputError:
+    return InputError(
+        f"a drawing over {int(np.ptp(np.rint(indices[:, axis]))) + 1} slices of the image",
+        "one slice, across any of the image's axes", "Draw on a slice of the image itself, not on an oblique one",
+    )  # fmt: skip

@@ -16,7 +16,9 @@ from navplan.imaging.label_map import structure_from_mask
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan_nninteractive.drawing import Drawn, box_between, inside_outline, line_through, voxel_at
-from navplan_nninteractive.link import connect, told
+from navplan_nninteractive.link import connect, named, told
+
+PROMPTS = {"points": "point", "scribble": "scribble", "lasso": "lasso", "bbox2d": "box", "bbox3d": "box"}
 
 
 class Interaction:
@@ -45,7 +47,7 @@ class Interaction:
         """
         if not volume.voxels.any():
             raise InputError("an image that is 0 everywhere", "an image with something in it")
-        self._volume, self._image_id, self._name, self._server = volume, image_id, name, server
+        self._volume, self._image_id, self._name, self._server = volume, image_id, name, named(server)
         self._lock = threading.RLock()
         self._over = ""
         self._buffer: NDArray[np.uint8] = np.zeros(volume.grid.shape[::-1], dtype=np.uint8)
@@ -79,6 +81,16 @@ class Interaction:
         return str(self._remote.license or "")
 
     @property
+    def prompts(self) -> frozenset[str]:
+        """The methods that the server's model takes: "point", "scribble", "lasso", "box"."""
+        return frozenset(PROMPTS[kind] for kind in self._kinds & PROMPTS.keys())
+
+    @property
+    def over(self) -> str:
+        """Why nothing more can be drawn; "" while it goes on."""
+        return self._over
+
+    @property
     def kinds(self) -> frozenset[str]:
         """What the server's model takes: "points", "scribble", "lasso", "bbox2d", "bbox3d"."""
         return frozenset(self._kinds)
@@ -88,9 +100,10 @@ class Interaction:
         i, j, k = voxel_at(self._volume.grid, point_mm)
         return self._send("points", lambda: self._remote.add_point_interaction([k, j, i], positive))
 
-    def scribble(self, points_mm: ArrayLike, positive: bool = True) -> Structure:
-        """A line through points (N, 3) of one slice of the image, as thick as the model likes it best."""
-        drawn = line_through(self._volume.grid, points_mm, self._thickness)
+    def scribble(self, points_mm: ArrayLike, positive: bool = True, normal: ArrayLike | None = None) -> Structure:
+        """A line through points (N, 3) of one slice of the image, as thick in it as the model likes it best. normal:
+        (3,) square to the slice, which a straight line does not tell by itself."""
+        drawn = line_through(self._volume.grid, points_mm, self._thickness, normal)
         return self._send("scribble", lambda: self._remote.add_scribble_interaction(*_sent(drawn, positive)))
 
     def lasso(self, points_mm: ArrayLike, positive: bool = True) -> Structure:
@@ -120,10 +133,9 @@ class Interaction:
         return self._send("", self._remote.reset_interactions)
 
     def close(self) -> None:
-        """Give the place on the server back. May be called twice."""
-        with self._lock:
-            self._over = self._over or "it was closed"
-            self._remote.close()
+        """Give the place on the server back; a call that is under way does not hold it up. May be called twice."""
+        self._over = self._over or "it was closed"
+        self._remote.close()
 
     def __enter__(self) -> Interaction:
         return self

@@ -6,12 +6,48 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 from navplan.errors import InputError, MissingComponentError
 
+BROKEN = (  # what the client raises over an answer that it cannot make sense of
+    ValueError, KeyError, TypeError, IndexError, AttributeError, AssertionError, ArithmeticError, MemoryError,
+    RuntimeError,
+)  # fmt: skip
 SERVER_VARIABLE = "NAVPLAN_NNINTERACTIVE"  # http://HOST:PORT; the client itself reads NN_INTERACTIVE_API_KEY
 PREDICTION_S = 300.0  # that one prediction may take: the client's own 60 s are short for a server without a GPU
+
+
+def named(server: str = "") -> str:
+    """The server's address: the one that is given, else the one of NAVPLAN_NNINTERACTIVE; "" where there is none."""
+    return server or os.environ.get(SERVER_VARIABLE, "")
+
+
+def shown(server: str = "") -> str:
+    """The server as words may show it: http://HOST:PORT, without a name or password that the address may hold."""
+    address = named(server)
+    try:
+        parts = urlsplit(address)
+        place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    except ValueError:
+        return address.rpartition("@")[2]
+    return place if parts.netloc else address.rpartition("@")[2]
+
+
+def fault() -> str:
+    """Why no session can be had, in a sentence, without asking the server: no address, no client; "" where it can."""
+    if not named():
+        return f"No nnInteractive server is named: start one, then navplan with {SERVER_VARIABLE}=http://HOST:PORT."
+    if not _is_address(named()):
+        return f"{SERVER_VARIABLE} is {shown()!r}, and has to be http://HOST:PORT."
+    return "" if find_spec("nnInteractive") else 'Its client is missing: pip install "navplan[interactive]".'
+
+
+def _is_address(server: str) -> bool:
+    return server.lower().startswith(("http://", "https://"))
 
 
 def connect(server: str = "", api_key: str = "") -> Any:
@@ -20,21 +56,22 @@ def connect(server: str = "", api_key: str = "") -> Any:
     server: "http://gpu-box:1527", "" takes NAVPLAN_NNINTERACTIVE. api_key: "" takes NN_INTERACTIVE_API_KEY. Raises
     MissingComponentError without the client, InputError: see `told`.
     """
-    server = server or os.environ.get(SERVER_VARIABLE, "")
-    if not server.lower().startswith(("http://", "https://")):
+    server = named(server)
+    if not _is_address(server):
         raise InputError(
-            f"the nnInteractive server {server!r}", "http://HOST:PORT of a server that you run",
+            f"the nnInteractive server {shown(server)!r}", "http://HOST:PORT of a server that you run",
             f"Start nninteractive-server, and name it here or in {SERVER_VARIABLE}",
         )  # fmt: skip
     try:
-        from nnInteractive.inference.remote import nnInteractiveRemoteInferenceSession
+        import_module("nnInteractive.inference.remote")
+        from navplan_nninteractive.answers import CheckedSession
     except ImportError as error:
         raise MissingComponentError(
             f"the client of nnInteractive cannot be loaded: {error}", "the package nninteractive-client",
             'pip install "navplan[interactive]"',
         ) from error  # fmt: skip
     with told(server):
-        return nnInteractiveRemoteInferenceSession(server, api_key or None, read_timeout=PREDICTION_S)
+        return CheckedSession(server, api_key or None, read_timeout=PREDICTION_S)
 
 
 @contextmanager
@@ -44,7 +81,7 @@ def told(server: str) -> Iterator[None]:
     import httpx
     from nnInteractive.inference.remote import ServerAtCapacityError, SessionExpiredError
 
-    at = f"the nnInteractive server {server}"
+    at = f"the nnInteractive server {shown(server)}"
     try:
         yield
     except SessionExpiredError as error:
@@ -60,7 +97,7 @@ def told(server: str) -> Iterator[None]:
         raise InputError(f"{at} does not answer in time ({type(error).__name__})", "an answer", "Look at it") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise InputError(f"{at} cannot be reached: {error}", "a server that runs", "Start it, or name it") from error
-    except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+    except BROKEN as error:
         raise InputError(
             f"{at} gave an answer that cannot be read: {type(error).__name__}: {error}", "nnInteractive's protocol",
             "Do its version and the client's fit? Is it an nnInteractive server?",

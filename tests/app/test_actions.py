@@ -30,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("served")  # one case for all
 ACTIONS = (
     "choose", "aim_at", "plan", "take_way", "move", "put_back", "keep_moved", "approve", "withdraw", "remark",
     "state_absent", "looks", "undo", "redo", "reload", "report", "card",
-    "edit", "undo_edit",
+    "edit", "undo_edit", "redo_edit",
 )  # fmt: skip
 
 
@@ -261,6 +261,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "looks": {"hidden": [], "colours": {}},
     "edit": {"structure": "liver", "steps": [["grow_mm", 0.01]], "who": "Dr A", "whole_image": False},
     "undo_edit": {"who": "Dr A"},
+    "redo_edit": {"who": "Dr A"},
 }
 
 

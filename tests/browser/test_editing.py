@@ -1,4 +1,4 @@
-"""Painting, erasing and thresholding in a slice with the mouse, and taking it back."""
+"""Structures edited and found in the page with the mouse: strokes, operations, undo and redo, segmenters and seeds."""
 
 from __future__ import annotations
 
@@ -61,10 +61,97 @@ def test_a_stroke_paints_erases_and_is_undone(page, labelled_phantom, tmp_path):
         for left, words in ((erased, "drawn_mass: erased"), (whole, "drawn_mass: painted"), (0, "")):
             page.locator("[data-test=edit-undo]:enabled").click()
             if words:
-                page.wait_for_selector(f"text={words}")
+                page.wait_for_selector(f"[data-test=last-edit]:has-text('{words}')")
             else:
-                page.locator("[data-test=edit-undo]").wait_for(state="detached")
+                until(lambda: not page.locator("[data-test=last-edit]").inner_text())
+                assert page.locator("[data-test=edit-undo]").is_disabled()
             assert ml("drawn_mass") == left
+        for again, words in ((whole, "drawn_mass: painted"), (erased, "drawn_mass: erased")):
+            page.locator("[data-test=edit-redo]:enabled").click()
+            page.wait_for_selector(f"[data-test=last-edit]:has-text('{words}')")
+            assert ml("drawn_mass") == again
     record = nv.open_case(tmp_path / "case").audit
-    assert [entry.action for entry in record[-6:]] == ["edit"] * 3 + ["undo edit"] * 3
-    assert {entry.who for entry in record[-6:]} == {"Dr A"}
+    assert [entry.action for entry in record[-8:]] == ["edit"] * 3 + ["undo edit"] * 3 + ["redo edit"] * 2
+    assert {entry.who for entry in record[-8:]} == {"Dr A"}
+
+
+def test_every_operation_on_a_whole_structure(page, labelled_phantom, tmp_path):
+    shutil.copytree(labelled_phantom, tmp_path / "case")
+    with Served(tmp_path / "case") as served:
+        opened(page, served)
+        open_step(page, "anatomy")
+        page.click("[data-test=about-liver]")
+        told = page.locator("[data-test=made-liver]").inner_text()
+        assert "present" in told and "phantom" in told and "no confidence given" in told and "cut by" in told
+        page.click("[data-test=made-liver] button")  # edit this one
+        assert page.locator("[data-test=edit-grow_mm]").is_disabled()  # by nobody
+        page.fill("[data-test=edit-who]", "Dr A")
+        page.fill("[data-test=edit-mm]", "6")
+        page.select_option("[data-test=edit-other]", "lesion")
+
+        def does(button: str, words: str) -> None:
+            page.locator(f"[data-test={button}]:enabled").click()
+            page.wait_for_selector(f"[data-test=last-edit]:has-text('liver: {words}')")
+
+        does("edit-shrink_mm", "shrunk by 6 mm")
+        does("edit-grow_mm", "grown by 6 mm")
+        does("edit-smooth_mm", "smoothed by 6 mm")
+        does("edit-minus", "without lesion")
+        does("edit-union", "united with lesion")
+        page.fill("[data-test=edit-mm]", "0.5")  # less than half a voxel: refused in words, nothing done
+        page.click("[data-test=edit-grow_mm]")
+        page.wait_for_selector(".np-message")
+        assert page.locator("[data-test=last-edit]").inner_text() == "liver: united with lesion"
+        page.click("[data-test=edit-islands]")  # the liver is one part: an edit that changes nothing
+        page.wait_for_selector(".np-message:has-text('changes no voxel')")
+        does("edit-intersect", "where lesion is too")
+        # a second part, and then only the one that is clicked at
+        page.click("[data-test=tool-paint]")
+        canvas = page.locator("[data-view=axial] canvas")
+        until(lambda: canvas.get_attribute("data-number") is not None)
+        box = canvas.bounding_box()
+        places = [(box["x"] + box["width"] / 2 + x, box["y"] + box["height"] / 2) for x in (0, 40)]
+        for place in places:
+            page.mouse.click(*place)
+        page.wait_for_function(
+            "() => document.querySelector('[data-test=last-edit]').innerText.startsWith('liver: painted')"
+        )
+        page.locator("[data-test=tool-island]:enabled").click()
+        page.mouse.click(*places[1])
+        page.wait_for_selector("[data-test=last-edit]:has-text('liver: ')")
+        until(lambda: len(nv.open_case(tmp_path / "case").audit[-1].details.get("operations", ())) == 1)
+        until(lambda: "part" in nv.open_case(tmp_path / "case").audit[-1].details["operations"][0])
+    liver = nv.open_case(tmp_path / "case").structures["liver"]
+    assert 0 < liver.volume_ml < 2  # the ball of 5 mm that was clicked at
+
+
+def test_segmenters_run_are_stopped_and_refuse_while_the_page_goes_on(page, labelled_phantom, tmp_path):
+    shutil.copytree(labelled_phantom, tmp_path / "case")
+
+    def revision() -> int:
+        return nv.open_case(tmp_path / "case").revision
+
+    with Served(tmp_path / "case") as served:
+        opened(page, served)
+        open_step(page, "anatomy")
+        before = revision()
+        page.click("[data-test=run-ct-basic]")
+        page.wait_for_selector("[data-test=segmenting][data-run=running]")
+        page.click("[data-test=about-liver]")  # nothing waits
+        page.wait_for_selector("[data-test=made-liver]")
+        page.click("[data-test=segment-stop]")
+        page.wait_for_selector("[data-test=segmenting][data-run=stopped]")
+        assert revision() == before
+        # a seed in the air beside the patient: refused, with what to do
+        page.click("[data-test=seed-spleen]")
+        canvas = page.locator("[data-view=axial] canvas")
+        until(lambda: canvas.get_attribute("data-number") is not None)
+        box = canvas.bounding_box()
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.click(middle[0], box["y"] + 4)
+        assert page.locator("[data-test=segment-run]").is_enabled()
+        assert page.locator("[data-test=seeds]").inner_text() == "1 seed"
+        page.click("[data-test=segment-run]")
+        page.wait_for_selector("[data-test=segmenting][data-run=refused]")
+        assert "Not made: spleen." in page.locator("[data-test=segment-refused]").inner_text()
+        assert revision() == before

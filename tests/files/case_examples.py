@@ -159,6 +159,7 @@ def make_case(rng: np.random.Generator) -> Case:
     case = case.with_volume("mr", make_volume(rng, (4, 5, 3), "float32"))
     case = case.with_structures(*make_structures(rng, volume)).with_plan(make_plan(rng))
     carried = {"image_id": "mr", "carried_from": "ct", "carried_doubt": "other position", "carried_error_mm": 2.5}
+    carried["incomplete"] = "seen in part"
     own_grids = make_structures(rng, volume, names=("liver", "aorta"))[:2]
     case = case.with_structures(*(replace(structure, **carried) for structure in own_grids))
     matrix = np.block([[make_grid(rng).axes, np.ones((3, 1))], [np.array([0, 0, 0, 1])]])

@@ -7,7 +7,9 @@ from navplan.errors import InputError
 from navplan.extend.contract_checks import check_segmenter
 from navplan.geometry.grid import Grid
 from navplan.imaging import region as module
-from navplan.imaging.region import LIMITS, CtRegionSegmenter, limits_of
+from navplan.imaging.necks import without_beyond_necks
+from navplan.imaging.region import CtRegionSegmenter
+from navplan.imaging.region_limits import LIMITS, limits_of
 from navplan.imaging.working import ball
 from navplan.model.structure import Presence
 from navplan.model.volume import Volume
@@ -118,13 +120,39 @@ def test_another_modality_is_refused_and_the_contract_kept():
     check_segmenter(CtRegionSegmenter)
 
 
-def test_what_fits_only_with_a_narrower_band_is_given_with_a_warning(caplog, monkeypatch):
+def test_what_fits_only_with_a_narrower_band_is_in_doubt(monkeypatch):
     attempts = []
 
-    def attempt(smooth, within, seeds, step, limits, narrower, in_lung):
+    def attempt(smooth, within, seeds, step, limits, narrower):
         attempts.append(narrower)
-        return within if narrower == 1.0 else ball(within.shape, seeds, 20.0, step)
+        return within if narrower == 1.0 else ball(within.shape, seeds, 28.0, step)
 
     monkeypatch.setattr(module, "_attempt", attempt)
-    region(scene(), (60, 20, 10), "kidney_left")
-    assert attempts == [1.0, 0.8] and "kidney_left leaked at first" in caplog.text
+    found = region(scene(), (60, 20, 10), "kidney_left")
+    assert attempts == [1.0, 0.8] and "leaked at first" in found.outline_doubt
+
+
+def test_what_hangs_on_it_by_a_neck_is_cut_off():
+    neck = (np.hypot(Y - 20, Z - 10) < 11) & (X > -40) & (X < 60)
+    seeds = np.argwhere(SPLEEN & (np.abs(X - 60) < 1.1) & (np.abs(Y - 20) < 1.1) & (np.abs(Z - 10) < 1.6))
+    parted = without_beyond_necks(SPLEEN | neck | LIVER, seeds, 0.6, (2.0, 2.0, 3.0))
+    assert parted.region[SPLEEN].all() and parted.region[LIVER & (X < -10)].mean() < 0.02
+    assert parted.deep_mm == pytest.approx(25, abs=3) and parted.seeds_deep_mm == parted.deep_mm
+    thick = without_beyond_necks(SPLEEN | neck | LIVER, seeds, 0.3, (2.0, 2.0, 3.0))
+    assert thick.region[LIVER].all()
+
+
+@pytest.mark.parametrize("seed", [(20, 66, 0), (20, 57, 4), (14, 66, -6)])
+def test_a_mass_on_the_chest_wall_ends_where_the_lung_would(seed):
+    mass = ellipsoid((20, 66, 0), (17, 17, 17))
+    lung = ellipsoid((0, 0, 0), (100, 80, 400))
+    vessel = (np.hypot(Y - 60, Z) < 3) & (X > 20)
+    values = np.full(GRID.shape, -1000.0)
+    values[ellipsoid((0, 0, 0), (120, 100, 400))] = 40.0
+    values[lung] = -850.0
+    values[vessel | mass] = 40.0
+    values += np.random.default_rng(1).normal(0, 25, GRID.shape)
+    found = region(Volume(np.rint(values).astype(np.int16), GRID, "CT", "HU"), seed, "mass")
+    mask = full_mask(found, GRID)
+    assert dice(mask, mass & lung) > 0.85
+    assert mask[~lung].sum() < 0.12 * mask.sum() and not mask[vessel & (X > 60)].any()

@@ -92,12 +92,12 @@ def test_levels_beyond_one_that_may_be_missing_are_unknown():
 
 def test_counting_by_itself():
     even = np.arange(8) * 25.0
-    named, unsure = levels(even, 70.0, "vertebrae_L3")
+    named, unsure = levels(even, 4, "vertebrae_L3")
     assert named[4] == "vertebrae_L3" and named[8] == "vertebrae_T11" and named[2] == "vertebrae_L5"
     assert set(named) == {2, 3, 4, 5, 6, 7, 8} and unsure == []
     assert LEVELS[0] == "vertebrae_L5" and LEVELS[-1] == "vertebrae_C1"
     gap = np.array([0.0, 25, 50, 75, 125, 150, 175])
-    named, unsure = levels(gap, 45.0, "vertebrae_L2")
+    named, unsure = levels(gap, 3, "vertebrae_L2")
     assert set(named) == {1, 2, 3, 4} and unsure == ["vertebrae_T12", "vertebrae_T11", "vertebrae_T10"]
 
 

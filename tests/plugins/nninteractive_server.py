@@ -20,6 +20,21 @@ from nnInteractive.inference.remote.serialization import pack_array, unpack_arra
 from scipy import ndimage
 
 LIKE = 150  # how far values may be from the middle one of what was marked
+_CHANGE = {"ran_prediction": True, "bbox": [[2, 6], [2, 6], [2, 6]]}
+_BROKEN: dict[str, tuple[Any, np.ndarray | None]] = {  # header and voxels of answers that are none
+    "one voxel for many": (_CHANGE, np.ones((1, 1, 1), np.uint8)),  # numpy would spread it
+    "a row for a box": (_CHANGE, np.ones((4,), np.uint8)),
+    "another shape": (_CHANGE, np.ones((3, 4, 4), np.uint8)),
+    "no voxels": (_CHANGE, None),
+    "fractions": (_CHANGE, np.full((4, 4, 4), 0.7, np.float32)),
+    "two channels": (_CHANGE, np.ones((2, 4, 4, 4), np.uint8)),
+    "from the end": ({**_CHANGE, "bbox": [[-6, -2], [2, 6], [2, 6]]}, np.ones((4, 4, 4), np.uint8)),
+    "beyond the end": ({**_CHANGE, "bbox": [[2, 6], [2, 6], [9999, 10003]]}, np.ones((4, 4, 4), np.uint8)),
+    "half voxels": ({**_CHANGE, "bbox": [[2.5, 6.5], [2, 6], [2, 6]]}, np.ones((4, 4, 4), np.uint8)),
+    "no prediction": ({"ran_prediction": False, "bbox": None}, None),
+    "says nothing": ({}, None),
+    "a list": ([1, 2], None),
+}
 
 
 class Refused(Exception):
@@ -68,6 +83,7 @@ class NNInteractiveServer:
         self.taken: dict[str, Place] = {}
         self.calls: list[tuple[str, dict, np.ndarray | None]] = []
         self.bodies: list[bytes] = []
+        self.let_go = threading.Event()  # what hangs goes on
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -84,6 +100,7 @@ class NNInteractiveServer:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
+        self._http.handle_error = lambda *_: None  # clients that leave in the middle
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
@@ -95,6 +112,7 @@ class NNInteractiveServer:
         self.stop()
 
     def stop(self) -> None:
+        self.let_go.set()
         self._http.shutdown()
         self._http.server_close()
 
@@ -115,6 +133,7 @@ class NNInteractiveServer:
             return
         except Refused as refused:
             code, data = refused.code, json.dumps({"detail": refused.detail}).encode()
+            data = refused.detail.encode() if code == 200 else data
         with suppress(BrokenPipeError, ConnectionResetError):
             request.send_response(code)
             request.send_header("Content-Length", str(len(data)))
@@ -157,8 +176,10 @@ class NNInteractiveServer:
         self.calls.append((path, asked, array))
         self.bodies.append(body)
         if path == "/set_image":
+            if self.fault == "hang at the image":
+                self.let_go.wait(60)
             place.image, place.target = array[0].astype(np.float64), None
-            return {"original_image_shape": list(array.shape)}
+            return {"original_image_shape": [1, 7, 7, 7] if self.fault == "grid" else list(array.shape)}
         if path == "/set_target_buffer":
             place.target = np.zeros(asked["shape"], dtype=asked["dtype"])
             return {}
@@ -172,12 +193,19 @@ class NNInteractiveServer:
             raise Dropped
         if self.fault == "slow":
             time.sleep(1.0)
+        if self.fault == "hang":
+            self.let_go.wait(60)
+        if self.fault == "page":  # of a proxy that wants a password: 200, and no outline
+            raise Refused(200, "<html>log in</html>")
         if path == "/undo":
             ran, box = place.undo()
         else:
             ran, box = True, place.mark(self._where(path, place, asked, array), asked["include_interaction"])
         if self.fault == "garbage":
             return {"ran_prediction": True, "bbox": [[0, 1], [0, 1], [0, 1]]}, b"NNIA and nothing that follows"
+        if self.fault in _BROKEN:
+            meta, broken = _BROKEN[self.fault]
+            return meta, b"" if broken is None else pack_array(broken)
         if box is None:
             return {"ran_prediction": ran, "bbox": None}, b""
         part = place.target[tuple(slice(*one) for one in box)]

@@ -6,12 +6,15 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from navplan.errors import InputError, MissingComponentError
+from navplan.extend import registry
+from navplan.extend.interactive_checks import check_interactive
 from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.structure import Presence
@@ -171,6 +174,19 @@ def quick(server: NNInteractiveServer, monkeypatch: pytest.MonkeyPatch) -> Itera
         ("twos", "a mask with the value 2"),
         ("drop", "cannot be reached"),
         ("slow", "does not answer in time"),
+        ("page", "no outline in the answer"),
+        ("one voxel for many", r"\[1, 1, 1\] voxels for a change at"),
+        ("a row for a box", r"\[4\] voxels"),
+        ("another shape", r"\[3, 4, 4\] voxels"),
+        ("no voxels", "a change without voxels"),
+        ("fractions", "that are not 0 and 1"),
+        ("two channels", r"\[2, 4, 4, 4\] voxels"),
+        ("from the end", "a change at"),
+        ("beyond the end", "a change at"),
+        ("half voxels", "a change at"),
+        ("no prediction", "it did not predict"),
+        ("says nothing", "whether it predicted"),
+        ("a list", "whether it predicted"),
     ],
 )
 def test_after_a_fault_it_is_over_and_its_outline_stays(server, quick: Interaction, fault: str, words: str) -> None:
@@ -208,6 +224,57 @@ def test_no_place_no_key_nobody_there(server: NNInteractiveServer, drawing: Inte
         monkeypatch.setenv("NAVPLAN_NNINTERACTIVE", locked.url)
         with Interaction(VOLUME, "ct", "lesion") as opened:
             assert opened.point(mm(*LESION)).presence is Presence.PRESENT
+
+
+def test_undo_that_a_password_page_answers_ends_it(drawing: Interaction, server: NNInteractiveServer) -> None:
+    drawing.point(mm(*LESION))
+    server.fault = "page"
+    with pytest.raises(InputError, match="cannot be read"):
+        drawing.undo()
+    assert drawing.over and drawing.structure.presence is Presence.PRESENT
+
+
+def test_an_image_taken_for_another_grid_is_refused(server: NNInteractiveServer) -> None:
+    server.fault = "grid"
+    with pytest.raises(InputError, match=r"an image of shape \(1, 7, 7, 7\)"):
+        Interaction(VOLUME, "ct", "lesion", server.url)
+    assert server.taken == {}
+
+
+def test_closing_does_not_wait_for_an_answer(drawing: Interaction, server: NNInteractiveServer) -> None:
+    server.fault = "hang"
+
+    def call() -> None:
+        with suppress(InputError):
+            drawing.point(mm(*LESION))
+
+    calling = threading.Thread(target=call, daemon=True)
+    calling.start()
+    while len(server.calls) < 3:
+        calling.join(0.01)
+    drawing.close()
+    assert drawing.over and server.taken == {}
+    server.let_go.set()
+    calling.join(20)
+    assert not calling.is_alive()
+
+
+def test_it_is_an_interactive_segmenter(server: NNInteractiveServer, monkeypatch) -> None:
+    segmenter = registry.load(registry.INTERACTIVE, "nninteractive")
+    monkeypatch.delenv("NAVPLAN_NNINTERACTIVE", raising=False)
+    assert segmenter.fault().startswith("No nnInteractive server is named: ") and segmenter.place() == ""
+    with pytest.raises(InputError, match="No nnInteractive server is named"):
+        check_interactive(segmenter)
+    monkeypatch.setenv("NAVPLAN_NNINTERACTIVE", "gpu-box:1527")
+    assert "'gpu-box:1527', and has to be http://HOST:PORT" in segmenter.fault()
+    monkeypatch.setenv("NAVPLAN_NNINTERACTIVE", server.url.replace("//", "//me:secret@"))
+    assert segmenter.fault() == "" and segmenter.place() == server.url
+    found = check_interactive(segmenter)
+    assert found.presence is Presence.PRESENT and server.taken == {}
+    server.fault = "refuse"
+    with pytest.raises(InputError, match="tired") as told:
+        check_interactive(segmenter)
+    assert "secret" not in str(told.value)
 
 
 def test_a_place_is_given_back_where_the_start_fails(server: NNInteractiveServer) -> None:
@@ -278,8 +345,17 @@ def test_a_scribble_is_whole_and_as_thick_as_asked() -> None:
     across = plane[20 - drawn.start[0], :].sum(), plane[:, 14 - drawn.start[1]].sum()
     assert across[1] == 3
     assert line_through(VOLUME.grid, [mm(4, 4, 5)]).mask.sum() == 1
-    edge = line_through(VOLUME.grid, [mm(0, 0, 5), mm(0, 23, 5)], 5.0)
+    edge = line_through(VOLUME.grid, [mm(0, 0, 5), mm(0, 23, 5)], 5.0, VOLUME.grid.axes[:, 2])
     assert edge.start == (0, 0, 5) and edge.mask.all(axis=1).sum() == 3
+
+
+def test_a_straight_scribble_marks_no_slice_beside_its_own() -> None:
+    ends = [mm(4, 9, 5), mm(20, 9, 5)]
+    for normal, thick in ((VOLUME.grid.axes[:, 2], (1, 3)), (-VOLUME.grid.axes[:, 1], (3, 1)), (None, (1, 1))):
+        drawn = line_through(VOLUME.grid, ends, 3.0, normal)
+        assert (drawn.mask.shape[2], drawn.mask.shape[1]) == thick
+    with pytest.raises(InputError, match="over 17 slices"):
+        line_through(VOLUME.grid, ends, 3.0, VOLUME.grid.axes[:, 0])
 
 
 def test_a_drawing_on_several_slices_is_refused() -> None:

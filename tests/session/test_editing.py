@@ -9,7 +9,7 @@ import pytest
 import navplan as nv
 from navplan.errors import InputError
 from navplan.session.document import document
-from navplan.session.editing import edit, last_edit, undo_edit
+from navplan.session.editing import edit, last_edit, last_undone, redo_edit, undo_edit
 from navplan.session.session import Session
 from tests.session.saved_case import copy_of, phantom_case
 
@@ -38,6 +38,12 @@ def test_a_painted_structure_is_in_the_case_and_the_way_is_judged_on_it(session:
     assert "stent" not in nv.open_case(session.folder).structures
     with pytest.raises(InputError, match="none is kept"):
         undo_edit(session, WHO)
+    assert document(session)["case"]["last_undone"].startswith("stent: painted")
+    with pytest.raises(InputError, match="by nobody"):
+        redo_edit(session, " ")
+    redo_edit(session, WHO)
+    assert document(session)["way"]["verdict"] == "FAIL" and last_undone(session) == ""
+    assert nv.open_case(session.folder).audit[-1].action == "redo edit"
 
 
 def test_the_target_may_go_and_come_back(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""edit and undo_edit: what an edit is worth, what the record says of it, and that undoing gives back every bit."""
+"""edit, undo_edit, redo_edit: what an edit is worth, what the record says, and that every bit comes back."""
 
 from __future__ import annotations
 
@@ -138,6 +138,49 @@ def test_undo_gives_back_every_bit_after_the_case_was_closed(case: Case, tmp_pat
     assert len([entry for entry in back.audit if entry.action in ("edit", "undo edit")]) == 10
 
 
+def test_redo_gives_back_every_bit_after_the_case_was_closed(case: Case, tmp_path: Path) -> None:
+    fractional = structure_of("spleen", Sphere((20.0, 15.0, 50.0), 8.0), GRID)
+    saved = nv.save_case(case.with_structures(fractional), tmp_path / "case")
+    steps: list[tuple[str, dict[str, object]]] = [
+        ("spleen", {"erase": (20, 15, 50, 4)}), ("liver", {"grow_mm": 3}), ("new", {"paint": (10, 0, 60, 4)}),
+        ("lesion", {"erase": (*CENTRE, 30)}), ("spleen", {"grow_mm": 3}),
+    ]  # fmt: skip
+    stages = [saved]
+    for name, how in steps:
+        stages.append(nv.save_case(nv.edit(stages[-1], name, **how), tmp_path / "case"))
+    back = nv.open_case(tmp_path / "case")
+    for _ in steps:
+        back = nv.open_case(nv.save_case(nv.undo_edit(back), tmp_path / "case").folder)
+    assert back.edits == () and [one.key for one in back.undone] == ["spleen", "lesion", "new", "liver", "spleen"]
+    for stage, (name, _) in zip(stages[1:], steps, strict=True):
+        back = nv.open_case(nv.save_case(nv.redo_edit(back, by="Dr B"), tmp_path / "case").folder)
+        assert back.audit[-1].action == "redo edit" and back.audit[-1].who == "Dr B"
+        assert back.audit[-1].details["structure"] == name
+        assert set(back.structures) == set(stage.structures)
+        assert all(same(back.structures[key], one) for key, one in stage.structures.items())
+    assert back.undone == () and [one.key for one in back.edits] == [name for name, _ in steps]
+    assert not {path.name for path in (tmp_path / "case" / "structures").iterdir()} - set(
+        Path(name).name for name in json.loads((tmp_path / "case" / "case.json").read_text())["files"]
+    )
+    with pytest.raises(InputError, match="none is kept"):
+        nv.redo_edit(back)
+    assert same(nv.undo_edit(back).structures["spleen"], stages[-2].structures["spleen"])
+
+
+def test_a_new_edit_of_a_structure_ends_its_redo_and_no_other(case: Case) -> None:
+    both = nv.edit(nv.edit(case, "liver", grow_mm=3), "lesion", grow_mm=3)
+    undone = nv.undo_edit(nv.undo_edit(both))
+    other = nv.edit(undone, "lesion", grow_mm=5)
+    assert [one.key for one in other.undone] == ["liver"]
+    with pytest.raises(InputError, match="can be redone: liver"):
+        nv.redo_edit(other, "lesion")
+    again = nv.redo_edit(other)
+    assert again.structures["liver"] is both.structures["liver"]
+    assert again.structures["lesion"] is other.structures["lesion"]
+    assert undone.with_structures(ball("liver", 9.0)).undone[0].key == "lesion"
+    assert len(nv.redo_edit(undone, "lesion").undone) == 1  # by name, out of order
+
+
 def test_as_many_edits_are_kept_as_can_be_undone_and_no_file_more(case: Case, tmp_path: Path) -> None:
     saved = nv.save_case(case, tmp_path / "case")
     for n in range(MOST_EDITS + 3):
@@ -154,7 +197,7 @@ def test_as_many_edits_are_kept_as_can_be_undone_and_no_file_more(case: Case, tm
 def test_a_case_without_edits_is_proven_as_before_there_were_any(case: Case, tmp_path: Path) -> None:
     folder = Path(nv.save_case(case, tmp_path / "case").folder)
     told = json.loads((folder / "case.json").read_text())
-    assert told.pop("edits") == []
+    assert told.pop("edits") == [] and told.pop("undone") == []
     (folder / "case.json").write_text(json.dumps(told))
     assert nv.open_case(folder).edits == ()
     told["edits"] = [{"key": "liver", "words": "nothing", "before": None}]  # by another hand
@@ -344,3 +387,15 @@ def test_the_command_line_edits_and_takes_back(
     assert main(["edit", folder, "--undo", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["undone"].startswith("150 to 300 in a ball")
     assert main(["edit", folder, "--undo"]) == 2
+    assert main(["edit", folder, "rim", "--redo"]) == 0
+    assert "rim: redone: grown by 4 mm" in capsys.readouterr().out
+    assert set(nv.open_case(folder).structures) == {"liver", "lesion", "rim"}
+    assert main(["edit", folder, "--redo", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["redone"].startswith("150 to 300 in a ball")
+    assert main(["edit", folder, "--redo"]) == 2
+
+
+def test_what_was_found_in_part_stays_so_until_somebody_looked_through_the_whole_image(case: Case) -> None:
+    held = case.with_structures(replace(case.structures["liver"], incomplete="only where it shows"))
+    assert nv.edit(held, "liver", grow_mm=2).structures["liver"].incomplete == "only where it shows"
+    assert not nv.edit(held, "liver", grow_mm=2, whole_image=True, by="Dr A").structures["liver"].incomplete

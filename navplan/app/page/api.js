@@ -15,7 +15,7 @@ async function answer(response) {
 
 // Words of the core without what only its command line has, and without the stars of its patterns: "bulla*".
 export function onPage(words) {
-  return words.replace(/: navplan segment CASE --absent \S+ --by WHO/g, "").replace(/(\w)\*/g, "$1")
+  return words.replace(/: navplan segment CASE --absent .+? --by WHO/g, "").replace(/(\w)\*/g, "$1")
     .replace("then name it with --acknowledge NAME", "then tick its box").replace(/ with --[a-z][^.;,(]*(\([^)]*\))?/g, "");
 }
 

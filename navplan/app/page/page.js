@@ -3,6 +3,9 @@
 
 import { Latest, Refusal, act, ask, onPage, shown } from "./api.js";
 import { add, length, sub, unit } from "./geometry.js";
+import anatomyEdit from "./anatomy_edit.js";
+import anatomyList from "./anatomy_list.js";
+import anatomySegment from "./anatomy_segment.js";
 import bullseye from "./bullseye_view.js";
 import depth from "./depth_view.js";
 import fluoro from "./fluoro_view.js";
@@ -11,6 +14,8 @@ import guideFluoro from "./guide_fluoro.js";
 import guidePanel from "./guide_panel.js";
 import guidePlane from "./guide_plane.js";
 import inbox from "./inbox.js";
+import { OUTLINE, OUTLINE_RGB } from "./interactive.js";
+import interactivePanel from "./interactive_panel.js";
 import scene from "./scene_view.js";
 import slice from "./slice_view.js";
 import strip from "./strip_view.js";
@@ -24,6 +29,7 @@ const windowFor = (way) => (way && way.strip.sections.some((one) => (one.spoken 
 const SLABS = [0, 10, 20, 40];
 const GUIDING = ["1", "2", "3", "4", "x", "h", "o", "?"];  // keys of layout Guide, beside those of windows
 const UNMOVED = { depth_mm: 0, aside_mm: [0, 0], tilt_deg: [0, 0], seen: true };  // a rehearsal's needle, as it begins
+const LONGEST_SILENCE_MS = 20000;  // of a server that is only slow: after that the page is loaded anew
 const KEPT = "navplan-looks";
 // What this tab kept of a case: of another that is served at the same address it has nothing.
 function keptOf(doc) {
@@ -33,14 +39,15 @@ function keptOf(doc) {
 const nameOf = (doc) => `${doc.case.key}/${doc.case.id}`;
 
 const page = {
-  props: { doc: Object, progress: Object, inbox: { type: Array, default: null } },
-  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox },
+  props: { doc: Object, progress: Object, inbox: { type: Array, default: null }, interactive: Object, segmenting: { type: Object, default: () => ({ state: "idle" }) } },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox, "nav-interactive": interactivePanel, "nav-structures": anatomyList, "nav-segment": anatomySegment, "nav-edit": anatomyEdit },
   provide() { return { nav: this }; },
   data() {
     const kept = keptOf(this.doc);
     return {
       t, drag: null, live: null, help: false, gone: false, actions: 0, remarks: kept.remarks ?? this.doc.draft.remarks, messages: [...this.doc.notes], filter: "", openStep: kept.openStep || this.firstStep(),
-      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false }, absentOpen: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
+      absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false, mm: 2, ml: 1, slices: "axial", other: "", opened: 0, ...kept.edit },
+      seeding: { segmenter: "", structure: "", other: false, seeds: [], ...kept.seeding }, absentOpen: false, drawnOut: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
       ui: {
         layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
@@ -72,11 +79,24 @@ const page = {
     colours() {
       const found = Object.fromEntries(this.doc.structures.map((one) => [one.name, one.colour]));
       if (this.doc.plan && this.doc.plan.target) found[this.doc.plan.target] = [230, 107, 211];
-      return { ...found, ...this.doc.looks.colours };
+      return { ...found, ...this.doc.looks.colours, [OUTLINE]: OUTLINE_RGB };
     },
+    // Of what is being drawn for an interactive segmenter, in the image that is looked at: its outline's number, its prompts.
+    outlineDrawn() { return this.interactive ? this.interactive.outline : 0; },
+    promptMarks() { const d = this.interactive && this.interactive.drawing; return d && d.image === this.doc.case.image ? Vue.toRaw(d.marks) : []; },
+    promptPending() { const d = this.interactive && this.interactive.drawing; return d && d.image === this.doc.case.image ? Vue.toRaw(d.pending) : null; },
     targetWords() { const name = this.doc.plan && this.doc.plan.target; return (this.doc.structures.find((one) => one.name === name) || {}).spoken || t.target; },
     listed() { const wanted = this.filter.toLowerCase(); return this.doc.structures.filter((one) => one.spoken.toLowerCase().includes(wanted)); },
     targets() { return this.doc.structures.filter((one) => one.presence === "present"); },
+    // What is marked in slices while somebody clicks: seeds.
+    marks() { return this.ui.tool === "seed" ? this.seeding.seeds : []; },
+    // Tools of which one click in a slice is all: what each does with the point (LPS mm).
+    picks() {
+      return {
+        seed: (point) => { if (this.seeding.segmenter) this.seeding.seeds.push(point); this.setCursor(point); },
+        island: (point) => { this.ui.tool = "navigate"; this.editBy("islands", point); },
+      };
+    },
     // Studies of which nothing is in this case yet.
     fresh() { return (this.inbox || []).filter((study) => !study.series.some((one) => one.image)).length; },
     ready() { return Boolean(this.doc.draft.protocol && (this.doc.draft.target || this.doc.draft.aim_mm)); },
@@ -92,6 +112,8 @@ const page = {
   },
   watch: {
     ui: { deep: true, handler() { this.keepLooks(); } },
+    seeding: { deep: true, handler() { this.keepLooks(); } },
+    edit: { deep: true, handler() { this.keepLooks(); } },
     openStep() { this.keepLooks(); },
     who() { this.keepLooks(); },
     reason() { this.keepLooks(); },
@@ -122,6 +144,8 @@ const page = {
     this.guide = new Guide(t);
     this.wishing = new Latest((what) => ask("guide/wish", what), () => {}, (error) => this.sayOnce(error.message));
     this.painted = null;
+    this.heard = performance.now();
+    this.cutOff = false;
     this.lookAlong = () => {};
     this.keptCamera = null;
     this.scenesDrawn = 0;
@@ -144,7 +168,7 @@ const page = {
     firstStep() { return (this.doc.steps.find((one) => one.state === "open") || this.doc.steps[0]).id; },
     keepLooks() {
       const unsent = this.remarks === this.doc.draft.remarks ? {} : { remarks: this.remarks };
-      sessionStorage.setItem(KEPT, JSON.stringify({ case: nameOf(this.doc), ui: { ...this.ui, measures: [] }, openStep: this.openStep, who: this.who, reason: this.reason, ...unsent }));
+      sessionStorage.setItem(KEPT, JSON.stringify({ case: nameOf(this.doc), ui: { ...this.ui, measures: [] }, openStep: this.openStep, who: this.who, reason: this.reason, seeding: this.seeding, edit: { ...this.edit, opened: 0 }, ...unsent }));
     },
     filled(words, values) { return words.replace(/\{(\w+)\}/g, (_, key) => (Array.isArray(values[key]) ? values[key].join(", ") : values[key] ?? "")); },
     onPage,
@@ -192,6 +216,15 @@ const page = {
       const value = tool === "threshold" ? [low, high, ...points[0], radius] : [...points.flat(), radius];
       this.run("edit", { structure: name, steps: [[tool, value]], who: this.who, whole_image: whole });
     },
+    // What is drawn for an interactive segmenter; the answer comes when it comes, and holds nothing else up.
+    async drawFor(what, args = {}) {
+      try { await ask(`interactive/${what}`, args); return true; } catch (error) { this.say(error instanceof Refusal ? error.message : t.not_sent); return false; }
+    },
+    editBy(name, value) {
+      if (!this.edit.name || !this.who) { this.say(t.edit_needs); return; }
+      this.run("edit", { structure: this.edit.name, steps: [[name, value]], who: this.who, whole_image: false });
+    },
+    editThis(name) { this.openStep = "anatomy"; this.edit.name = name; this.edit.opened++; },
     enterAt(point) { this.ui.tool = "navigate"; this.why = null; this.run("move", { entry: point }); },
     grab(mode) {
       if (!this.doc.way) return;
@@ -255,8 +288,13 @@ const page = {
         const response = await fetch("alive", { signal: AbortSignal.timeout(4000) });
         const alive = await response.json();
         if (!response.ok) throw new Error();
-        if (this.gone || alive.case !== this.doc.case.key) location.reload();
-      } catch { this.gone = true; }
+        if (this.cutOff || alive.case !== this.doc.case.key) location.reload();
+        this.gone = false;
+        this.heard = performance.now();
+      } catch (error) {
+        this.gone = true;
+        if (error.name !== "TimeoutError" || performance.now() - this.heard > LONGEST_SILENCE_MS) this.cutOff = true;  // not only slow
+      }
     },
     key(event) {
       if (event.key === "Escape") { this.ui.tool = "navigate"; this.ui.big = ""; if (this.drag) this.drop(); this.drag = null; this.live = null; return; }

@@ -2,6 +2,7 @@
 
 import { Latest, get, unpacked } from "./api.js";
 import { VERDICTS, fitted, outlined, pathOf, plate, windowed } from "./drawing.js";
+import { OUTLINE, Stroke, drawMarks, isPrompt, strokeDrawn } from "./interactive.js";
 import { add, ellipseOnPlane, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
 
 const NATIVE = ["axial", "coronal", "sagittal"];
@@ -36,6 +37,7 @@ export default {
     this.pan = [0, 0];
     this.marks = [];
     this.brushed = [];
+    this.prompted = null;  // what is being drawn for an interactive segmenter
     this.touches = new Map();
     this.request = new Latest((what) => this.fetch(what), (picture, what) => this.got(picture, what), (error) => this.failed(error));
   },
@@ -44,9 +46,11 @@ export default {
     const nav = this.nav;
     this.stops = [
       fitted(this.$refs.canvas, () => this.resize()),
-      Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth], () => this.ask()),
+      Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth, nav.outlineDrawn], () => this.ask()),
+      Vue.watch(() => [nav.promptMarks, nav.promptPending], () => this.redraw()),
       Vue.watch(() => nav.ui.cursor, () => this.follow()),
       Vue.watch(() => nav.way, () => this.redraw()),
+      Vue.watch(() => nav.marks, () => this.redraw(), { deep: true }),
       Vue.watch(() => nav.wayKey, () => this.native || this.ask()),
       Vue.watch(() => [nav.ui.window, nav.doc.looks, nav.ui.measures, nav.ui.tool, nav.ui.outlines], () => this.redraw(), { deep: true }),
       Vue.watch(() => nav.ui.reset, () => { this.zoom = 1; this.pan = [0, 0]; this.redraw(); }),
@@ -83,7 +87,7 @@ export default {
     },
     slice(number, at) {
       const { case: { image, revision } } = this.nav.doc, slab = this.nav.ui.slab;
-      return { path: "slice", args: { cut: this.kind, at: at.join(","), slab }, key: [image, revision, slab, number].join("/") };
+      return { path: "slice", args: { cut: this.kind, at: at.join(","), slab }, key: [image, revision, this.nav.outlineDrawn, slab, number].join("/") };
     },
     async fetch(what) {
       if (this.ahead && this.ahead.key === what.key) {
@@ -163,6 +167,7 @@ export default {
       if (this.native) this.drawCross(c, canvas, dpr);
       if (this.nav.way) this.drawNeedle(c, s, dpr);
       this.drawBrushed(c, s, dpr);
+      if (this.native) drawMarks(c, this, dpr);
       this.drawMeasures(c, dpr);
       this.drawWords(c, canvas, s, dpr);
     },
@@ -197,7 +202,8 @@ export default {
       for (const { name, path } of this.paths) {
         if (hidden.includes(name)) continue;
         c.strokeStyle = colour(colours[name] || [154, 165, 177], 0.95);
-        c.stroke(path);
+        if (name === OUTLINE) strokeDrawn(c, path, s, dpr);
+        else c.stroke(path);
       }
       c.setTransform(1, 0, 0, 1, 0, 0);
     },
@@ -260,6 +266,11 @@ export default {
       disc(c, place, 3 * dpr, tint);
     },
     drawBrushed(c, s, dpr) {
+      for (const point of this.nav.marks) {
+        const seen = this.toCanvas(point), near = Math.abs(seen[2]) <= Math.max(this.picture.thick_mm / 2, 0.6);
+        ring(c, seen, 5 * dpr, "#ffe08a", 1.6 * dpr, !near);
+        if (near) disc(c, seen, 1.6 * dpr, "#ffe08a");
+      }
       for (const point of this.brushed) ring(c, this.toCanvas(point), this.nav.edit.radius * s, "#ffe08a", 1.2 * dpr, false);
     },
     drawMeasures(c, dpr) {
@@ -300,7 +311,7 @@ export default {
       this.$refs.canvas.focus();
       this.$refs.canvas.setPointerCapture(event.pointerId);
       this.touches.set(event.pointerId, event);
-      if (this.touches.size === 2) { this.mode = "pinch"; this.brushed = []; return; }
+      if (this.touches.size === 2) { this.mode = "pinch"; this.brushed = []; this.prompted = null; return; }
       const ui = this.nav.ui, point = this.toPoint(event);
       this.start = { x: event.clientX, y: event.clientY, pan: this.pan, window: ui.window, moved: false };
       if (event.button === 2) this.mode = "window";
@@ -308,6 +319,8 @@ export default {
       else if (ui.tool === "distance" || ui.tool === "angle") { this.mode = ""; this.measure(point); }
       else if (ui.tool === "target") { this.mode = ""; this.nav.aimAt(point); }
       else if (ui.tool === "entry") { this.mode = ""; this.nav.enterAt(point); }
+      else if (isPrompt(ui.tool)) { this.prompted = Stroke.begun(this, event); this.mode = this.prompted ? "prompt" : ""; this.redraw(); }
+      else if (this.nav.picks[ui.tool]) { this.mode = ""; this.nav.picks[ui.tool](point); }
       else if (EDITS.includes(ui.tool)) { this.mode = "stroke"; this.brushed = [point]; this.redraw(); }
       else {
         this.mode = this.handleAt(event) || (event.pointerType === "touch" && this.native ? "scroll" : "cursor");
@@ -346,6 +359,8 @@ export default {
       } else if (this.mode === "stroke") {
         const point = this.toPoint(event), last = this.brushed[this.brushed.length - 1];
         if (this.nav.ui.tool !== "threshold" && length(sub(point, last)) >= 1) { this.brushed.push(point); this.redraw(); }
+      } else if (this.mode === "prompt") {
+        this.prompted.goOn(event);
       } else if (this.mode === "cursor") {
         if (this.native) this.nav.setCursor(this.toPoint(event));
       } else {
@@ -353,6 +368,11 @@ export default {
       }
     },
     up(event) {
+      if (this.mode === "prompt") {
+        if (event.type === "pointerup") this.prompted.send();
+        this.prompted = null;
+        this.redraw();
+      }
       if (this.mode === "stroke") {
         if (event.type === "pointerup") this.nav.editAlong(this.brushed);
         this.brushed = [];
