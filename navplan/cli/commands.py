@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from navplan.cli.approvals import do_adjust, do_approve
 from navplan.cli.beside import beside_of
 from navplan.cli.calibrating import do_calibrate
+from navplan.cli.carrying import do_carry
 from navplan.cli.editing import do_edit
 from navplan.cli.fluoroscopy import do_fluoro
 from navplan.cli.moved_way import against_data, against_lines, point_of
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 DONE, WRONG, FAILED, NOT_DECIDED = 0, 2, 3, 4
 __all__ = [
-    "do_adjust", "do_approve", "do_calibrate", "do_compare", "do_edit", "do_fluoro", "do_navigate", "do_needle",
-    "do_pacs", "do_serve", "do_transfer",
+    "do_adjust", "do_approve", "do_calibrate", "do_carry", "do_compare", "do_edit", "do_fluoro", "do_navigate",
+    "do_needle", "do_pacs", "do_serve", "do_transfer",
 ]  # fmt: skip
 
 

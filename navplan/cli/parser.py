@@ -187,6 +187,18 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--out", default="", metavar="FILE", help="also write the new plan to a file")
 
+    one = verb(
+        "carry",
+        "structures of one image as they lie on another, by the registration of the two; they can forbid a way there,"
+        " and cannot free one",
+    )
+    one.add_argument("case")
+    one.add_argument("--from", dest="moving", required=True, metavar="IMAGE", help="id of the image that shows them")
+    one.add_argument("--to", dest="fixed", required=True, metavar="IMAGE", help="id of the image to carry them to")
+    one.add_argument(
+        "--structure", action="append", default=[], metavar="NAME", help="which one (default: all); may be repeated"
+    )
+
     one = verb("needle", "the needle that the plan's image shows: how far off, and what corrects it; exit as check")
     one.add_argument("case")
     one.add_argument("--plan", default="", metavar="ID|FILE", help="a plan on the image with the needle in")
