@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL import ImageDraw
 
 CELL_MM = 20.0  # side of a field of the checkerboard
-STRIPES_MM, STRIPES_SHARE = 6.0, 0.5  # where the second image shows nothing: distance along a row, how much they cover
+STRIPES_MM, STRIPES_SHARE = 9.0, 0.4  # where the second image shows nothing: distance along a row, how much they cover
 EDGE_COLOUR: Colour = (255, 228, 92)
 EDGE_FROM, EDGE_FULL = 0.05, 0.15  # of the window, over one voxel of the second image: where an edge begins, is opaque
 EDGE_MM = 0.7  # how thick it is drawn, at least a pixel
