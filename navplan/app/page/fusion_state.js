@@ -13,7 +13,7 @@ export function firstWindow(doc, ofHu) {
 }
 
 export default {
-  data: () => ({ overAt: null }),
+  data: () => ({ overAt: null, pairView: null }),  // pairView: scale (px a mm) and place (px) of the cursor of the slice that another is linked to
   computed: {
     // The second image as it is drawn; null where there is none, or where nothing ties it to the first.
     over() {

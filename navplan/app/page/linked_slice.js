@@ -1,4 +1,5 @@
-// The second image's own slice, through the place of the cursor: two slices linked. A click moves the cursor of all views.
+// The second image's own slice, through the place of the cursor: two slices linked. It is as large as the first one's, with
+// the cursor at the same place; a click moves the cursor of all views.
 
 import { Latest, get, unpacked } from "./api.js";
 import { fitted, inGrey, outlined, pathOf, shortened } from "./drawing.js";
@@ -19,7 +20,6 @@ export default {
   },
   created() {
     this.picture = null;
-    this.zoom = 1;
     this.request = new Latest(async (what) => unpacked(await get("fusion/slice", what.args)), (picture) => this.got(picture), (error) => { this.refusal = error.message; this.picture = null; this.redraw(); });
     this.back = new Latest(async (what) => (await get("fusion/back", what)).json(), ({ at_mm }) => this.nav.setCursor(at_mm), (error) => { this.refusal = error.message; });
   },
@@ -29,7 +29,7 @@ export default {
     this.stops = [
       fitted(this.$refs.canvas, () => this.draw()),
       Vue.watch(() => [nav.overPlace, nav.ui.over.cut], () => this.ask()),
-      Vue.watch(() => [nav.over, nav.errorWords, nav.secondWords, nav.ui.outlines, nav.doc.looks, nav.ui.text], () => this.redraw(), { deep: true }),
+      Vue.watch(() => [nav.over, nav.pairView, nav.errorWords, nav.secondWords, nav.ui.outlines, nav.doc.looks, nav.ui.text], () => this.redraw(), { deep: true }),
     ];
     this.ask();
   },
@@ -48,19 +48,23 @@ export default {
       this.redraw();
     },
     redraw() { this.waiting ||= requestAnimationFrame(() => { this.waiting = 0; this.draw(); }); },
-    scale() { const { width, height } = this.$refs.canvas, p = this.picture; return this.zoom * Math.min(width / (p.width * p.pixel_mm[0]), height / (p.height * p.pixel_mm[1])); },
+    // px a mm, and where the middle of the picture is.
+    place() {
+      const [u, v] = onPlane(this.picture, this.picture.cursor_mm), { scale, at } = this.nav.pairView;
+      return [scale, at[0] - u * scale, at[1] - v * scale];
+    },
     draw() {
       const canvas = this.$refs.canvas, c = this.context, { nav } = this, p = this.picture, over = nav.over;
       if (!canvas) return;
       c.setTransform(1, 0, 0, 1, 0, 0);
       c.fillStyle = "#000";
       c.fillRect(0, 0, canvas.width, canvas.height);
-      if (!p || !over) return;
-      const dpr = window.devicePixelRatio || 1, s = this.scale(), [level, width] = over.window, dark = over.modality === "PT";
+      if (!p || !over || !nav.pairView) return;
+      const dpr = window.devicePixelRatio || 1, [s, x0, y0] = this.place(), [level, width] = over.window, dark = over.modality === "PT";
       // alone, PET is inverse grey and all else grey
       const low = (dark ? level + width / 2 : level - width / 2) / p.step, gain = ((dark ? -255 : 255) * p.step) / width;
       this.grey = inGrey(p, low, gain, this.grey);
-      const wide = p.width * p.pixel_mm[0] * s, tall = p.height * p.pixel_mm[1] * s, x0 = canvas.width / 2, y0 = canvas.height / 2;
+      const wide = p.width * p.pixel_mm[0] * s, tall = p.height * p.pixel_mm[1] * s;
       c.imageSmoothingQuality = "high";
       c.drawImage(this.grey, x0 - wide / 2, y0 - tall / 2, wide, tall);
       if (nav.ui.outlines) {
@@ -75,7 +79,7 @@ export default {
       for (const [a, b, d, e] of [[0, y, x - gap, y], [x + gap, y, canvas.width, y], [x, 0, x, y - gap], [x, y + gap, x, canvas.height]]) { c.beginPath(); c.moveTo(a, b); c.lineTo(d, e); c.stroke(); }
       const size = 12 * dpr * nav.ui.text, [left, right, top, bottom] = p.letters;
       c.font = `700 ${size * 1.15}px sans-serif`;
-      for (const [words, a, b, align] of [[left, 10 * dpr, y0, "left"], [right, canvas.width - 10 * dpr, y0, "right"], [top, x0, 12 * dpr, "center"], [bottom, x0, canvas.height - 12 * dpr, "center"]]) outlined(c, words, a, b, align, "#E8EDF2");
+      for (const [words, a, b, align] of [[left, 10 * dpr, canvas.height / 2, "left"], [right, canvas.width - 10 * dpr, canvas.height / 2, "right"], [top, canvas.width / 2, 12 * dpr, "center"], [bottom, canvas.width / 2, canvas.height - 12 * dpr, "center"]]) outlined(c, words, a, b, align, "#E8EDF2");
       c.font = `${size}px sans-serif`;
       const lines = [[`${over.image}  ${nav.t.views[nav.ui.over.cut]}  ${p.number + 1} / ${p.count}`, "#E8EDF2"], [`${over.symbol} ${over.words}`, over.tint], ...(over.kind ? [[nav.errorWords, over.tint]] : [])];
       lines.forEach(([words, tint], n) => outlined(c, shortened(c, words, canvas.width - 110 * dpr), 10 * dpr, (14 + 17 * n * nav.ui.text) * dpr, "left", tint));
@@ -83,15 +87,14 @@ export default {
       this.$refs.canvas.dataset.value = nav.secondWords;
     },
     at(event) {
-      const canvas = this.$refs.canvas, box = canvas.getBoundingClientRect(), dpr = canvas.width / box.width, s = this.scale();
-      return fromPlane(this.picture, ((event.clientX - box.left) * dpr - canvas.width / 2) / s, ((event.clientY - box.top) * dpr - canvas.height / 2) / s);
+      const canvas = this.$refs.canvas, box = canvas.getBoundingClientRect(), dpr = canvas.width / box.width, [s, x0, y0] = this.place();
+      return fromPlane(this.picture, ((event.clientX - box.left) * dpr - x0) / s, ((event.clientY - box.top) * dpr - y0) / s);
     },
     goTo(point) { this.back.ask({ over: this.nav.overId, at: point.join(",") }); },
-    down(event) { if (!this.picture) return; this.$refs.canvas.focus(); this.$refs.canvas.setPointerCapture(event.pointerId); this.held = true; this.goTo(this.at(event)); },
+    down(event) { if (!this.picture || !this.nav.pairView) return; this.$refs.canvas.focus(); this.$refs.canvas.setPointerCapture(event.pointerId); this.held = true; this.goTo(this.at(event)); },
     move(event) { if (this.held && this.picture) this.goTo(this.at(event)); },
     wheel(event) {
-      if (!this.picture) return;
-      if (event.ctrlKey) { this.zoom = Math.min(Math.max(this.zoom * (event.deltaY < 0 ? 1.15 : 1 / 1.15), 0.5), 20); this.redraw(); } else this.step(event.deltaY > 0 ? 1 : -1);
+      if (this.picture) this.step(event.deltaY > 0 ? 1 : -1);
     },
     step(count) {
       const p = this.picture;

@@ -168,6 +168,7 @@ export default {
       const s = this.scale(), dpr = window.devicePixelRatio || 1;
       c.drawImage(this.ground(canvas, s, dpr), 0, 0);
       if (this.native) this.drawCross(c, canvas, dpr);
+      if (this.nav.ui.layout === "pair") this.nav.pairView = { scale: s, at: this.toCanvas(this.nav.ui.cursor) };
       if (this.nav.way) this.drawNeedle(c, s, dpr);
       this.drawBrushed(c, s, dpr);
       if (this.native) drawMarks(c, this, dpr);

@@ -1,0 +1,152 @@
+"""A second image as the page asks for it: at the slice's pixels, by itself, at the cursor; structures carried over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import navplan as nv
+from navplan.app.scene_views import SceneViews
+from navplan.geometry.grid import Grid
+from navplan.model.registration import ErrorGrid
+from navplan.model.structure import Presence
+from navplan.session.document import document
+from navplan.session.session import Session
+from navplan.view.plane_values import NOTHING, Cut, native_slice, slice_through
+from tests.app.served import Served
+from tests.verbs.test_carry import a_case, linear
+
+
+def values_of(body: bytes) -> tuple[dict, np.ndarray, np.ndarray]:
+    """As api.js does: header, the first image's values, the second's."""
+    length = int(np.frombuffer(body, "<u4", 1)[0])
+    header = json.loads(body[4 : 4 + length])
+    at = 4 + length + 16 * sum(count for _, count in header["outlines"])
+    shape, count = (header["height"], header["width"]), header["height"] * header["width"]
+    values = np.frombuffer(body, "<i2", offset=at)
+    assert len(values) == count * (2 if header["over"] else 1), "nothing is left over"
+    return header, values[:count].reshape(shape), values[count:].reshape(shape if header["over"] else (0, 0))
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch) -> Iterator[Served]:
+    """A CT that is looked at; a PET of SUV 2 + 0.01 x, x of the CT, registered with an error that is known in part; an
+    image that nothing ties to them."""
+    case = a_case(linear())
+    mr, map_ = case.volumes["mr"], linear()
+    x = map_.apply(mr.grid.points_mm(np.moveaxis(np.indices(mr.grid.shape), 0, -1)))[..., 0]
+    pet = replace(mr, voxels=(2.0 + 0.01 * x).astype(np.float32), modality="PT", quantity="SUV")
+    alone = replace(mr, grid=Grid(mr.grid.affine, mr.grid.shape, "9.9"))
+    errors = np.full((9, 9, 9), 1.5, dtype=np.float32)
+    errors[:, :, 7:] = np.nan
+    found = case.registration("ct", "mr")
+    found = replace(found, errors=ErrorGrid(errors, found.errors.grid), moving_digest=pet.digest)
+    case = replace(case, volumes={**case.volumes, "mr": pet, "alone": alone}).with_registration(found)
+    nv.save_case(case, tmp_path / "case")
+    monkeypatch.setattr(SceneViews, "start", lambda self: None)
+    running = Served(Session(tmp_path / "case"))
+    running.session.choose(image_id="ct")
+    yield running
+    running.close()
+
+
+def test_the_second_images_values_go_beside_the_slices(served: Served) -> None:
+    header, first, second = values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=mr").body)
+    assert header["over"] == {"image": "mr", "step": 0.0001, "quantity": "SUV", "tie": "good"}
+    volume = served.session.image()[1]
+    seen = native_slice(volume, Cut.AXIAL, slice_through(volume.grid, Cut.AXIAL, (5, 8, -20)))
+    np.testing.assert_array_equal(first, seen.values)
+    suv = second * header["over"]["step"]
+    middle = np.abs(seen.points_mm() - [5, 8, -20]).max(axis=-1) < 60
+    np.testing.assert_allclose(suv[middle], (2.0 + 0.01 * seen.points_mm()[..., 0])[middle], atol=0.001)
+    assert values_of(served.get("/api/slice?cut=axial&at=5,8,-20").body)[0]["over"] is None
+    served.session.choose(image_id="mr")  # the other way round; the CT ends within the PET
+    middle = ",".join(f"{value:.3f}" for value in linear().inverse().apply([0.0, 0.0, 0.0]))
+    header, first, second = values_of(served.get(f"/api/slice?cut=axial&at={middle}&over=ct").body)
+    points = native_slice(served.session.image()[1], Cut.AXIAL, header["number"]).points_mm()
+    shown = served.session.case.volumes["ct"].grid.contains(linear().apply(points))
+    assert 0.3 < shown.mean() < 0.95 and header["over"]["step"] == 1.0
+    np.testing.assert_array_equal(second != NOTHING, shown)
+
+
+def test_what_is_known_at_the_cursor(served: Served) -> None:
+    told = served.get("/api/fusion/at?over=mr&at=30,8,-20").json
+    assert told["value"] == pytest.approx(2.3, abs=1e-3) and told["error_mm"] == 1.5
+    np.testing.assert_allclose(told["at_mm"], linear().inverse().apply([30.0, 8.0, -20.0]), atol=1e-3)
+    unknown = served.get("/api/fusion/at?over=mr&at=30,8,80").json
+    assert unknown["error_mm"] is None and unknown["value"] is not None
+    assert served.get("/api/fusion/at?over=mr&at=500,8,-20").json["value"] is None
+
+
+def test_a_linked_slice_is_the_second_images_own(served: Served) -> None:
+    at = np.array([12.0, 8.0, -20.0])
+    header, values, _ = values_of(served.get("/api/fusion/slice?over=mr&cut=coronal&at=12,8,-20").body)
+    pet = served.session.case.volumes["mr"]
+    there = linear().inverse().apply(at)
+    np.testing.assert_allclose(header["cursor_mm"], there)
+    np.testing.assert_array_equal(
+        values, native_slice(pet, Cut.CORONAL, slice_through(pet.grid, Cut.CORONAL, there)).values
+    )
+    words = ",".join(f"{value:.6f}" for value in there)
+    np.testing.assert_allclose(served.get(f"/api/fusion/back?over=mr&at={words}").json["at_mm"], at, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/slice?cut=axial&at=0,0,0&over=alone", "/api/slice?cut=axial&at=0,0,0&over=ct",
+     "/api/slice?cut=axial&at=0,0,0&over=..%2F", "/api/fusion/at?over=alone&at=0,0,0", "/api/fusion/at?over=&at=0,0,0",
+     "/api/fusion/at?over=mr&at=0,0,nan", "/api/fusion/slice?over=mr&cut=up&at=0,0,0", "/api/fusion/back?over=mr",
+     "/api/fusion/slice?over=" + "a" * 4000 + "&cut=axial&at=0,0,0"],
+)  # fmt: skip
+def test_what_is_no_second_image_is_refused(served: Served, path: str) -> None:
+    answer = served.get(path)
+    assert answer.status == 400 and 0 < len(answer.words) < 600
+
+
+def test_structures_are_carried_and_the_step_says_what_ties_the_images(served: Served) -> None:
+    told = document(served.session)
+    step = next(one for one in told["steps"] if one["id"] == "fusion")
+    assert step["state"] == "done" and [one["key"] for one in step["told"]] == ["several_images", "tied", "not_tied"]
+    fusion = told["fusion"]
+    assert [(one["id"], bool(one["refusal"])) for one in fusion["others"]] == [("mr", False), ("alone", True)]
+    assert fusion["others"][0]["words"] == "good registration" and fusion["others"][0]["symbol"] == "✓"
+    assert fusion["registrations"][0]["error_mm"] == [1.5, 1.5] and fusion["registrations"][0]["structures"] == 1
+    answer = served.act("carry", moving="mr", fixed="ct")
+    assert answer.status == 200 and answer.json["carried"] == ["liver"]
+    liver = served.session.case.structures_of("ct")["liver"]
+    assert liver.presence is Presence.PRESENT and liver.carried_from == "mr"
+    assert served.act("carry", moving="alone", fixed="ct").status == 400
+
+
+def test_a_doubt_is_to_be_looked_at(served: Served) -> None:
+    session = served.session
+    found = session.case.registration("ct", "mr")
+    session.take_case(session.case.with_registration(replace(found, checks=())), "register")
+    step = next(one for one in document(session)["steps"] if one["id"] == "fusion")
+    assert step["state"] == "attention"
+    assert step["told"][1]["values"]["words"] == "not good enough: nothing of it was checked"
+
+
+def test_images_are_registered_where_that_can_be_done(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+    from types import SimpleNamespace
+
+    from navplan.session import fusion
+
+    def register(case, fixed, moving, *, kind, progress):
+        assert (fixed, moving, kind) == ("ct", "mr", "affine")
+        progress("registering", 0.5)
+        return case.with_registration(replace(case.registration("ct", "mr"), kind="affine"))
+
+    asked = {"fixed": "ct", "moving": "mr", "kind": "affine"}
+    monkeypatch.setattr(fusion, "_can_register", lambda: False)
+    assert served.act("register", **asked).status == 400
+    monkeypatch.setattr(fusion, "_can_register", lambda: True)
+    monkeypatch.setitem(sys.modules, fusion.REGISTER, SimpleNamespace(register=register))
+    assert served.act("register", **asked).status == 200
+    assert served.session.case.registration("ct", "mr").kind == "affine"
+    assert served.act("register", **{**asked, "kind": "given"}).status == 400
