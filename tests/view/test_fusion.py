@@ -16,7 +16,7 @@ from navplan.model.case import Case
 from navplan.model.registration import ErrorGrid, ImageRegistration, RegistrationCheck
 from navplan.model.volume import Volume
 from navplan.view.colours import QUIET_TEXT
-from navplan.view.fusion import EDGE_COLOUR, Mode, Over, over_image
+from navplan.view.fusion import EDGE_COLOUR, STRIPES_SHARE, Mode, Over, over_image
 from navplan.view.slices import SlicePlane, axial_plane, coronal_plane, sagittal_plane, sample, slice_picture
 from navplan.view.windows import coloured, default_map, default_window, step_of
 
@@ -88,8 +88,9 @@ def test_where_the_second_image_shows_nothing_nothing_of_it_is_painted(case: Cas
     found, suv = painted(case, axial_plane((0, 0, 0)), over)
     outside = np.isnan(suv)
     colours = {tuple(rgb) for rgb in np.round(found[outside]).astype(int).tolist()}
-    striped = {tuple(int(part) for part in np.round(0.5 * np.array(QUIET_TEXT) + 0.5 * level)) for level in (127.5, 0)}
-    allowed = {(128, 128, 128)} | {tuple(one) for one in striped}
+    mixed = [STRIPES_SHARE * np.array(QUIET_TEXT) + (1 - STRIPES_SHARE) * level for level in (127.5, 0)]
+    striped = {tuple(np.round(one).astype(int).tolist()) for one in mixed}
+    allowed = {(128, 128, 128)} | striped
     if mode in (Mode.CHECKERBOARD, Mode.SPLIT):
         allowed |= {(0, 0, 0)}  # its turn, and nothing there
     assert colours <= allowed and colours & striped
