@@ -49,8 +49,8 @@ def as_the_page_draws(page, case) -> None:
             "second": second.ravel().tolist(),
         }  # fmt: skip
         how = {
-            "mode": mode.value, "alpha": 0.3, "cell": 18.0, "splitAt": 11.0, "window": list(window), "map": over.colours,
-            "voxel_mm": voxel_mm(over.volume),
+            "mode": mode.value, "alpha": 0.3, "cell": 18.0, "splitAt": 11.0, "window": list(window),
+            "map": over.colours, "voxel_mm": voxel_mm(over.volume),
         }  # fmt: skip
         drawn = page.evaluate(DRAWN, {"picture": picture, "how": how, "drawing": drawing})
         seen = np.array(drawn).reshape(size[1], size[0], 4)[..., :3]
