@@ -16,7 +16,7 @@ import numpy as np
 from aiohttp import web
 
 from navplan.app.packing import Second, packed
-from navplan.errors import InputError, NavplanError
+from navplan.errors import GeometryError, InputError, NavplanError
 from navplan.model.draft import Point
 from navplan.model.structure import Structure
 from navplan.session.fusion import laid_over
@@ -86,8 +86,9 @@ class Pictures:
         number = slice_through(volume.grid, cut, at)
         found = native_slice(volume, cut, number, slab)
         outlines = plane_outlines(found, {**session.case.structures_of(image_id), **self.also_outlined(image_id)})
-        over = self._over(image_id, query.get("over", ""), found)
-        return binary(packed(found, outlines, *over, revision=session.case.revision))
+        second, revision = query.get("over", ""), session.case.revision
+        over = await asyncio.to_thread(self._over, image_id, second, found) if second else {}
+        return binary(packed(found, outlines, revision=revision, **over))
 
     async def plane(self, request: web.Request) -> web.Response:
         """A plane of the needle: kind, depth (mm, for `across`), shape (width / height of its place), over (a second
@@ -100,13 +101,17 @@ class Pictures:
         shape = min(max(numbers(query.get("shape", "1"), 1)[0], 0.25), 4.0)
         return await asyncio.to_thread(self._plane, kind, depth, shape, query.get("over", ""))
 
-    def _over(self, first: str, second: str, found: PlaneValues) -> tuple[Second] | tuple[()]:
-        """A second image's values at the pixels of a slice or plane of the first; nothing where none is asked for."""
+    def _over(self, first: str, second: str, found: PlaneValues) -> dict[str, Any]:
+        """A second image's values at the pixels of a slice or plane of the first, as `packed` takes them, or why they
+        cannot be found there; nothing where none is asked for."""
         if not second:
-            return ()
+            return {}
         volume, pair = laid_over(self.session, first, second)
-        values = sampled_steps(volume, pair.to_second(found.points_mm()))
-        return (Second(values, second, step_of(volume), volume.quantity, pair.tie.value),)
+        try:
+            values = sampled_steps(volume, pair.to_second(found.points_mm()))
+        except GeometryError as error:  # a map that bends, taken backwards, where it cannot be
+            return {"over_refused": str(error)}
+        return {"second": Second(values, second, step_of(volume), volume.quantity, pair.tie.value)}
 
     def _plane(self, kind: str, depth_mm: float | None, shape: float, second: str) -> web.Response:
         with self.session.lock:
@@ -124,7 +129,7 @@ class Pictures:
         size = round(_PLANE_PX * max(shape, 1.0)), round(_PLANE_PX * max(1.0 / shape, 1.0))
         found = plane_values(image, plane, size, least_mm / _PLANE_PX)
         over = self._over(shown.plan.provenance.image_id, second, found)
-        return binary(packed(found, plane_outlines(found, shown.situation.structures), *over))
+        return binary(packed(found, plane_outlines(found, shown.situation.structures), **over))
 
 
 def _strip(shown: Shown) -> PlaneValues:

@@ -12,12 +12,14 @@ import pytest
 import navplan as nv
 from navplan.app.scene_views import SceneViews
 from navplan.geometry.grid import Grid
-from navplan.model.registration import ErrorGrid
+from navplan.geometry.transform import Transform
+from navplan.model.registration import DisplacementField, ErrorGrid, ImageRegistration
 from navplan.model.structure import Presence
 from navplan.session.document import document
 from navplan.session.session import Session
-from navplan.view.plane_values import NOTHING, Cut, native_slice, slice_through
+from navplan.view.plane_values import NOTHING, Cut, native_slice, sampled_steps, slice_through
 from tests.app.served import Served
+from tests.session.saved_case import copy_of
 from tests.verbs.test_carry import a_case, linear
 
 
@@ -54,6 +56,27 @@ def served(tmp_path, monkeypatch) -> Iterator[Served]:
     running.close()
 
 
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory) -> Iterator[Served]:
+    """The planned phantom, and its own voxels as a second image, registered 8 mm further to the left."""
+    case = nv.open_case(copy_of("planned", tmp_path_factory.mktemp("planned") / "case"))
+    name, volume = next(iter(case.volumes.items()))
+    shift = np.eye(4)
+    shift[0, 3] = 8.0
+    errors = ErrorGrid(np.ones((2, 2, 2), dtype=np.float32), Grid(np.eye(4), (2, 2, 2)))
+    found = ImageRegistration(
+        name, "again", "given", Transform(shift, name, "again"), errors, (), volume.digest, volume.digest, "by hand", ""
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("twice") / "case"
+    nv.save_case(case.with_volume("again", volume).with_registration(found), folder)
+    with pytest.MonkeyPatch.context() as quiet:
+        quiet.setattr(SceneViews, "start", lambda self: None)
+        running = Served(Session(folder))
+        running.session.take_way(0, next(iter(case.plans)))
+        yield running
+        running.close()
+
+
 def test_the_second_images_values_go_beside_the_slices(served: Served) -> None:
     header, first, second = values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=mr").body)
     assert header["over"] == {"image": "mr", "step": 0.0001, "quantity": "SUV", "tie": "good"}
@@ -71,6 +94,37 @@ def test_the_second_images_values_go_beside_the_slices(served: Served) -> None:
     shown = served.session.case.volumes["ct"].grid.contains(linear().apply(points))
     assert 0.3 < shown.mean() < 0.95 and header["over"]["step"] == 1.0
     np.testing.assert_array_equal(second != NOTHING, shown)
+
+
+def test_a_map_that_cannot_be_taken_backwards_leaves_the_first_image(served: Served) -> None:
+    """A field that folds: forwards it is followed, backwards there is no second image, and why."""
+    session = served.session
+    found = session.case.registration("ct", "mr")
+    folds = np.zeros((9, 9, 9, 3), dtype=np.float32)
+    folds[4:, :, :, 0] = -60.0
+    where = found.errors.grid
+    folded = replace(found, kind="deformable", field=DisplacementField(folds, where))
+    session.take_case(session.case.with_registration(folded), "register")
+    assert values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=mr").body)[0]["over"] is not None
+    session.choose(image_id="mr")
+    header, first, _ = values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=ct").body)
+    assert header["over"] is None and "folds" in header["over_refused"] and first.size
+    assert served.get("/api/fusion/at?over=ct&at=5,8,-20").status == 400
+
+
+@pytest.mark.parametrize("kind", ["along", "square", "across"])
+def test_it_goes_beside_the_planes_of_the_needle_too(planned: Served, kind: str) -> None:
+    """The same voxels as a second image, that lies 8 mm to the left by its registration."""
+    _, first, second = values_of(planned.get(f"/api/plane?kind={kind}&shape=1.5&over=again").body)
+    assert second.shape == first.shape and (second != first).mean() > 0.2
+    header, alone, _ = values_of(planned.get(f"/api/plane?kind={kind}&shape=1.5").body)
+    np.testing.assert_array_equal(first, alone)
+    volume = planned.session.case.volumes["again"]
+    x = (np.arange(header["width"]) - (header["width"] - 1) / 2) * header["pixel_mm"][0]
+    y = (np.arange(header["height"]) - (header["height"] - 1) / 2) * header["pixel_mm"][1]
+    right, down = np.asarray(header["right"]), np.asarray(header["down"])
+    points = np.asarray(header["centre_mm"]) + x[None, :, None] * right + y[:, None, None] * down
+    np.testing.assert_array_equal(second, sampled_steps(volume, points - [8.0, 0.0, 0.0]))
 
 
 def test_what_is_known_at_the_cursor(served: Served) -> None:

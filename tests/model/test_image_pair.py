@@ -11,6 +11,7 @@ from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.image_pair import Tie, image_pair
+from navplan.model.registration import ErrorGrid
 from navplan.model.volume import Volume
 from tests.verbs.test_carry import GOOD, a_case, bump, linear
 
@@ -35,6 +36,18 @@ def test_a_registration_is_taken_either_way_round() -> None:
     np.testing.assert_allclose(pair.to_first(there), POINTS, atol=1e-9)
     assert pair.error_mm(POINTS).tolist() == back.error_mm(there).tolist() == [1.5, 1.5, 1.5]
     assert np.isnan(pair.error_mm([[900.0, 0.0, 0.0]])).all()
+
+
+def test_the_error_is_that_at_the_place_whichever_image_is_looked_at() -> None:
+    case = a_case(linear())
+    found = case.registration("ct", "mr")
+    mm = np.broadcast_to(np.arange(9, dtype=np.float32), (9, 9, 9)).copy()  # by 1 each 25 mm towards the head
+    case = case.with_registration(replace(found, errors=ErrorGrid(mm, found.errors.grid)))
+    places = np.array([[0.0, 0.0, -75.0], [10.0, 20.0, 0.0], [-30.0, 0.0, 50.0]])  # of voxels' centres, in z
+    pair, back = image_pair(case, "ct", "mr"), image_pair(case, "mr", "ct")
+    assert pair.error_mm(places).tolist() == [1.0, 4.0, 6.0]
+    np.testing.assert_allclose(back.error_mm(pair.to_second(places)), [1.0, 4.0, 6.0], atol=1.0)
+    assert back.error_mm(pair.to_second(places))[0] <= 2.0 <= 6.0 <= back.error_mm(pair.to_second(places))[2]
 
 
 def test_a_map_that_bends_is_taken_backwards() -> None:

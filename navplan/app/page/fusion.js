@@ -85,7 +85,7 @@ export const written = (value, quantity) => `${quantity === "SUV" ? value.toFixe
 export function saidOver(p, nav) {
   const { t } = nav, f = t.fusion, over = nav.over;
   if (!over || !p) return [];
-  if (over.mode !== "beside" && !p.over) return [[nav.ui.slab > 0 ? f.no_slab : nav.filled(f.coming, over), "#f0b030"]];
+  if (over.mode !== "beside" && !p.over) return [[nav.ui.slab > 0 ? f.no_slab : p.over_refused ? nav.filled(f.refused, { ...over, why: p.over_refused }) : nav.filled(f.coming, over), "#f0b030"]];
   const [level, width] = over.window, [low, high] = [level - width / 2, level + width / 2].map((value) => Number(value.toPrecision(4)));
   const lines = [[nav.filled(f.laid, { ...over, how: f.modes[over.mode], low, high }), "#E8EDF2"], [`${over.symbol} ${over.words}`, over.tint]];
   if (over.kind) lines.push([nav.errorWords, over.tint]);
