@@ -133,7 +133,7 @@ class Over:
         """The words, and the scale of its colours, on a picture of points (H, W, 3); first as in `words`."""
         height, width = points_mm.shape[:2]
         small = max(8, round(0.8 * text_px))
-        tint = VERDICT_COLOURS[TIE_VERDICTS[self.pair.tie]]
+        tint = TEXT if self.pair.tie is Tie.FRAME else VERDICT_COLOURS[TIE_VERDICTS[self.pair.tie]]
         row = 0.0
         for n, words in enumerate(self.words(first, points_mm)):
             for line in _lines(words, small, width - 1.2 * text_px):

@@ -22,7 +22,7 @@ export default {
       const image = fusion.images.find((one) => one.id === tie.id), own = chosen.maps[tie.id];
       return {
         ...chosen, ...tie, mode: this.ui.layout === "pair" ? "beside" : chosen.mode, window: chosen.windows[tie.id] || image.window, map: own || (chosen.mode === "blend" ? image.map_blended : image.map),
-        quantity: image.quantity, modality: image.modality, voxel_mm: image.voxel_mm, first: this.doc.case.image, tint: VERDICTS[tie.verdict],
+        quantity: image.quantity, modality: image.modality, voxel_mm: image.voxel_mm, first: this.doc.case.image, tint: tie.verdict === "NOT_EVALUATED" ? "#E8EDF2" : VERDICTS[tie.verdict],  // grey is lost on grey
       };
     },
     overId() { return this.over ? this.over.image : ""; },
