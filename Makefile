@@ -6,7 +6,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint types contracts docs pytest pictures omissions sub-voxel constraints clean tools-packages packages test-packages
+.PHONY: help demo test check lint types contracts docs pytest walks pictures omissions sub-voxel constraints clean tools-packages packages test-packages
 
 help:  ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -32,6 +32,9 @@ docs: $(READY)  ## The documentation, into site/
 
 pytest: test-packages $(READY)  ## The tests alone
 	LP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+walks: test-packages $(READY)  ## Whole ways through the app in a browser, with clicks and seconds (real images)
+	$(BIN)/pytest -m walk -s tests/browser
 
 pictures: packages $(READY)  ## The pictures of README and docs
 	$(BIN)/python docs/make_pictures.py

@@ -1,7 +1,7 @@
 """Cord and canal on MR: two closed outlines about a centre, plane by plane.
 
 From a centre in an axial plane the signal is read along rays. The outline is the closed path over the rays that has
-the largest sum of signed slopes, found by dynamic programming (A. Amini et al., IEEE Trans. PAMI 12, 1990). The cord's
+the largest sum of signed slopes. The cord's
 outline is darker inside where fluid is bright (T2), brighter inside where it is dark (T1); the canal's is the next
 slope of the other sign. Slopes are taken per local signal: no unit, and a coil's falling sensitivity does not matter.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
+from navplan.imaging.closed_path import closed_path
 from navplan.imaging.working import Step
 
 Array = NDArray[np.float64]
@@ -23,7 +24,6 @@ RAYS, RAY_STEP_MM, RAY_MM = 48, 0.5, 18.0
 CORD_MM = (2.0, 10.0)  # radius of the cord along a ray from its middle: conus to the widest cervical half
 BEYOND_MM = (0.5, 9.0)  # from the cord's outline to the canal's
 STEP_PRICE = 0.015  # of RAY_STEP_MM in or out from one ray to the next; a fluid's slope is about .2
-MOST_STEPS = 2
 RING_MM = 2.5  # beyond the cord's outline, where fluid is looked for
 LEAST_RAY = 0.08  # (fluid - cord) / (fluid + cord) from which a ray shows fluid
 RADII = np.arange(RAY_STEP_MM, RAY_MM, RAY_STEP_MM)
@@ -95,9 +95,10 @@ def outlines(rays: Array, sign: int, smooth_planes: float = 0.0) -> Outlines:
     near = soft[:, :, CORD_MM[1] >= RADII]
     level = np.percentile(near, 75, axis=(1, 2))[:, None, None] + 1e-9
     slope = np.gradient(soft, axis=2) / level
-    first = _closed_path(np.where((CORD_MM[0] <= RADII) & (CORD_MM[1] >= RADII), sign * slope, -9.0))
+    first = closed_path(np.where((CORD_MM[0] <= RADII) & (CORD_MM[1] >= RADII), sign * slope, -9.0), STEP_PRICE)
     beyond = RADII[None, None, :] - RADII[first][:, :, None]
-    second = _closed_path(np.where((beyond >= BEYOND_MM[0]) & (beyond <= BEYOND_MM[1]), -sign * slope, -9.0))
+    allowed = (beyond >= BEYOND_MM[0]) & (beyond <= BEYOND_MM[1])
+    second = closed_path(np.where(allowed, -sign * slope, -9.0), STEP_PRICE)
     inside = beyond < -0.5
     within = np.where(inside, soft, 0).sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1)
     spread = np.where(inside, (soft - within[:, None, None]) ** 2, 0).sum(axis=(1, 2))
@@ -122,30 +123,3 @@ def _between(slope: Array, index: NDArray[np.intp]) -> Array:
     bend = low - 2 * here + high
     shift = np.where(bend < -1e-9, np.clip(0.5 * (low - high) / np.minimum(bend, -1e-9), -0.5, 0.5), 0.0)
     return np.asarray(RADII[at] + shift * RAY_STEP_MM)
-
-
-def _closed_path(gain: Array) -> NDArray[np.intp]:
-    """(n, RAYS) indices along the radii whose sum of gain (n, RAYS, radii) less the price of steps is largest.
-
-    Two laps are laid end to end and the middle of them is taken, so that it closes.
-    """
-    count, rays, radii = gain.shape
-    laps = np.concatenate([gain] * 2, axis=1)
-    came = np.zeros((2 * rays, count, radii), dtype=np.intp)
-    padded = np.full((count, radii + 2 * MOST_STEPS), -1e9)
-    best = padded[:, MOST_STEPS:-MOST_STEPS]
-    best[:] = laps[:, 0]
-    shifts = range(-MOST_STEPS, MOST_STEPS + 1)
-    choices = np.empty((len(shifts), count, radii))
-    place = np.arange(radii) - MOST_STEPS
-    for ray in range(1, 2 * rays):
-        for n, by in enumerate(shifts):
-            np.subtract(padded[:, n : n + radii], STEP_PRICE * abs(by), out=choices[n])
-        pick = choices.argmax(axis=0)
-        came[ray] = np.clip(place + pick, 0, radii - 1)
-        best[:] = choices.max(axis=0) + laps[:, ray]
-    path = np.zeros((count, 2 * rays), dtype=np.intp)
-    path[:, -1] = best.argmax(axis=1)
-    for ray in range(2 * rays - 1, 0, -1):
-        path[:, ray - 1] = came[ray][np.arange(count), path[:, ray]]
-    return np.roll(path[:, rays // 2 : rays // 2 + rays], rays // 2, axis=1)

@@ -1,4 +1,4 @@
-"""Liver, kidney, spleen, lesion and the like on CT, grown from seeds.
+"""Liver, kidney, spleen and the like on CT, grown from seeds; a lesion by lung_lesion or organ_lesion.
 
 Smoothed by curvature flow (SimpleITK's), a band of CT numbers about the seeds, opened so that
 thin bridges to a neighbour of the same density break, the part with the seeds kept, the band estimated again, holes
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from navplan.errors import InputError
+from navplan.imaging.beside_heart import TOLD_CM3, place_of, without_heart
 from navplan.imaging.bones import find_bone
 from navplan.imaging.canonical import IN_PLANE, Mask, box_of, closed, dilated, eroded, labelled
 from navplan.imaging.lung_lesion import lung_lesion
 from navplan.imaging.necks import without_beyond_necks
+from navplan.imaging.organ_lesion import organ_lesion
 from navplan.imaging.region_limits import Limits, doubts_of, doubts_of_density, limits_of
 from navplan.imaging.working import Step, WorkingCt, ball, parts_near
 from navplan.model.structure import Structure
@@ -71,15 +73,27 @@ class CtRegionSegmenter:
             if not ct.body[tuple(seed)]:
                 raise InputError(f"a seed for {name} at {np.round(point, 1).tolist()} mm, in air", "a seed in tissue")
         found = grown(ct.hu, ct.body, seeds, ct.step, name)
-        return [ct.structure(found.mask, name, doubt="; ".join(found.doubts))]
+        doubts = list(found.doubts)
+        if found.heart_at is not None:
+            x, y, z = ct.points_mm(np.array([found.heart_at]))[0]
+            doubts.append(
+                f"about {x:.0f},{y:.0f},{z:.0f} mm (LPS) {found.heart_cm3:.0f} cm³ beside the heart were cut off:"
+                " where it ends there is a guess"
+            )
+        return [ct.structure(found.mask, name, doubt="; ".join(doubts))]
 
 
 @dataclass(frozen=True, eq=False)
 class Grown:
-    """A region's mask, and in words why its outline is in doubt."""
+    """A region's mask, and in words why its outline is in doubt.
+
+    heart_cm3, heart_at: what was cut off beside the heart, and the voxel in its middle; None where too little was.
+    """
 
     mask: Mask
     doubts: tuple[str, ...] = ()
+    heart_cm3: float = 0.0
+    heart_at: tuple[int, int, int] | None = None
 
 
 def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step, name: str) -> Grown:
@@ -93,21 +107,33 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
     box = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
     near, inside = seeds - low, body[box]
     within = ball(inside.shape, near, limits.reach_mm, step) & inside
-    smooth = _smoothed(hu[box], step)
     about = ball(inside.shape, near, LUNG_ABOUT_MM, step) & inside
     airy = np.count_nonzero(about & (hu[box] < LUNG_HU)) > LUNG_SHARE * np.count_nonzero(about)
     bone = None
+    heart_cm3, heart_at = 0.0, None
     if limits.in_lung and airy:
         lesion = lung_lesion(hu[box], inside, within, near, step)
         region, doubts = lesion.region, lesion.doubts()
+    elif limits.in_lung:
+        part = organ_lesion(hu[box], within, near, step)
+        region, doubts = part.region, part.doubts()
     else:
         bone = find_bone(hu[box], within, step) if limits.caged else None
+        smooth = _smoothed(hu[box], within)
         region, doubts = _in_tissue(smooth, _within_ribs(within, bone, near, step), near, step, limits)
+        if limits.below_heart and bone is not None:
+            beside = without_heart(region, smooth, hu[box], inside, bone, near, step)
+            region, heart_cm3 = beside.region, np.count_nonzero(beside.cut) * float(np.prod(step)) / 1000
+            at = place_of(beside.cut) if heart_cm3 >= TOLD_CM3 else None
+            heart_at = None if at is None else (at[0] + int(low[0]), at[1] + int(low[1]), at[2] + int(low[2]))
     volume_cm3 = np.count_nonzero(region) * float(np.prod(step)) / 1000
     if not region.any():
+        stands = limits.in_lung and not airy
         raise InputError(
-            f"nothing even at the seed for {name}: {float(np.median(smooth[tuple(near.T)])):.0f} HU there",
-            f"a seed in something thicker than {2 * limits.opening_mm:.0f} mm",
+            f"nothing {'that stands out' if stands else 'even'} at the seed for {name}:"
+            f" {float(np.median(hu[box][tuple(near.T)])):.0f} HU there",
+            "a seed in something darker or brighter than all about it" if stands
+            else f"a seed in something thicker than {2 * limits.opening_mm:.0f} mm",
             "Move the seed, give several, or draw it",
         )
     if volume_cm3 > limits.most_cm3:
@@ -120,7 +146,7 @@ def grown(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: St
     result[box] = region
     if limits.caged and bone is not None:
         doubts = (*doubts, *doubts_of_density(region, hu[box], bone, step))
-    return Grown(result, (*doubts, *doubts_of(result, body, name, step)))
+    return Grown(result, (*doubts, *doubts_of(result, body, name, step)), heart_cm3, heart_at)
 
 
 def _within_ribs(within: Mask, bone: Mask | None, seeds: NDArray[np.intp], step: Step) -> Mask:
@@ -203,10 +229,15 @@ def opening_mm(mask: Mask, seeds: NDArray[np.intp], limits: Limits, step: Step) 
     return max(limits.opening_mm, 1.01 * max(step), min(limits.opening_share * deepest, OPENING_MOST_MM))
 
 
-def _smoothed(hu: NDArray[np.float32], step: Step) -> NDArray[np.float32]:
-    image = sitk.GetImageFromArray(np.ascontiguousarray(np.clip(hu, LUNG_HU - 400, 500).T))
-    image = sitk.Median(image, [1, 1, 1])
-    return np.asarray(sitk.GetArrayFromImage(sitk.CurvatureFlow(image, 0.0625, SMOOTHING_STEPS))).T
+def _smoothed(hu: NDArray[np.float32], within: Mask) -> NDArray[np.float32]:
+    """Median and curvature flow in the box about `within`; beyond it as it was."""
+    result = np.clip(hu, LUNG_HU - 400, 500)
+    box = box_of(within, 2)
+    if box is None:
+        return result
+    image = sitk.Median(sitk.GetImageFromArray(np.ascontiguousarray(result[box].T)), [1, 1, 1])
+    result[box] = sitk.GetArrayFromImage(sitk.CurvatureFlow(image, 0.0625, SMOOTHING_STEPS)).T
+    return result
 
 
 def without_holes(region: Mask) -> Mask:

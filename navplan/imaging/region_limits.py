@@ -38,11 +38,13 @@ class Limits:
     least_deep_mm: float = 0.0
     least_compact: float = 0.0
     side: str = ""
+    below_heart: bool = False  # the heart may rest on it
 
 
 LIMITS = {
     "liver": Limits(
-        4000.0, 220.0, 6.0, caged=True, least_cm3=500.0, least_deep_mm=25.0, least_compact=0.1, side="right"
+        4000.0, 220.0, 6.0, caged=True, least_cm3=500.0, least_deep_mm=25.0, least_compact=0.1, side="right",
+        below_heart=True,
     ),
     "spleen": Limits(1500.0, 150.0, 5.0, caged=True, least_cm3=50.0, least_deep_mm=10.0, side="left"),
     "kidney": Limits(400.0, 110.0, 4.0, enhances=True, caged=True, least_cm3=40.0, least_deep_mm=7.0),

@@ -1,4 +1,4 @@
-"""Vessels filled with contrast on CT, from seeds in them; their radius and their centreline.
+"""Vessels filled with contrast on CT, from seeds in them.
 
 A band of CT numbers from half-way between the seeds and tissue without contrast, up to what is clearly brighter. In it
 the depth (distance to the band's edge) has ridges along the middle of vessels. The ridge that carries the seed is
@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import dijkstra
 
 from navplan.errors import InputError
-from navplan.imaging.canonical import Mask, box_of, closed, dilated, labelled
+from navplan.imaging.canonical import Mask, box_of, closed, dilated
 from navplan.imaging.vessel_ends import goes_on, words_of
+from navplan.imaging.vessel_tree import depth_mm
+from navplan.imaging.vessel_wall import within_wall
 from navplan.imaging.working import Step, WorkingCt, ball, parts_near
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
@@ -31,6 +31,8 @@ FLAP_MM = 2.0  # half of what closes between the parts that several seeds name: 
 RADIUS_RANGE = (0.55, 1.6)  # of the radius at the seeds
 THIN_VOXELS = 2.5  # a vessel of a smaller radius is too thin for ridges
 THIN_LENGTH_MM = 600.0  # more of that width is no vessel, but rims of whatever has the same density
+MOST_CM3 = {"portal_vein": 100.0, "inferior_vena_cava": 250.0, "pulmonary_artery": 400.0, "iliac": 120.0, "": 900.0}
+# cm³, by a word of the name: about twice what is large in an adult, an aneurysm for the aorta (unsourced)
 RIDGE = 0.85  # of the largest depth within half that depth: a ridge, not a flank
 
 
@@ -48,16 +50,35 @@ class CtVesselSegmenter:
     def segment_from(
         self, volume: Volume, image_id: str, seeds_mm: NDArray[np.float64], structure: str
     ) -> list[Structure]:
-        """The vessel about seeds_mm (n, 3), LPS mm; its outline_doubt says where contrast goes on beyond it.
+        """The vessel about seeds_mm (n, 3), LPS mm; its outline_doubt says where a vessel of its width, or another
+        lumen, goes on beside it, and how far only its wall was followed. That needs several seeds.
 
-        Raises InputError: an image that is not CT, or a seed that does not lie in contrast.
+        Raises InputError: an image that is not CT, a seed that does not lie in contrast, what is larger than any vessel
+        of that name.
         """
         ct = WorkingCt.of(volume, image_id, self.name)
         name = structure or "vessel"
         seeds = ct.indices(seeds_mm)
         mask = grown_vessel(ct.hu, ct.body, seeds, ct.step)
-        doubt = "; ".join(words_of(found, ct) for found in goes_on(ct.hu, ct.body, mask, seeds, ct.step))
-        return [ct.structure(mask, name, doubt=doubt)]
+        _refuse_leaked(mask, name, ct.step)
+        doubts = []
+        if len(seeds) > 1:
+            wall, along_mm = within_wall(ct.hu, ct.body, mask, seeds, ct.step)
+            mask |= wall
+            if along_mm:
+                doubts.append(f"over {along_mm:.0f} mm contrast fills it in part, and its outer wall was followed")
+        doubts += [words_of(found, ct) for found in goes_on(ct.hu, ct.body, mask, ct.step)]
+        return [ct.structure(mask, name, doubt="; ".join(doubts))]
+
+
+def _refuse_leaked(mask: Mask, name: str, step: Step) -> None:
+    cm3 = float(np.count_nonzero(mask)) * float(np.prod(step)) / 1000.0
+    most = next(limit for word, limit in MOST_CM3.items() if word in name)
+    if cm3 > most:
+        raise InputError(
+            f"{name} leaked: {cm3:.0f} cm³", f"at most {most:.0f} cm³",
+            "Put the seed where the vessel stands alone, or draw it",
+        )  # fmt: skip
 
 
 def grown_vessel(hu: NDArray[np.float32], body: Mask, seeds: NDArray[np.intp], step: Step) -> Mask:
@@ -134,55 +155,3 @@ def _balls(ridge: Mask, depth: NDArray[np.float64], inside: Mask, step: Step) ->
             away = ndimage.distance_transform_edt(~centres[box], sampling=step)
             found[box] |= np.asarray(away) <= low + width
     return found & inside
-
-
-def depth_mm(mask: Mask, step: Step) -> NDArray[np.float64]:
-    """Distance in mm of every voxel of a mask to the nearest voxel's centre outside; 0 outside.
-
-    On a vessel's centreline it is the vessel's radius, to about half a voxel.
-    """
-    away = np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1), sampling=step))
-    return away[1:-1, 1:-1, 1:-1]
-
-
-def centreline(mask: Mask, step: Step) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The line along the middle of the largest part of a mask, between the two ends furthest apart in it.
-
-    Gives voxels (n, 3) in order, next to each other, and the radius in mm (n,) at each. A shortest path whose cost is
-    length / depth², so that it keeps to the middle. Raises InputError for an empty mask.
-    """
-    labels, count = labelled(mask)
-    if count == 0:
-        raise InputError("a centreline of nothing", "a mask with a voxel")
-    part = labels == int(np.argmax(np.bincount(labels.ravel("K"))[1:])) + 1
-    depth = depth_mm(part, step)
-    voxels = np.argwhere(part)
-    number = np.full(part.shape, -1, dtype=np.intp)
-    number[tuple(voxels.T)] = np.arange(len(voxels))
-    rows, columns, lengths = [], [], []
-    for offset in np.ndindex(3, 3, 3):
-        shift = np.asarray(offset) - 1
-        if tuple(shift) <= (0, 0, 0):
-            continue
-        other = voxels + shift
-        fits = ((other >= 0) & (other < part.shape)).all(axis=1)
-        ends = np.full(len(voxels), -1)
-        ends[fits] = number[tuple(other[fits].T)]
-        start = np.flatnonzero(ends >= 0)
-        rows.append(start)
-        columns.append(ends[start])
-        lengths.append(np.full(len(start), float(np.linalg.norm(shift * step))))
-    row, column, length = np.concatenate(rows), np.concatenate(columns), np.concatenate(lengths)
-    deep = depth[tuple(voxels.T)]
-    cost = length / (0.5 * (deep[row] + deep[column])) ** 2
-    size = (len(voxels), len(voxels))
-    plain = coo_array((length, (row, column)), shape=size).tocsr()
-    costly = coo_array((cost, (row, column)), shape=size).tocsr()
-    first = int(np.argmax(dijkstra(plain, directed=False, indices=0)))
-    second = int(np.argmax(dijkstra(plain, directed=False, indices=first)))
-    _, before = dijkstra(costly, directed=False, indices=first, return_predecessors=True)
-    path = [second]
-    while path[-1] != first:
-        path.append(int(before[path[-1]]))
-    chosen = np.asarray(path[::-1])
-    return voxels[chosen], deep[chosen]

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from navplan.errors import InputError
 from navplan.imaging.canonical import Mask
-from navplan.imaging.vessel import centreline
+from navplan.imaging.vessel_tree import branches, centreline
 from navplan.imaging.working import Step, WorkingCt
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
@@ -24,6 +24,7 @@ RAYS, RAY_STEP_MM = 24, 0.2
 REACH, MARGIN_MM = 1.7, 2.0  # of the radius and beyond: how far a ray looks for tissue
 DIRECTION_RADII, LINE_MM = 1.0, 1.5  # smoothing along the line: of its direction, in radii; of its points, in mm
 ROUNDS = 3
+INTO_BRANCH, INTO_BRANCH_MM = 1.4, 0.5  # of the median ray: a longer one runs into a branch, and tells no wall
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +40,27 @@ def vessel_line(volume: Volume, vessel: Structure) -> VesselLine:
 
     Raises InputError for an image that is not CT, or a structure without voxels on it.
     """
+    ct, mask = _mask_of(volume, vessel)
+    return _in_the_image(ct, measured_line(ct.hu, mask, ct.step))
+
+
+def vessel_tree(volume: Volume, vessel: Structure) -> tuple[VesselLine, ...]:
+    """The lines of a present vessel on a CT, LPS mm: of its separate parts and of each branch, from the wall of what it
+    leaves. Raises InputError as vessel_line does."""
+    ct, mask = _mask_of(volume, vessel)
+    return tuple(_in_the_image(ct, line) for line in measured_tree(ct.hu, mask, ct.step))
+
+
+def _mask_of(volume: Volume, vessel: Structure) -> tuple[WorkingCt, Mask]:
     ct = WorkingCt.of(volume, vessel.image_id, "vessel-line")
     mask = np.zeros(ct.hu.shape, dtype=bool)
     if vessel.occupancy is None or vessel.grid is None:
         raise InputError(f"the centreline of {vessel.name}, which is {vessel.presence}", "a present structure")
     mask[tuple(ct.indices(vessel.grid.points_mm(np.argwhere(vessel.occupancy >= 128))).T)] = True
-    line = measured_line(ct.hu, mask, ct.step)
+    return ct, mask
+
+
+def _in_the_image(ct: WorkingCt, line: VesselLine) -> VesselLine:
     return VesselLine(ct.points_mm(line.points_mm / ct.step), line.radius_mm)
 
 
@@ -53,7 +69,17 @@ def measured_line(hu: NDArray[np.float32], mask: Mask, step: Step) -> VesselLine
 
     Raises InputError for an empty mask.
     """
-    voxels, depth = centreline(mask, step)
+    return _measured(hu, *centreline(mask, step), step)
+
+
+def measured_tree(hu: NDArray[np.float32], mask: Mask, step: Step) -> list[VesselLine]:
+    """As measured_line, of every part and branch. Raises InputError for an empty mask."""
+    return [_measured(hu, voxels, depth, step) for voxels, depth in branches(mask, step)]
+
+
+def _measured(
+    hu: NDArray[np.float32], voxels: NDArray[np.intp], depth: NDArray[np.float64], step: Step
+) -> VesselLine:
     points, radius = voxels * np.asarray(step), np.maximum(depth, min(step))
     for _ in range(ROUNDS):
         if len(points) < 3:
@@ -96,8 +122,9 @@ def _across(
     around = np.median(beyond.min(axis=1), axis=0)
     low = values < (inside + around) / 2
     found = low.any(axis=1)
-    ends = np.where(found, low.argmax(axis=1) * RAY_STEP_MM - RAY_STEP_MM / 2, np.nan)
+    ends = np.where(found, np.maximum(low.argmax(axis=1) - 0.5, 0.5) * RAY_STEP_MM, np.nan)
     ends[:, found.sum(axis=0) < RAYS // 2] = radius[found.sum(axis=0) < RAYS // 2]
+    ends = np.where(ends > INTO_BRANCH * np.nanmedian(ends, axis=0) + INTO_BRANCH_MM, np.nan, ends)
     ends = np.where(np.isnan(ends), np.nanmedian(ends, axis=0), ends)
     ends = np.clip(ends, 0.25 * np.median(ends, axis=0), 2 * np.median(ends, axis=0))
     moved = points + (rays * ends[..., None]).mean(axis=0)

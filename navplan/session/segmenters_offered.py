@@ -19,6 +19,7 @@ OFFERS: dict[str, Sequence[str]] = {
         "liver", "lesion", "spleen", "kidney_left", "kidney_right", "gallbladder", "nodule", "mass", "urinary_bladder",
     ),
     "ct-vessel": ("aorta", "portal_vein", "inferior_vena_cava", "pulmonary_artery"),
+    "ct-vessels": ("liver_vessels",),
     "ct-spine": tuple(LEVELS),
     "mr-spine": ("spinal_cord",),
     "mr-region": ("liver", "lesion", "spleen", "kidney_left", "kidney_right"),

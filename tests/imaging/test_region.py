@@ -90,7 +90,7 @@ def test_seeds_in_air_and_in_thin_things_are_refused():
         region(scene(), (-125, -105, 0), "liver")
     values = np.array(scene().voxels)
     values[np.abs(Z + 60) < 2] = 400
-    with pytest.raises(InputError, match="nothing even"):
+    with pytest.raises(InputError, match="nothing that stands out"):
         region(Volume(values, GRID, "CT", "HU"), (0, 60, -60), "lesion")
 
 

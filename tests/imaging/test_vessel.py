@@ -5,7 +5,8 @@ import pytest
 
 from navplan.errors import InputError
 from navplan.extend.contract_checks import check_segmenter
-from navplan.imaging.vessel import CtVesselSegmenter, centreline, depth_mm
+from navplan.imaging.vessel import CtVesselSegmenter
+from navplan.imaging.vessel_tree import centreline, depth_mm
 from navplan.model.volume import Volume
 from tests.imaging.chest_scene import chest_grid, dice
 from tests.imaging.test_body import turned
@@ -64,6 +65,11 @@ def test_a_seed_outside_contrast_is_refused():
         vessel(scene(), (0, 40, 0))
     with pytest.raises(InputError, match="in contrast"):
         vessel(scene(contrast_hu=80.0), (-35, 0, -40))
+
+
+def test_what_is_larger_than_a_vessel_of_that_name_is_refused():
+    with pytest.raises(InputError, match=r"portal_vein leaked: 1\d\d cm³"):
+        vessel(scene(), (-35, 0, -40), name="portal_vein")
 
 
 def test_radius_and_centreline():

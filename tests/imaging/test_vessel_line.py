@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
-from benchmarks.vessel_phantoms import STEPS, errors, shapes
+from benchmarks.vessel_phantoms import STEPS, errors, image_of, shapes
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
-from navplan.imaging.vessel import CtVesselSegmenter
-from navplan.imaging.vessel_line import measured_line, vessel_line
+from navplan.imaging.vessel import CtVesselSegmenter, grown_vessel
+from navplan.imaging.vessel_ends import goes_on
+from navplan.imaging.vessel_line import measured_line, measured_tree, vessel_line
+from navplan.imaging.vesselness import find_tubes
+from navplan.imaging.vessels_in_part import ELSEWHERE
+from navplan.imaging.working import WorkingCt
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 from tests.imaging.test_vessel import GRID, X, Y, scene
@@ -22,6 +26,20 @@ def test_a_vessel_of_known_radius(name, step):
     assert np.percentile(found["off"], 95) < 0.4
     assert np.percentile(np.abs(found["radius"]), 95) < 0.3
     assert found["covered"][0] > 0.9
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_a_tree_has_a_line_for_each_branch(step):
+    shape = NAMED["r 6 with a branch of r 3"]
+    hu = image_of(shape, step)
+    mask = find_tubes(hu, np.ones(hu.shape, dtype=bool), ELSEWHERE, step)
+    trunk, branch = measured_tree(hu, mask, step)
+    assert np.median(trunk.radius_mm) == pytest.approx(6, abs=0.2)
+    assert np.median(branch.radius_mm) == pytest.approx(3, abs=0.2)
+    assert np.ptp(trunk.points_mm[:, 2]) > 60 and np.ptp(branch.points_mm[:, 0]) > 15
+    found = errors(shape, step, seeded=False)
+    assert np.percentile(found["off"], 95) < 0.4 and np.percentile(np.abs(found["radius"]), 95) < 0.4
+    assert found["covered"][0] > 0.95
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +61,15 @@ def test_the_line_of_a_structure_lies_in_the_image(arch):
     assert off[middle].max() < 1.5 and np.median(line.radius_mm) == pytest.approx(11.0, abs=0.3)
 
 
-def test_it_says_where_it_ends_though_contrast_goes_on(arch):
-    assert "where contrast goes on" in arch[1].outline_doubt  # the chamber
+def test_an_end_at_a_chamber_is_no_doubt_and_one_where_the_vessel_goes_on_is(arch):
+    volume, found = arch
+    assert found.outline_doubt == ""
+    ct = WorkingCt.of(volume, "ct", "test")
+    mask = grown_vessel(ct.hu, ct.body, ct.indices(np.array([[-35.0, 0.0, -40.0]])), ct.step)
+    mask[ct.indices(np.zeros((1, 3)))[0, 0] :] = False  # the leg that opens into the chamber
+    told = goes_on(ct.hu, ct.body, mask, ct.step)
+    assert len(told) == 1 and told[0].share == 0
+    assert ct.points_mm(np.array([told[0].place]))[0] == pytest.approx([0, 0, 55], abs=5)
 
 
 def test_a_second_lumen_along_the_wall_is_told():

@@ -10,7 +10,8 @@ from navplan.imaging.fissures import find_fissures
 from navplan.imaging.region import CtRegionSegmenter
 from navplan.imaging.spine import CtSpineSegmenter
 from navplan.imaging.thresholds import CtGasSegmenter
-from navplan.imaging.vessel import CtVesselSegmenter, centreline
+from navplan.imaging.vessel import CtVesselSegmenter
+from navplan.imaging.vessel_tree import centreline
 from navplan.model.structure import Presence
 from navplan.verbs.import_images import import_images
 from navplan.verbs.segment import segment
@@ -54,30 +55,48 @@ def chest_spine(chest):
     return {one.name: one for one in CtSpineSegmenter().segment(chest.image()[1], "ct")}
 
 
-def best_label(case, found, kind):
-    """The label of a kind that a structure agrees with best, and their overlap."""
-    inside = {label: overlap(case, found, label) for label in case.structures if label.startswith(kind)}
-    best = max(inside, key=inside.get)
-    return best, inside[best]
+@pytest.fixture(scope="module")
+def numbered(chest):
+    """The chest's labels of vertebrae and ribs in one array of numbers, and their names by number."""
+    grid = chest.image()[1].grid
+    present = [name for name, one in chest.structures.items() if one.presence is Presence.PRESENT]
+    names = ["", *(name for name in present if name.startswith(("vertebrae_", "rib_")))]
+    numbers = np.zeros(grid.shape, dtype=np.uint8)
+    for number, name in enumerate(names[1:], start=1):
+        numbers[tuple(voxels(grid, chest.structures[name]).T)] = number
+    return numbers, names
 
 
-def test_the_chests_levels_from_its_last_ribs(chest, chest_spine):
+def voxels(grid, structure):
+    return np.rint(grid.indices(structure.voxel_centres_mm(structure.occupancy >= 128))).astype(int)
+
+
+def best_label(case, found, numbered):
+    """The label that most of a structure lies in, and how well the two overlap (Dice)."""
+    numbers, names = numbered
+    mine = voxels(case.image()[1].grid, found)
+    inside = np.bincount(numbers[tuple(mine.T)], minlength=len(names))
+    best = int(np.argmax(inside[1:])) + 1
+    return names[best], 2.0 * inside[best] / (len(mine) + np.count_nonzero(numbers == best))
+
+
+def test_the_chests_levels_from_its_last_ribs(chest, chest_spine, numbered):
     assert overlap(chest, chest_spine["spinal_canal"], "spinal_cord") > 0.80
     present = [n for n, one in chest_spine.items() if one.presence is Presence.PRESENT and n.startswith("vertebrae_")]
     assert {"vertebrae_T5", "vertebrae_T9", "vertebrae_T12", "vertebrae_L2"} <= set(present)
     for name in present:
-        label, agreement = best_label(chest, chest_spine[name], "vertebrae_")
+        label, agreement = best_label(chest, chest_spine[name], numbered)
         assert label == name and agreement > 0.5, name
         assert "counted from the last ribs (T12)" in chest_spine[name].origin
     assert chest_spine["vertebrae_T3"].presence is Presence.UNKNOWN  # beyond a pair of pedicles that is not seen
 
 
-def test_the_chests_ribs_each_by_its_number(chest, chest_spine):
+def test_the_chests_ribs_each_by_its_number(chest, chest_spine, numbered):
     ribs = {n: one for n, one in chest_spine.items() if n.startswith("rib_") and one.presence is Presence.PRESENT}
-    numbered = [name for name in ribs if "unnumbered" not in name]
-    assert len(numbered) >= 20
-    for name in numbered:
-        label, agreement = best_label(chest, ribs[name], "rib_")
+    told = [name for name in ribs if "unnumbered" not in name]
+    assert len(told) >= 20
+    for name in told:
+        label, agreement = best_label(chest, ribs[name], numbered)
         assert label == name and agreement > 0.6, name
     assert chest_spine["rib_right_1"].presence is Presence.UNKNOWN  # hangs together with clavicle and bolus
 
@@ -114,12 +133,9 @@ def test_organs_of_the_abdomen_without_contrast(abdomen, seed, name, least):
     assert overlap(abdomen, found, name) > least
 
 
-@pytest.mark.parametrize(
-    ("seed", "name", "least"), [((-54, -19, -218), "liver", 0.9), ((100, 48, -240), "spleen", 0.9)]
-)
-def test_organs_of_the_chest_with_contrast(chest, seed, name, least):
-    (found,) = grown(chest, CtRegionSegmenter(), seed, name)
-    assert overlap(chest, found, name) > least
+def test_a_liver_with_contrast(chest):
+    (found,) = grown(chest, CtRegionSegmenter(), (-54, -19, -218), "liver")
+    assert overlap(chest, found, "liver") > 0.9
 
 
 def test_bowel_gas_of_the_abdomen_is_the_labelled_guts(abdomen):
