@@ -68,7 +68,9 @@ class ImageRegistration:
         """One line for a person."""
         failed = [f"{one.name} ({one.words})" for one in self.checks if one.verdict != "passed"]
         verdict = "every check passed" if self.good else "NOT good enough: " + "; ".join(failed)
-        return f"{self.transform.origin}, from {self.start}: {self.transform.expected_error_mm:.1f} mm expected; {verdict}"
+        return (
+            f"{self.transform.origin}, from {self.start}: {self.transform.expected_error_mm:.1f} mm expected; {verdict}"
+        )
 
 
 def register_images(
@@ -134,6 +136,7 @@ def judge_registration(
 
     Raises InputError and GeometryError as `register_images` does.
     """
+    _checked(matrix)
     return Judge(fixed, moving, fixed_mask, moving_mask, own_coordinates)(
         matrix, landmarks=landmarks, names=(fixed_name, moving_name)
     )
@@ -149,6 +152,10 @@ class Judge:
         self._pair = FusionPair.of(fixed, moving, fixed_mask, moving_mask)
         self._elsewhere = _elsewhere(self._pair, own_coordinates, "rigid", lambda share: None)
 
+    def best(self, names: tuple[str, str] = ("fixed", "moving")) -> ImageRegistration:
+        """The rigid map that `register_images` finds without a start."""
+        return _judged(self._pair, self._elsewhere[0], self._elsewhere, "rigid", None, names, f"rigid {FOUND_HERE}")
+
     def __call__(
         self, matrix: ArrayLike | Transform, *, landmarks: LandmarkPairs | None = None,
         names: tuple[str, str] = ("fixed", "moving"),
@@ -159,7 +166,7 @@ class Judge:
         kind: Kind = "rigid" if np.abs(turn.T @ turn - np.eye(3)).max() < 1e-3 else "affine"
         stated = matrix.expected_error_mm if isinstance(matrix, Transform) else None
         found = Found(self._pair.computed(given), 0.0, "the given map")
-        return _judged(self._pair, found, self._elsewhere, kind, landmarks, names, "a given map", stated or 0.0)
+        return _judged(self._pair, found, self._elsewhere, kind, landmarks, names, "a given map", stated or 0.0, given)
 
 
 def _given(start: ArrayLike | Transform | LandmarkPairs) -> tuple[str, Matrix] | None:
@@ -194,9 +201,9 @@ def _elsewhere(pair: FusionPair, own_coordinates: bool, kind: Kind, stop: Callab
 
 def _judged(
     pair: FusionPair, found: Found, elsewhere: Sequence[Found], kind: Kind, landmarks: LandmarkPairs | None,
-    names: tuple[str, str], origin: str, stated_mm: float = 0.0,
+    names: tuple[str, str], origin: str, stated_mm: float = 0.0, given: Matrix | None = None,
 ) -> ImageRegistration:  # fmt: skip
-    told = pair.told(found.matrix)
+    told = pair.told(found.matrix) if given is None else given
     agree = agreement(pair, found.matrix, elsewhere, kind == "affine")
     checks = checks_of(pair, found.matrix, agree, kind == "affine")
     if landmarks is not None:
@@ -217,4 +224,6 @@ def _landmark_check(fixed_from_moving: Matrix, landmarks: LandmarkPairs, voxel_m
         raise GeometryError(f"landmarks of shapes {fixed.shape} and {moving.shape}", "two lists of as many points")
     off = np.linalg.norm(moving @ fixed_from_moving[:3, :3].T + fixed_from_moving[:3, 3] - fixed, axis=1)
     value, limit = float(np.sqrt((off**2).mean())), max(LANDMARKS * voxel_mm, LEAST_LANDMARK_MM)
-    return Check("landmarks", value, limit, f"landmarks lie off by {value:.1f} mm (root mean square), at most {limit:.1f}")
+    return Check(
+        "landmarks", value, limit, f"landmarks lie off by {value:.1f} mm (root mean square), at most {limit:.1f}"
+    )

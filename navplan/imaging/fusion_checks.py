@@ -22,12 +22,13 @@ from navplan.imaging.fusion_search import Found, Matrix, apart, each, optimised,
 
 Verdict = Literal["passed", "failed", "not computed"]
 # Limits of lengths in the largest edge of the two images' voxels; what they were set on: docs/decisions/0023.
-RESTARTS, OTHER_STARTS, WAY_BACK, HALVES = 0.7, 0.7, 1.0, 1.0
+RESTARTS, OTHER_STARTS, WAY_BACK, HALVES = 0.45, 0.45, 1.6, 1.5
 LEAST_MM = 1.5  # no limit of a length is less
 EDGES, LIKENESS, OVERLAP = 0.98, 1.1, 0.5
 LARGEST_TURN_DEG = 60.0  # as between any two scans of a patient: beyond it, one of them says wrongly where left is
 LARGEST_STRETCH = 1.15
 SAME = 0.97  # of the best score: from there on another result is a rival
+FEWEST_POINTS = 1000  # of one image inside the other one: fewer say nothing
 CAP_MM = 12.0  # of the distance of an edge: farther is no farther
 STRONG = 0.9  # quantile of the gradient from which there is an edge
 PERTURBED = ((4.0, -4.0, 4.0), (5.0, 4.0, -5.0)), ((-4.0, 4.0, 4.0), (-4.0, -5.0, 5.0))  # degrees; mm
@@ -59,12 +60,12 @@ class Agreement:
     restarts: tuple[Matrix, ...]
     rivals: tuple[Matrix, ...]
     halves: tuple[Matrix, ...]
-    back: Matrix
+    back: tuple[Matrix, ...]
 
     @property
     def all_maps(self) -> tuple[Matrix, ...]:
         """Every one of them."""
-        return (*self.restarts, *self.rivals, *self.halves, self.back)
+        return (*self.restarts, *self.rivals, *self.halves, *self.back)
 
 
 def agreement(pair: FusionPair, matrix: Matrix, elsewhere: Sequence[Found], affine: bool) -> Agreement:
@@ -74,11 +75,15 @@ def agreement(pair: FusionPair, matrix: Matrix, elsewhere: Sequence[Found], affi
     starts = [matrix, *(matrix @ rigid_about(np.array(t), centre, centre + np.array(s)) for t, s in PERTURBED)]
     first, second = pair.halves
     work = [(fine, one) for one in starts] + [(first, matrix), (second, matrix)]
-    work.append((pair.back, np.asarray(np.linalg.inv(starts[1]))))
+    back = pair.back(matrix)
+    if len(back.points_mm) >= FEWEST_POINTS:
+        work.append((back, np.asarray(np.linalg.inv(starts[1]))))
     found = each(lambda one: optimised(one[0], one[1], affine), work)
     best = max((one.score for one in elsewhere), default=0.0)
     rivals = tuple(one.matrix for one in elsewhere if one.score >= SAME * best)
-    return Agreement(tuple(found[:3]), rivals, tuple(found[3:5]), np.asarray(np.linalg.inv(found[5])))
+    return Agreement(
+        tuple(found[:3]), rivals, tuple(found[3:5]), tuple(np.asarray(np.linalg.inv(one)) for one in found[5:])
+    )
 
 
 def checks_of(pair: FusionPair, matrix: Matrix, agree: Agreement, affine: bool) -> list[Check]:
@@ -96,7 +101,7 @@ def checks_of(pair: FusionPair, matrix: Matrix, agree: Agreement, affine: bool) 
     checks = [
         length("restarts", agree.restarts, RESTARTS, "from here and from near by the images are drawn away by"),
         length("other starts", agree.rivals, OTHER_STARTS, "a search without this map ends, as good or better, off by"),
-        length("other way round", (agree.back,), WAY_BACK, "the other image carried to this one lies off by"),
+        length("other way round", agree.back, WAY_BACK, "the other image carried to this one lies off by"),
         length("halves", agree.halves, HALVES, "half of the body by itself would lie off by"),
     ]
     ratio = edge_ratio(pair, matrix)
@@ -112,8 +117,9 @@ def checks_of(pair: FusionPair, matrix: Matrix, agree: Agreement, affine: bool) 
     words = f"turned by {turn:.0f} degrees, at most {LARGEST_TURN_DEG:.0f}: beyond, one may say wrongly where left is"
     checks.append(Check("turn", turn, LARGEST_TURN_DEG, words))
     if affine or not np.allclose(stretch, 1.0, atol=1e-3) or np.linalg.det(told[:3, :3]) < 0:
-        most = float(max(stretch.max(), 1 / stretch.min())) if np.linalg.det(told[:3, :3]) > 0 else np.inf
+        most, hand = float(max(stretch.max(), 1 / stretch.min())), float(np.sign(np.linalg.det(told[:3, :3])))
         checks.append(Check("stretch", most, LARGEST_STRETCH, _said("stretched or pressed by", most, LARGEST_STRETCH)))
+        checks.append(Check("handedness", hand, 1.0, _said("sign of the determinant", hand, 1.0), True))
     return checks
 
 
@@ -193,7 +199,7 @@ class FusionErrorMap:
             back = np.linalg.inv(self.matrix)
             points = points @ back[:3, :3].T + back[:3, 3]
         parts = [np.full(len(points), self.floor_mm)]
-        for maps in (self.agree.restarts, self.agree.rivals, (self.agree.back,)):
+        for maps in (self.agree.restarts, self.agree.rivals, self.agree.back):
             parts.append(np.max([apart(points, self.matrix, one) for one in maps], axis=0, initial=0.0))
         parts.append(apart(points, *self.agree.halves) / 2)  # the spread of a mean of two
         return np.asarray(np.maximum(np.linalg.norm(parts, axis=0), self.least_mm))

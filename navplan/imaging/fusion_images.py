@@ -29,19 +29,15 @@ KNOTS = np.linspace(0.0, 1.0, 65)  # of the map of intensities to bins
 @dataclass(frozen=True, eq=False)
 class FusionImage:
     """values: float32 [i, j, k] in bins (PAD to PAD + BINS - 1); body, known: bool, what is inside the patient, and
-    what the image shows at all (no padding); kind: modality."""
+    what the image shows at all (no padding); kind: modality; taking_part: (N, 3) the voxels of the body and a rim of air
+    around it, where the image shows something."""
 
     values: NDArray[np.float32]
     body: NDArray[np.bool_]
     known: NDArray[np.bool_]
     grid: Grid
     kind: str
-
-    @cached_property
-    def taking_part(self) -> NDArray[np.int64]:
-        """(N, 3) the voxels of the body and a rim of air around it, where the image shows something."""
-        distance = ndimage.distance_transform_edt(~self.body, sampling=self.grid.spacing_mm)
-        return np.argwhere((distance <= RIM_MM) & self.known)
+    taking_part: NDArray[np.int64]
 
     @cached_property
     def centre_mm(self) -> NDArray[np.float64]:
@@ -105,22 +101,22 @@ def fusion_images(volume: Volume, mask: Structure | None = None) -> tuple[Fusion
 def _in_bins(image: ReducedImage, known: NDArray[np.bool_], smooth_mm: float) -> FusionImage:
     """Smoothed by a Gaussian of that sigma; intensities half by rank, so that soft tissue has bins, half by value."""
     smoothed = _smoothed(image.values, known, smooth_mm / image.grid.spacing_mm)
-    bare = FusionImage(smoothed, image.body, known, image.grid, image.kind)
-    knots = np.quantile(smoothed[tuple(bare.taking_part.T)], KNOTS) if len(bare.taking_part) else np.zeros(1)
+    distance = ndimage.distance_transform_edt(~image.body, sampling=image.grid.spacing_mm)
+    taking_part = np.argwhere((distance <= RIM_MM) & known)
+    knots = np.quantile(smoothed[tuple(taking_part.T)], KNOTS) if len(taking_part) else np.zeros(1)
     span = knots[-1] - knots[0]
     if span <= 0:
         raise InputError("an image with one value all over", "an image with contrast")
     even = 0.5 * KNOTS + 0.5 * (knots - knots[0]) / span
     values = np.interp(smoothed, knots, even) * (BINS - 1) + PAD
-    return FusionImage(np.ascontiguousarray(values, dtype=np.float32), image.body, known, image.grid, image.kind)
+    bins = np.ascontiguousarray(values, dtype=np.float32)
+    return FusionImage(bins, image.body, known, image.grid, image.kind, taking_part)
 
 
 def _shown(volume: Volume, grid: Grid) -> NDArray[np.bool_]:
     """Which voxels of the reduced grid show something: not the padding of a CT, and of other images not the regions of
     one lowest value that reach the edge of the image (filled in when it was made orthogonal, say)."""
-    i, j, k = (
-        max(1, round(float(mm / own))) for mm, own in zip(grid.spacing_mm, volume.grid.spacing_mm, strict=True)
-    )
+    i, j, k = (max(1, round(float(mm / own))) for mm, own in zip(grid.spacing_mm, volume.grid.spacing_mm, strict=True))
     values = np.asarray(volume.voxels)
     if volume.modality == "CT" and volume.quantity == "HU":
         return np.asarray(block_means(find_padding(volume), volume.grid, (i, j, k))[0] < 0.01)
@@ -137,7 +133,9 @@ def _shown(volume: Volume, grid: Grid) -> NDArray[np.bool_]:
 def _thick_parts(hu: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
     """The body on a CT cut so small that the air around it might be lung: tissue that no sheet of a couch is."""
     tissue = ndimage.gaussian_filter(hu, 1.0) > TISSUE_HU
-    distance = ndimage.distance_transform_edt(np.pad(tissue, 1, mode="edge"), sampling=grid.spacing_mm)[1:-1, 1:-1, 1:-1]
+    distance = ndimage.distance_transform_edt(np.pad(tissue, 1, mode="edge"), sampling=grid.spacing_mm)[
+        1:-1, 1:-1, 1:-1
+    ]
     labels, count = ndimage.label(distance > SHEET_MM)
     if count == 0:
         return tissue
@@ -146,9 +144,7 @@ def _thick_parts(hu: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]:
     return np.stack([ndimage.binary_fill_holes(body[:, :, k]) for k in range(body.shape[2])], axis=2)
 
 
-def _smoothed(
-    values: NDArray[np.float32], known: NDArray[np.bool_], sigma: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def _smoothed(values: NDArray[np.float32], known: NDArray[np.bool_], sigma: NDArray[np.float64]) -> NDArray[np.float32]:
     """By what is known alone."""
     weight = ndimage.gaussian_filter(known.astype(np.float32), sigma)
     total = ndimage.gaussian_filter(np.where(known, values, np.float32(0)), sigma)

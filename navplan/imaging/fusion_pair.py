@@ -17,7 +17,7 @@ from navplan.imaging.fusion_search import Level, Matrix, apart
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
-POINTS = (2_000, 8_000, 50_000)  # of the search, the coarse and the fine images
+POINTS = (2_000, 6_000, 40_000)  # of the search, the coarse and the fine images
 BLOCKS = 4.0  # along each side of the box, of the halves that are registered by themselves
 SMALLER = 0.6  # of what the fixed image shows: then the moving one is sampled
 
@@ -56,10 +56,18 @@ class FusionPair:
         return made[0], made[1], made[2]
 
     @cached_property
-    def back(self) -> Level:
-        """The other way round, fine."""
+    def _back(self) -> Level:
         fine = self.levels[-1]
-        return Level.of(fine.other, fine.sampled, POINTS[-1])
+        return Level.of(fine.other, fine.sampled, 2 * POINTS[-1])
+
+    def back(self, other_from_sampled: Matrix) -> Level:
+        """The other way round, fine: by the points of the other image that the sampled one shows under a map."""
+        whole, shown = self._back, self.levels[-1].sampled
+        inverse = np.linalg.inv(other_from_sampled)
+        at = np.rint(shown.grid.indices(whole.points_mm @ inverse[:3, :3].T + inverse[:3, 3])).astype(np.int64)
+        inside = ((at >= 0) & (at < np.asarray(shown.known.shape))).all(axis=1)
+        inside[inside] = shown.known[tuple(at[inside].T)]
+        return Level(whole.sampled, whole.other, np.ascontiguousarray(whole.points_mm[inside]), whole.bins[inside])
 
     @cached_property
     def halves(self) -> tuple[Level, Level]:

@@ -25,8 +25,8 @@ SCALE = 1000.0  # of the normalised information: slopes of about 1 by mm
 TINY = 1e-4  # mm, of the derivative of a map by its parameters
 ENOUGH_OVERLAP = 0.6  # of the sampled points; below it a map counts for less
 TURN_STEP_DEG, LARGEST_TURN_DEG = 16.0, 45.0
-MOST_TRIED = 20_000  # maps of the search
-CANDIDATES, FINALISTS = 32, 6  # of the search, optimised on coarse images; of those, at most so many on fine ones
+MOST_TRIED = 15_000  # maps of the search
+CANDIDATES, FINALISTS = 14, 5  # of the search, optimised on coarse images; of those, at most so many on fine ones
 NEAR_MM = 2.0  # results nearer than that are one
 RIVAL = 0.85  # of the best score on coarse images: from there on a result is followed up
 THREADS = 2
@@ -64,7 +64,7 @@ def optimised(level: Level, start: Matrix, affine: bool = False, most: int = 40)
         if affine:
             change[:3, :3] += values[3:].reshape(3, 3) / radius
         else:
-            change[:3, :3] = Rotation.from_rotvec(values[3:] / radius).as_matrix()
+            change[:3, :3] = _turn(values[3:] / radius)
         moved = start.copy()
         moved[:3, :3] = change[:3, :3] @ start[:3, :3]
         moved[:3, 3] = start[:3, :3] @ centre + start[:3, 3] + values[:3] - moved[:3, :3] @ centre
@@ -81,9 +81,19 @@ def optimised(level: Level, start: Matrix, affine: bool = False, most: int = 40)
         return -SCALE * (found.normalised - 1.0), -SCALE * slopes
 
     found = minimize(
-        cost, np.zeros(width), jac=True, method="L-BFGS-B", options={"maxiter": most, "ftol": 1e-7, "gtol": 1e-3}
+        cost, np.zeros(width), jac=True, method="L-BFGS-B", options={"maxiter": most, "ftol": 1e-6, "gtol": 1e-3}
     )
     return matrix_of(found.x)
+
+
+def _turn(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotation about a vector by its length, in radians (Rodrigues)."""
+    angle = float(np.sqrt(vector @ vector))
+    x, y, z = vector
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    if angle < 1e-9:
+        return np.asarray(np.eye(3) + cross)
+    return np.asarray(np.eye(3) + np.sin(angle) / angle * cross + (1 - np.cos(angle)) / angle**2 * (cross @ cross))
 
 
 def turns_about(limit_deg: float, step_deg: float) -> list[NDArray[np.float64]]:
@@ -162,7 +172,7 @@ def globally(
         found = searched(search, turns_about(LARGEST_TURN_DEG, TURN_STEP_DEG), CANDIDATES)
         named += [("a search over turns and shifts", one) for one in found]
     stop(0.3)
-    rough = each(lambda one: (one[0], optimised(coarse, one[1])), named)
+    rough = each(lambda one: (one[0], optimised(coarse, one[1], most=20)), named)
     rough.sort(key=lambda one: -coarse.score(one[1]))
     kept = distinct(coarse, [matrix for _, matrix in rough], NEAR_MM, FINALISTS)
     named = [next(one for one in rough if one[1] is matrix) for matrix in kept]
