@@ -61,8 +61,8 @@ def carried(volume: Volume, motion: NDArray[np.float64], spacing_mm: NDArray[np.
 
 
 def as_mr(ct: Volume, rng: np.random.Generator) -> Volume:
-    """A CT in the contrast of an MR: intensities mapped by a curve that turns four times, a bias field of up to a third,
-    Rician noise; nothing where the CT shows nothing."""
+    """A CT in the contrast of an MR: intensities mapped by a curve that turns four times, a bias field of up to a
+    third, Rician noise; nothing where the CT shows nothing."""
     hu = np.asarray(ct.voxels, dtype=np.float32)
     signal = np.interp(hu, HU, SIGNAL).astype(np.float32)
     places = [np.linspace(-1.0, 1.0, size, dtype=np.float32) for size in hu.shape]

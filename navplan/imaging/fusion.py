@@ -25,7 +25,7 @@ from navplan.errors import Cancelled, GeometryError, InputError
 from navplan.geometry.error_map import ErrorMap
 from navplan.geometry.landmarks import fit_landmarks
 from navplan.geometry.transform import Transform
-from navplan.imaging.fusion_checks import Check, FusionErrorMap, agreement, checks_of
+from navplan.imaging.fusion_checks import Agreement, Check, FusionErrorMap, agreement, checks_of
 from navplan.imaging.fusion_pair import FusionPair
 from navplan.imaging.fusion_search import Found, Matrix, globally, rigid_about
 from navplan.model.structure import Structure
@@ -84,6 +84,7 @@ def register_images(
     own_coordinates: bool = True,
     fixed_name: str = "fixed",
     moving_name: str = "moving",
+    judged: bool = True,
     progress: Progress = lambda words, share: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> ImageRegistration:
@@ -92,7 +93,8 @@ def register_images(
     start: "auto", a map fixed_from_moving (4, 4), or landmarks; the result is then the best near it, and what the
     search finds elsewhere only judges it. fixed_mask, moving_mask: what of an image is to count (default: the body,
     which is found). own_coordinates: whether to start, among others, from where the images lie by their own
-    coordinates. progress: words and the share that is done; cancelled: asked between steps.
+    coordinates. judged: False leaves out all checks; the result then tells an infinite error and is never good.
+    progress: words and the share that is done; cancelled: asked between steps.
 
     Raises InputError for an image in which nothing is found, GeometryError for a start that is no map or for landmarks
     that determine none, Cancelled. A result that is not good enough is no error: see `ImageRegistration.good`.
@@ -109,12 +111,17 @@ def register_images(
     stop("images", 0.0)
     given = _given(start)
     pair = FusionPair.of(fixed, moving, fixed_mask, moving_mask)
-    elsewhere = _elsewhere(pair, own_coordinates, kind, lambda share: stop("starts", 0.1 + 0.6 * share))
-    found = elsewhere[0]
+    elsewhere = []
+    if judged or given is None:
+        elsewhere = _elsewhere(pair, own_coordinates, kind, lambda share: stop("starts", 0.1 + 0.6 * share))
     if given is not None:
         name, matrix = given
         found = globally(pair.levels, [(name, pair.computed(matrix))], False, kind == "affine", lambda share: None)[0]
+    else:
+        found = elsewhere[0]
     stop("checks", 0.7)
+    if not judged:
+        return _unjudged(pair, found, kind, (fixed_name, moving_name))
     made = _judged(pair, found, elsewhere, kind, landmarks, (fixed_name, moving_name), f"{kind} {FOUND_HERE}")
     stop("done", 1.0)
     return made
@@ -216,6 +223,14 @@ def _judged(
     return ImageRegistration(
         replace(transform, expected_error_mm=expected), error_map, tuple(checks), found.start, kind
     )
+
+
+def _unjudged(pair: FusionPair, found: Found, kind: Kind, names: tuple[str, str]) -> ImageRegistration:
+    nothing = Agreement((), (), (), ())
+    error_map = FusionErrorMap(found.matrix, nothing, pair.diagonal_mm / 2, pair.turned, np.inf)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    transform = Transform(pair.told(found.matrix), *names, date, f"{kind} {FOUND_HERE}", np.inf)
+    return ImageRegistration(transform, error_map, (), found.start, kind)
 
 
 def _landmark_check(fixed_from_moving: Matrix, landmarks: LandmarkPairs, voxel_mm: float) -> Check:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from navplan.imaging.fusion_images import FusionImage
@@ -192,7 +192,7 @@ class FusionErrorMap:
     turned: bool
     least_mm: float = 0.0
 
-    def error_mm(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """(K,) at points (K, 3), LPS mm of the fixed image."""
         points = np.atleast_2d(np.asarray(points_mm, dtype=np.float64))
         if self.turned:
@@ -200,6 +200,8 @@ class FusionErrorMap:
             points = points @ back[:3, :3].T + back[:3, 3]
         parts = [np.full(len(points), self.floor_mm)]
         for maps in (self.agree.restarts, self.agree.rivals, self.agree.back):
-            parts.append(np.max([apart(points, self.matrix, one) for one in maps], axis=0, initial=0.0))
-        parts.append(apart(points, *self.agree.halves) / 2)  # the spread of a mean of two
+            if maps:
+                parts.append(np.max([apart(points, self.matrix, one) for one in maps], axis=0))
+        if len(self.agree.halves) == 2:
+            parts.append(apart(points, *self.agree.halves) / 2)  # the spread of a mean of two
         return np.asarray(np.maximum(np.linalg.norm(parts, axis=0), self.least_mm))

@@ -29,8 +29,8 @@ KNOTS = np.linspace(0.0, 1.0, 65)  # of the map of intensities to bins
 @dataclass(frozen=True, eq=False)
 class FusionImage:
     """values: float32 [i, j, k] in bins (PAD to PAD + BINS - 1); body, known: bool, what is inside the patient, and
-    what the image shows at all (no padding); kind: modality; taking_part: (N, 3) the voxels of the body and a rim of air
-    around it, where the image shows something."""
+    what the image shows at all (no padding); kind: modality; taking_part: (N, 3) the voxels of the body and a rim
+    of air around it, where the image shows something."""
 
     values: NDArray[np.float32]
     body: NDArray[np.bool_]
@@ -62,8 +62,8 @@ class FusionImage:
         return float(np.prod(self.grid.spacing_mm)) * len(self.taking_part)
 
     def samples(self, count: int, seed: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        """Points (N, 3), LPS mm, about `count` of them evenly over what takes part, each somewhere in its voxel, and the
-        bins (N,) of the image there."""
+        """Points (N, 3), LPS mm, about `count` of them evenly over what takes part, each somewhere in its voxel, and
+        the bins (N,) of the image there."""
         rng = np.random.default_rng(seed)
         where = self.taking_part
         if len(where) > count:

@@ -107,10 +107,13 @@ def _slope(points, bins, values, at, table):  # type: ignore[no-untyped-def]
 
 
 def likeness(
-    points_mm: NDArray[np.float64], bins: NDArray[np.int32], other: FusionImage, other_from_sampled: NDArray[np.float64],
+    points_mm: NDArray[np.float64],
+    bins: NDArray[np.int32],
+    other: FusionImage,
+    other_from_sampled: NDArray[np.float64],
     with_gradient: bool = False,
-) -> Likeness:  # fmt: skip
-    """Of points (N, 3), LPS mm of the sampled image, in its bins (N,), to another image under a map (4, 4) of LPS mm."""
+) -> Likeness:
+    """Of points (N, 3), LPS mm of the sampled image, in its bins (N,), to another image under a map (4, 4)."""
     to_index = np.linalg.inv(other.grid.affine)
     rows = np.ascontiguousarray((to_index @ other_from_sampled)[:3])
     size = BINS + 2 * PAD

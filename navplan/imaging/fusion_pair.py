@@ -17,15 +17,15 @@ from navplan.imaging.fusion_search import Level, Matrix, apart
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
-POINTS = (2_000, 6_000, 40_000)  # of the search, the coarse and the fine images
+POINTS = (2_000, 6_000, 60_000)  # of the search, the coarse and the fine images
 BLOCKS = 4.0  # along each side of the box, of the halves that are registered by themselves
 SMALLER = 0.6  # of what the fixed image shows: then the moving one is sampled
 
 
 @dataclass(frozen=True, eq=False)
 class FusionPair:
-    """fixed, moving: the images in three sizes of voxels; voxel_mm: the largest edge of the voxels of both; diagonal_mm:
-    the larger diagonal."""
+    """fixed, moving: the images in three sizes of voxels; voxel_mm: the largest edge of the voxels of both;
+    diagonal_mm: the larger diagonal."""
 
     fixed: tuple[FusionImage, ...]
     moving: tuple[FusionImage, ...]
@@ -65,7 +65,7 @@ class FusionPair:
         whole, shown = self._back, self.levels[-1].sampled
         inverse = np.linalg.inv(other_from_sampled)
         at = np.rint(shown.grid.indices(whole.points_mm @ inverse[:3, :3].T + inverse[:3, 3])).astype(np.int64)
-        inside = ((at >= 0) & (at < np.asarray(shown.known.shape))).all(axis=1)
+        inside = np.asarray(((at >= 0) & (at < np.asarray(shown.known.shape))).all(axis=1))
         inside[inside] = shown.known[tuple(at[inside].T)]
         return Level(whole.sampled, whole.other, np.ascontiguousarray(whole.points_mm[inside]), whole.bins[inside])
 

@@ -20,7 +20,8 @@ from navplan.imaging.fusion_images import FusionImage
 from navplan.imaging.fusion_metric import likeness
 
 Matrix = NDArray[np.float64]
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 SCALE = 1000.0  # of the normalised information: slopes of about 1 by mm
 TINY = 1e-4  # mm, of the derivative of a map by its parameters
 ENOUGH_OVERLAP = 0.6  # of the sampled points; below it a map counts for less
@@ -81,7 +82,7 @@ def optimised(level: Level, start: Matrix, affine: bool = False, most: int = 40)
         return -SCALE * (found.normalised - 1.0), -SCALE * slopes
 
     found = minimize(
-        cost, np.zeros(width), jac=True, method="L-BFGS-B", options={"maxiter": most, "ftol": 1e-6, "gtol": 1e-3}
+        cost, np.zeros(width), jac=True, method="L-BFGS-B", options={"maxiter": most, "ftol": 1e-8, "gtol": 1e-3}
     )
     return matrix_of(found.x)
 

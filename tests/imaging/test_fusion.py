@@ -1,4 +1,4 @@
-"""Fusion: the map that is found, what the checks say of it, of spoiled ones and of images that do not belong together."""
+"""Fusion: the map that is found; what the checks say of it, of spoiled ones and of images of different things."""
 
 from dataclasses import replace
 
@@ -100,6 +100,14 @@ def test_a_mirrored_or_stretched_map_is_not_good(judge: Judge, found: ImageRegis
     for change, name in ((np.diag([-1.0, 1.0, 1.0, 1.0]), "handedness"), (np.diag([1.3, 1.0, 1.0, 1.0]), "stretch")):
         told = judge(found.transform.matrix @ change)
         assert name in {one.name for one in told.checks if one.verdict == "failed"}
+
+
+def test_a_map_that_nobody_judged_is_not_good(ct: Volume, mr: Volume, found: ImageRegistration) -> None:
+    told = register_images(ct, mr, start=found.transform, judged=False)
+    assert not told.good
+    assert told.checks == ()
+    assert np.isinf(told.error_map.error_mm(np.zeros((1, 3)))).all()
+    assert np.allclose(told.transform.matrix, found.transform.matrix, atol=0.5)
 
 
 def test_an_affine_map_is_found_from_a_given_start(ct: Volume, body: np.ndarray) -> None:
