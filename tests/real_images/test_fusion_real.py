@@ -1,4 +1,4 @@
-"""Fusion on a real thigh: T1 MR, cropped, carried elsewhere and registered with the CT; PET: benchmarks.fusion_trials."""
+"""Fusion on a real thigh: T1 MR, cropped and carried elsewhere, to CT (PET: benchmarks.fusion_trials)."""
 
 from __future__ import annotations
 
