@@ -1,4 +1,4 @@
-"""carry: structures of one image on another, by the registration of the two."""
+"""register and carry: one image in the frame of another, and its structures there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from navplan.cli.output import Output
 
-DONE = 0
+DONE, NOT_EVALUATED = 0, 4
 
 
 def do_carry(options: Namespace, output: Output) -> int:
@@ -16,7 +16,7 @@ def do_carry(options: Namespace, output: Output) -> int:
 
     before = commands.open_case(options.case)
     case = carry(before, options.moving, options.fixed, options.structure, progress=output.progress)
-    saved = commands._save(case, options.case)
+    saved = commands.saved_case(case, options.case)
     registration = case.registration(options.fixed, options.moving)
     done = case.audit[-1].details
     there = case.structures_of(options.fixed)
@@ -40,3 +40,36 @@ def do_carry(options: Namespace, output: Output) -> int:
     }  # fmt: skip
     output.result("\n".join(lines), told)
     return DONE
+
+
+def do_register(options: Namespace, output: Output) -> int:
+    """One image in the frame of another."""
+    from navplan.cli import commands
+    from navplan.verbs.register import register
+
+    case = register(
+        commands.open_case(options.case), options.fixed, options.moving, kind=options.kind,
+        landmarks=options.landmarks, own_coordinates=options.own_coordinates, progress=output.progress,
+    )  # fmt: skip
+    saved = commands.saved_case(case, options.case)
+    found = case.registration(options.fixed, options.moving)
+    expected_mm = found.transform.expected_error_mm
+    told_error = "not known" if expected_mm is None else f"{expected_mm:.1f} mm, the mean over the body"
+    lines = [
+        f"{options.case}: revision {saved.revision}",
+        f"  {found.made_with}: {'good' if found.good else 'NOT GOOD ENOUGH'}",
+        f"  expected error: {told_error}",
+    ]
+    signs = {True: "passed", False: "FAILED", None: "NOT COMPUTED"}
+    lines += [f"  {signs[check.passed]}: {check.words}" for check in found.checks]
+    told = {
+        "case": options.case, "revision": saved.revision, "fixed": found.fixed, "moving": found.moving,
+        "kind": found.kind, "good": found.good, "expected_error_mm": expected_mm,
+        "matrix": found.transform.matrix.tolist(),
+        "checks": [
+            {"name": one.name, "words": one.words, "value": one.value, "limit": one.limit, "passed": one.passed}
+            for one in found.checks
+        ],
+    }  # fmt: skip
+    output.result("\n".join(lines), told)
+    return DONE if found.good else NOT_EVALUATED

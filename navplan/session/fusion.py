@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,10 +11,11 @@ from numpy.typing import NDArray
 from navplan.errors import InputError, NavplanError
 from navplan.model.draft import Point
 from navplan.model.image_pair import ImagePair, image_pair
-from navplan.model.registration import KINDS, ImageRegistration
+from navplan.model.registration import ImageRegistration
 from navplan.model.volume import Volume
 from navplan.session.asked import names_of, text_of
 from navplan.session.session import Session
+from navplan.verbs.register import FOUND_BY, register, with_registered
 from navplan.view.colours import VERDICT_SYMBOLS
 from navplan.view.fusion import (
     EDGE_BLUR,
@@ -36,8 +34,6 @@ from navplan.view.slices import sample
 from navplan.view.windows import COLOUR_MAPS, default_map, default_window
 
 Progress = Callable[[str, float], None]
-REGISTER = "navplan.verbs.register"  # its function register(case, fixed, moving, kind=...) gives the case with the map
-FOUND_BY_SEARCH = KINDS[:3]
 
 
 def fusion_document(session: Session) -> dict[str, Any]:
@@ -51,7 +47,7 @@ def fusion_document(session: Session) -> dict[str, Any]:
         "images": [_image(image_id, volume) for image_id, volume in case.volumes.items()],
         "others": [_other(session, here, image_id) for image_id in case.volumes if image_id != here],
         "registrations": [_registration(session, one) for one in case.registrations.values()],
-        "can_register": _can_register(), "kinds": list(FOUND_BY_SEARCH),
+        "kinds": list(FOUND_BY),
         "drawing": {
             "maps": {name: [list(one) for one in stops] for name, stops in COLOUR_MAPS.items()},
             "modes": list(Mode), "edge_rgb": list(EDGE_COLOUR), "edge_from": EDGE_FROM, "edge_full": EDGE_FULL,
@@ -139,21 +135,16 @@ def register_images(
     session: Session, fixed: Any, moving: Any, kind: Any = "rigid", *,
     progress: Progress = lambda words, share: None,
 ) -> None:  # fmt: skip
-    """Image `moving` registered to `fixed` by the search of `navplan register`, as a revision. Raises InputError where
-    that is not installed, or for another kind, and what it raises."""
+    """Image `moving` registered to `fixed`, as a revision. Nothing waits for it: the case is only taken at its end.
+
+    Raises what verbs.register raises, and MismatchError where an image was replaced meanwhile.
+    """
     named = text_of(fixed, "an image"), text_of(moving, "an image")
-    if kind not in FOUND_BY_SEARCH:
-        raise InputError(f"a registration of kind {text_of(kind, 'a kind', 40)!a}", ", ".join(FOUND_BY_SEARCH))
-    if not _can_register():
-        raise InputError("images to be registered here", "a registration that the case holds already")
-    register = import_module(REGISTER).register
-    told = {"progress": progress} if "progress" in inspect.signature(register).parameters else {}
+    if kind not in FOUND_BY:
+        raise InputError(f"a registration of kind {text_of(kind, 'a kind', 40)!a}", ", ".join(FOUND_BY))
+    found = register(session.case, *named, kind=kind, progress=progress).registration(*named)
     with session.lock:
-        session.take_case(register(session.case, *named, kind=kind, **told), "")
-
-
-def _can_register() -> bool:
-    return find_spec(REGISTER) is not None
+        session.take_case(with_registered(session.case, found), "")
 
 
 def _number(value: float | np.float64 | NDArray[Any], digits: int = 3) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -185,22 +186,20 @@ def test_a_doubt_is_to_be_looked_at(served: Served) -> None:
     assert step["told"][1]["values"]["words"] == "not good enough: nothing of it was checked"
 
 
-def test_images_are_registered_where_that_can_be_done(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-    from types import SimpleNamespace
-
+def test_images_are_registered_without_the_lock_of_the_session(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     from navplan.session import fusion
 
     def register(case, fixed, moving, *, kind, progress):
         assert (fixed, moving, kind) == ("ct", "mr", "affine")
+        with ThreadPoolExecutor(1) as other:  # another request is not kept waiting
+            other.submit(served.session.lock.acquire).result(timeout=10)
+            other.submit(served.session.lock.release).result()
         progress("registering", 0.5)
         return case.with_registration(replace(case.registration("ct", "mr"), kind="affine"))
 
     asked = {"fixed": "ct", "moving": "mr", "kind": "affine"}
-    monkeypatch.setattr(fusion, "_can_register", lambda: False)
-    assert served.act("register", **asked).status == 400
-    monkeypatch.setattr(fusion, "_can_register", lambda: True)
-    monkeypatch.setitem(sys.modules, fusion.REGISTER, SimpleNamespace(register=register))
+    monkeypatch.setattr(fusion, "register", register)
     assert served.act("register", **asked).status == 200
     assert served.session.case.registration("ct", "mr").kind == "affine"
+    assert served.session.case.audit[-1].action == "register"
     assert served.act("register", **{**asked, "kind": "given"}).status == 400

@@ -35,8 +35,7 @@ export default {
       </section>
       <p v-if="carried" role="status" data-test="carried">{{ carried }}</p>
       <section v-for="one in unregistered" :key="one.id">
-        <p v-if="!doc.can_register">{{ f.by_command }} <code>navplan register {{ nav.doc.case.folder }} --fixed {{ nav.doc.case.image }} --moving {{ one.id }}</code></p>
-        <p v-else class="np-row"><label>{{ f.kind }} <select v-model="kind"><option v-for="name in doc.kinds" :key="name" :value="name">{{ f.kinds[name] }}</option></select></label>
+        <p class="np-row"><label>{{ f.kind }} <select v-model="kind"><option v-for="name in doc.kinds" :key="name" :value="name">{{ f.kinds[name] }}</option></select></label>
           <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind })" :data-test="'register-' + one.id">{{ nav.filled(f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
           <button v-if="nav.busy" type="button" @click="nav.stop()">{{ t.stop }}</button></p>
       </section>
