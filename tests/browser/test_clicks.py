@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.driving import PATIENCE_S, Served, open_step, opened, until
 
-pytestmark = pytest.mark.xdist_group("browser")  # one process: one phantom, few servers
+pytestmark = [pytest.mark.walk, pytest.mark.xdist_group("browser")]  # one process: one phantom, few servers
 
 MOST_CLICKS = 5
 COUNT = "window.clicks = 0; addEventListener('click', (event) => { if (event.isTrusted) window.clicks++; }, true);"
@@ -49,7 +49,6 @@ def test_phantom(page, labelled_phantom, tmp_path):
         to_the_card(page, served, "liver-biopsy", "lesion", "")
 
 
-@pytest.mark.slow
 def test_real_chest(page, labelled_chest, tmp_path):
     shutil.copytree(labelled_chest, tmp_path / "case")
     with Served(tmp_path / "case") as served:
