@@ -2,11 +2,11 @@
 
 BIN := .venv/bin
 READY := .venv/.ready
-WORKERS ?= 3
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint types contracts docs pytest walks pictures omissions sub-voxel constraints clean tools-packages packages test-packages
+.PHONY: help demo test check lint types contracts docs pytest campaigns pictures warm omissions sub-voxel constraints clean tools-packages packages test-packages
 
 help:  ## Lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -14,7 +14,7 @@ help:  ## Lists the targets
 demo: packages $(READY)  ## Plans a biopsy on a phantom and writes scene, report and fluoroscopy into demo/
 	$(BIN)/navplan demo --out demo
 
-test: test-packages check pytest  ## Everything: lint, types, contracts, docs and all tests
+test: test-packages warm check pytest  ## Everything: lint, types, contracts, docs and all tests
 
 check: lint types contracts docs  ## All of it but the tests
 
@@ -27,14 +27,17 @@ types: $(READY)  ## Type checks (mypy)
 contracts: $(READY)  ## Which floor may import which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
+warm: $(READY)  # what is compiled at its first use, beside the checks: else each worker does it
+	@$(BIN)/navplan demo --out .venv/warm >.venv/warm.log 2>&1 &
+
 docs: $(READY)  ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pytest: test-packages $(READY)  ## The tests alone
 	LP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
-walks: test-packages $(READY)  ## Whole ways through the app in a browser, with clicks and seconds (real images)
-	$(BIN)/pytest -m walk -s tests/browser
+campaigns: test-packages $(READY)  ## Tests too long for every day: whole ways through the app, with clicks and seconds; the demo from a wheel
+	$(BIN)/pytest -m campaign -s
 
 pictures: packages $(READY)  ## The pictures of README and docs
 	$(BIN)/python docs/make_pictures.py

@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.driving import PATIENCE_S, Served, open_step, opened, until
 
-pytestmark = [pytest.mark.walk, pytest.mark.xdist_group("browser")]  # one process: one phantom, few servers
+pytestmark = [pytest.mark.campaign, pytest.mark.xdist_group("browser")]  # one process: one phantom, few servers
 
 MOST_CLICKS = 5
 COUNT = "window.clicks = 0; addEventListener('click', (event) => { if (event.isTrusted) window.clicks++; }, true);"

@@ -70,7 +70,7 @@ def ended(page, number: int) -> str:
     return str(found.get_attribute("data-run"))
 
 
-@pytest.mark.walk
+@pytest.mark.campaign
 def test_from_an_abdomen_without_labels_to_a_liver_biopsy(page, real_images, tmp_path):
     begin = time.monotonic()
     case = nv.import_images(real_images / CT)

@@ -218,7 +218,7 @@ def test_from_an_imported_phantom_to_a_report(page, labelled_phantom, tmp_path):
         walk(page, served, "liver-biopsy", "lesion", "")
 
 
-@pytest.mark.walk
+@pytest.mark.campaign
 def test_from_a_real_chest_ct_to_a_report(page, labelled_chest, tmp_path):
     shutil.copytree(labelled_chest, tmp_path / "case")
     with Served(tmp_path / "case") as served:

@@ -108,6 +108,7 @@ def test_every_entry_point_loads_from_the_install(installed: Path, outside: dict
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of files mean something else on Windows")
+@pytest.mark.campaign
 def test_the_demo_runs_from_a_read_only_install(
     installed: Path, outside: dict, read_only: list[str], tmp_path: Path
 ) -> None:
