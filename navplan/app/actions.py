@@ -22,6 +22,7 @@ from navplan.model.plan import SkinMap
 from navplan.session.asked import point_of
 from navplan.session.document import document, way_document
 from navplan.session.editing import edit, redo_edit, undo_edit
+from navplan.session.fusion import carry_structures, register_images
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.verbs.situation import now
@@ -73,7 +74,7 @@ class Actions:
             "undo": self.session.undo, "redo": self.session.redo,
             "reload": self.session.reload, "report": self._report, "card": self._card,
             "edit": partial(edit, self.session), "undo_edit": partial(undo_edit, self.session),
-            "redo_edit": partial(redo_edit, self.session),
+            "redo_edit": partial(redo_edit, self.session), "carry": self._carry, "register": self._register,
             **self.more,
         }  # fmt: skip
         if name not in known:
@@ -143,6 +144,12 @@ class Actions:
 
     def _plan(self) -> None:
         self.session.plan(self._told)
+
+    def _carry(self, moving: Any, fixed: Any, structures: Any = ()) -> dict[str, Any]:
+        return carry_structures(self.session, moving, fixed, structures, progress=self._told)
+
+    def _register(self, fixed: Any, moving: Any, kind: Any = "rigid") -> None:
+        register_images(self.session, fixed, moving, kind, progress=self._told)
 
     def _aim_at(self, point: Any) -> None:
         found = point_of(point)

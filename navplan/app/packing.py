@@ -1,10 +1,11 @@
-"""Slices and planes as bytes for the page: a header in JSON, then outlines (float32), then values (int16)."""
+"""Slices and planes as bytes for the page: a header in JSON, outlines (float32), values (int16), those of a second."""
 
 from __future__ import annotations
 
 import json
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,23 @@ from navplan.geometry.conventions import orientation_letters
 from navplan.view.plane_values import NOTHING, PlaneValues
 
 
-def packed(found: PlaneValues, outlines: Mapping[str, NDArray[np.float32]], **more: Any) -> bytes:
-    """u32 length of the header (little endian; with its padding a multiple of 4), header, pieces (K, 4), values (H, W).
+@dataclass(frozen=True, eq=False)
+class Second:
+    """A second image over a slice: values (H, W) int16, NOTHING where it shows none, each so many steps of its
+    quantity; image: its id; tie: by what it lies over the first."""
+
+    values: NDArray[np.int16]
+    image: str
+    step: float
+    quantity: str
+    tie: str
+
+
+def packed(
+    found: PlaneValues, outlines: Mapping[str, NDArray[np.float32]], second: Second | None = None, **more: Any
+) -> bytes:
+    """u32 length of the header (little endian; with its padding a multiple of 4), header, pieces (K, 4), values (H, W),
+    the second image's values (H, W) where `over` in the header is not null.
 
     In the header: plane (LPS mm, unit vectors), pixel_mm, letters at left, right, top and bottom, and for each outline
     its name and number of pieces.
@@ -30,15 +46,20 @@ def packed(found: PlaneValues, outlines: Mapping[str, NDArray[np.float32]], **mo
         "title": plane.title, "width": width, "height": height, "centre_mm": list(plane.centre_mm),
         "right": list(plane.right), "down": list(plane.down), "into": plane.into.tolist(),
         "pixel_mm": list(found.pixel_mm), "thick_mm": found.thick_mm, "number": found.number, "count": found.count,
-        "step_mm": found.step_mm,
+        "step_mm": found.step_mm, "step": found.step,
         "nothing": int(NOTHING),
         "letters": [orientation_letters(-right), orientation_letters(right), orientation_letters(-down),
                     orientation_letters(down)],
-        "outlines": [[name, len(outlines[name])] for name in names], **more,
+        "outlines": [[name, len(outlines[name])] for name in names],
+        "over": None if second is None else {
+            "image": second.image, "step": second.step, "quantity": second.quantity, "tie": second.tie,
+        },
+        **more,
     }  # fmt: skip
     pieces = [np.ascontiguousarray(outlines[name], dtype="<f4").tobytes() for name in names]
     values = np.ascontiguousarray(found.values, dtype="<i2").tobytes()
-    return b"".join([_head(header), *pieces, values])
+    over = b"" if second is None else np.ascontiguousarray(second.values, dtype="<i2").tobytes()
+    return b"".join([_head(header), *pieces, values, over])
 
 
 def packed_shot(shot: FluoroShot, moving: bool = False, **more: Any) -> bytes:

@@ -15,14 +15,24 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
-from navplan.app.packing import packed
-from navplan.errors import InputError, NavplanError
+from navplan.app.packing import Second, packed
+from navplan.errors import GeometryError, InputError, NavplanError
 from navplan.model.draft import Point
 from navplan.model.structure import Structure
+from navplan.session.fusion import laid_over
 from navplan.session.session import Session
 from navplan.session.shown import Shown
-from navplan.view.plane_values import Cut, PlaneValues, native_slice, plane_outlines, plane_values, slice_through
+from navplan.view.plane_values import (
+    Cut,
+    PlaneValues,
+    native_slice,
+    plane_outlines,
+    plane_values,
+    sampled_steps,
+    slice_through,
+)
 from navplan.view.slices import SlicePlane, needle_planes
+from navplan.view.windows import step_of
 from navplan.view.zone_outline import middle_depth_mm
 
 PLANES = ("along", "square", "across", "strip")
@@ -46,6 +56,14 @@ def point(text: str) -> Point:
     return x, y, z
 
 
+def cut_of(text: str) -> Cut:
+    """A cut by its name. Raises InputError."""
+    names = {cut.name.lower(): cut for cut in Cut}
+    if text not in names:
+        raise InputError(f"cut {text[:40]!a}", ", ".join(names))
+    return names[text]
+
+
 class Pictures:
     """Handlers of the pictures of one session."""
 
@@ -60,30 +78,42 @@ class Pictures:
         ]  # fmt: skip
 
     async def slice(self, request: web.Request) -> web.Response:
-        """A slice as it was taken, through a point: cut, at=x,y,z, slab (mm)."""
+        """A slice as it was taken, through a point: cut, at=x,y,z, slab (mm), over (a second image; not in a slab)."""
         query = request.query
-        names = {cut.name.lower(): cut for cut in Cut}
-        if query.get("cut") not in names:
-            raise InputError(f"cut {query.get('cut', '')[:40]!a}", ", ".join(names))
-        cut, at, slab = names[query["cut"]], point(query.get("at", "")), numbers(query.get("slab", "0"), 1)[0]
+        cut, at, slab = cut_of(query.get("cut", "")), point(query.get("at", "")), numbers(query.get("slab", "0"), 1)[0]
         session = self.session
         image_id, volume = session.image()
         number = slice_through(volume.grid, cut, at)
         found = native_slice(volume, cut, number, slab)
         outlines = plane_outlines(found, {**session.case.structures_of(image_id), **self.also_outlined(image_id)})
-        return binary(packed(found, outlines, revision=session.case.revision))
+        second, revision = query.get("over", ""), session.case.revision
+        over = await asyncio.to_thread(self._over, image_id, second, found) if second else {}
+        return binary(packed(found, outlines, revision=revision, **over))
 
     async def plane(self, request: web.Request) -> web.Response:
-        """A plane of the needle: kind, depth (mm, for `across`), shape (width / height of its place)."""
+        """A plane of the needle: kind, depth (mm, for `across`), shape (width / height of its place), over (a second
+        image)."""
         query = request.query
         kind = query.get("kind", "")
         if kind not in PLANES:
             raise InputError(f"plane {kind[:40]!a}", ", ".join(PLANES))
         depth = numbers(query["depth"], 1)[0] if "depth" in query else None
         shape = min(max(numbers(query.get("shape", "1"), 1)[0], 0.25), 4.0)
-        return await asyncio.to_thread(self._plane, kind, depth, shape)
+        return await asyncio.to_thread(self._plane, kind, depth, shape, query.get("over", ""))
 
-    def _plane(self, kind: str, depth_mm: float | None, shape: float) -> web.Response:
+    def _over(self, first: str, second: str, found: PlaneValues) -> dict[str, Any]:
+        """A second image's values at the pixels of a slice or plane of the first, as `packed` takes them, or why they
+        cannot be found there; nothing where none is asked for."""
+        if not second:
+            return {}
+        volume, pair = laid_over(self.session, first, second)
+        try:
+            values = sampled_steps(volume, pair.to_second(found.points_mm()))
+        except GeometryError as error:  # a map that bends, taken backwards, where it cannot be
+            return {"over_refused": str(error)}
+        return {"second": Second(values, second, step_of(volume), volume.quantity, pair.tie.value)}
+
+    def _plane(self, kind: str, depth_mm: float | None, shape: float, second: str) -> web.Response:
         with self.session.lock:
             shown = self.session.shown()
         if shown is None:
@@ -98,7 +128,8 @@ class Pictures:
         least_mm = 80.0 if kind == "across" else max(110.0, 1.35 * shown.way.depth_mm)  # the shorter side shows this
         size = round(_PLANE_PX * max(shape, 1.0)), round(_PLANE_PX * max(1.0 / shape, 1.0))
         found = plane_values(image, plane, size, least_mm / _PLANE_PX)
-        return binary(packed(found, plane_outlines(found, shown.situation.structures)))
+        over = self._over(shown.plan.provenance.image_id, second, found)
+        return binary(packed(found, plane_outlines(found, shown.situation.structures), **over))
 
 
 def _strip(shown: Shown) -> PlaneValues:

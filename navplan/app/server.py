@@ -18,6 +18,7 @@ from aiohttp import web
 
 from navplan.app.actions import Actions
 from navplan.app.fluoro_shots import FluoroShots
+from navplan.app.fusion_pictures import FusionPictures
 from navplan.app.guard import Guard, Handler, guarded
 from navplan.app.guide_stream import GuideStream
 from navplan.app.interactive_actions import InteractiveActions
@@ -57,6 +58,7 @@ class App:
         self.guard = guard or Guard(token)
         self.actions = Actions(session, self._push)
         self.pictures = Pictures(session)
+        self.fusion = FusionPictures(session)
         self.scene = SceneViews(session)
         self.guide = GuideStream(session, self.scene.without_findings, self.scene.show_again)
         self.shots = FluoroShots(session, self.actions.refresh, self.guide.guiding)
@@ -90,7 +92,7 @@ class App:
             {
                 "serve": {"__navplan": str(PAGE)},
                 "module_scripts": ["__navplan/page.js"],
-                "styles": ["__navplan/style.css", "__navplan/guide.css", "__navplan/anatomy.css"],
+                "styles": [f"__navplan/{one}.css" for one in ("style", "guide", "anatomy", "fusion")],
                 "vue_use": ["navplanPage"],
             }
         )
@@ -135,7 +137,10 @@ class App:
         application.middlewares.append(of_case(self.session))
         application.add_routes([web.get("/", self._page), web.get("/index.html", self._page)])
         application.add_routes([web.get("/alive", self._alive), web.post("/paraview/", self._where)])
-        parts = (self.pictures, self.shots, self.actions, self.scene, self.guide, self.segments, self.interactive)
+        parts = (
+            self.pictures, self.fusion, self.shots, self.actions, self.scene, self.guide, self.segments,
+            self.interactive,
+        )  # fmt: skip
         for part in parts:
             application.add_routes(part.routes())
         application.add_routes([web.route("*", "/api/{rest:.*}", unknown)])

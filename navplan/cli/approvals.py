@@ -36,7 +36,7 @@ def do_adjust(options: Namespace, output: Output) -> int:
         id=options.id,
     )
     moved = "; ".join(made.notes[1:])
-    commands._save(
+    commands.saved_case(
         case.with_plan(made), options.case, "adjust", plan=found.id, way=place + 1, new_plan=made.id, moved=moved
     )
     lines = [f"{made.id}: {made.notes[0]}", *(f"   {words}" for words in made.notes[1:]), *commands.ways_text(made)]
@@ -64,7 +64,7 @@ def do_approve(options: Namespace, output: Output) -> int:
         )
         given = plan.approvals[-1]
         told = f"approved: way {place + 1} of plan {plan.id}, by {given.who}, as {given.verdict}: {given.headline}"
-    commands._save(case, options.case)
+    commands.saved_case(case, options.case)
     rows = approvals_data(case, plan)
     output.result("\n".join([told, *(_row_text(row) for row in rows)]), {"plan": plan.id, "approvals": rows})
     return DONE

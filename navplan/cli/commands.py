@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from navplan.cli.approvals import do_adjust, do_approve
 from navplan.cli.beside import beside_of
 from navplan.cli.calibrating import do_calibrate
+from navplan.cli.carrying import do_carry, do_register
 from navplan.cli.editing import do_edit
 from navplan.cli.fluoroscopy import do_fluoro
 from navplan.cli.moved_way import against_data, against_lines, point_of
@@ -28,8 +29,19 @@ if TYPE_CHECKING:
 
 DONE, WRONG, FAILED, NOT_DECIDED = 0, 2, 3, 4
 __all__ = [
-    "do_adjust", "do_approve", "do_calibrate", "do_compare", "do_edit", "do_fluoro", "do_navigate", "do_needle",
-    "do_pacs", "do_serve", "do_transfer",
+    "do_adjust",
+    "do_approve",
+    "do_calibrate",
+    "do_carry",
+    "do_compare",
+    "do_edit",
+    "do_fluoro",
+    "do_navigate",
+    "do_needle",
+    "do_pacs",
+    "do_register",
+    "do_serve",
+    "do_transfer",
 ]  # fmt: skip
 
 
@@ -83,7 +95,7 @@ def open_case(folder: str) -> Case:
     return open_case(folder)
 
 
-def _save(case: Case, folder: str, action: str = "", **details: Any) -> Case:
+def saved_case(case: Case, folder: str, action: str = "", **details: Any) -> Case:
     """A new revision; the verbs that already told the record what they did name no action."""
     from navplan.verbs.case_verbs import save_case
 
@@ -113,7 +125,7 @@ def do_import(options: Namespace, output: Output) -> int:
         progress=output.progress,
     )
     new = [name for name in case.volumes if before is None or name not in before.volumes]
-    saved = _save(case, str(folder))
+    saved = saved_case(case, str(folder))
     lines = [f"{folder}: revision {saved.revision}"]
     for name in new:
         volume = case.volumes[name]
@@ -168,7 +180,7 @@ def do_segment(options: Namespace, output: Output) -> int:
             else tuple(resolution),
         )
     new = {name: structure for name, structure in case.structures.items() if before.get(name) is not structure}
-    saved = _save(case, options.case)
+    saved = saved_case(case, options.case)
     by_presence: dict[str, list[str]] = {}
     for name, structure in sorted(new.items()):
         by_presence.setdefault(structure.presence.value, []).append(name)
@@ -217,7 +229,7 @@ def do_plan(options: Namespace, output: Output) -> int:
             from navplan.files.plan_json import plan_beside
 
             stack.enter_context(plan_beside(options.out, made))
-        _save(case.with_plan(made), options.case, "plan", plan=made.id)
+        saved_case(case.with_plan(made), options.case, "plan", plan=made.id)
     verdicts = [way.verdict for way in made.trajectories]
     output.result(_plan_text(made), plan_data(made))
     if any(verdict in (Verdict.PASS, Verdict.WARN) for verdict in verdicts):

@@ -46,7 +46,7 @@ def do_edit(options: Namespace, output: Output) -> int:
         if details["cut"]:
             lines.append("   cut by the edge of what was looked at")
         lines += [f"   {note}" for note in details["notes"]]
-    saved = commands._save(done, options.case)
+    saved = commands.saved_case(done, options.case)
     lines.insert(0, f"{options.case}: revision {saved.revision}")
     output.result("\n".join(lines), {"case": options.case, "revision": saved.revision, **details})
     return DONE

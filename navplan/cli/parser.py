@@ -187,6 +187,34 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--out", default="", metavar="FILE", help="also write the new plan to a file")
 
+    one = verb(
+        "register", "how one image lies in the frame of another, with its error and checks; 0 good, 4 not good enough"
+    )
+    one.add_argument("case")
+    one.add_argument("--fixed", required=True, metavar="IMAGE", help="id of the image in whose frame the other is put")
+    one.add_argument("--moving", required=True, metavar="IMAGE", help="id of the other image")
+    one.add_argument("--kind", choices=("rigid", "affine"), default="rigid")
+    one.add_argument(
+        "--landmarks", default="", metavar="FILE",
+        help="pairs to start from, CSV: from_x ... (LPS mm on --moving), to_x ... (on --fixed)",
+    )  # fmt: skip
+    one.add_argument(
+        "--own-coordinates", action="store_true",
+        help="judge where the images lie by their common frame of reference; nothing is searched",
+    )  # fmt: skip
+
+    one = verb(
+        "carry",
+        "structures of one image as they lie on another, by the registration of the two; they can forbid a way there,"
+        " and cannot free one",
+    )
+    one.add_argument("case")
+    one.add_argument("--from", dest="moving", required=True, metavar="IMAGE", help="id of the image that shows them")
+    one.add_argument("--to", dest="fixed", required=True, metavar="IMAGE", help="id of the image to carry them to")
+    one.add_argument(
+        "--structure", action="append", default=[], metavar="NAME", help="which one (default: all); may be repeated"
+    )
+
     one = verb("needle", "the needle that the plan's image shows: how far off, and what corrects it; exit as check")
     one.add_argument("case")
     one.add_argument("--plan", default="", metavar="ID|FILE", help="a plan on the image with the needle in")

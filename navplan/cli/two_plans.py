@@ -41,7 +41,7 @@ def do_transfer(options: Namespace, output: Output) -> int:
             from navplan.files.plan_json import plan_beside
 
             stack.enter_context(plan_beside(options.out, done.plan))
-        commands._save(done.case, options.case)
+        commands.saved_case(done.case, options.case)
     lines = [f"{done.plan.id}: {len(done.plan.trajectories)} ways on image {options.to}"]
     lines += [f"   {words}" for words in done.plan.notes]
     lines += commands.ways_text(done.plan)

@@ -35,15 +35,16 @@ from navplan.files.case_manifest import (
     manifest_bytes,
     read_manifest,
     structure_of,
-    transform_of,
 )
 from navplan.files.durable import folder_made, safe_id, write_whole, writing
 from navplan.files.nrrd import read_nrrd
 from navplan.files.plan_json import read_plan
+from navplan.files.registration_files import registration_of
 from navplan.files.staged_files import StagedFiles, only_leftovers, sweep, unlisted, verify
 from navplan.files.structure_files import read_array, read_occupancy
 from navplan.model.case import AuditEntry, Case, Edited, structure_key
 from navplan.model.plan import Plan
+from navplan.model.registration import ImageRegistration
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
@@ -164,7 +165,7 @@ def _loaded(root: Path, manifest: CaseManifest) -> Case:
             edits=tuple(_edit(edit, array_of) for edit in manifest.edits),
             undone=tuple(_edit(edit, array_of) for edit in manifest.undone),
             plans={name: _plan(root, manifest, name) for name in manifest.plans},
-            patient_from={frame: transform_of(entry) for frame, entry in manifest.registrations.items()},
+            registrations={key: _registration(root, manifest, key) for key in manifest.registrations},
             patient_digest=manifest.patient_digest,
             salt=manifest.salt,
             audit=entries,
@@ -214,8 +215,20 @@ def _plan(root: Path, manifest: CaseManifest, plan_id: str) -> Plan:
     return plan
 
 
+def _registration(root: Path, manifest: CaseManifest, key: str) -> ImageRegistration:
+    entry = manifest.registrations[key]
+    return registration_of(entry, root / _listed(root, manifest, entry.file))
+
+
 def _check_parts(case: Case) -> None:
-    """One patient, names that can be files, structures and plans under their own names."""
+    """One patient, names that can be files, structures, plans and registrations under their own names, of images that
+    are there."""
+    for key, registration in case.registrations.items():
+        if key != registration.key:
+            raise InputError(f"registration {registration.key!r} under the name {key!r}", "its own name")
+        missing = {registration.fixed, registration.moving} - set(case.volumes)
+        if missing:
+            raise InputError(f"a registration of {', '.join(sorted(missing))}", "images of the case")
     for image_id, volume in case.volumes.items():
         safe_id(image_id, "an image")
         _check_patient(f"image {image_id}", volume.acquisition.patient_digest, case.patient_digest)

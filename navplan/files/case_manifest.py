@@ -21,6 +21,7 @@ from navplan.files.structure_files import StoredVoxels
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.model.acquisition import Acquisition
+from navplan.model.registration import RegistrationCheck
 from navplan.model.structure import Structure
 
 CASE_FILE = "case.json"
@@ -96,6 +97,23 @@ class EditEntry(StrictDocument):
     before: StructureEntry | None
 
 
+class RegistrationEntry(StrictDocument):
+    """An image's place in the frame of another; the .npz holds errors_mm, and displacement_mm with its own grid."""
+
+    fixed: str
+    moving: str
+    kind: str
+    transform: TransformEntry
+    checks: tuple[RegistrationCheck, ...]
+    fixed_digest: str
+    moving_digest: str
+    made_with: str
+    made_on: str
+    file: str
+    error_grid: GridEntry
+    field_grid: GridEntry | None
+
+
 ADDED_TO_STRUCTURES = {
     "carried_from": "", "carried_error_mm": 0.0, "carried_doubt": "",
     "made_by": "", "made_with": "", "made_on": "", "confidence": None, "incomplete": "",
@@ -118,7 +136,7 @@ class CaseManifest(StrictDocument):
     volumes: dict[str, VolumeEntry]
     structures: dict[str, StructureEntry]
     plans: dict[str, PlanEntry]
-    registrations: dict[str, TransformEntry]
+    registrations: dict[str, RegistrationEntry]
     files: dict[str, FileEntry]
     audit: AuditMark = AuditMark()
     edits: tuple[EditEntry, ...] = ()

@@ -16,11 +16,11 @@ from navplan.files.case_manifest import (
     VolumeEntry,
     proven,
     structure_entry,
-    transform_entry,
 )
 from navplan.files.markups import markups_bytes, plan_lines
 from navplan.files.nrrd import read_nrrd, write_nrrd
 from navplan.files.plan_json import SkinMapFile, plan_bytes, skin_map_bytes
+from navplan.files.registration_files import registration_entry
 from navplan.files.staged_files import StagedFiles
 from navplan.files.structure_files import (
     Segmentation,
@@ -43,7 +43,7 @@ def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, re
     structures = {key: structure_entry(structure, stored.get(key)) for key, structure in case.structures.items()}
     plans = {name: _plan_entry(plan, staged) for name, plan in case.plans.items()}
     edits, undone = (tuple(_edit_entry(edit, before, staged) for edit in kept) for kept in (case.edits, case.undone))
-    frames = {volume.grid.frame_uid for volume in case.volumes.values()} | set(case.patient_from)
+    frames = {volume.grid.frame_uid for volume in case.volumes.values()}
     return proven(
         CaseManifest.model_construct(
             None,
@@ -55,7 +55,7 @@ def manifest_of(case: Case, before: CaseManifest | None, staged: StagedFiles, re
             volumes=volumes,
             structures=structures,
             plans=plans,
-            registrations={frame: transform_entry(transform) for frame, transform in case.patient_from.items()},
+            registrations={key: registration_entry(one, staged) for key, one in case.registrations.items()},
             edits=edits,
             undone=undone,
             files=dict(sorted(staged.files.items())),

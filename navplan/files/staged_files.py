@@ -20,6 +20,7 @@ SUFFIXES = {
     "volumes": (".nrrd",),
     "structures": (".seg.nrrd", ".occupancy.nrrd"),
     "plans": (".json", ".mrk.json", ".npz"),
+    "registrations": (".npz",),
 }
 _DATA_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*?\.[0-9a-f]{16}((?:\.[a-z]+){1,2})")
 _UNFINISHED = re.compile(r"\.writing-[A-Za-z0-9._-]+|\.[A-Za-z0-9._-]+\.\d+\.part")

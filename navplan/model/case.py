@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from navplan.errors import ChoiceError, InputError, MismatchError
-from navplan.geometry.transform import Transform
 from navplan.model.plan import Plan
+from navplan.model.registration import ImageRegistration, registration_key
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
@@ -82,16 +82,17 @@ class Case:
     """Everything about one patient. Never changed in place: the `with_` methods give a new one.
 
     volumes: image id -> Volume; structures: name -> Structure, for a name that another image has taken NAME@IMAGE
-    (`structures_of` gives those of one image by their names); plans: plan id -> Plan; patient_from: frame -> Transform.
-    edits: those that can be undone, undone: those that can be redone, the last one last. folder: where it was read
-    from, "" while it is only in memory; revision: of that folder.
+    (`structures_of` gives those of one image by their names); plans: plan id -> Plan; registrations:
+    FIXED_from_MOVING -> how one image lies in the frame of another. edits: those that can be undone, undone: those that
+    can be redone, the last one last. folder: where it was read from, "" while it is only in memory; revision: of that
+    folder.
     """
 
     id: str = "case"
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     structures: Mapping[str, Structure] = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
-    patient_from: Mapping[str, Transform] = field(default_factory=dict)
+    registrations: Mapping[str, ImageRegistration] = field(default_factory=dict)
     patient_digest: str = ""
     salt: str = ""
     audit: tuple[AuditEntry, ...] = ()
@@ -101,7 +102,7 @@ class Case:
     undone: tuple[Edited, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("volumes", "structures", "plans", "patient_from"):
+        for name in ("volumes", "structures", "plans", "registrations"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
 
     def image(self, image_id: str = "") -> tuple[str, Volume]:
@@ -200,6 +201,29 @@ class Case:
         if digest and self.patient_digest and digest != self.patient_digest:
             raise MismatchError(f"plan {plan.id} of another patient", "a plan of the patient of this case")
         return replace(self, plans={**self.plans, plan.id: plan})
+
+    def registration(self, fixed: str, moving: str) -> ImageRegistration:
+        """How the image `moving` lies in the frame of `fixed`. Raises ChoiceError where nobody registered the two, and
+        MismatchError where an image is not the one that was registered."""
+        found = self.registrations.get(registration_key(fixed, moving))
+        if found is None:
+            raise ChoiceError(
+                f"the registration of image {moving} to {fixed}",
+                ", ".join(self.registrations) or "none in this case",
+                f"Register them: navplan register CASE --fixed {fixed} --moving {moving}",
+            )
+        for image_id, digest in ((fixed, found.fixed_digest), (moving, found.moving_digest)):
+            if self.image(image_id)[1].digest != digest:
+                raise MismatchError(
+                    f"a registration of another image {image_id} than the case now holds",
+                    "the voxels that were registered",
+                    "Register anew",
+                )
+        return found
+
+    def with_registration(self, registration: ImageRegistration) -> Case:
+        """With the place of one image in the frame of another, instead of an earlier one of the two."""
+        return replace(self, registrations={**self.registrations, registration.key: registration})
 
     def with_audit(self, entry: AuditEntry) -> Case:
         """With one line more in the record."""

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
+from navplan.model.acquisition import Acquisition
 from navplan.model.error_model import ErrorModel
 from navplan.model.plan import CarriedOver
 from navplan.model.safety import Finding, FindingKind, Verdict
@@ -86,6 +88,17 @@ def carried_structure(
         carried_error_mm=float(np.hypot(structure.carried_error_mm, error_mm)),
         carried_doubt=structure.carried_doubt or doubt,
     )
+
+
+def motion_doubt(old: Acquisition, new: Acquisition) -> str:
+    """Why what is not rigid may lie elsewhere on the new image; "" where nothing says so."""
+    lay = [DOWN_BY_PATIENT_POSITION.get(one.patient_position) for one in (old, new)]
+    words = []
+    if None not in lay and lay[0] != lay[1]:
+        words.append(f"taken {old.patient_position}, this one {new.patient_position}: organs move")
+    if old.breath_state and new.breath_state and old.breath_state != new.breath_state:
+        words.append(f"taken in {old.breath_state}, this one in {new.breath_state}: organs move")
+    return "; ".join(words)
 
 
 def entry_on_skin(

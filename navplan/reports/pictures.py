@@ -16,7 +16,8 @@ from navplan.model.case import Case
 from navplan.model.plan import Plan, RankedTrajectory
 from navplan.model.structure import Structure
 from navplan.view.near_structures import nearest_findings
-from navplan.view.slices import SlicePlane, Window, needle_planes, slice_picture
+from navplan.view.slices import SlicePlane, needle_planes, slice_picture
+from navplan.view.windows import Window
 from navplan.view.zone_outline import ZONE_WORDS, beside_zone, middle_depth_mm
 
 OUTLINED = 12  # how many of the nearest structures are outlined in a slice

@@ -17,6 +17,7 @@ from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.why_not import limit_line
 from navplan.session.editing import last_edit, last_undone
+from navplan.session.fusion import fusion_document
 from navplan.session.made_of import made_of, who_made
 from navplan.session.path_strip import path_strip
 from navplan.session.segmenters_offered import offered_in
@@ -47,6 +48,7 @@ def document(session: Session) -> dict[str, Any]:
             ],
             "structures": _structures(session, shown),
             "segmenters": offered_in(session),
+            "fusion": fusion_document(session),
             "plan": _plan(session, plan) if plan is not None else None,
             "way": way_document(shown) if shown is not None else None,
             "approvals": _approvals(session, shown),

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from navplan.errors import NavplanError
 from navplan.extend import registry
 from navplan.model.acquisition import Severity
+from navplan.model.image_pair import Tie, image_pair
 from navplan.model.protocol import Need, fits
 from navplan.model.safety import Verdict
 from navplan.model.structure import Presence
@@ -64,8 +66,23 @@ def _images(session: Session) -> Step:
 
 
 def _fusion(session: Session) -> Step:
-    count = len(session.case.volumes)
-    return Step("fusion", State.IDLE, (Told("one_image") if count < 2 else Told("several_images", {"count": count}),))
+    """What ties the other images to the one that is looked at: not needed for a plan; a doubt is to be looked at."""
+    case = session.case
+    if len(case.volumes) < 2:
+        return Step("fusion", State.IDLE, (Told("one_image"),))
+    told, ties = [Told("several_images", {"count": len(case.volumes)})], []
+    here = session.image()[0]
+    for image_id in case.volumes:
+        if image_id != here:
+            try:
+                pair = image_pair(case, here, image_id)
+            except NavplanError:
+                told.append(Told("not_tied", {"image": image_id}))
+                continue
+            ties.append(pair.tie)
+            told.append(Told("tied", {"image": image_id, "words": pair.words}))
+    state = State.ATTENTION if Tie.DOUBTFUL in ties else State.DONE if Tie.GOOD in ties else State.IDLE
+    return Step("fusion", state, tuple(told))
 
 
 def _anatomy(session: Session) -> Step:

@@ -174,7 +174,7 @@ def _drawn(case: Case, plan: Plan, number: int, progress: Progress) -> tuple[Dra
     from navplan.reports.pictures import main_window, path_picture, plane_pictures, scene_picture, shot_picture
     from navplan.reports.report_page import Drawn
     from navplan.verbs.fluoro import fluoro_views
-    from navplan.view.slices import Window
+    from navplan.view.windows import Window
 
     ranked = plan.trajectories[number]
     window = main_window(ranked)

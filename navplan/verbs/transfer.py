@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import InputError, MismatchError
-from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
-from navplan.model.acquisition import Acquisition
 from navplan.model.anatomy import Tissue
 from navplan.model.case import Case
 from navplan.model.error_model import ErrorModel
@@ -21,7 +19,13 @@ from navplan.model.safety import SafetyReport
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import SHORTEST_MM, Target, Trajectory
 from navplan.planning.carried_errors import errors_along, errors_at_structures
-from navplan.planning.carried_plan import FARTHEST_SKIN_MM, carried_structure, entry_on_skin, with_registration_error
+from navplan.planning.carried_plan import (
+    FARTHEST_SKIN_MM,
+    carried_structure,
+    entry_on_skin,
+    motion_doubt,
+    with_registration_error,
+)
 from navplan.planning.way_metrics import desirability_of, metrics_of
 from navplan.verbs.check import check, refuse_other_image
 from navplan.verbs.plan import provenance_of
@@ -98,7 +102,7 @@ def transfer(
     target = _point(carry, found.target.point_mm)
     if not image.grid.contains(np.asarray(target)):
         raise InputError(f"a target that lies outside image {to}", "an image that shows it", "Scan the target")
-    doubt = _doubt(old.acquisition, image.acquisition)
+    doubt = motion_doubt(old.acquisition, image.acquisition)
     here = case.structures_of(to)
     progress("the registration's error, place by place", 0.5)
     ways = [ranked.trajectory for ranked in found.trajectories]
@@ -248,17 +252,6 @@ def _worst(fit: LandmarkFit) -> str:
 
 def _one_frame(first: Volume, second: Volume) -> bool:
     return bool(first.grid.frame_uid) and first.grid.frame_uid == second.grid.frame_uid
-
-
-def _doubt(old: Acquisition, new: Acquisition) -> str:
-    """Why what is not rigid may lie elsewhere on the new image; "" where nothing says so."""
-    lay = [DOWN_BY_PATIENT_POSITION.get(one.patient_position) for one in (old, new)]
-    words = []
-    if None not in lay and lay[0] != lay[1]:
-        words.append(f"taken {old.patient_position}, this one {new.patient_position}: organs move")
-    if old.breath_state and new.breath_state and old.breath_state != new.breath_state:
-        words.append(f"taken in {old.breath_state}, this one in {new.breath_state}: organs move")
-    return "; ".join(words)
 
 
 def _is_missing(structure: Structure, here: Structure | None) -> bool:

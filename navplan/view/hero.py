@@ -18,8 +18,9 @@ from navplan.view.labels import draw_badge, fitting_font, font
 from navplan.view.near_structures import nearest_findings
 from navplan.view.scene import draw_scene, no_such_trajectory
 from navplan.view.scene_writing import FOR_RESEARCH, angle_words, pretty
-from navplan.view.slices import Window, needle_planes, slice_picture
+from navplan.view.slices import needle_planes, slice_picture
 from navplan.view.straightened_path import straightened_path
+from navplan.view.windows import Window
 from navplan.view.zone_outline import beside_zone, middle_depth_mm
 
 if TYPE_CHECKING:

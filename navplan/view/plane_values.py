@@ -1,7 +1,8 @@
 """Slices as numbers: what a page needs to draw a slice itself, window it, zoom into it and measure on it.
 
 Two kinds: the slices of the image as they were taken, turned to radiological convention, and planes of any direction,
-interpolated. Both give values in the image's own quantity (HU for CT): a window is chosen where it is looked at.
+interpolated. Both give values in the image's own quantity (HU for CT, SUV for PET), as whole steps of it: a window is
+chosen where it is looked at.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan.planning.boundary import flat_in_file_order
 from navplan.view.slices import SlicePlane, sample
+from navplan.view.windows import step_of
 
 NOTHING = np.iinfo(np.int16).min  # outside the image, or padding
 
@@ -39,7 +41,8 @@ class Cut(Enum):
 class PlaneValues:
     """values (H, W) int16, NOTHING where nothing is known. plane: through the middle of the picture; pixel_mm: (width,
     height) of a pixel; thick_mm: of the slice or slab; number, count: which slice of how many (0 of 0 for a plane that
-    is no slice of the image); step_mm: to the slice of the next number, along `plane.into`, negative to the viewer.
+    is no slice of the image); step_mm: to the slice of the next number, along `plane.into`, negative to the viewer;
+    step: what a 1 in values stands for, in the image's quantity.
     """
 
     values: NDArray[np.int16]
@@ -49,6 +52,7 @@ class PlaneValues:
     number: int = 0
     count: int = 0
     step_mm: float = 0.0
+    step: float = 1.0
 
     def points_mm(self) -> NDArray[np.float64]:
         """(H, W, 3) LPS points of the pixel centres."""
@@ -120,19 +124,26 @@ def native_slice(volume: Volume, cut: Cut, number: int, slab_mm: float = 0.0) ->
     thick = float(spacing[turn.through]) * (2 * beside + 1)
     pixel = (float(spacing[turn.right]), float(spacing[turn.down]))
     step = float(spacing[turn.through] * (axes[:, turn.through] @ plane.into))
-    return PlaneValues(_as_int16(values, volume), plane, pixel, thick, number, grid.shape[turn.through], step)
+    whole = _as_int16(values, volume)
+    return PlaneValues(whole, plane, pixel, thick, number, grid.shape[turn.through], step, step_of(volume))
 
 
 def plane_values(volume: Volume, plane: SlicePlane, size: tuple[int, int], pixel_mm: float) -> PlaneValues:
     """Values on any plane, (width, height) px of pixel_mm; linear between voxels. Raises InputError without pixels."""
     if min(size) < 2 or max(size) > 4096 or not pixel_mm > 0:
         raise InputError(f"a plane of {size[0]} x {size[1]} px of {pixel_mm} mm", "2 to 4096 px of more than 0 mm")
-    values = sample(volume, plane.points_mm(size, pixel_mm))
+    whole = sampled_steps(volume, plane.points_mm(size, pixel_mm))
+    thick = float(np.abs(volume.grid.axes.T @ plane.into) @ volume.grid.spacing_mm)
+    return PlaneValues(whole, plane, (pixel_mm, pixel_mm), thick, step=step_of(volume))
+
+
+def sampled_steps(volume: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Values at points (..., 3), linear between voxels, in whole steps (`step_of`); NOTHING where nothing is known."""
+    values = sample(volume, points_mm) / step_of(volume)
     known = np.isfinite(values)
     whole = np.full(values.shape, NOTHING, dtype=np.int16)
     whole[known] = np.clip(np.rint(values[known]), NOTHING + 1, -NOTHING - 1).astype(np.int16)
-    thick = float(np.abs(volume.grid.axes.T @ plane.into) @ volume.grid.spacing_mm)
-    return PlaneValues(whole, plane, (pixel_mm, pixel_mm), thick)
+    return whole
 
 
 def plane_outlines(found: PlaneValues, structures: Mapping[str, Structure]) -> dict[str, NDArray[np.float32]]:
@@ -366,7 +377,8 @@ def _as_int16(values: NDArray[np.generic], volume: Volume) -> NDArray[np.int16]:
     if values.dtype == np.int16:
         whole = np.array(values, dtype=np.int16)
     else:
-        whole = np.clip(np.rint(np.nan_to_num(values.astype(np.float64))), NOTHING + 1, -NOTHING - 1).astype(np.int16)
+        steps = np.rint(np.nan_to_num(values.astype(np.float64)) / step_of(volume))
+        whole = np.clip(steps, NOTHING + 1, -NOTHING - 1).astype(np.int16)
     whole[~known] = NOTHING
     return whole
 

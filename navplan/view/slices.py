@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,23 +25,17 @@ from navplan.model.volume import Volume
 from navplan.planning.boundary import flat_in_file_order
 from navplan.view.colours import NEEDLE, TARGET, TEXT, VERDICT_COLOURS, Colour, anatomy_colour
 from navplan.view.labels import draw_scale_bar, font, written
+from navplan.view.windows import AnyWindow, coloured, default_map, default_window, level_and_width
 from navplan.view.zone_outline import draw_zone
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
+    from navplan.view.fusion import Over
+
 OUTLINE_PX = 1.5
 NEAR_AXIAL_DEG = 10.0  # a plane further from axial says how far
 _FINER = 3  # outlines and needle are drawn this much larger and averaged down
-
-
-class Window(Enum):
-    """Level and width in HU (customary display settings)."""
-
-    LUNG = (-600.0, 1500.0)
-    SOFT_TISSUE = (40.0, 400.0)
-    BONE = (400.0, 1800.0)
-    WIDE = (-350.0, 1400.0)  # lung and soft tissue in one picture
 
 
 @dataclass(frozen=True)
@@ -153,19 +146,21 @@ def slice_picture(
     *,
     size: tuple[int, int] = (640, 480),
     width_mm: float = 160.0,
-    window: Window = Window.SOFT_TISSUE,
+    window: AnyWindow | None = None,
     trajectory: Trajectory | None = None,
     findings: Sequence[Finding] = (),
     target: str = "",
     text_px: int = 0,
     zone: PlannedMargin | None = None,
+    over: Over | None = None,
 ) -> NDArray[np.uint8]:
     """A slice with outlines, needle, clearance ring, ablation zone, scale and letters: (height, width, 3) uint8.
 
     size: (width, height) px; width_mm: what the width shows; structures: outlined 1.5 px, not filled; trajectory: solid
     where it lies within half a slice of the plane, dashed where it is projected onto it; findings: a ring of their
     clearance about their nearest point, where that lies in the plane; target: name of the structure in the target's
-    colour; zone: an ablation's, cut by the plane (`zone_outline`); text_px: 0 chooses it.
+    colour; zone: an ablation's, cut by the plane (`zone_outline`); window: None chooses it by the image's kind; over: a
+    second image (`fusion`), with what ties the two and how far off it may be written below; text_px: 0 chooses it.
 
     Raises InputError for a picture without pixels or width.
     """
@@ -175,8 +170,12 @@ def slice_picture(
         raise InputError(f"a slice of {size[0]} x {size[1]} px, {width_mm} mm wide", "at least 16 x 16 px and a width")
     scale = width_mm / size[0]
     points = plane.points_mm(size, scale)
-    grey = windowed(sample(volume, points), window)
-    picture = Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
+    values, window = sample(volume, points), window or default_window(volume)
+    if over is None:
+        drawn = coloured(values, window, default_map(volume, over=False))
+    else:
+        drawn = over.painted(values, coloured(values, window), points)
+    picture = Image.fromarray(np.round(drawn).astype(np.uint8))
     layer = Image.new("RGBA", (size[0] * _FINER, size[1] * _FINER), (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
     for name, structure in (structures or {}).items():
@@ -199,6 +198,8 @@ def slice_picture(
     picture.paste(layer, (0, 0), layer)
     top = Image.new("RGBA", size, (0, 0, 0, 0))
     _write(ImageDraw.Draw(top), plane, size, scale, text_px or max(9, size[1] // 26))
+    if over is not None:
+        over.write(ImageDraw.Draw(top), values, points, text_px or max(9, size[1] // 26))
     picture.paste(top, (0, 0), top)
     return np.asarray(picture)
 
@@ -237,9 +238,9 @@ def _linear(index: NDArray[np.float64], voxels: NDArray[np.generic], shape: NDAr
     return found
 
 
-def windowed(values: NDArray[np.float64], window: Window) -> NDArray[np.uint8]:
+def windowed(values: NDArray[np.float64], window: AnyWindow) -> NDArray[np.uint8]:
     """Grey 0..255; what is not known (NaN) is black."""
-    level, width = window.value
+    level, width = level_and_width(window)
     grey = np.clip((values - (level - width / 2)) / width, 0, 1)
     return np.nan_to_num(np.round(255 * grey), nan=0.0).astype(np.uint8)
 

@@ -31,7 +31,8 @@ from navplan.view.colours import (
 )
 from navplan.view.labels import font, shortened, written
 from navplan.view.near_structures import nearest_findings
-from navplan.view.slices import Window, needle_planes, runs, sample, windowed
+from navplan.view.slices import needle_planes, runs, sample, windowed
+from navplan.view.windows import Window
 
 if TYPE_CHECKING:
     from PIL import ImageDraw

@@ -27,6 +27,7 @@ VERBS = (
     "edit",
     "plan",
     "check",
+    "carry",
     "adjust",
     "approve",
     "navigate",

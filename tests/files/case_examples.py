@@ -31,6 +31,7 @@ from navplan.model.protocol import (
     SoftCriterion,
     ViewRequest,
 )
+from navplan.model.registration import DisplacementField, ErrorGrid, ImageRegistration, RegistrationCheck
 from navplan.model.safety import Finding, FindingKind, Interval, PathSection, SafetyReport, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target, Trajectory
@@ -162,9 +163,16 @@ def make_case(rng: np.random.Generator) -> Case:
     own_grids = make_structures(rng, volume, names=("liver", "aorta"))[:2]
     case = case.with_structures(*(replace(structure, **carried) for structure in own_grids))
     matrix = np.block([[make_grid(rng).axes, np.ones((3, 1))], [np.array([0, 0, 0, 1])]])
-    moving = Transform(matrix, "patient", "moving", "", "x", 1.5)
-    case = case.with_audit(AuditEntry("2024-01-01T00:00:00+00:00", "reader 1", "stated", {"absent": ["gallbladder"]}))
-    return Case(**{**{f.name: getattr(case, f.name) for f in fields(Case)}, "patient_from": {"moving": moving}})
+    case = case.with_registration(
+        ImageRegistration(
+            "ct", "mr", "deformable", Transform(matrix, "ct", "mr", "", "x", 1.5),
+            ErrorGrid(rng.uniform(0, 5, (3, 2, 2)).astype(np.float32), make_grid(rng, (3, 2, 2))),
+            (RegistrationCheck("starts", "starts agree", 0.4, 2.0, passed=True), RegistrationCheck("x", "not asked")),
+            case.volumes["ct"].digest, case.volumes["mr"].digest, "a method", "2024-01-01T00:00:00+00:00",
+            DisplacementField(rng.normal(size=(2, 3, 2, 3)).astype(np.float32), make_grid(rng, (2, 3, 2))),
+        )
+    )  # fmt: skip
+    return case.with_audit(AuditEntry("2024-01-01T00:00:00+00:00", "reader 1", "stated", {"absent": ["gallbladder"]}))
 
 
 def assert_same(first: Any, second: Any, where: str = "case", without: tuple[str, ...] = ()) -> None:

@@ -21,6 +21,7 @@ from navplan.files.case_manifest import SCHEMA_VERSION
 from navplan.geometry.transform import Transform
 from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 from navplan.model.case import AuditEntry, Case
+from navplan.model.registration import KINDS, ErrorGrid, ImageRegistration, RegistrationCheck
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 from navplan.verbs.case_verbs import open_case, save_case
@@ -101,11 +102,20 @@ def cases(draw: st.DrawFn) -> Case:
         plans[plan_id] = make_plan(rng, plan_id, draw(st.integers(0, 5)), draw(words))
     moved = np.eye(4)
     moved[:3, :3], moved[:3, 3] = make_grid(rng).axes, draw(st.tuples(numbers, numbers, numbers))
-    frames = {name: Transform(moved, "patient", name, draw(words), draw(words), draw(st.none() | positive))
-              for name in draw(st.lists(words, max_size=2, unique=True))}  # fmt: skip
+    registrations = {}
+    if len(volumes) == 2 and draw(st.booleans()):
+        fixed, moving = volumes
+        found = ImageRegistration(
+            fixed, moving, draw(st.sampled_from(KINDS)),
+            Transform(moved, fixed, moving, draw(words), draw(words), draw(st.none() | positive)),
+            ErrorGrid(rng.uniform(0, 9, shape).astype("f4"), make_grid(rng, shape)),
+            (RegistrationCheck("x", draw(words), draw(st.none() | numbers), passed=draw(st.none() | st.booleans())),),
+            volumes[fixed].digest, volumes[moving].digest, draw(words), "2024-01-01",
+        )  # fmt: skip
+        registrations[found.key] = found
     details = draw(st.dictionaries(words, st.none() | words | numbers | st.lists(st.integers())))
     audit = (AuditEntry("2024-01-01", draw(words), draw(words), details),)
-    return Case(draw(words), volumes, structures, plans, frames, "", draw(words), audit)
+    return Case(draw(words), volumes, structures, plans, registrations, "", draw(words), audit)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -150,7 +160,7 @@ def test_what_has_not_changed_is_not_written_again(case: Case, rng: np.random.Ge
 
 def test_files_of_older_revisions_are_swept(case: Case) -> None:
     folder = Path(case.folder)
-    save_case(replace(case, plans={}, structures={}, volumes={"ct": case.volumes["ct"]}))
+    save_case(replace(case, plans={}, structures={}, registrations={}, volumes={"ct": case.volumes["ct"]}))
     assert [path.parent.name for path in folder.rglob("*.*") if path.parent != folder] == ["volumes"]
 
 

@@ -17,7 +17,6 @@ from navplan.model.volume import Volume
 from navplan.view.near_structures import nearest_findings
 from navplan.view.slices import (
     SlicePlane,
-    Window,
     axial_plane,
     coronal_plane,
     needle_planes,
@@ -27,6 +26,7 @@ from navplan.view.slices import (
     slice_picture,
     windowed,
 )
+from navplan.view.windows import Window
 
 DEVICE = Device("n", "needle", 18, 1.27, 150.0, 20.0)
 

@@ -35,7 +35,7 @@ export async function get(path, args, signal = undefined) {
   return answer(await fetch(`api/${path}?${new URLSearchParams(args)}`, { headers: ofCase(), signal }));
 }
 
-// A header in JSON, outlines (float32), then what follows.
+// A header in JSON, outlines (float32), values, and those of a second image where the header names one.
 export async function unpacked(response, pixels = Int16Array) {
   const buffer = await response.arrayBuffer();
   const length = new DataView(buffer).getUint32(0, true);
@@ -46,7 +46,8 @@ export async function unpacked(response, pixels = Int16Array) {
     at += 16 * count;
     return { name, pieces };
   });
-  return { ...header, outlines, values: new pixels(buffer, at, header.width * header.height) };
+  const count = header.width * header.height, values = new pixels(buffer, at, count);
+  return { ...header, outlines, values, second: header.over ? new pixels(buffer, at + values.byteLength, count) : null };
 }
 
 // One request at a time, or as many as depth says; of those that came meanwhile only the newest is sent, once it is ready

@@ -28,12 +28,20 @@ export function inGrey({ width, height, values, nothing }, low, gain, kept) {
   return canvas;
 }
 
-export const windowed = (picture, [level, width], kept) => inGrey(picture, level - width / 2, 255 / width, kept);
+export const windowed = (picture, [level, width], kept) => inGrey(picture, (level - width / 2) / picture.step, (255 * picture.step) / width, kept);
 
 export function outlined(c, words, x, y, align, tint) {
   c.textAlign = align; c.textBaseline = "middle"; c.lineJoin = "round";
   c.strokeStyle = "rgba(0,0,0,.85)"; c.lineWidth = 3.5; c.strokeText(words, x, y);
   c.fillStyle = tint; c.fillText(words, x, y);
+}
+
+// As much of the words as fits.
+export function shortened(c, words, wide) {
+  if (c.measureText(words).width <= wide) return words;
+  let kept = words;
+  while (kept && c.measureText(`${kept}…`).width > wide) kept = kept.slice(0, -1);
+  return `${kept}…`;
 }
 
 export function plate(c, words, x, y, dpr, tint) {

@@ -9,6 +9,8 @@ import anatomySegment from "./anatomy_segment.js";
 import bullseye from "./bullseye_view.js";
 import depth from "./depth_view.js";
 import fluoro from "./fluoro_view.js";
+import fusionPanel from "./fusion_panel.js";
+import fusionState, { OVER, firstWindow } from "./fusion_state.js";
 import { Guide } from "./guide.js";
 import guideFluoro from "./guide_fluoro.js";
 import guidePanel from "./guide_panel.js";
@@ -16,6 +18,7 @@ import guidePlane from "./guide_plane.js";
 import inbox from "./inbox.js";
 import { OUTLINE, OUTLINE_RGB } from "./interactive.js";
 import interactivePanel from "./interactive_panel.js";
+import linked from "./linked_slice.js";
 import scene from "./scene_view.js";
 import slice from "./slice_view.js";
 import strip from "./strip_view.js";
@@ -27,7 +30,7 @@ const WINDOWS = { lung: [-600, 1500], soft: [40, 400], bone: [400, 1800], wide: 
 // Lung and its walls need the wide window; elsewhere it washes soft tissue out.
 const windowFor = (way) => (way && way.strip.sections.some((one) => (one.spoken || "").includes("lung")) ? WINDOWS.wide : WINDOWS.soft);
 const SLABS = [0, 10, 20, 40];
-const GUIDING = ["1", "2", "3", "4", "x", "h", "o", "?"];  // keys of layout Guide, beside those of windows
+const GUIDING = ["1", "2", "3", "4", "5", "x", "h", "o", "?"];  // keys of layout Guide, beside those of windows
 const UNMOVED = { depth_mm: 0, aside_mm: [0, 0], tilt_deg: [0, 0], seen: true };  // a rehearsal's needle, as it begins
 const LONGEST_SILENCE_MS = 20000;  // of a server that is only slow: after that the page is loaded anew
 const KEPT = "navplan-looks";
@@ -40,7 +43,8 @@ const nameOf = (doc) => `${doc.case.key}/${doc.case.id}`;
 
 const page = {
   props: { doc: Object, progress: Object, inbox: { type: Array, default: null }, interactive: Object, segmenting: { type: Object, default: () => ({ state: "idle" }) } },
-  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox, "nav-interactive": interactivePanel, "nav-structures": anatomyList, "nav-segment": anatomySegment, "nav-edit": anatomyEdit },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox, "nav-interactive": interactivePanel, "nav-structures": anatomyList, "nav-segment": anatomySegment, "nav-edit": anatomyEdit, "nav-fusion": fusionPanel, "nav-linked": linked },
+  mixins: [fusionState],
   provide() { return { nav: this }; },
   data() {
     const kept = keptOf(this.doc);
@@ -49,8 +53,9 @@ const page = {
       absent: { name: "", who: "" }, edit: { name: "", radius: 5, low: 100, high: 300, whole: false, mm: 2, ml: 1, slices: "axial", other: "", opened: 0, ...kept.edit },
       seeding: { segmenter: "", structure: "", other: false, seeds: [], ...kept.seeding }, absentOpen: false, drawnOut: false, acknowledged: [], who: kept.who || "", reason: kept.reason || "", pages: [], why: null, comparison: null, timings: {}, wish: { ...UNMOVED },
       ui: {
-        layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: windowFor(this.doc.way), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
+        layout: this.doc.way ? "plan" : "slices", tool: "navigate", window: firstWindow(this.doc, windowFor(this.doc.way)), slab: 0, outlines: true, carm: false, carmName: "generic", drawn: 0, text: 1, measures: [],
         big: "", home: 0, reset: 0, depth: null, cursor: this.doc.way ? [...this.doc.way.target_mm] : this.doc.case.middle_mm || [0, 0, 0], ...kept.ui,
+        over: { ...OVER, ...(kept.ui && kept.ui.over) },
       },
     };
   },
@@ -130,9 +135,13 @@ const page = {
       this.acknowledged = [];
       if (this.doc.way && !this.drag) this.setCursor([...this.doc.way.target_mm]);
     },
-    "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.home++; this.ui.layout = "plan"; this.ui.window = [...windowFor(this.doc.way)]; } },
+    "doc.draft.plan_id"(now, before) { if (now && !before) { this.ui.home++; this.ui.layout = "plan"; this.ui.window = firstWindow(this.doc, windowFor(this.doc.way)); } },
     "doc.case.key"() { location.reload(); },
-    "doc.case.image"(now, before) { if (now && !before) this.setCursor(this.doc.case.middle_mm); },
+    "doc.case.image"(now, before) {
+      if (!now) return;
+      if (!before) this.setCursor(this.doc.case.middle_mm);
+      this.ui.window = firstWindow(this.doc, windowFor(this.doc.way));
+    },
     comparison(found) { this.$nextTick(() => this.$refs.compare[found ? "showModal" : "close"]()); },
   },
   created() {
@@ -308,7 +317,7 @@ const page = {
       if (typing || event.altKey || this.$refs.help.open || this.$refs.compare.open) { if (event.key === "?" && !typing) this.help = false; return; }
       const ui = this.ui, tools = { n: "navigate", t: "target", e: "entry", d: "distance", g: "angle" }, windows = { l: "lung", s: "soft", b: "bone", w: "wide" };
       const does = {
-        1: () => { ui.layout = "plan"; }, 2: () => { ui.layout = "slices"; }, 3: () => { ui.layout = "needle"; }, 4: () => { ui.layout = "guide"; }, m: () => { ui.slab = SLABS[(SLABS.indexOf(ui.slab) + 1) % SLABS.length]; },
+        1: () => { ui.layout = "plan"; }, 2: () => { ui.layout = "slices"; }, 3: () => { ui.layout = "needle"; }, 4: () => { ui.layout = "guide"; }, 5: () => { ui.layout = "pair"; }, m: () => { ui.slab = SLABS[(SLABS.indexOf(ui.slab) + 1) % SLABS.length]; },
         x: () => { ui.outlines = !ui.outlines; }, h: () => { ui.home++; }, o: () => this.lookAlong(), f: () => this.ready && !this.busy && this.run("plan"), p: () => this.doc.way && !this.busy && this.make("card"),
         "[": () => this.beside(-1), "]": () => this.beside(1), "?": () => { this.help = true; },
       };

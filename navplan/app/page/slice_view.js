@@ -1,7 +1,8 @@
 // A slice or a plane of the needle: drawn here from its values, so that window, zoom and measures wait for nobody.
 
 import { Latest, get, unpacked } from "./api.js";
-import { VERDICTS, fitted, outlined, pathOf, plate, windowed } from "./drawing.js";
+import { VERDICTS, fitted, outlined, pathOf, plate, shortened, windowed } from "./drawing.js";
+import { laidOver, saidOver, valuesAt } from "./fusion.js";
 import { OUTLINE, Stroke, drawMarks, isPrompt, strokeDrawn } from "./interactive.js";
 import { add, ellipseOnPlane, fromPlane, length, onPlane, sub, valueAt } from "./geometry.js";
 
@@ -46,10 +47,11 @@ export default {
     const nav = this.nav;
     this.stops = [
       fitted(this.$refs.canvas, () => this.resize()),
-      Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth, nav.outlineDrawn], () => this.ask()),
+      Vue.watch(() => [nav.ui.slab, nav.doc.case.image, nav.doc.case.revision, nav.ui.depth, nav.outlineDrawn, nav.overKey], () => this.ask()),
       Vue.watch(() => [nav.promptMarks, nav.promptPending], () => this.redraw()),
       Vue.watch(() => nav.ui.cursor, () => this.follow()),
       Vue.watch(() => nav.way, () => this.redraw()),
+      Vue.watch(() => [nav.over, nav.errorWords, nav.secondWords], () => this.redraw()),
       Vue.watch(() => nav.marks, () => this.redraw(), { deep: true }),
       Vue.watch(() => nav.wayKey, () => this.native || this.ask()),
       Vue.watch(() => [nav.ui.window, nav.doc.looks, nav.ui.measures, nav.ui.tool, nav.ui.outlines], () => this.redraw(), { deep: true }),
@@ -71,6 +73,7 @@ export default {
       } else if (nav.way) {
         const canvas = this.$refs.canvas, args = { kind: this.kind, rev: nav.wayKey, shape: (canvas.clientWidth / (canvas.clientHeight || 1)).toFixed(3) };
         if (this.kind === "across" && nav.ui.depth !== null) args.depth = nav.ui.depth;
+        if (nav.overId) args.over = nav.overId;
         this.request.ask({ path: "plane", args, asked: performance.now() });
       } else {
         this.picture = null;
@@ -86,8 +89,8 @@ export default {
       else this.ask();
     },
     slice(number, at) {
-      const { case: { image, revision } } = this.nav.doc, slab = this.nav.ui.slab;
-      return { path: "slice", args: { cut: this.kind, at: at.join(","), slab }, key: [image, revision, this.nav.outlineDrawn, slab, number].join("/") };
+      const { case: { image, revision } } = this.nav.doc, slab = this.nav.ui.slab, over = slab ? "" : this.nav.overId;  // none in a slab: its greatest values are of no place
+      return { path: "slice", args: { cut: this.kind, at: at.join(","), slab, ...(over && { over }) }, key: [image, revision, this.nav.outlineDrawn, slab, over, number].join("/") };
     },
     async fetch(what) {
       if (this.ahead && this.ahead.key === what.key) {
@@ -165,6 +168,7 @@ export default {
       const s = this.scale(), dpr = window.devicePixelRatio || 1;
       c.drawImage(this.ground(canvas, s, dpr), 0, 0);
       if (this.native) this.drawCross(c, canvas, dpr);
+      if (this.nav.ui.layout === "pair") this.nav.pairView = { scale: s, at: this.toCanvas(this.nav.ui.cursor) };
       if (this.nav.way) this.drawNeedle(c, s, dpr);
       this.drawBrushed(c, s, dpr);
       if (this.native) drawMarks(c, this, dpr);
@@ -173,16 +177,16 @@ export default {
     },
     // Image and outlines: what stays while cursor, needle and measures move over it.
     ground(canvas, s, dpr) {
-      const { ui, colours, doc } = this.nav, p = this.picture;
-      const of = [p, s, ...this.pan, canvas.width, canvas.height, ...ui.window, ui.outlines, colours, doc.looks.hidden];
+      const { ui, colours, doc } = this.nav, p = this.picture, over = this.laid();
+      const key = `${ui.window[0]}/${ui.window[1]}/${over ? JSON.stringify(over) : ""}`;
+      const of = [p, s, ...this.pan, canvas.width, canvas.height, key, ui.outlines, colours, doc.looks.hidden];
       if (this.groundOf && of.every((value, n) => value === this.groundOf[n])) return this.kept;
       this.groundOf = of;
       this.kept ||= new OffscreenCanvas(1, 1);
       if (this.kept.width !== canvas.width || this.kept.height !== canvas.height) Object.assign(this.kept, { width: canvas.width, height: canvas.height });
       const c = this.kept.getContext("2d", { alpha: false });
-      const key = `${ui.window[0]}/${ui.window[1]}`;
       if (!this.image || this.imageKey !== key) {
-        this.image = windowed(p, ui.window, this.image);
+        this.image = over ? laidOver(p, ui.window, over, doc.fusion.drawing, this.image) : windowed(p, ui.window, this.image);
         this.imageKey = key;
       }
       const wide = p.width * p.pixel_mm[0], tall = p.height * p.pixel_mm[1];
@@ -193,6 +197,13 @@ export default {
       c.drawImage(this.image, canvas.width / 2 + (-wide / 2 - this.pan[0]) * s, canvas.height / 2 + (-tall / 2 - this.pan[1]) * s, wide * s, tall * s);
       if (ui.outlines) this.drawOutlines(c, canvas, s, dpr);
       return this.kept;
+    },
+    // How the second image is laid over this picture; null where it has none. A split follows the cursor.
+    laid() {
+      const p = this.picture, { over, ui } = this.nav;
+      if (!over || over.mode === "beside" || !p.over || p.over.image !== over.image) return null;
+      const { mode, alpha, window, map, cell, voxel_mm } = over;
+      return { mode, alpha, window, map, cell, voxel_mm, splitAt: mode === "split" ? onPlane(p, ui.cursor)[0] : 0 };
     },
     drawOutlines(c, canvas, s, dpr) {
       const colours = this.nav.colours, hidden = this.nav.doc.looks.hidden;
@@ -294,16 +305,20 @@ export default {
       const lines = [t.views[this.kind] + (p.count ? `  ${p.number + 1} / ${p.count}` : this.kind === "across" && this.acrossAt() !== null ? `  ${Math.round(this.acrossAt())} mm` : "")];
       if (ui.slab > 0 && p.count) lines.push(`MIP ${p.thick_mm.toFixed(1)} mm`);
       lines.forEach((words, n) => outlined(c, words, 10 * dpr, (14 + 17 * n * ui.text) * dpr, "left", "#E8EDF2"));
+      const said = saidOver(p, this.nav);
+      said.forEach(([words, tint], n) => outlined(c, shortened(c, words, canvas.width - 20 * dpr), 10 * dpr, (14 + 17 * (lines.length + n) * ui.text) * dpr, "left", tint));
       if (this.native) {
-        const [u, v] = onPlane(p, ui.cursor), value = valueAt(p, u, v);
-        outlined(c, value === null ? t.outside_image : `${value} ${this.nav.doc.case.quantity}`, canvas.width - 10 * dpr, 14 * dpr, "right", "#8FBEFF");
+        const values = valuesAt(p, this.nav, valueAt(p, ...onPlane(p, ui.cursor)));
+        values.forEach((words, n) => outlined(c, words, canvas.width - 10 * dpr, (14 + 17 * n * ui.text) * dpr, "right", "#8FBEFF"));
+        this.$refs.canvas.dataset.values = values.join("; ");
       }
+      this.$refs.canvas.dataset.said = said.map(([words]) => words).join("; ");
       const bar = [100, 50, 20, 10, 5].find((mm) => mm * s < canvas.width * 0.32) || 2;
       const y = canvas.height - 12 * dpr;
       stroke(c, [[10 * dpr, y], [10 * dpr + bar * s, y]], "#000", 5 * dpr);
       stroke(c, [[10 * dpr, y], [10 * dpr + bar * s, y]], "#E8EDF2", 2 * dpr);
       outlined(c, `${bar} mm`, 10 * dpr, y - 11 * dpr, "left", "#E8EDF2");
-      outlined(c, `C ${ui.window[0]}  W ${ui.window[1]}`, canvas.width - 10 * dpr, y, "right", "#9AA5B1");
+      outlined(c, `C ${Number(ui.window[0].toFixed(2))}  W ${Number(ui.window[1].toFixed(2))}`, canvas.width - 10 * dpr, y, "right", "#9AA5B1");
     },
 
     down(event) {
@@ -347,8 +362,8 @@ export default {
       const dx = event.clientX - this.start.x, dy = event.clientY - this.start.y, dpr = window.devicePixelRatio || 1;
       this.start.moved ||= Math.hypot(dx, dy) > 2;
       if (this.mode === "window") {
-        const [level, width] = this.start.window;
-        this.nav.ui.window = [Math.round(level + dy * 2), Math.max(1, Math.round(width + dx * 4))];
+        const [level, width] = this.start.window, by = this.picture.step < 1 ? width / 400 : 1, least = by < 1 ? this.picture.step : 1;
+        this.nav.ui.window = [level + dy * 2 * by, Math.max(least, width + dx * 4 * by)].map((value) => Math.round(value / least) * least);
       } else if (this.mode === "pan") {
         const s = this.scale();
         this.pan = [this.start.pan[0] - (dx * dpr) / s, this.start.pan[1] - (dy * dpr) / s];

@@ -1,0 +1,151 @@
+"""Several images of the patient in a session: what ties each to the one that is looked at, and what is carried over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navplan.errors import InputError, NavplanError
+from navplan.model.draft import Point
+from navplan.model.image_pair import ImagePair, image_pair
+from navplan.model.registration import ImageRegistration
+from navplan.model.volume import Volume
+from navplan.session.asked import names_of, text_of
+from navplan.session.session import Session
+from navplan.verbs.register import FOUND_BY, register, with_registered
+from navplan.view.colours import VERDICT_SYMBOLS
+from navplan.view.fusion import (
+    EDGE_BLUR,
+    EDGE_COLOUR,
+    EDGE_FROM,
+    EDGE_FULL,
+    EDGE_MM,
+    MOST_PASSES,
+    STRIPES_MM,
+    STRIPES_SHARE,
+    TIE_VERDICTS,
+    Mode,
+    voxel_mm,
+)  # fmt: skip
+from navplan.view.slices import sample
+from navplan.view.windows import COLOUR_MAPS, default_map, default_window
+
+Progress = Callable[[str, float], None]
+
+
+def fusion_document(session: Session) -> dict[str, Any]:
+    """images: each with its window and colour maps; others: those that are not looked at, by what they can be laid over
+    the one that is, or why they cannot; registrations with their checks; drawing: how the page is to draw them."""
+    case = session.case
+    if len(case.volumes) < 2:
+        return {"images": [_image(*one) for one in case.volumes.items()], "others": [], "registrations": []}
+    here = session.image()[0]
+    return {
+        "images": [_image(image_id, volume) for image_id, volume in case.volumes.items()],
+        "others": [_other(session, here, image_id) for image_id in case.volumes if image_id != here],
+        "registrations": [_registration(session, one) for one in case.registrations.values()],
+        "kinds": list(FOUND_BY),
+        "drawing": {
+            "maps": {name: [list(one) for one in stops] for name, stops in COLOUR_MAPS.items()},
+            "modes": list(Mode), "edge_rgb": list(EDGE_COLOUR), "edge_from": EDGE_FROM, "edge_full": EDGE_FULL,
+            "edge_mm": EDGE_MM, "edge_blur": EDGE_BLUR, "most_passes": MOST_PASSES, "stripes_mm": STRIPES_MM,
+            "stripes_share": STRIPES_SHARE,
+        },
+    }  # fmt: skip
+
+
+def _image(image_id: str, volume: Volume) -> dict[str, Any]:
+    return {
+        "id": image_id, "modality": volume.modality, "quantity": volume.quantity,
+        "date": volume.acquisition.date[:10], "description": volume.acquisition.description[:60],
+        "window": [round(value, 3) for value in default_window(volume)],
+        "map": default_map(volume), "map_blended": default_map(volume, blended=True), "voxel_mm": voxel_mm(volume),
+    }  # fmt: skip
+
+
+def _other(session: Session, here: str, image_id: str) -> dict[str, Any]:
+    try:
+        pair = image_pair(session.case, here, image_id)
+    except NavplanError as error:
+        return {"id": image_id, "refusal": str(error)}
+    verdict = TIE_VERDICTS[pair.tie]
+    kind = "" if pair.registration is None else pair.registration.kind
+    return {
+        "id": image_id, "refusal": "", "tie": pair.tie.value, "verdict": verdict.value, "words": pair.words,
+        "symbol": VERDICT_SYMBOLS[verdict], "kind": kind,
+    }  # fmt: skip
+
+
+def _registration(session: Session, one: ImageRegistration) -> dict[str, Any]:
+    stale = ""
+    try:
+        session.case.registration(one.fixed, one.moving)
+    except NavplanError as error:
+        stale = str(error)
+    known = one.errors.mm[np.isfinite(one.errors.mm)]
+    structures = [s.name for s in session.case.structures_of(one.moving).values() if s.image_id == one.moving]
+    return {
+        "fixed": one.fixed, "moving": one.moving, "kind": one.kind, "good": one.good and not stale,
+        "doubt": stale or one.doubt, "made_with": one.made_with, "made_on": one.made_on[:10],
+        "error_mm": [round(float(edge(known)), 1) for edge in (np.min, np.max)] if len(known) else None,
+        "checks": [
+            {"name": check.name, "words": check.words, "passed": check.passed} for check in one.checks
+        ],
+        "structures": len(structures),
+    }  # fmt: skip
+
+
+def laid_over(session: Session, first: str, second: Any) -> tuple[Volume, ImagePair]:
+    """Image `second`, as a page names it, and what ties it to image `first`. Raises what `image_pair` raises."""
+    name = text_of(second, "a second image", 200)
+    return session.case.image(name or "?")[1], image_pair(session.case, first, name)
+
+
+def at_point(session: Session, second: Any, point_mm: Point) -> dict[str, Any]:
+    """At a point (LPS mm) of the image that is looked at: the value of the second image, linear between voxels, None
+    where it shows nothing; the point in it; within how many mm of the truth that is in 95 of 100, None: not known."""
+    other, pair = laid_over(session, session.image()[0], second)
+    there = pair.to_second(np.asarray(point_mm))
+    return {
+        "image": pair.second, "value": _number(sample(other, there[None])[0]),
+        "at_mm": [round(float(value), 3) for value in there], "error_mm": _number(pair.error_mm(point_mm)[0], 2),
+    }  # fmt: skip
+
+
+def carry_structures(
+    session: Session, moving: Any, fixed: Any, structures: Any = (), *,
+    progress: Progress = lambda words, share: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Structures (all without names) of image `moving` onto `fixed`, as a revision. Raises what verbs.carry raises."""
+    from navplan.verbs.carry import carry
+
+    onto, from_image = text_of(fixed, "an image"), text_of(moving, "an image")
+    names = names_of(structures, "structures")
+    with session.lock:
+        case = carry(session.case, from_image, onto, names, progress=progress)
+        session.take_case(case, "")
+    details = case.audit[-1].details
+    return {"carried": sorted(details["error_mm"]), "left": details["left"], "doubt": details["doubt"]}
+
+
+def register_images(
+    session: Session, fixed: Any, moving: Any, kind: Any = "rigid", *,
+    progress: Progress = lambda words, share: None,
+) -> None:  # fmt: skip
+    """Image `moving` registered to `fixed`, as a revision. Nothing waits for it: the case is only taken at its end.
+
+    Raises what verbs.register raises, and MismatchError where an image was replaced meanwhile.
+    """
+    named = text_of(fixed, "an image"), text_of(moving, "an image")
+    if kind not in FOUND_BY:
+        raise InputError(f"a registration of kind {text_of(kind, 'a kind', 40)!a}", ", ".join(FOUND_BY))
+    found = register(session.case, *named, kind=kind, progress=progress).registration(*named)
+    with session.lock:
+        session.take_case(with_registered(session.case, found), "")
+
+
+def _number(value: float | np.float64 | NDArray[Any], digits: int = 3) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None

@@ -1,0 +1,106 @@
+"""register: the map, its error and its checks come into the case; what is not good enough is kept and said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import navplan as nv
+from benchmarks.fusion_scenes import as_mr, carried, random_motion
+from navplan.cli import main
+from navplan.errors import InputError, MismatchError
+from navplan.geometry.transform import Transform
+from navplan.imaging import fusion
+from navplan.imaging.fusion import FoundRegistration
+from navplan.imaging.fusion_checks import Check
+from navplan.model.case import Case
+from navplan.verbs.register import register
+
+MOVED = np.array([[1.0, 0, 0, 3], [0, 1, 0, -4], [0, 0, 1, 12], [0, 0, 0, 1]])
+
+
+class Flat:
+    """An error that grows to the patient's left, infinite beyond 100 mm."""
+
+    def error_mm(self, points_mm) -> np.ndarray:
+        x = np.asarray(points_mm)[:, 0]
+        return np.where(x > 100, np.inf, 2.0 + 0.01 * np.maximum(x, 0))
+
+
+def found(*checks: Check) -> FoundRegistration:
+    transform = Transform(MOVED, "ct", "mr", "2026-01-01", "a search", 2.5)
+    return FoundRegistration(transform, Flat(), checks, "the centres", "rigid")
+
+
+GOOD, BAD = Check("restarts", 0.4, 1.5, "restarts agree"), Check("edges", None, 0.98, "edges: not computed")
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    ct = nv.phantom("abdomen", spacing_mm=(6.0, 6.0, 6.0)).volumes["ct"]
+    rng = np.random.default_rng(4)
+    motion = random_motion(rng, ct.grid.corners_mm().mean(axis=0))
+    mr = carried(as_mr(ct, np.random.default_rng(1)), motion, np.array([6.0, 5.0, 8.0]))
+    return Case(id="two").with_volume("ct", ct).with_volume("mr", mr)
+
+
+def test_the_map_its_error_and_its_checks_are_kept(case, monkeypatch):
+    monkeypatch.setattr(fusion, "register_images", lambda *images, **more: found(GOOD))
+    done = register(case, "ct", "mr")
+    made = done.registration("ct", "mr")
+    assert made.good and made.kind == "rigid" and (made.transform.matrix == MOVED).all()
+    assert made.to_fixed([(1.0, 2.0, 3.0)]) == pytest.approx(np.array([(4.0, -2.0, 15.0)]))
+    errors = made.error_mm([(-20.0, 0, 0), (50.0, 0, 0), (110.0, 0, 0)])
+    assert errors[0] == pytest.approx(2.0) and 2.5 <= errors[1] <= 2.7 and np.isnan(errors[2])
+    assert done.volumes == case.volumes and done.audit[-1].action == "register" and done.audit[-1].details["good"]
+
+
+@pytest.mark.parametrize("checks", [(GOOD, BAD), ()])
+def test_what_is_not_good_enough_is_kept_and_said(case, monkeypatch, checks):
+    monkeypatch.setattr(fusion, "register_images", lambda *images, **more: found(*checks))
+    made = register(case, "ct", "mr").registration("ct", "mr")
+    assert not made.good and made.doubt
+
+
+def test_own_coordinates_are_judged_only_in_one_frame(case, monkeypatch):
+    asked = {}
+
+    def judged(first, second, matrix, **more):
+        asked["matrix"] = matrix
+        return found(GOOD)
+
+    monkeypatch.setattr(fusion, "judge_registration", judged)
+    with pytest.raises(InputError, match="no common frame"):
+        register(case, "ct", "mr", own_coordinates=True)
+    framed = {
+        name: replace(one, grid=replace(one.grid, frame_uid="1.2.3")) for name, one in case.volumes.items()
+    }  # fmt: skip
+    made = register(replace(case, volumes=framed), "ct", "mr", own_coordinates=True).registration("ct", "mr")
+    assert made.kind == "given" and (asked["matrix"] == np.eye(4)).all()
+
+
+def test_what_makes_no_sense_is_refused(case):
+    with pytest.raises(InputError, match="itself"):
+        register(case, "ct", "ct")
+    with pytest.raises(InputError, match="deformable"):
+        register(case, "ct", "mr", kind="deformable")
+    patients = {
+        name: replace(one, acquisition=replace(one.acquisition, patient_digest=name))
+        for name, one in case.volumes.items()
+    }
+    with pytest.raises(MismatchError, match="two patients"):
+        register(replace(case, volumes=patients), "ct", "mr")
+
+
+def test_the_command_line_registers_and_carries(case, tmp_path, capsys):
+    folder = str(tmp_path / "case")
+    nv.save_case(nv.segment(case, "ct-basic", image="ct"), folder)
+    assert main(["register", folder, "--fixed", "mr", "--moving", "ct", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["good"] and told["expected_error_mm"] < 12 and len(told["checks"]) >= 7
+    assert main(["carry", folder, "--from", "ct", "--to", "mr", "--structure", "body"]) == 0
+    assert nv.open_case(folder).structures_of("mr")["body"].carried_from == "ct"
+    assert main(["register", folder, "--fixed", "ct", "--moving", "nothing"]) == 2
