@@ -11,6 +11,16 @@ import pytest
 pytestmark = pytest.mark.xdist_group("saved case")  # made once
 
 
+@pytest.fixture(scope="class")
+def one_run(served):
+    """One guidance with the needle moved by hand, for tests that leave it as it is."""
+    answer = served.post("/api/guide/start", {"tracker": "simulated"})
+    assert answer.status == 200, answer.words
+    placed(served)
+    yield served
+    assert served.post("/api/guide/stop").status == 200
+
+
 @pytest.fixture
 def running(served):
     """Guidance with the needle moved by hand."""
@@ -79,26 +89,6 @@ def placed(running) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", ["along", "square", "across"])
-def test_a_plane_of_the_needle_as_it_lies(running, kind):
-    placed(running)
-    answer = running.get(f"/api/guide/plane?kind={kind}&shape=1.5")
-    assert answer.status == 200
-    size = int.from_bytes(answer.body[:4], "little")
-    header = json.loads(answer.body[4 : 4 + size])
-    assert (header["width"], header["height"]) == (450, 300) and header["frame"] > 0
-
-
-@pytest.mark.parametrize("view", ["down the plan", "AP", "lateral"])
-def test_a_shot_of_the_needle_as_it_lies(running, view):
-    placed(running)
-    answer = running.get(f"/api/guide/fluoro?view={view.replace(' ', '%20')}&size=96")
-    assert answer.status == 200
-    size = int.from_bytes(answer.body[:4], "little")
-    header = json.loads(answer.body[4 : 4 + size])
-    assert header["width"] == 96 and any(mark["role"] == "needle" for mark in header["marks"])
-
-
 @pytest.mark.parametrize("path", ["plane?kind=along", "fluoro?view=AP"])
 def test_there_is_no_picture_of_a_needle_that_is_not_seen(running, path):
     placed(running)
@@ -111,26 +101,60 @@ def test_there_is_no_picture_of_a_needle_that_is_not_seen(running, path):
     assert (answer.status, answer.body) == (204, b"")
 
 
+class TestOneRun:
+    @pytest.mark.parametrize("kind", ["along", "square", "across"])
+    def test_a_plane_of_the_needle_as_it_lies(self, one_run, kind):
+        answer = one_run.get(f"/api/guide/plane?kind={kind}&shape=1.5")
+        assert answer.status == 200
+        size = int.from_bytes(answer.body[:4], "little")
+        header = json.loads(answer.body[4 : 4 + size])
+        assert (header["width"], header["height"]) == (450, 300) and header["frame"] > 0
+
+    @pytest.mark.parametrize("view", ["down the plan", "AP", "lateral"])
+    def test_a_shot_of_the_needle_as_it_lies(self, one_run, view):
+        answer = one_run.get(f"/api/guide/fluoro?view={view.replace(' ', '%20')}&size=96")
+        assert answer.status == 200
+        size = int.from_bytes(answer.body[:4], "little")
+        header = json.loads(answer.body[4 : 4 + size])
+        assert header["width"] == 96 and any(mark["role"] == "needle" for mark in header["marks"])
+
+    @pytest.mark.parametrize(
+        ("name", "arguments"),
+        [
+            ("wish", {"depth_mm": "deep"}), ("wish", {"aside_mm": [1]}), ("wish", {"aside_mm": 1}),
+            ("wish", {"tilt_deg": [1, None]}), ("wish", {"seen": "no"}), ("wish", {"depth_mm": 1e9}),
+            ("touch", {"name": "landmark 1"}), ("touch", {}), ("lead", {"name": "none such"}), ("lead", {"name": 5}),
+            ("breath", {"who": ""}), ("breath", {"who": 5}),
+        ],
+    )  # fmt: skip
+    def test_what_is_refused_is_told(self, one_run, name, arguments):
+        before = one_run.app.guide.guiding._started
+        answer = one_run.post(f"/api/guide/{name}", arguments)
+        assert answer.status == 400 and answer.words
+        assert before is not None and one_run.app.guide.guiding._started is before
+
+    @pytest.mark.parametrize("path", ["plane?kind=none", "fluoro?view=none", "fluoro?view=AP&size=9999"])
+    def test_a_picture_that_is_none_is_refused(self, one_run, path):
+        assert one_run.get(f"/api/guide/{path}").status == 400
+
+
 @pytest.mark.parametrize(
-    ("name", "arguments"),
+    "arguments",
     [
-        ("start", {"tracker": "none such"}), ("start", {"tracker": 3}), ("start", {"tracker": "openigtlink"}),
-        ("start", {"tracker": "openigtlink", "address": "nowhere"}), ("wish", {"depth_mm": "deep"}),
-        ("wish", {"aside_mm": [1]}), ("wish", {"aside_mm": 1}), ("wish", {"tilt_deg": [1, None]}),
-        ("start", {"tracker": "replay", "address": "recordings/a.jsonl"}), ("start", {"record": "yes"}),
-        ("start", {"beside": "plan"}), ("start", {"beside": ["none such"]}), ("start", {"beside": [3]}),
-        ("touch", {"name": "landmark 1"}), ("touch", {}), ("lead", {"name": "none such"}), ("lead", {"name": 5}),
-        ("wish", {"seen": "no"}), ("wish", {"depth_mm": 1e9}), ("breath", {"who": ""}), ("breath", {"who": 5}),
+        {"tracker": "none such"}, {"tracker": 3}, {"tracker": "openigtlink"},
+        {"tracker": "openigtlink", "address": "nowhere"}, {"tracker": "replay", "address": "recordings/a.jsonl"},
+        {"record": "yes"}, {"beside": "plan"}, {"beside": ["none such"]}, {"beside": [3]},
     ],
 )  # fmt: skip
-def test_what_is_refused_is_told(running, name, arguments):
-    answer = running.post(f"/api/guide/{name}", arguments)
+def test_a_start_that_is_refused_is_told_and_nothing_runs(served, arguments):
+    answer = served.post("/api/guide/start", arguments)
     assert answer.status == 400 and answer.words
+    assert not served.app.guide.guiding.running
 
 
-@pytest.mark.parametrize("path", ["plane?kind=none", "fluoro?view=none", "fluoro?view=AP&size=9999"])
-def test_a_picture_that_is_none_is_refused(running, path):
-    assert running.get(f"/api/guide/{path}").status == 400
+def test_a_start_that_is_refused_while_guidance_runs_is_told(running):
+    answer = running.post("/api/guide/start", {"tracker": "none such"})
+    assert answer.status == 400 and answer.words
 
 
 @pytest.mark.parametrize("name", ["wish", "touch", "lead", "breath"])
