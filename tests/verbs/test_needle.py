@@ -38,7 +38,7 @@ def with_needle(case: Case, tip: np.ndarray, hub: np.ndarray) -> Case:
 @pytest.fixture(scope="module")
 def made() -> tuple[Case, Plan, np.ndarray, np.ndarray]:
     """A phantom with a needle 4 degrees off, half way along the best way of a plan on that very image."""
-    case = phantom("abdomen", spacing_mm=(2.0, 2.0, 2.0))
+    case = phantom("abdomen", spacing_mm=(2.5, 2.5, 2.5))
     way = plan(case, "liver-biopsy", "lesion", top=1, device="liver-coaxial-18g-150").best.trajectory
     direction = unit(way.direction + np.tan(np.radians(4.0)) * perpendicular_axes(way.direction)[0])
     tip = np.asarray(way.entry_mm) + 0.55 * way.depth_mm * direction
@@ -58,7 +58,7 @@ def test_it_is_found_and_corrected(made: tuple[Case, Plan, np.ndarray, np.ndarra
 
 
 def test_an_image_without_one_says_so(made: tuple[Case, Plan, np.ndarray, np.ndarray]) -> None:
-    case = phantom("abdomen", spacing_mm=(3.0, 3.0, 3.0))
+    case = phantom("abdomen", spacing_mm=(4.0, 4.0, 4.0))
     with pytest.raises(InputError, match="no needle"):
         needle_in(case, plan(case, "liver-biopsy", "lesion", top=1, device="liver-coaxial-18g-150"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +29,24 @@ def on():
 @pytest.fixture
 def flat(monkeypatch):
     """Without the scene, which takes the longest and has tests of its own."""
-    monkeypatch.setattr(
-        "navplan.view.scene.draw_scene", lambda *a, size, **k: np.zeros((size[1], size[0], 3), np.uint8)
-    )
+    monkeypatch.setattr("navplan.view.scene.draw_scene", no_scene)
+
+
+def no_scene(*_, size, **__):
+    return np.zeros((size[1], size[0], 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def plain(on, tmp_path_factory):
+    """A report of the plain plan without scene and WeasyPrint, over PDFs of another day: its folder, not to be written
+    into, and what was made."""
+    folder = tmp_path_factory.mktemp("plain")
+    for name in PDFS:
+        (folder / name).write_bytes(b"%PDF of another day")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("navplan.view.scene.draw_scene", no_scene)
+        patch.setitem(sys.modules, "weasyprint", None)
+        return folder, report(on, plan(on), folder)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -100,11 +116,12 @@ def test_the_card_alone_is_the_card_of_the_report(on, tmp_path, flat, monkeypatc
     assert set(files(tmp_path / "card")) == {"freehand-card.html", "freehand-card.pdf"} and made.notes == ()
     html = (tmp_path / "card" / "freehand-card.html").read_text(encoding="utf-8")
     assert "✕ FAIL" in html and "a stored verdict" not in html
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
     report(on, asked, tmp_path / "all", trajectory=1)
     whole = (tmp_path / "all" / "freehand-card.html").read_text(encoding="utf-8")
     assert without_time(html) == without_time(whole)
+    (tmp_path / "all" / "freehand-card.pdf").write_bytes(b"%PDF of another day")
     before = files(tmp_path / "all")
-    monkeypatch.setitem(sys.modules, "weasyprint", None)
     again = report(on, asked, tmp_path / "all", trajectory=1, card_only=True)
     assert {name for name in before if name not in files(tmp_path / "all")} == {"freehand-card.pdf"}
     assert any("report.html" in note and "earlier" in note for note in again.notes)
@@ -114,19 +131,16 @@ def without_time(html: str) -> str:
     return re.sub(r"judged \d{4}-\d\d-\d\d \d\d:\d\d", "judged", html)
 
 
-def test_without_weasyprint_html_is_written_and_older_pdfs_go(on, tmp_path, flat, monkeypatch):
-    monkeypatch.setitem(sys.modules, "weasyprint", None)
-    for name in PDFS:
-        (tmp_path / name).write_bytes(b"%PDF of another day")
-    made = report(on, plan(on), tmp_path)
-    assert set(files(tmp_path)) == NAMES
+def test_without_weasyprint_html_is_written_and_older_pdfs_go(plain):
+    folder, made = plain
+    assert set(files(folder)) == NAMES
     assert any('pip install "navplan[pdf]"' in note and "report.pdf" in note for note in made.notes)
     assert sum("removed" in note for note in made.notes) == 2
 
 
-def test_a_disk_that_fails_leaves_the_earlier_report_whole(on, tmp_path, flat, monkeypatch):
+def test_a_disk_that_fails_leaves_the_earlier_report_whole(on, plain, tmp_path, flat, monkeypatch):
     monkeypatch.setitem(sys.modules, "weasyprint", None)
-    report(on, plan(on), tmp_path)
+    shutil.copytree(plain[0], tmp_path, dirs_exist_ok=True)
     before = files(tmp_path)
     synced = []
 
@@ -179,8 +193,6 @@ def test_lying_on_the_side_there_is_no_fluoroscopy_and_it_is_said(tmp_path, flat
     assert any(note.startswith("fluoroscopy") for note in made.notes) and "Not drawn:" in html
 
 
-def test_no_name_of_a_patient_is_in_a_report(on, tmp_path, flat, monkeypatch):
-    monkeypatch.setitem(sys.modules, "weasyprint", None)
-    report(on, plan(on), tmp_path)
-    text = re.sub(r"data:image[^\"]*", "", (tmp_path / "report.html").read_text(encoding="utf-8"))
+def test_no_name_of_a_patient_is_in_a_report(on, plain):
+    text = re.sub(r"data:image[^\"]*", "", (plain[0] / "report.html").read_text(encoding="utf-8"))
     assert on.patient_digest == "p" and "case scene" in text and "known by a digest alone" in text
