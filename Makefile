@@ -34,7 +34,7 @@ docs: $(READY)  ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pytest: test-packages $(READY)  ## The tests alone
-	LP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	LP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 campaigns: test-packages $(READY)  ## Tests too long for every day: whole ways through the app, with clicks and seconds; the demo from a wheel
 	$(BIN)/pytest -m campaign -s

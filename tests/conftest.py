@@ -1,4 +1,5 @@
-"""What every test shares: the real images, how many tests ran without them, and how examples are drawn.
+"""What every test shares: the real images, how many tests ran without them, how examples are drawn, and
+which tests run in one process.
 
 Real images are not part of the project. NAVPLAN_REAL_IMAGES names the folder that holds them:
 
@@ -38,6 +39,18 @@ def real_images() -> Path:
     if not folder.is_dir():
         pytest.fail(f"{REAL_IMAGES_VARIABLE} names {folder}, which is not a folder.")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, a file's tests run in one of them: what the file makes once is made
+    once, not in each process. Groups of several files are the longest, and come first."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(config.rootpath).as_posix()))
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -6,10 +6,15 @@ import os
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("grouped")
 
-
+@pytest.mark.xdist_group("grouped")
 def test_groups_are_known_to_the_distribution_of_tests(request):
     if "PYTEST_XDIST_WORKER" not in os.environ:
         pytest.skip("this run is not distributed")
     assert request.node.nodeid.endswith("@grouped")
+
+
+def test_a_file_without_a_group_is_one(request):
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("this run is not distributed")
+    assert request.node.nodeid.endswith("@tests/house/test_groups.py")
