@@ -4,6 +4,8 @@ rib."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from navplan.model.protocol import HardLimit, Need, PassThrough, ProcedureProtoc
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 from navplan_phantoms.primitives import Box, Capsule, Sphere
-from navplan_phantoms.rasterise import rasterise
+from navplan_phantoms.rasterise import CroppedOccupancy, rasterise
 from navplan_phantoms.solid_base import Solid
 
 BODY = Box((0.0, 0.0, 0.0), (90.0, 70.0, 60.0))
@@ -44,8 +46,16 @@ def grid_of(spacing: tuple[float, float, float] = (2.5, 2.5, 2.5), motion: NDArr
 def structure_of(
     name: str, solid: Solid, grid: Grid, image_id: str = "ct", hard: bool = False, evaluated_in: Grid | None = None
 ) -> Structure:
-    """A solid as a structure: fractional, or hard by voxel centre."""
-    part = rasterise(solid, grid.affine, grid.shape)
+    """A solid as a structure: fractional, or hard by voxel centre. The same one where the same is asked for again."""
+    made = _structure(name, solid, grid.affine.tobytes(), grid.shape, image_id, hard)
+    return made if evaluated_in is None else replace(made, evaluated_in=evaluated_in)
+
+
+@lru_cache(maxsize=96)
+def _structure(
+    name: str, solid: Solid, affine: bytes, shape: tuple[int, int, int], image_id: str, hard: bool
+) -> Structure:
+    grid, part = _grid(affine, shape), _part(solid, affine, shape)
     if hard:
         points = grid.crop(part.offset, part.occupancy.shape).points_mm(
             np.moveaxis(np.indices(part.occupancy.shape), 0, -1)
@@ -63,13 +73,40 @@ def structure_of(
         occupancy,
         grid.crop(part.offset, occupancy.shape),
         not hard,
-        evaluated_in or grid,
+        grid,
         image_id,
         "analytic",
         (float(x), float(y), float(z)),
         0.0,
         "analytic",
     )
+
+
+@lru_cache(maxsize=64)
+def _grid(affine: bytes, shape: tuple[int, int, int]) -> Grid:
+    return Grid(np.frombuffer(affine).reshape(4, 4), shape)
+
+
+@lru_cache(maxsize=96)
+def _part(solid: Solid, affine: bytes, shape: tuple[int, int, int]) -> CroppedOccupancy:
+    return rasterise(solid, np.frombuffer(affine).reshape(4, 4), shape)
+
+
+@lru_cache(maxsize=64)
+def _moved(solid: Solid, motion: bytes) -> Solid:
+    return solid.moved(np.frombuffer(motion).reshape(4, 4))
+
+
+@lru_cache(maxsize=24)
+def _image(
+    solids: tuple[tuple[Solid, float], ...], affine: bytes, shape: tuple[int, int, int], acquisition: Acquisition
+) -> Volume:
+    voxels = np.full(shape, -1000.0)
+    for solid, hu in solids:
+        part = _part(solid, affine, shape)
+        share = part.occupancy / 255.0
+        voxels[part.slices] = voxels[part.slices] * (1 - share) + hu * share
+    return Volume(np.rint(voxels).astype(np.int16), _grid(affine, shape), "CT", "HU", acquisition)
 
 
 def case_of(
@@ -80,20 +117,21 @@ def case_of(
     without: tuple[str, ...] = (),
     **acquisition: object,
 ) -> Case:
-    """The scene as a case with image "ct"; `without` leaves labels (not the image's voxels) out."""
+    """The scene as a case with image "ct"; `without` leaves labels (not the image's voxels) out. Image and structures
+    are the same ones, and what was computed of them is known, where the same scene is asked for again."""
     grid = grid or grid_of(motion=motion)
-    voxels = np.full(grid.shape, -1000.0)
-    structures = []
-    for name, (solid, hu) in solids.items():
-        moved = solid if motion is None else solid.moved(motion)
-        part = rasterise(moved, grid.affine, grid.shape)
-        share = part.occupancy / 255.0
-        voxels[part.slices] = voxels[part.slices] * (1 - share) + hu * share
-        if name not in without:
-            structures.append(structure_of(name, moved, grid, hard=hard and name != "body"))
+    placed = {
+        name: (solid if motion is None else _moved(solid, np.asarray(motion, float).tobytes()), hu)
+        for name, (solid, hu) in solids.items()
+    }
     facts: dict[str, object] = {"patient_position": "HFS", "date": TODAY, "patient_digest": "p", "modality": "CT"}
-    volume = Volume(np.rint(voxels).astype(np.int16), grid, "CT", "HU", Acquisition(**{**facts, **acquisition}))
-    return Case("scene", {"ct": volume}, patient_digest="p").with_structures(*structures)
+    image = _image(tuple(placed.values()), grid.affine.tobytes(), grid.shape, Acquisition(**{**facts, **acquisition}))
+    structures = [
+        structure_of(name, solid, grid, hard=hard and name != "body")
+        for name, (solid, _) in placed.items()
+        if name not in without
+    ]
+    return Case("scene", {"ct": image}, patient_digest="p").with_structures(*structures)
 
 
 def protocol_of(**changes: object) -> ProcedureProtocol:
