@@ -30,7 +30,7 @@ def turned_grid(rng: np.random.Generator, middle_mm: NDArray[np.float64], half_m
 
 @pytest.mark.parametrize("hard", [False, True])
 def test_the_depth_is_never_more_than_the_true_one(hard: bool) -> None:
-    told, seeds = [], range(240)
+    told, seeds = [], range(96)
     for seed in seeds:
         rng = np.random.default_rng(810_000 + seed)
         shape: Solid = Capsule((-20.0, 0.0, 0.0), (20.0, 0.0, 0.0), float(rng.uniform(2.5, 6.0)))
@@ -75,7 +75,7 @@ def truly_inside(way: Trajectory, level: str) -> bool:
 def test_a_proven_grade_is_never_better_than_the_true_one(spacing_mm: float) -> None:
     proven = true = graded = 0
     rng = np.random.default_rng(31)
-    for level in LEVELS[1:4]:
+    for level in LEVELS[1:4] if spacing_mm == 1.0 else LEVELS[2:3]:
         middle = place(level)[:3, 3] + 20.0 * place(level)[:3, 1]
         grid = turned_grid(rng, middle, 42.0, spacing_mm)
         vertebra = structure_of(f"vertebrae_{level}", bone(level), grid)

@@ -13,6 +13,7 @@ from navplan.planning.situation import Situation
 from navplan.verbs.situation import situation_of, target_of
 
 COARSE_MM = 4.0
+pytestmark = pytest.mark.xdist_group("lidc")  # the real chest and the worlds of phantoms made once
 
 
 def asked(case: Case, position: str = "") -> Situation:

@@ -32,6 +32,8 @@ from tests.planning.scenes import SOLIDS, case_of, grid_of, protocol_of
 from tests.planning.test_explanations import chest, chest_rules
 from tests.real_lidc import lidc_case
 
+pytestmark = pytest.mark.xdist_group("lidc")  # the real chest and the worlds of phantoms made once
+
 NEEDLE = registry.device("liver-coaxial-18g-150")
 BESIDE = (-41.3, 0.7, 0.9)  # off the planes between voxels, where rounding picks one of two
 BROAD_MM = 2.5e-3

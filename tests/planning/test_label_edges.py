@@ -18,7 +18,8 @@ from navplan.model.volume import Volume
 from navplan.planning.label_edges import FEWEST_LABELS, labels_on_edges, shares_beside
 from tests.real_lidc import lidc_case
 
-MM = 3.0
+MM = 4.0
+pytestmark = pytest.mark.xdist_group("lidc")  # the real chest and the worlds of phantoms made once
 WORLDS = ("chest", "abdomen", "lumbar-spine")
 
 
@@ -68,7 +69,6 @@ def test_what_is_kept_of_a_label_is_of_that_image() -> None:
     assert np.median(list(other.values())) > 3 * np.median(list(first.values()))
 
 
-@pytest.mark.xdist_group("lidc")
 def test_the_labels_of_a_real_chest_are_its_own(real_images: Path) -> None:
     case = lidc_case(real_images)
     assert said(case) == ()

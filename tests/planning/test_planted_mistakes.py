@@ -15,6 +15,7 @@ from navplan.planning.labels_fit_image import labels_fit_image
 from navplan.planning.which_way_round import which_way_round
 
 COARSE_MM = 4.0
+pytestmark = pytest.mark.xdist_group("lidc")  # the real chest and the worlds of phantoms made once
 ROWS = [(mistake, name) for mistake in MISTAKES for name in mistake.worlds if name != R]
 
 

@@ -65,7 +65,7 @@ def truth(shape: Solid, start: NDArray[np.float64], end: NDArray[np.float64]) ->
     return depth, bool(len(met) and (met[:, 1] < length - 1e-9).any())
 
 
-@pytest.mark.parametrize(("hard", "scenes"), [(False, 60), (True, 40)])
+@pytest.mark.parametrize(("hard", "scenes"), [(False, 24), (True, 40)])
 def test_no_tip_is_allowed_that_is_deeper_or_goes_through(hard: bool, scenes: int) -> None:
     allowed = outside = 0
     for seed in range(scenes):
@@ -91,7 +91,7 @@ def test_no_tip_is_allowed_that_is_deeper_or_goes_through(hard: bool, scenes: in
                 assert depth <= CONTACT.depth_mm and not through, (seed, n)
             if found.through[n] == Through.YES:
                 assert through, (seed, n)
-    assert allowed > 150 and outside < allowed
+    assert allowed > 100 and outside < allowed
 
 
 def test_one_needle_and_many_are_told_the_same() -> None:

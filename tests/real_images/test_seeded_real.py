@@ -19,7 +19,7 @@ from tests.imaging.chest_scene import dice
 from tests.real_images.test_segment_real import mask_on
 from tests.real_lidc import lidc_case
 
-pytestmark = pytest.mark.xdist_group("lidc_case")
+pytestmark = pytest.mark.xdist_group("lidc")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from navplan.verbs.segment import segment
 from tests.imaging.chest_scene import dice
 from tests.real_lidc import MASS, lidc_case
 
-pytestmark = pytest.mark.xdist_group("lidc_case")
+pytestmark = pytest.mark.xdist_group("lidc")
 
 
 def mask_on(grid: Grid, *structures: Structure) -> np.ndarray:
