@@ -47,11 +47,12 @@ def chest(real_images):
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
-    voxels = sitk.GetArrayFromImage(image).T
+    affine[:3, :2] *= 2.0  # every second voxel across: half as sharp, and a quarter of the work
+    voxels = sitk.GetArrayFromImage(image).T[::2, ::2]
     grid = Grid(affine, voxels.shape)
     facts = Acquisition(patient_position="HFS", padding_hu=-2048.0, slice_thickness_mm=2.5)
     case = Case("chest", {"ct": Volume(voxels, grid, acquisition=facts)})
-    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "mask.nii.gz"))).T
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "mask.nii.gz"))).T[::2, ::2]
     names = {int(row["id"]): row["structure"] for row in csv.DictReader((folder / "structures.csv").open())}
     boxes = find_objects(labels.astype(np.int32))
     found = [
