@@ -32,7 +32,7 @@ PLATE = Box((-29.5, 0.0, 0.0), (0.5, 15.0, 15.0))
 
 def bony(solid: Box) -> Case:
     shapes = {name: SOLIDS[name] for name in ("body", "liver", "aorta", "colon")}
-    return case_of(grid_of((1.0, 1.5, 1.5)), solids={**shapes, "vertebrae_L3": (solid, 400.0)})
+    return case_of(grid_of((1.0, 1.0, 1.0)), solids={**shapes, "vertebrae_L3": (solid, 400.0)})
 
 
 @pytest.fixture(scope="module")
