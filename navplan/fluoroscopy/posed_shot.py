@@ -16,6 +16,7 @@ from navplan.fluoroscopy.rigid_pose import Matrix, apply, beam_seen_from
 from navplan.fluoroscopy.shot_registration import ShotRegistration
 from navplan.fluoroscopy.solid import Solid
 from navplan.geometry.carm import Beam, Detector
+from navplan.geometry.conventions import orientation_letters
 from navplan.model.trajectory import Trajectory
 from navplan.planning.uncertainty import RADIUS_95_2D, ball_probability
 
@@ -61,6 +62,13 @@ class PosedShot:
         column, row = self.pixels(point_mm)
         inside = -0.5 <= column <= self.detector.cols - 0.5 and -0.5 <= row <= self.detector.rows - 0.5
         return bool(inside and np.isfinite(self.shot.values[round(float(row)), round(float(column))]))
+
+    @property
+    def letters(self) -> tuple[str, str, str, str]:
+        """Of the patient's side at left, right, top and bottom."""
+        right, up = self.beam.columns, self.beam.up
+        left_of, right_of, top, bottom = (orientation_letters(one) for one in (-right, right, up, -up))
+        return left_of, right_of, top, bottom
 
     def ct_picture(self, ct: ProjectedCt) -> NDArray[np.uint8]:
         """(rows, cols) the CT as the shot would show it, dense dark; black where the shot is shut away."""

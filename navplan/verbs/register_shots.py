@@ -52,13 +52,13 @@ class ShotStart:
 
 @dataclass(frozen=True)
 class ErrorHere:
-    """of: what lies there; point_mm: LPS mm of the CT; rms_mm: expected error; error_95_mm: within which it lies of the
-    truth in 95 of 100, and across_95_mm across the rays of each view; seen: which views show it, counted from 1."""
+    """of: what lies there; point_mm: LPS mm of the CT; error_95_mm: within which it lies of the truth in 95 of 100,
+    None where the pose is not good in three dimensions; across_95_mm: the same across the rays of each view; seen:
+    which views show it, counted from 1."""
 
     of: str
     point_mm: Point
-    rms_mm: float
-    error_95_mm: float
+    error_95_mm: float | None
     across_95_mm: tuple[float, ...]
     seen: tuple[int, ...]
 
@@ -90,12 +90,13 @@ class RegisteredShots:
     def words(self) -> tuple[str, ...]:
         """Lines for a person: what it is good for, the expected errors, and why it is not better."""
         lines = [f"{self.word}: {_USE[self.word]}"]
-        for one in self.errors:
-            if self.found.good:
-                lines.append(f"expected error, {one.of}: {one.error_95_mm:.1f} mm in 95 of 100")
-            else:
-                across = ", ".join(f"{mm:.1f}" for mm in one.across_95_mm)
-                lines.append(f"expected error across the beam, {one.of}: {across} mm in 95 of 100; in depth: not told")
+        if self.errors:
+            first, good = self.errors[0], self.found.good
+            mm = [max(one.across_95_mm) if one.error_95_mm is None else one.error_95_mm for one in self.errors]
+            way = f", along the way up to {max(mm):.1f} mm" if len(mm) > 1 else ""
+            which = "expected error" if good else "expected error across the beam"
+            depth = "" if good else "; in depth: not told"
+            lines.append(f"{which}, in 95 of 100: {first.of} {mm[0]:.1f} mm{way}{depth}")
         return (*lines, *self.found.reasons)
 
     def posed(self, number: int) -> PosedShot:
@@ -223,8 +224,8 @@ def _errors(result: RegisteredShots, way: Trajectory | None) -> tuple[ErrorHere,
             across.append(radius_95_mm(plane @ each @ plane.T))
         seen = tuple(number + 1 for number, one in enumerate(posed) if one.shows(point))
         x, y, z = (float(part) for part in point)
-        rms = float(np.sqrt(np.trace(each)))
-        told.append(ErrorHere(name, (x, y, z), rms, radius_95_mm(each), tuple(across), seen))
+        whole = radius_95_mm(each) if found.good else None
+        told.append(ErrorHere(name, (x, y, z), whole, tuple(across), seen))
     return tuple(told)
 
 
@@ -266,7 +267,7 @@ def as_data(result: RegisteredShots) -> dict[str, Any]:
         "covariance_about_mm": found.centre_mm.tolist(),
         "covariance_of": "shift x, y, z in mm, then turn x, y, z in degrees, about covariance_about_mm, in the C-arm's"
         " frame: from its isocentre, along the patient's axes (LPS)",
-        "expected_rms_mm": found.mtre_mm if found.good_in_plane else None,
+        "expected_rms_mm": found.mtre_mm if found.good else None,
         "views": [
             {
                 "file": given.path.name, "picture": given.picture + 1, "view": given.shot.name, "alike": view.score,

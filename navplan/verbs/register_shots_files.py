@@ -70,4 +70,4 @@ def overlay(
     told = [f"{given.words}; CT {result.image_id}, start: {result.start_words}", *result.words[1:]]
     bad = [] if result.found.good else [result.words[0]]
     words = [*([] if bad else [result.words[0]]), *told, "Research and training only"]
-    return overlay_png(given.grey, pixels, strength, marks, given.words, words, [*bad, *result.warnings])
+    return overlay_png(given.grey, pixels, strength, marks, posed.letters, given.words, words, [*bad, *result.warnings])
