@@ -1,4 +1,4 @@
-"""A tip in two pictures against a planned way: the verdict never says more than the registration and the marks allow."""
+"""A tip in two pictures against a planned way: the verdict says no more than registration and marks allow."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from navplan.verbs.given_shots import GivenShot
 from navplan.verbs.shot_tip import FoundTip, found_tip
 
 DETECTOR = Detector(256, 256, 1.2)
+STRAYS = ErrorModel("m", "m", 1.0, 0.0, "test", depth_sigma_mm=1.0)
 WAY = Trajectory((0.0, -80.0, 0.0), (0.0, 0.0, 0.0), Device("n", "n", 18, 1.3, 150.0), 0.0)
 
 
@@ -29,7 +30,7 @@ WAY = Trajectory((0.0, -80.0, 0.0), (0.0, 0.0, 0.0), Device("n", "n", 18, 1.3, 1
 class Planned:
     """What of a plan counts here: its needle strays by 2.45 mm in 95 of 100."""
 
-    error_model: ErrorModel = ErrorModel("m", "m", 1.0, 0.0, "test", depth_sigma_mm=1.0)
+    error_model: ErrorModel
 
 
 def given(primary: float) -> GivenShot:
@@ -54,7 +55,7 @@ def registration(sigma_mm: float = 0.2, good: bool = True, in_plane: bool = True
 def judged(point: tuple[float, float, float], found: ShotRegistration | None = None, up: float = 0.0) -> FoundTip:
     places = [one.shot.beam.project(np.array(point), DETECTOR) for one in SHOTS]
     marks = [(float(row) - up * number, float(column)) for number, (column, row) in enumerate(places)]
-    return found_tip(SHOTS, marks, found or registration(), Planned(), WAY)
+    return found_tip(SHOTS, marks, found or registration(), Planned(STRAYS), WAY)
 
 
 def test_within_for_sure_is_warn_and_never_pass() -> None:
