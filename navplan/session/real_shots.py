@@ -69,6 +69,13 @@ class _Looked:
     def way(self) -> Trajectory | None:
         return None if self.plan is None else self.plan.best.trajectory
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """The same for the same image and way: what was found of another is not shown."""
+        way = self.way
+        of_way = () if way is None else (way.entry_mm, way.target_mm, way.tip_short_of_target_mm, way.device.id)
+        return self.volume.digest, *of_way
+
 
 class RealShots:
     """Of one session. Thread-safe."""
@@ -76,7 +83,7 @@ class RealShots:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._shots: tuple[GivenShot, ...] = ()
-        self._result: RegisteredShots | None = None
+        self._result: tuple[RegisteredShots, tuple[Any, ...]] | None = None  # and of what
         self._ready: ProjectedCt | None = None
         self._solids: dict[str, tuple[Structure, Solid]] = {}
         self._lock = RLock()
@@ -84,7 +91,8 @@ class RealShots:
     def told(self) -> dict[str, Any]:
         """For the page: what is loaded, and what was found of it."""
         with self._lock:
-            shots, result = self._shots, self._result
+            shots, kept = self._shots, self._result
+        result = kept[0] if kept is not None and kept[1] == self._looked().key else None
         return {
             "shots": [
                 {"words": one.words, "picture": one.picture + 1, "frames": one.frames, "file": one.path.name}
@@ -188,7 +196,7 @@ class RealShots:
         with self._lock:
             if self._shots is not shots:
                 raise InputError("pictures that were changed meanwhile", "the same pictures", "Register anew")
-            self._result = found
+            self._result = found, here.key
         return self.told()
 
     def picture(
@@ -228,10 +236,10 @@ class RealShots:
 
     def _current(self, here: _Looked) -> RegisteredShots:
         with self._lock:
-            result = self._result
-        if result is None or result.image_digest != here.volume.digest:
-            raise InputError("no registration of this image to these pictures", "one", "Register first")
-        return result
+            kept = self._result
+        if kept is None or kept[1] != here.key:
+            raise InputError("no registration of this image, for this way, to these pictures", "one", "Register first")
+        return kept[0]
 
     def tip(self, marks: Any) -> dict[str, Any]:
         """The needle's tip as it was marked, (row, column) in each of two pictures, against the way that is looked

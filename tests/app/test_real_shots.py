@@ -89,6 +89,11 @@ def test_from_files_to_a_pose_and_a_tip(world: tuple[Served, Path]) -> None:
     assert tip["verdict"] == "WARN" and tip["beside_mm"] < 1.0 and tip["error_95_mm"] > 0.5
     skew = post(served, "/api/shots/tip", marks=[marks[0], [marks[1][0] - 30, 60]]).json
     assert skew["verdict"] == "NOT_EVALUATED" and "mm from each other" in skew["words"][0]
+    served.session.move((-45.0, -70.0, 20.0), None)  # what was found is told for the way of before
+    assert served.get("/api/shots").json["result"] is None
+    assert "Register first" in post(served, "/api/shots/tip", marks=marks).words
+    served.session.put_back()
+    assert served.get("/api/shots").json["result"]["good"]
     assert nv.open_case(folder / "case").revision == 1  # nothing of it is in the case
 
     left = post(served, "/api/shots/remove", number=0).json

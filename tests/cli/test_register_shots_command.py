@@ -15,6 +15,8 @@ import navplan as nv
 from navplan.cli import main
 from navplan.fluoroscopy import register_shots as registering
 from navplan.fluoroscopy.rigid_pose import apart_mm, apply
+from navplan.verbs.given_shots import given_shots
+from navplan.verbs.register_shots import ShotStart, start_pose
 from tests.cli.test_attacks import Captured, refused
 from tests.verbs import shots_scene as scene
 
@@ -109,6 +111,32 @@ def test_what_is_refused_before_anything_is_computed(world: Path, tmp_path: Path
     assert "not finite" in told("--shot", front, "--landmarks", tmp_path / "marks.csv")
     (tmp_path / "out").write_text("")
     assert "which is a file" in told("--shot", front)
+
+
+def test_a_real_run_without_geometry_is_refused_with_what_can_be_told(
+    world: Path, real_images: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    run = real_images / "xa_run" / "HasFragmentSequence.dcm"
+    words = ("register-shots", world / "case", "--shot", f"{run}:3", "--out", tmp_path / "out", "--quiet")
+    told = refused(capsys, tmp_path, *words)
+    assert "does not say its SID, SOD, pixel spacing" in told and "the direction of the view, RAO 32 / CRA 2" in told
+    beside = ["fluoro", world / "case", "--like", run, "--picture", 3, "--plan", "none", "--out", tmp_path / "b.png"]
+    assert main([*map(str, beside), "--quiet"]) == 0 and (tmp_path / "b.png").stat().st_size > 10_000
+
+
+def test_landmarks_are_a_start(world: Path, tmp_path: Path) -> None:
+    case = nv.open_case(world / "case")
+    shots, pose = given_shots(case, [(world / scene.FRONT, 0), (world / scene.SIDE, 0)]), scene.true_pose(case)
+    rows = ["name,x,y,z,shot,row,column"]
+    for point in ((-60.0, 0.0, 30.0), (-20.0, 30.0, -30.0), (0.0, -30.0, 10.0), (-50.0, -20.0, -10.0)):
+        for number, given in enumerate(shots, start=1):
+            column, row = given.shot.beam.project(apply(pose, point), scene.DETECTOR)
+            rows.append(f"a,{point[0]},{point[1]},{point[2]},{number},{row},{column}")
+    (tmp_path / "marks.csv").write_text("\n".join(rows))
+    start = ShotStart(landmarks=tmp_path / "marks.csv")
+    found, words = start_pose(case.volumes["ct"], shots, None, start)
+    assert apart_mm(found, pose, np.array([[0.0, 0, 0], [-50, 30, 20]])) < 0.01
+    assert words == "8 landmarks of marks.csv, 0.0 mm root mean square"
 
 
 def test_nothing_is_half_written(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ export default {
         <p class="np-row"><button type="button" class="np-main" :disabled="working || nav.busy" data-test="register-shots" @click="register()">{{ r.register }}</button>
           <button v-if="working" type="button" data-test="stop-shots" @click="nav.stop()">{{ nav.t.stop }}</button>
           <button type="button" @click="reset()">{{ r.reset }}</button>
-          <button v-if="told.result" type="button" :aria-pressed="found" data-test="show-found" @click="found = !found">{{ found ? r.show_start : r.show }}</button></p>
+          <button v-if="told.result" type="button" data-test="show-found" @click="found = !found">{{ found ? r.show_start : r.show }}</button></p>
         <p v-if="working" role="status">{{ nav.progress.words }} {{ Math.round(100 * (nav.progress.share || 0)) }} %</p>
         <section v-if="told.result" aria-live="polite" data-test="shots-result">
           <p v-for="(words, n) in told.result.words" :key="n" :class="n ? '' : kind"><b v-if="!n">{{ told.result.good ? "✓" : "!" }}</b> {{ words }}</p>
@@ -40,8 +40,8 @@ export default {
     warnings() { return this.told.result ? this.told.result.warnings : this.told.warnings; },
   },
   mounted() {
-    this.stop = Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => { this.version++; this.tip = null; });
-    this.go(() => get("shots", {}).then((answer) => answer.json()));
+    this.stop = Vue.watch(() => [this.nav.wayKey, this.nav.doc.case.image], () => this.again());
+    this.again();
   },
   unmounted() { this.stop(); },
   methods: {
@@ -49,6 +49,8 @@ export default {
     async go(what) {
       try { this.take(await what()); this.gone = ""; } catch (error) { this.gone = error instanceof Refusal ? error.message : this.nav.t.not_sent; }
     },
+    // The image or the way may be another one: what was found is of the one before.
+    again() { this.tip = null; return this.go(() => get("shots", {}).then((answer) => answer.json())); },
     take(told) { this.told = told; this.version++; if (!told.result) { this.found = this.marking = false; this.tip = null; this.marks = [null, null]; } },
     async load(event) {
       const [file] = event.target.files;
