@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from navplan.errors import InputError
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
+from navplan.verbs.given_shots import MOST_SHOTS
 from navplan.verbs.register_shots import RegisteredShots, as_data
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def save_registered_shots(
     result: RegisteredShots, ct: ProjectedCt, folder: str | os.PathLike[str],
     outlined: Sequence[Structure] = (), way: Trajectory | None = None,
 ) -> tuple[Path, ...]:  # fmt: skip
-    """Write result.json and overlay-1.png ..., all of them or none. Raises InputError for a folder that cannot be
+    """Write result.json and overlay-1.png ..., all of them or none, over an earlier result. Raises InputError for a folder that cannot be
     written to."""
     from navplan.files.files_together import write_together
 
@@ -44,7 +45,10 @@ def save_registered_shots(
     except OSError as error:
         raise InputError(f"{target}: {error.strerror or error}", "a folder that can be written to") from error
     try:
-        return write_together(target, files)
+        written = write_together(target, files)
+        for number in range(len(result.shots) + 1, MOST_SHOTS + 1):  # of a result that lay here before
+            (target / f"overlay-{number}.png").unlink(missing_ok=True)
+        return written
     except BaseException:
         if new and target.is_dir() and not any(target.iterdir()):
             target.rmdir()

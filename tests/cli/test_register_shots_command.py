@@ -79,7 +79,10 @@ def test_the_tip_is_told_against_the_way_and_is_never_pass(world: Path, both: Pa
     assert tip["before_mm"] == pytest.approx(short, abs=1.0)
 
 
-def test_one_view_is_good_in_plane_alone_and_exits_4(world: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_one_view_is_good_in_plane_alone_and_exits_4(
+    world: Path, both: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    shutil.copytree(both, tmp_path / "one")  # no picture of an earlier result is left beside a new one
     words = ["register-shots", world / "case", "--shot", world / scene.FRONT, "--out", tmp_path / "one", "--json"]
     assert main([*map(str, words), "--quiet"]) == 4
     told = json.loads(capsys.readouterr().out)
