@@ -109,7 +109,7 @@ class RegisteredShots:
 _USE = {
     "GOOD": "the pictures bear out the CT's place in three dimensions",
     "GOOD IN PLANE ONLY": "for what is laid over these pictures; not for depth, and not for a tip",
-    "NOT GOOD ENOUGH": "what is drawn shows where it does not fit; do not rely on it",
+    "NOT GOOD ENOUGH": "do not rely on it, even where what is drawn seems to fit",
 }
 
 

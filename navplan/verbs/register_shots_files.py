@@ -31,8 +31,8 @@ def save_registered_shots(
     result: RegisteredShots, ct: ProjectedCt, folder: str | os.PathLike[str],
     outlined: Sequence[Structure] = (), way: Trajectory | None = None,
 ) -> tuple[Path, ...]:  # fmt: skip
-    """Write result.json and overlay-1.png ..., all of them or none, over an earlier result. Raises InputError for a folder that cannot be
-    written to."""
+    """Write result.json and overlay-1.png ..., all of them or none, over an earlier result. Raises InputError for a
+    folder that cannot be written to."""
     from navplan.files.files_together import write_together
 
     files = {RESULT: json.dumps(as_data(result), indent=1, ensure_ascii=False).encode()}
@@ -74,4 +74,7 @@ def overlay(
     told = [f"{given.words}; CT {result.image_id}, start: {result.start_words}", *result.words[1:]]
     bad = [] if result.found.good else [result.words[0]]
     words = [*([] if bad else [result.words[0]]), *told, "Research and training only"]
-    return overlay_png(given.grey, pixels, strength, marks, posed.letters, given.words, words, [*bad, *result.warnings])
+    return overlay_png(
+        given.grey, pixels, strength, marks, posed.letters, given.words, "" if result.found.good else result.word,
+        words, [*bad, *result.warnings],
+    )  # fmt: skip

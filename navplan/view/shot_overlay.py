@@ -40,11 +40,11 @@ def outline_tints(marks: Sequence[Mark]) -> dict[str, str]:
 
 def overlay_png(
     real: NDArray[np.uint8], ct_picture: NDArray[np.uint8], strength: NDArray[np.uint8], marks: Sequence[Mark],
-    letters: Sequence[str], title: str, words: Sequence[str], warnings: Sequence[str],
+    letters: Sequence[str], title: str, stamp: str, words: Sequence[str], warnings: Sequence[str],
 ) -> bytes:  # fmt: skip
     """A PNG: the real picture with the CT's edges and marks, the CT's picture from the same place with the same marks,
     and words below. real, ct_picture, strength (of the edges): (rows, cols) uint8; letters: of the patient's side at
-    left, right, top and bottom."""
+    left, right, top and bottom; stamp: stands in the pictures themselves."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -69,6 +69,12 @@ def overlay_png(
         axes.set_xlim(-0.5, real.shape[1] - 0.5)
         axes.set_ylim(real.shape[0] - 0.5, -0.5)
         _letters(axes, letters)
+        plate = {"facecolor": "#0B0F14", "edgecolor": "none", "alpha": 0.75, "pad": 4.0}
+        if stamp:
+            axes.text(
+                0.5, 0.91, stamp, transform=axes.transAxes, ha="center", va="top", color=WARNING, fontsize=15,
+                weight="bold", bbox=plate,
+            )  # fmt: skip
         _text(figure, (left + 8) / wide, (whole - 4) / whole, name, TEXT, bold=True)
     yellow = "#" + bytes(EDGE_COLOUR).hex()
     legend = [("CT's edges", yellow), *((n.replace("_", " "), c) for n, c in tints.items())]

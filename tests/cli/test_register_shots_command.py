@@ -90,6 +90,8 @@ def test_one_view_is_good_in_plane_alone_and_exits_4(
     assert told["errors"][0]["error_95_mm"] is None and told["expected_rms_mm"] is None
     assert "in depth: not told" in told["words"][1] and "depth along the beam is weak" in told["reasons"][0]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["overlay-1.png", "result.json"]
+    stamped = np.asarray(Image.open(tmp_path / "one" / "overlay-1.png").convert("RGB")).astype(int)[80:140, :760]
+    assert (np.abs(stamped - (230, 159, 0)).max(axis=2) < 30).sum() > 200  # the word stands in the picture itself
 
 
 def test_what_is_refused_before_anything_is_computed(world: Path, tmp_path: Path, capsys: Captured) -> None:
