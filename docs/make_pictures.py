@@ -143,6 +143,15 @@ def chest_views(case: str, work: Path) -> None:
     sheet(shots, "fluoro-chest")
 
 
+def registered_shots(case: str, work: Path) -> None:
+    """A CT laid over simulated pictures of it with the planned needle in, from a start that is off."""
+    navplan("fluoro", case, "--biplane", "lateral", "--carm", "biplane", "--out", str(work / "needle.dcm"))
+    shots = [word for letter in "AB" for word in ("--shot", str(work / f"needle-{letter}.dcm"))]
+    off = ("--shift=6,-5,4", "--turn=5,0,3")
+    navplan("register-shots", case, *shots, *off, "--out", str(work / "registered"))
+    small(work / "registered" / "overlay-1.png", "register-shots", 1200)
+
+
 def real_case(case: Path, name: str) -> None:
     """The hero still of a case's plan, and its freehand card."""
     navplan("scene", str(case), "--hero", "--out", str(case / "hero.png"))
@@ -180,6 +189,7 @@ def real_cases(work: Path, images: Path) -> None:
     navplan("segment", case, "--absent", "bulla", "--absent", "fissure", "--by", "whoever made the pictures")
     navplan("plan", case, "--protocol", "lung-biopsy", "--target", "mass", "--side", "L")
     chest_views(case, work)
+    registered_shots(case, work)
     case = str(work / "liver-invented-lesion")
     labels = ("--labels", str(abdomen / "example_seg_fast_force_split.nii.gz"), "--names", str(abdomen / "labels.json"))
     navplan("segment", case, *labels, "--working-resolution", "3")

@@ -15,7 +15,7 @@ _VERBS = {
     "redo_edit": "edit",
     "plan": "plan", "check": "check",
     "transfer": "transfer", "needle_in": "needle", "compare": "compare", "by_hand": "by_hand", "drawn_way": "drawn_way",
-    "carry": "carry", "register": "register",
+    "carry": "carry", "register": "register", "register_shots": "register_shots",
     "approve": "approve", "withdraw": "approve", "standing": "approve",
     "listen": "pacs", "arrived": "pacs", "echo": "pacs",
     "guidance_of": "navigate", "replayed": "replay", "pivot": "calibrate", "landmarks": "calibrate",

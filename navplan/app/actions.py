@@ -135,21 +135,25 @@ class Actions:
             raise web.HTTPNotFound()
         return web.FileResponse(made)
 
-    def _told(self, words: str, share: float) -> None:
-        """From the working thread."""
+    def stopping(self) -> bool:
+        """Whether the action that this thread works at is to stop."""
         stopped = _STOPPED.get(None)
-        if stopped is not None and stopped.is_set():
+        return stopped is not None and stopped.is_set()
+
+    def told(self, words: str, share: float) -> None:
+        """How far the action of this thread is. Raises Cancelled where it is to stop."""
+        if self.stopping():
             raise Cancelled("stopped; nothing was changed")
         self.progress = {"words": words, "share": share}
 
     def _plan(self) -> None:
-        self.session.plan(self._told)
+        self.session.plan(self.told)
 
     def _carry(self, moving: Any, fixed: Any, structures: Any = ()) -> dict[str, Any]:
-        return carry_structures(self.session, moving, fixed, structures, progress=self._told)
+        return carry_structures(self.session, moving, fixed, structures, progress=self.told)
 
     def _register(self, fixed: Any, moving: Any, kind: Any = "rigid") -> None:
-        register_images(self.session, fixed, moving, kind, progress=self._told)
+        register_images(self.session, fixed, moving, kind, progress=self.told)
 
     def _aim_at(self, point: Any) -> None:
         found = point_of(point)
@@ -182,7 +186,7 @@ class Actions:
         self.session.as_seen(seen)
         key = token_hex(8)
         folder = Path(self._pages.name) / key
-        made = self.session.report(folder, card_only, self._told)
+        made = self.session.report(folder, card_only, self.told)
         pages = [path for path in made.paths if path.name in PAGES]
         self._made_pages.update({(key, path.name): path for path in pages})
         return {"key": key, "pages": [path.name for path in pages], "notes": made.notes, "when": now()}

@@ -14,6 +14,7 @@ from aiohttp import web
 
 COOKIE = "navplan-token"
 LARGEST_BODY_BYTES = 1_000_000  # of a request: actions are small
+LARGEST_PICTURE_BYTES, PICTURES_TO = 200_000_000, "/api/shots/load"  # a run of fluoroscopy, and where it is sent
 MOST_SESSIONS, SESSION_S = 8, 12 * 3600.0  # browsers that may hold the token's cookie at once, and for how long
 MOST_WRONG, WRONG_S = 20, 60.0  # wrong tokens a minute, then none is looked at
 _POLICY = (
@@ -62,8 +63,9 @@ class Guard:
             return _refused(403, "A page of another site may not use this one.")
         if request.method == "POST" and request.path.startswith("/api/") and request.headers.get("X-Navplan") != "1":
             return _refused(403, "An action must come from the page itself.")
-        if (request.content_length or 0) > LARGEST_BODY_BYTES:
-            return _refused(413, f"More than {LARGEST_BODY_BYTES} bytes at once.")
+        largest = LARGEST_PICTURE_BYTES if request.path == PICTURES_TO else LARGEST_BODY_BYTES
+        if (request.content_length or 0) > largest:
+            return _refused(413, f"More than {largest} bytes at once.")
         return self._token_refusal(request) if self.token else None
 
     def _token_refusal(self, request: web.Request) -> web.StreamResponse | None:

@@ -15,7 +15,9 @@ from navplan.fluoroscopy.overlay import Place
 from navplan.fluoroscopy.shot import FluoroShot
 from navplan.geometry.carm import dial_words
 from navplan.geometry.conventions import orientation_letters
+from navplan.session.real_shots import ShotPicture
 from navplan.view.plane_values import NOTHING, PlaneValues
+from navplan.view.shot_overlay import outline_tints
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,23 @@ def packed_shot(shot: FluoroShot, moving: bool = False, **more: Any) -> bytes:
         "scale_words": overlay.scale_words, "lines": overlay.lines, "warnings": overlay.warnings, **more,
     }  # fmt: skip
     return b"".join([_head(header), np.ascontiguousarray(shot.pixels, dtype=np.uint8).tobytes()])
+
+
+def packed_real(shot: ShotPicture, layers: NDArray[np.uint8], **more: Any) -> bytes:
+    """Header as above, then layers (3 rows, cols) uint8: a real picture, the CT behind it, and the CT's edges. In the
+    header: rows, marks in pixels, side letters, and what a pixel is at the isocentre."""
+    tints = outline_tints(shot.marks)
+    rows, cols = shot.grey.shape
+    header = {
+        "width": cols, "height": len(layers), "rows": rows, "words": shot.words, "letters": shot.letters,
+        "right": shot.right, "up": shot.up, "pixel_mm": shot.pixel_mm,
+        "marks": [
+            {"role": mark.role.value, "points": mark.points, "name": mark.name, "tint": tints.get(mark.name, "")}
+            for mark in shot.marks
+        ],
+        **more,
+    }  # fmt: skip
+    return b"".join([_head(header), np.ascontiguousarray(layers, dtype=np.uint8).tobytes()])
 
 
 def _head(header: Mapping[str, Any]) -> bytes:

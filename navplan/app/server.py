@@ -24,6 +24,7 @@ from navplan.app.guide_stream import GuideStream
 from navplan.app.interactive_actions import InteractiveActions
 from navplan.app.memory import few_heaps
 from navplan.app.pictures import Pictures, as_json
+from navplan.app.real_shots import RealShotPictures
 from navplan.app.scene_views import SceneViews
 from navplan.app.segment_runs import SegmentRuns
 from navplan.errors import InputError
@@ -62,13 +63,15 @@ class App:
         self.scene = SceneViews(session)
         self.guide = GuideStream(session, self.scene.without_findings, self.scene.show_again)
         self.shots = FluoroShots(session, self.actions.refresh, self.guide.guiding)
+        self.real_shots = RealShotPictures(session, self.actions.told, self.actions.stopping)
+        self.actions.more["register_shots"] = self.real_shots.register
         self.interactive = InteractiveActions(Interactive(session), self._push, self.actions.refresh)
         self.pictures.also_outlined = self._drawn
         self.segments = SegmentRuns(session, self._push, self.actions.refresh)
         self.actions.after.append(self.scene.show)
         self.actions.while_dragged.append(self.scene.follow)
         if arrivals is not None:
-            self.actions.more = {"import_arrived": arrivals.take_in, "open_arrived": self._open_arrived}
+            self.actions.more |= {"import_arrived": arrivals.take_in, "open_arrived": self._open_arrived}
         self._server: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -92,7 +95,7 @@ class App:
             {
                 "serve": {"__navplan": str(PAGE)},
                 "module_scripts": ["__navplan/page.js"],
-                "styles": [f"__navplan/{one}.css" for one in ("style", "guide", "anatomy", "fusion")],
+                "styles": [f"__navplan/{one}.css" for one in ("style", "guide", "anatomy", "fusion", "shots")],
                 "vue_use": ["navplanPage"],
             }
         )
@@ -139,7 +142,7 @@ class App:
         application.add_routes([web.get("/alive", self._alive), web.post("/paraview/", self._where)])
         parts = (
             self.pictures, self.fusion, self.shots, self.actions, self.scene, self.guide, self.segments,
-            self.interactive,
+            self.interactive, self.real_shots,
         )  # fmt: skip
         for part in parts:
             application.add_routes(part.routes())

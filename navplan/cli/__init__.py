@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         output.start_log(options.log)
         _refuse_empty_paths(options)
-        return int(getattr(commands, "do_" + options.verb)(options, output))
+        return int(getattr(commands, "do_" + options.verb.replace("-", "_"))(options, output))
     except NavplanError as error:
         output.error(str(error))
         return error.exit_code

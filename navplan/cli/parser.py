@@ -215,6 +215,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--structure", action="append", default=[], metavar="NAME", help="which one (default: all); may be repeated"
     )
 
+    words = "where a CT lies in one real fluoroscopic picture or two (XA), with its error; 0 good, 4 not good enough"
+    _register_shots(verb("register-shots", words))
+
     one = verb("needle", "the needle that the plan's image shows: how far off, and what corrects it; exit as check")
     one.add_argument("case")
     one.add_argument("--plan", default="", metavar="ID|FILE", help="a plan on the image with the needle in")
@@ -324,6 +327,32 @@ def make_parser() -> argparse.ArgumentParser:
             words = "what is wrong with a protocol, or with all: exit 2 where nobody may plan by it"
             one.add_argument("--lint", nargs="*", default=None, metavar="ID|FILE", help=words)
     return parser
+
+
+def _register_shots(one: argparse.ArgumentParser) -> None:
+    one.add_argument("case")
+    one.add_argument(
+        "--shot", action="append", required=True, metavar="FILE[:N]",
+        help="a DICOM XA file, and which picture of it (default: the first); twice for two views",
+    )  # fmt: skip
+    one.add_argument("--image", default="", metavar="ID", help="the CT (default: the plan's, or the only image)")
+    one.add_argument("--plan", default="", metavar="ID", help='whose way is judged (default: the only one; "none")')
+    one.add_argument("--trajectory", type=int, default=1, metavar="N", help="which way of it (default: the best)")
+    one.add_argument(
+        "--isocentre", default="", metavar="X,Y,Z", help="start: LPS mm (default: the target, or the CT's middle)"
+    )
+    one.add_argument("--shift", default="", metavar="X,Y,Z", help="start: the CT moved by so many mm, LPS")
+    one.add_argument("--turn", default="", metavar="X,Y,Z", help="start: turned before, degrees about LPS axes")
+    one.add_argument(
+        "--landmarks", default="", metavar="FILE",
+        help="start: points of the CT that were marked, CSV: x, y, z (LPS mm), shot (from 1), row, column (pixels)",
+    )  # fmt: skip
+    one.add_argument(
+        "--tip", action="append", default=[], metavar="ROW,COLUMN",
+        help="the needle's tip, in pixels from 0; twice, in the order of --shot; 3: not where the plan allows",
+    )  # fmt: skip
+    one.add_argument("--outline", action="append", default=[], metavar="NAME", help="a structure's outline; repeatable")
+    one.add_argument("--out", required=True, metavar="DIR", help="result.json and an overlay of each picture")
 
 
 def _navigate(one: argparse.ArgumentParser) -> None:

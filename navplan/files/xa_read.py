@@ -103,6 +103,23 @@ def read_xa(path: str | os.PathLike[str]) -> XaRun:
         raise FileFormatError(f"{target.name}: {_first_line(error)}", "a DICOM file of XA images") from error
 
 
+def patient_of_xa(path: str | os.PathLike[str], salt: str) -> str:
+    """Whose the pictures of a file are: a digest as an image's `patient_digest`, "" where the file names no patient or
+    there is no salt. Raises FileFormatError."""
+    import pydicom
+
+    from navplan.files.dicom_facts import identity_digest
+
+    if not salt:
+        return ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return identity_digest(pydicom.dcmread(path, stop_before_pixels=True), salt)
+    except Exception as error:  # a file that lies may make pydicom raise anything
+        raise FileFormatError(f"{Path(path).name}: {_first_line(error)}", "a DICOM file of XA images") from error
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 

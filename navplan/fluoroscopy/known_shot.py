@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, label
 
 from navplan.errors import GeometryError, InputError
 from navplan.fluoroscopy.like import Taken
@@ -13,6 +14,7 @@ from navplan.geometry.carm import Beam, CArm, Detector, view_words
 
 FEWEST_PX = 24  # of a picture's shorter side
 LEAST_SEEN = 0.1  # of a picture that must not be shut away
+SHUT_SHARE, SHUT_RIM_PX = 0.002, 3  # of the picture: a black piece from its edge that is smaller is none; about it
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +129,9 @@ def refuse_unknown_geometry(place: Taken) -> None:
 def shot_as_told(place: Taken, picture: NDArray[np.uint8], name: str = "") -> KnownShot:
     """A picture (rows, cols) of grey values, dense dark, in the frame of its own isocentre along the patient's axes.
 
-    Grey values rise about as line integrals do; their curve costs likeness, not place. Raises InputError as
-    `refuse_unknown_geometry` does, and for a picture that is turned about its beam.
+    Grey values rise about as line integrals do; their curve costs likeness, not place. What is shut away (see
+    `shut_away`) counts as nothing. Raises InputError as `refuse_unknown_geometry` does, and for a picture that is
+    turned about its beam.
     """
     refuse_unknown_geometry(place)
     if abs(place.turned_deg) > 1.0:
@@ -137,4 +140,17 @@ def shot_as_told(place: Taken, picture: NDArray[np.uint8], name: str = "") -> Kn
     carm = CArm(sid_mm=place.sid_mm or 0.0, sod_mm=place.sod_mm or 0.0)
     beam = Beam.of(place.angles, np.zeros(3), carm)
     detector = Detector(place.rows, place.cols, place.pixel_mm)
-    return KnownShot(255.0 - np.asarray(picture, np.float32), beam, detector, name)
+    values = 255.0 - np.asarray(picture, np.float32)
+    values[shut_away(np.asarray(picture))] = np.nan
+    return KnownShot(values, beam, detector, name)
+
+
+def shut_away(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(rows, cols) what a collimator, a shutter or a round field leaves black: pieces of the darkest grey value there
+    can be (0) that reach the picture's edge, with a narrow rim. Tissue that is black as well tells nothing either."""
+    black = picture == 0
+    pieces, count = label(black)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    at_edge = np.unique(np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]))
+    shut = np.isin(pieces, [one for one in at_edge if one and sizes[one] > SHUT_SHARE * picture.size])
+    return np.asarray(binary_dilation(shut, iterations=SHUT_RIM_PX)) if shut.any() else shut

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from navplan.fluoroscopy.image import FluoroImage, needle_ends_mm
 from navplan.fluoroscopy.smooth import blurred
 from navplan.fluoroscopy.solid import STEPS_BLURRED, Solid
+from navplan.geometry.carm import Beam, Detector
 from navplan.geometry.conventions import orientation_letters
 from navplan.model.trajectory import Trajectory
 
@@ -31,6 +33,16 @@ class Role(StrEnum):
     SCALE = "scale"
     PATH = "path"
     OUTLINE = "outline"
+    ERROR = "error"
+
+
+class Pictured(Protocol):
+    """What marks are cast by: a beam in the frame of what is marked, and the pixels behind it."""
+
+    @property
+    def beam(self) -> Beam: ...
+    @property
+    def detector(self) -> Detector: ...
 
 
 class Place(StrEnum):
@@ -100,7 +112,7 @@ def _points(values: ArrayLike) -> tuple[tuple[float, float], ...]:
     return tuple((float(column), float(row)) for column, row in np.asarray(values, dtype=np.float64))
 
 
-def _seen(image: FluoroImage, column_row: ArrayLike) -> bool:
+def _seen(image: Pictured, column_row: ArrayLike) -> bool:
     column, row = np.asarray(column_row, dtype=np.float64)
     return bool(-0.5 <= column <= image.detector.cols - 0.5 and -0.5 <= row <= image.detector.rows - 0.5)
 
@@ -128,19 +140,27 @@ def side_marker(image: FluoroImage) -> tuple[str, Place]:
 
 def outline_marks(image: FluoroImage, solid: Solid) -> list[Mark]:
     """The outlines of a structure's shadow, where the image shows anything: not outside, nor behind a collimator."""
+    return shadow_outline(image.beam, image.detector, image.pixel_at_isocentre_mm, solid, image.shown)
+
+
+def shadow_outline(
+    beam: Beam, detector: Detector, pixel_mm: float, solid: Solid, shown: NDArray[np.bool_]
+) -> list[Mark]:
+    """The outlines of a structure's shadow in a beam of the structure's frame. pixel_mm: of the detector, where the
+    structure is; shown: (rows, cols) where the picture shows anything."""
     from contourpy import contour_generator
     from scipy.ndimage import binary_dilation
 
     spacing = solid.grid.spacing_mm
-    shadow = solid.length_mm(image.beam, image.detector) > SHADOW_EDGE * float(spacing.min())
+    shadow = solid.length_mm(beam, detector) > SHADOW_EDGE * float(spacing.min())
     if not shadow.any():
         return []
-    sigma_px = STEPS_BLURRED * float(spacing.max()) / image.pixel_at_isocentre_mm
+    sigma_px = STEPS_BLURRED * float(spacing.max()) / pixel_mm
     smooth = blurred(shadow.astype(np.float32), sigma_px)  # without the steps of its voxels
     near = binary_dilation(smooth >= 0.5, iterations=int(np.ceil(sigma_px)) + 1)
     seen = np.maximum(smooth, shadow & ~near)  # what is too thin for that stays as it is
     lines = (np.asarray(line) - 1.0 for line in contour_generator(z=np.pad(seen, 1)).lines(0.5))  # closed at the edge
-    pieces = (piece for line in lines for piece in _where_shown(line, image.shown))
+    pieces = (piece for line in lines for piece in _where_shown(line, shown))
     return [Mark(Role.OUTLINE, _points(piece), solid.name) for piece in pieces if len(piece) >= LEAST_OUTLINE]
 
 
@@ -180,7 +200,7 @@ def _cross(column: float, row: float, size: float) -> list[Mark]:
     ]
 
 
-def target_marks(image: FluoroImage, target_mm: ArrayLike) -> list[Mark]:
+def target_marks(image: Pictured, target_mm: ArrayLike) -> list[Mark]:
     """A cross with an open middle about a target (3,); nothing where it is outside the image."""
     column, row = image.beam.project(target_mm, image.detector)
     return _cross(column, row, image.detector.cols / 24) if _seen(image, (column, row)) else []

@@ -15,6 +15,7 @@ from navplan.fluoroscopy.shot import FluoroShot
 
 COLOURS = {
     Role.TARGET: "#E66BD3", Role.NEEDLE: "#F4F8FF", Role.TIP: "#F4F8FF", Role.SCALE: "#F4F8FF", Role.PATH: "#E66BD3",
+    Role.ERROR: "#F4F8FF",
 }  # fmt: skip
 OUTLINE_COLOURS = ("#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#B8C7FF")  # Okabe and Ito's, lightened
 GROUND, TEXT, WARNING = "#18202A", "#E8EDF2", "#E69F00"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "find_view", "fluoro", "fluoro_biplane", "fluoro_like", "fluoro_machine", "fluoro_run", "fluoro_subject",
-    "fluoro_views", "protocol_views",
+    "fluoro_views", "needle_on_image", "protocol_views",
 ]  # fmt: skip
 MOST_PIXELS = 2e9  # of a run
 
@@ -139,11 +139,11 @@ def fluoro_subject(
     from navplan.fluoroscopy.shot import subject_of
     from navplan.fluoroscopy.solid import Fill, Solid
 
-    image_id, volume, needle, position = _asked(case, plan, trajectory, image, patient_position)
+    image_id, volume, needle, position = needle_on_image(case, plan, trajectory, image, patient_position)
     needles, names, notes = [], [], []
     for other, number in (*(((plan, trajectory),) if plan is not None else ()), *beside):
         chosen = case.plan(other) if isinstance(other, str) else other
-        further = _asked(case, chosen, number, image_id, position)[2]
+        further = needle_on_image(case, chosen, number, image_id, position)[2]
         if further is not None:
             needles.append(further)
             names.append(f"plan {chosen.id}, way {number + 1}")
@@ -246,7 +246,7 @@ def find_view(
     from navplan.fluoroscopy.anatomy import Anatomy
     from navplan.fluoroscopy.purposes import view_for
 
-    image_id, volume, needle, position = _asked(case, plan, trajectory, image, patient_position)
+    image_id, volume, needle, position = needle_on_image(case, plan, trajectory, image, patient_position)
     view, isocentre = view_for(purpose, Anatomy(volume), needle, case.structures_of(image_id), position, carm)
     return view, _point(isocentre)
 
@@ -263,7 +263,7 @@ def protocol_views(
     from navplan.geometry.carm import CArm, ViewAngles, parse_view
 
     chosen = case.plan(plan) if isinstance(plan, str) else plan
-    _, _, needle, position = _asked(case, chosen, trajectory, "", patient_position)
+    _, _, needle, position = needle_on_image(case, chosen, trajectory, "", patient_position)
     machine, found = carm or CArm(), []
     for asked in chosen.protocol.views:
         if asked.primary_deg is None or asked.secondary_deg is None:
@@ -279,10 +279,12 @@ def protocol_views(
     return tuple(found)
 
 
-def _asked(
+def needle_on_image(
     case: Case, plan: Plan | str | None, trajectory: int, image: str, patient_position: str
 ) -> tuple[str, Volume, Trajectory | None, str]:
-    """Image id, image, the plan's needle, the patient's position on the C-arm's table ("" when nobody says it)."""
+    """Image id, image, the plan's needle, the patient's position on the C-arm's table ("" when nobody says it).
+
+    Raises MismatchError for a plan that was made on another image, ChoiceError."""
     chosen = case.plan(plan) if isinstance(plan, str) else plan
     image_id, volume = case.image(image or (chosen.provenance.image_id if chosen is not None else ""))
     needle: Trajectory | None = None

@@ -31,6 +31,12 @@ function post(args) {
   return { method: "POST", headers: { "Content-Type": "application/json", "X-Navplan": "1", ...ofCase() }, body: JSON.stringify(args) };
 }
 
+// A file as it is.
+export async function send(path, args, file) {
+  const headers = { "Content-Type": "application/octet-stream", "X-Navplan": "1", ...ofCase() };
+  return (await answer(await fetch(`api/${path}?${new URLSearchParams(args)}`, { method: "POST", headers, body: file }))).json();
+}
+
 export async function get(path, args, signal = undefined) {
   return answer(await fetch(`api/${path}?${new URLSearchParams(args)}`, { headers: ofCase(), signal }));
 }

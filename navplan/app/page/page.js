@@ -19,6 +19,7 @@ import inbox from "./inbox.js";
 import { OUTLINE, OUTLINE_RGB } from "./interactive.js";
 import interactivePanel from "./interactive_panel.js";
 import linked from "./linked_slice.js";
+import realShots from "./real_shots.js";
 import scene from "./scene_view.js";
 import slice from "./slice_view.js";
 import strip from "./strip_view.js";
@@ -43,7 +44,7 @@ const nameOf = (doc) => `${doc.case.key}/${doc.case.id}`;
 
 const page = {
   props: { doc: Object, progress: Object, inbox: { type: Array, default: null }, interactive: Object, segmenting: { type: Object, default: () => ({ state: "idle" }) } },
-  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox, "nav-interactive": interactivePanel, "nav-structures": anatomyList, "nav-segment": anatomySegment, "nav-edit": anatomyEdit, "nav-fusion": fusionPanel, "nav-linked": linked },
+  components: { "nav-slice": slice, "nav-scene": scene, "nav-strip": strip, "nav-fluoro": fluoro, "nav-bullseye": bullseye, "nav-depth": depth, "nav-guide-plane": guidePlane, "nav-guide-panel": guidePanel, "nav-guide-fluoro": guideFluoro, "nav-inbox": inbox, "nav-interactive": interactivePanel, "nav-structures": anatomyList, "nav-segment": anatomySegment, "nav-edit": anatomyEdit, "nav-fusion": fusionPanel, "nav-linked": linked, "nav-real-shots": realShots },
   mixins: [fusionState],
   provide() { return { nav: this }; },
   data() {
