@@ -15,11 +15,12 @@ from navplan.imaging.surfaces import Surface, display_surface, surface_of
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan.view.colours import Colour, anatomy_colour
+from navplan.view.finer_meshes import with_short_edges
 from navplan.view.light import OcclusionField
 from navplan.view.live_pick import MeshHits
 from navplan.view.meshes import cutaway, ghost, joined, painted
 from navplan.view.near_structures import UNNAMED_BONE, ShownStructures, is_bone, may_be_solid
-from navplan.view.render import Look, SceneWindow, polydata
+from navplan.view.render import Look, SceneWindow
 from navplan.view.scene import volume_reach
 from navplan.view.scene_meshes import GHOST_MM, GHOST_ORGAN, structure_colour, whole_surface
 
@@ -192,30 +193,6 @@ def _pooled(structure: Structure) -> tuple[NDArray[np.uint8], Grid]:
     affine[:3, :3] *= step
     affine[:3, 3] = structure.grid.points_mm((step - 1) / 2)
     return np.round(blocks).astype(np.uint8), Grid(affine, (i, j, k))
-
-
-def with_short_edges(surface: Surface, longest_mm: float) -> Surface:
-    """The same surface, its edges halved until none is longer: what is cut away is found at the corners of triangles,
-    and a decimated one may be so large that none of its corners lies where it has to be cut."""
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkFiltersModeling import vtkAdaptiveSubdivisionFilter
-
-    if not len(surface.triangles):
-        return surface
-    data = polydata(surface.points_mm, surface.triangles)
-    data.GetPointData().SetNormals(numpy_to_vtk(np.ascontiguousarray(surface.normals, dtype=np.float32)))
-    halving = vtkAdaptiveSubdivisionFilter()
-    halving.SetInputData(data)
-    halving.SetMaximumEdgeLength(longest_mm)
-    halving.SetMaximumTriangleArea(longest_mm**2)
-    halving.Update()
-    found = halving.GetOutput()
-    normals = vtk_to_numpy(found.GetPointData().GetNormals()).astype(np.float64)
-    return Surface(
-        vtk_to_numpy(found.GetPoints().GetData()).astype(np.float64),
-        normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9),
-        vtk_to_numpy(found.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64),
-    )
 
 
 def _crowd(structures: Mapping[str, Structure], areas_mm2: Mapping[str, float]) -> float:
