@@ -1,4 +1,4 @@
-"""What is written on a scene that shows a second image: which lies over which, by what tie, how far off, its colours."""
+"""What is written on a scene that shows a second image: what lies over what, by what tie, how far off."""
 
 from __future__ import annotations
 

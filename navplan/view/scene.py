@@ -37,7 +37,7 @@ from navplan.view.skin_paint import SkinPainter, ghost_dots, ghost_skin
 
 _SHADE_REACH_MM = 150.0
 _FINE_MM, _COARSE_MM = 1.2, 2.2
-FUSED_REACH = 1.35
+FUSED_REACH, FUSED_ABOVE = 1.35, 0.7  # where planes stand in it: farther off, and more from above
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +212,9 @@ def _render_anatomy(
     bare = ghost_skin(skin, np.zeros(len(skin.points_mm)), camera.position_mm, np.zeros((0, 3)))
     clear += [replace(skin, alpha=bare), *fused_clear(fused, camera.position_mm)]
     picture = render(
-        camera, size, solid=[joined(solid)], clear=[joined(clear)], images=fused_images(fused), oversampling=oversampling
-    )
+        camera, size, solid=[joined(solid)], clear=[joined(clear)], images=fused_images(fused),
+        oversampling=oversampling,
+    )  # fmt: skip
     return SceneView(picture, camera, shown, faded=tuple(faded), structures=structures, fused=fused)
 
 
@@ -221,7 +222,9 @@ def anatomy_camera(volume: Volume, fused: FusedScene | None = None) -> Camera:
     """The view of an image without a way; a little farther off where planes stand in it, as wide as the image is."""
     middle, reach = volume_reach(volume)
     position = volume.acquisition.patient_position
-    return camera_on(middle, reach, position) if fused is None else camera_on(middle, FUSED_REACH * reach, position, 0.7)
+    if fused is None:
+        return camera_on(middle, reach, position)
+    return camera_on(middle, FUSED_REACH * reach, position, FUSED_ABOVE)
 
 
 def volume_reach(volume: Volume) -> tuple[NDArray[np.float64], float]:

@@ -24,7 +24,7 @@ from navplan.view.scene_meshes import whole_surface
 
 GRID_MM, MOST_TRIANGLES = 2.0, 12_000
 BANDS, THINNEST_MM = 14, 3.0  # along the largest side of a structure; of a band and its gap together
-DARK, GAP_ALPHA = 0.30, 0.10  # what is left of the colour in the gaps of an opaque one; their alpha in a translucent one
+DARK, GAP_ALPHA = 0.30, 0.10  # of the gaps: what is left of the colour of an opaque one, and the alpha of others
 MOST_POINTS = 4000  # of a structure that are asked how far off they may be
 MOST_CARRIED = 12
 UPTAKE: Colour = (255, 176, 32)
@@ -109,7 +109,9 @@ def carried_meshes(
 
     Every corner is brought over by itself, so that a map that bends bends it.
     """
-    meshes, marks, undrawn = [], [], []
+    meshes: list[PaintedMesh] = []
+    marks: list[CarriedMark] = []
+    undrawn: list[str] = []
     wanted = [one for one in structures.values() if one.image_id == pair.second and not one.carried_from]
     for structure in [one for one in wanted if one.occupancy is not None and may_be_solid(one)]:
         there = kept.get(structure.name)

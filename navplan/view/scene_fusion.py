@@ -1,4 +1,4 @@
-"""A second image in a scene: planes that show both, what was carried from it, where it takes up, and the words of it."""
+"""A second image in a scene: planes that show both, what was carried from it, uptake, and the words of it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan.view.colours import TARGET, TEXT, VERDICT_COLOURS, VERDICT_SYMBOLS, Colour, anatomy_colour, spoken
 from navplan.view.fusion import CELL_MM, TIE_VERDICTS, Mode, Over, error_words, number, over_image
-from navplan.view.meshes import PaintedMesh, ghost, joined
+from navplan.view.meshes import PaintedMesh, ghost
 from navplan.view.scene_carried import (
     UPTAKE,
     UPTAKE_ALPHA,
     UPTAKE_RIM,
     CarriedMark,
     carried_meshes,
+    own_marks,
     uptake_mesh,
 )
 from navplan.view.scene_planes import ImagePlanes, PlaneOutline, image_planes
@@ -56,14 +57,15 @@ class Fused:
 @dataclass(frozen=True, eq=False)
 class FusedScene:
     """What a scene shows of a second image. place: what the planes' crossing is called; error_mm: the expected error
-    there, NaN where it is not known. carried, uptake: meshes; marks: what is told of each structure."""
+    there, NaN where it is not known. carried: a mesh of each structure, marks: what is told of it; uptake: the
+    surface."""
 
     over: Over
     first: Volume
     first_window: tuple[float, float]
     planes: ImagePlanes
     place: str
-    carried: PaintedMesh
+    carried: tuple[PaintedMesh, ...]
     marks: tuple[CarriedMark, ...]
     uptake: PaintedMesh | None
     uptake_suv: float | None
@@ -127,11 +129,19 @@ def carried_rows(marks: tuple[CarriedMark, ...]) -> tuple[LegendRow, ...]:
     return tuple(rows)
 
 
+def carried_legend(
+    structures: Mapping[str, Structure], shown: Sequence[str], fused: FusedScene | None
+) -> tuple[LegendRow, ...]:
+    """What is banded, among the names that are shown too, and the surface of uptake."""
+    own = own_marks(structures, shown)
+    return carried_rows(own) if fused is None else (*fused.legend, *carried_rows((*own, *fused.marks)))
+
+
 def fused_scene(
     case: Case, first: str, asked: Fused, plan: Plan | None = None, target_mm: ArrayLike | None = None,
     finest_mm: float = FINEST_MM,
 ) -> FusedScene:  # fmt: skip
-    """What is asked for, over image `first`. target_mm: where the way that is shown aims; finest_mm: of a plane's pixel.
+    """What is asked for, over image `first`. target_mm: where the way that is shown aims; finest_mm: a plane's pixel.
 
     Raises what `over_image` raises: nothing is drawn of an image that nothing ties to the first; InputError for uptake
     of an image that is not in SUV.
@@ -159,7 +169,7 @@ def fused_scene(
     planes = image_planes(volume, structures.get("body"), centre, paint, finest_mm)
     uptake = uptake_mesh(over.volume, over.pair, asked.uptake_suv) if asked.uptake_suv is not None else None
     return FusedScene(
-        over, volume, window, planes, place, joined(meshes), tuple(marks), uptake, asked.uptake_suv, any(missing),
+        over, volume, window, planes, place, tuple(meshes), tuple(marks), uptake, asked.uptake_suv, any(missing),
         tuple(undrawn),
     )  # fmt: skip
 
@@ -179,7 +189,7 @@ def fused_clear(fused: FusedScene | None, eye_mm: ArrayLike) -> list[PaintedMesh
     if fused is None:
         return []
     uptake = [ghost(fused.uptake, eye_mm, UPTAKE_ALPHA, UPTAKE_RIM)] if fused.uptake is not None else []
-    return [fused.carried, *uptake]
+    return [*fused.carried, *uptake]
 
 
 def _outlines(

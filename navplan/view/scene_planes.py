@@ -36,8 +36,8 @@ class ImagePlane:
     mesh: PaintedMesh
 
     def met_at(self, eye_mm: NDArray[np.float64], towards_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) where the lines from an eye (3,) to points (N, 3) meet the plane where it is painted: 1 at the point, less
-        before it; infinite where they do not."""
+        """(N,) where the lines from an eye (3,) to points (N, 3) meet the plane where it is painted: 1 at the point,
+        less before it; infinite where they do not."""
         offset, way = np.asarray(self.plane.centre_mm) - eye_mm, towards_mm - eye_mm
         along = way @ self.plane.into
         share = np.divide(offset @ self.plane.into, along, out=np.full(len(way), np.inf), where=np.abs(along) > 1e-9)
@@ -120,9 +120,9 @@ class PlaneOutline:
         places = points_mm.reshape(-1, 3)
         at = one.grid.indices(places if self.into_its_image is None else self.into_its_image(places)).T
         near = ((at > -1) & (at < np.asarray(one.grid.shape)[:, None])).all(axis=0)
-        inside = np.zeros(len(places), dtype=bool)
-        inside[near] = map_coordinates(one.occupancy, at[:, near], np.float32, order=1, mode="constant") >= 127.5
-        inside = inside.reshape(rgb.shape[:2])
+        held = np.zeros(len(places), dtype=bool)
+        held[near] = map_coordinates(one.occupancy, at[:, near], np.float32, order=1, mode="constant") >= 127.5
+        inside = held.reshape(rgb.shape[:2])
         rim = inside & ~binary_erosion(inside, iterations=max(1, round(OUTLINE_MM / pixel)))
         if self.dashed:
             y, x = np.indices(rim.shape)

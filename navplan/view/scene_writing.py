@@ -22,6 +22,7 @@ from navplan.view.colours import (
     VERDICT_WORDS,
     spoken,
 )
+from navplan.view.fusion_writing import draw_fusion_words, fused_labels, own_lesions
 from navplan.view.labels import (
     Box,
     Label,
@@ -36,10 +37,8 @@ from navplan.view.labels import (
     shortened,
     written,
 )
-from navplan.view.fusion_writing import draw_fusion_words, fused_labels, own_lesions
 from navplan.view.orientation_figure import orientation_figure
-from navplan.view.scene_carried import own_marks
-from navplan.view.scene_fusion import carried_rows
+from navplan.view.scene_fusion import carried_legend
 from navplan.view.scene_words import LegendRow, PlacedWords, WrittenScene, facts, legend, placed_words
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def write_on_scene(view: SceneView, volume: Volume, plan: Plan | None, headline:
         top = taken[0][3] if headline and view.ranked is not None and plan is not None else 0.0
         taken.append(draw_fusion_words(draw, view.fused, top + text_px, text_px))
     told = _written(view, volume, plan)
-    rows = (*legend(told), *_carried_legend(view))
+    rows = (*legend(told), *carried_legend(view.structures, view.shown.names, view.fused))
     if rows:
         taken.append(_legend(draw, rows, height, text_px))
     labels = [*placed_words(told), *_carried_labels(view)]
@@ -187,14 +186,6 @@ def _side_letters(draw: ImageDraw.ImageDraw, view: SceneView, width: int, height
         written(draw, (x, 0.5 * height), letters, big, TEXT, bold=True, anchor="mm")
         boxes.append((x - big, 0.5 * height - big, x + big, 0.5 * height + big))
     return boxes
-
-
-def _carried_legend(view: SceneView) -> tuple[LegendRow, ...]:
-    """What is banded, and the surface of uptake."""
-    own = own_marks(view.structures, view.shown.names)
-    if view.fused is None:
-        return carried_rows(own)
-    return (*view.fused.legend, *carried_rows((*own, *view.fused.marks)))
 
 
 def _carried_labels(view: SceneView) -> tuple[PlacedWords, ...]:

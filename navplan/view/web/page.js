@@ -242,7 +242,7 @@ function viewsOf(scene) {
     a: from([0, -1, 0], head), p: from([0, 1, 0], head), l: from([1, 0, 0], head), r: from([-1, 0, 0], head),
     s: from([0, 0, 1], front), i: from([0, 0, -1], front),
   };
-  if (scene.shaft) views.n = from(unit(sub(scene.shaft[0], scene.shaft[1])), scene.camera.up);
+  if (scene.shaft && scene.needle_drawn) views.n = from(unit(sub(scene.shaft[0], scene.shaft[1])), scene.camera.up);
   return views;
 }
 
