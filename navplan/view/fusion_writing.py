@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from navplan.model.anatomy import Tissue
+from navplan.model.safety import Verdict
 from navplan.view.colours import QUIET_TEXT, TARGET, TEXT, VERDICT_COLOURS, spoken
 from navplan.view.fusion import Mode, number, text_lines
 from navplan.view.labels import Box, draw_plate, font
-from navplan.view.scene_fusion import FusedScene
+from navplan.view.scene_fusion import FusedScene, carried_rows
 from navplan.view.scene_words import PlacedWords
 from navplan.view.windows import coloured
 
@@ -61,6 +62,35 @@ def _colour_bar(draw: ImageDraw.ImageDraw, fused: FusedScene, at: tuple[float, f
         fill = (*(round(float(part)) for part in rgb), 255)
         draw.line((start + x, at[1] + 0.15 * small, start + x, at[1] + 0.95 * small), fill=fill)
     draw.rectangle((start - 1, at[1] + 0.1 * small, start + count, at[1] + small), outline=(*QUIET_TEXT, 255))
+
+
+def fused_told(fused: FusedScene) -> dict[str, Any]:
+    """The same for whoever writes it: lines and rows of words with colours (#rrggbb), labels with their places, the
+    colours from the least to the largest value of the window."""
+    level, width = fused.over.window
+    shares = np.linspace(level - width / 2, level + width / 2, 24)
+    colours = coloured(shares, fused.over.window, fused.over.colours)
+    return {
+        "lines": [[words, _css(tint)] for words, tint in fused.words],
+        "rows": [[words, _css(tints[0])] for tints, words in (*fused.legend, *carried_rows(fused.marks))],
+        "labels": [
+            {"at": one.at_mm, "words": f"{one.title}: {one.detail}", "tint": _css(one.colour)}
+            for one in fused_labels(fused)
+        ],
+        "bar": None if fused.over.mode is Mode.EDGES else {
+            "colours": [_css(rgb) for rgb in colours], "low": f"{fused.pair.second} {number(shares[0])}",
+            "high": f"{number(shares[-1])} {fused.over.volume.quantity}",
+        },
+    }  # fmt: skip
+
+
+def refused_told(why: str) -> dict[str, Any]:
+    """The same where nothing of a second image is drawn."""
+    return {"lines": [[why, _css(VERDICT_COLOURS[Verdict.WARN])]], "rows": [], "labels": [], "bar": None}
+
+
+def _css(colour: Any) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*(round(float(part)) for part in colour))
 
 
 def own_lesions(view: SceneView) -> tuple[PlacedWords, ...]:

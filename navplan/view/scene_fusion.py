@@ -27,7 +27,7 @@ from navplan.view.scene_carried import (
     own_marks,
     uptake_mesh,
 )
-from navplan.view.scene_planes import ImagePlanes, PlaneOutline, image_planes
+from navplan.view.scene_planes import ImagePlanes, PlaneOutline, image_planes, left_before
 from navplan.view.scene_words import LegendRow
 from navplan.view.windows import coloured, default_map, default_window
 
@@ -57,7 +57,7 @@ class Fused:
 @dataclass(frozen=True, eq=False)
 class FusedScene:
     """What a scene shows of a second image. place: what the planes' crossing is called; error_mm: the expected error
-    there, NaN where it is not known. carried: a mesh of each structure, marks: what is told of it; uptake: the
+    there, NaN where it is not known; target_mm: where the way that is shown aims. carried: a mesh of each structure, marks: what is told of it; uptake: the
     surface."""
 
     over: Over
@@ -71,6 +71,7 @@ class FusedScene:
     uptake_suv: float | None
     striped: bool
     undrawn: tuple[str, ...] = ()
+    target_mm: tuple[float, float, float] | None = None
 
     @property
     def pair(self) -> ImagePair:
@@ -104,7 +105,9 @@ class FusedScene:
              f"{low} to {high}", TEXT),
             (f"{VERDICT_SYMBOLS[self.verdict]} {pair.words}", tint),
         ]  # fmt: skip
-        lines.append((f"{self.place}: {error_words(self.error_mm).removeprefix('here ').replace(' here', '')}", tint))
+        lines.append((f"{self.place}: {_off(self.error_mm)}", tint))
+        if self.target_mm is not None and np.linalg.norm(np.subtract(self.target_mm, self.planes.centre_mm)) > 1.0:
+            lines.append((f"at the target: {_off(float(pair.error_mm(self.target_mm)[0]))}", tint))
         if self.striped:
             lines.append((f"striped: no {pair.second} there", TEXT))
         if not self.planes.planes:
@@ -170,13 +173,13 @@ def fused_scene(
     uptake = uptake_mesh(over.volume, over.pair, asked.uptake_suv) if asked.uptake_suv is not None else None
     return FusedScene(
         over, volume, window, planes, place, tuple(meshes), tuple(marks), uptake, asked.uptake_suv, any(missing),
-        tuple(undrawn),
+        tuple(undrawn), None if target_mm is None else _triple(target_mm),
     )  # fmt: skip
 
 
 def before_planes(fused: FusedScene | None, points_mm: NDArray[np.float64], eye_mm: ArrayLike) -> NDArray[np.float64]:
     """(N,) what is left of the alpha of anatomy at points (N, 3): less where it hides the planes; 1 without any."""
-    return np.ones(len(points_mm)) if fused is None else fused.planes.left_of(points_mm, eye_mm)
+    return left_before(None if fused is None else fused.planes, points_mm, eye_mm)
 
 
 def fused_images(fused: FusedScene | None) -> list[PaintedMesh]:
@@ -222,6 +225,15 @@ def _place(
                 return f"at the {spoken(one.name)}", over.pair.to_first(middle) if there else middle
     middle = over.volume.grid.corners_mm().mean(axis=0)
     return f"in the middle of {over.pair.second}", over.pair.to_first(middle)
+
+
+def _triple(point_mm: ArrayLike) -> tuple[float, float, float]:
+    x, y, z = np.asarray(point_mm, dtype=np.float64).tolist()
+    return x, y, z
+
+
+def _off(error_mm: float) -> str:
+    return error_words(error_mm).removeprefix("here ").replace(" here", "")
 
 
 def _kind(image_id: str, volume: Volume) -> str:

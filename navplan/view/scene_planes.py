@@ -77,6 +77,11 @@ class ImagePlanes:
         return start_mm + met * (end_mm - start_mm) if np.isfinite(met) else None
 
 
+def left_before(planes: ImagePlanes | None, points_mm: NDArray[np.float64], eye_mm: ArrayLike) -> NDArray[np.float64]:
+    """`ImagePlanes.left_of`, and 1 everywhere without planes."""
+    return np.ones(len(points_mm)) if planes is None else planes.left_of(points_mm, eye_mm)
+
+
 def image_planes(
     volume: Volume, body: Structure | None, centre_mm: ArrayLike, paint: Painter, finest_mm: float = 0.8
 ) -> ImagePlanes:

@@ -20,6 +20,8 @@ export default {
         <p class="np-row"><label>{{ over.quantity }} {{ f.from }} <input type="number" step="any" :value="edge(-1)" @change="window($event.target.value, edge(1))" data-test="over-low"></label>
           <label>{{ f.to }} <input type="number" step="any" :value="edge(1)" @change="window(edge(-1), $event.target.value)" data-test="over-high"></label>
           <button type="button" @click="set.windows = { ...set.windows, [over.image]: null }">{{ f.own_window }}</button></p>
+        <p class="np-row"><label><input type="checkbox" v-model="set.scene" data-test="over-scene"> {{ f.scene }}</label>
+          <label v-if="set.scene && over.quantity === 'SUV'">{{ f.uptake }} <input type="number" min="0.1" step="any" v-model="set.uptake" :placeholder="f.uptake_none" data-test="over-uptake"></label></p>
         <p class="np-row"><button type="button" :aria-pressed="nav.ui.layout === 'pair'" @click="nav.ui.layout = nav.ui.layout === 'pair' ? 'slices' : 'pair'" data-test="pair">{{ f.pair }}</button>
           <label v-if="nav.ui.layout === 'pair'">{{ f.cut }} <select v-model="set.cut" data-test="pair-cut"><option v-for="one in ['axial', 'coronal', 'sagittal']" :key="one" :value="one">{{ t.views[one] }}</option></select></label></p>
       </section>
