@@ -74,7 +74,7 @@ def fused_told(fused: FusedScene) -> dict[str, Any]:
         "lines": [[words, _css(tint)] for words, tint in fused.words],
         "rows": [[words, _css(tints[0])] for tints, words in (*fused.legend, *carried_rows(fused.marks))],
         "labels": [
-            {"at": one.at_mm, "words": f"{one.title}: {one.detail}", "tint": _css(one.colour)}
+            {"at": one.at_mm, "title": one.title, "detail": one.detail, "tint": _css(one.colour)}
             for one in fused_labels(fused)
         ],
         "bar": None if fused.over.mode is Mode.EDGES else {

@@ -57,8 +57,8 @@ class Fused:
 @dataclass(frozen=True, eq=False)
 class FusedScene:
     """What a scene shows of a second image. place: what the planes' crossing is called; error_mm: the expected error
-    there, NaN where it is not known; target_mm: where the way that is shown aims. carried: a mesh of each structure, marks: what is told of it; uptake: the
-    surface."""
+    there, NaN where it is not known; target_mm: where the way that is shown aims. carried: a mesh of each structure,
+    marks: what is told of it; uptake: the surface."""
 
     over: Over
     first: Volume

@@ -132,7 +132,7 @@ export default {
       if (nav.guiding) tracked(c, this.drawnFrom, nav, width, height);
       this.triad(c, width, height, text);
       c.font = `${12 * text}px sans-serif`;
-      const lines = [nav.t.for_research, ...(this.faded && this.faded.length ? [`${nav.t.faded}: ${this.faded.slice(0, 4).join(", ")}${this.faded.length > 4 ? " …" : ""}`] : [])];
+      const lines = [nav.t.for_research, ...(this.faded && this.faded.length ? [`${this.second ? nav.t.faded_planes : nav.t.faded}: ${this.faded.slice(0, 4).join(", ")}${this.faded.length > 4 ? " …" : ""}`] : [])];
       lines.forEach((words, n) => outlined(c, words, 10, height - 12 - 17 * text * n, "left", "#9AA5B1"));
     },
     labels(c, width, height, text) {
