@@ -56,8 +56,12 @@ class CarriedMark:
     @property
     def words(self) -> str:
         """Whose it is, and within what distance of the truth in 95 of 100."""
-        within = f"within {self.error_mm:.1f} mm" if np.isfinite(self.error_mm) else "error not known"
-        return f"{'! ' if self.doubt else ''}{spoken(self.name)} from {self.image}, {within}"
+        return f"{'! ' if self.doubt else ''}{spoken(self.name)} from {self.image}, {self.within}"
+
+    @property
+    def within(self) -> str:
+        """Within what distance of the truth it lies in 95 of 100."""
+        return f"within {self.error_mm:.1f} mm" if np.isfinite(self.error_mm) else "error not known"
 
 
 def own_mark(structure: Structure) -> CarriedMark | None:

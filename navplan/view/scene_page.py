@@ -22,6 +22,7 @@ from navplan.model.safety import Verdict
 from navplan.view.colours import (
     GROUND_HIGH,
     GROUND_LOW,
+    VERDICT_COLOURS,
     VERDICT_SYMBOLS,
     VERDICT_WORDS,
     Colour,
@@ -175,6 +176,9 @@ def _title(part: ScenePart) -> str:
 
 def _note(scene: SceneParts, part: ScenePart) -> tuple[str, Verdict | None]:
     """How far the needle is from a structure, and what that is judged to be; nothing where it was not measured."""
+    if part.role is Role.CARRIED and scene.fused is not None:
+        mark = next(one for one in scene.fused.marks if part.name == f"{one.name} from {one.image}")
+        return mark.within, mark.verdict
     clearances = scene.ranked.report.clearances if scene.ranked is not None else ()
     finding = next((one for one in clearances if one.structure == part.name), None)
     if finding is None or part.role in (Role.SKIN, Role.ENTRIES):
@@ -222,7 +226,10 @@ def _second(scene: SceneParts) -> str:
     """Which image lies over which, by what tie, how far off it may be."""
     if scene.fused is None:
         return ""
-    rows = "".join(f'<li style="color: {_css(tint)}">{escape(words)}</li>' for words, tint in scene.fused.words)
+    tie = VERDICT_COLOURS[scene.fused.verdict]
+    classes = [f' class="np-{scene.fused.verdict.value}"' if tint == tie else "" for _, tint in scene.fused.words]
+    told = zip(classes, scene.fused.words, strict=True)
+    rows = "".join(f"<li{kind}>{escape(words)}</li>" for kind, (words, _) in told)
     return f'<details class="pane" open><summary><h2>Second image</h2></summary><ul class="todo">{rows}</ul></details>'
 
 

@@ -162,7 +162,7 @@ function start() {
   function tellFaded() {
     const faded = painter.parts.filter((part, place) => shown[place] && part.thin).map((part) => part.is.title);
     const hidden = scene.parts.filter((_, place) => !shown[place]).map((part) => part.title);
-    find("faded").textContent = faded.length ? `faded to show the needle: ${faded.join(", ")}` : "";
+    find("faded").textContent = faded.length ? `faded to show the ${scene.needle_drawn ? "needle" : "planes"}: ${faded.join(", ")}` : "";
     find("hidden").textContent = hidden.length ? `hidden by hand: ${hidden.join(", ")}` : "";
   }
 
