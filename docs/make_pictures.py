@@ -246,6 +246,24 @@ def real_spine(work: Path, images: Path) -> None:
     navplan("scene", str(case), "--hero", "--out", str(PICTURES / "spine-real-vertebroplasty.png"))
 
 
+def fusion(work: Path, images: Path) -> None:
+    """MR and PET of a real thigh over its CT, in the scene, as docs/fusion.md has them; `--fusion` makes it alone."""
+    case, shots = str(work / "thigh"), []
+    for folder, name in (("CT", "ct"), ("MR_T1", "mr"), ("PET", "pet")):
+        source = images / "sts002_ct_mr_pet" / folder
+        navplan("import", str(source / "image"), "--case", case, "--as", name)
+        contours = next(path for path in sorted((source / "mask").iterdir()) if path.is_file())
+        navplan("segment", case, "--labels", str(contours), "--image", name)
+    navplan("register", case, "--fixed", "ct", "--moving", "mr")
+    navplan("register", case, "--fixed", "ct", "--moving", "pet", "--own-coordinates")
+    for name, more in (("mr", ()), ("pet", ("--uptake", "4"))):
+        shot = work / f"fused-{name}.png"
+        navplan("scene", case, "--image", "ct", "--fused", name, *more, "--out", str(shot))
+        shots.append(smaller(imread(shot)[..., :3], 800))
+    picture = Image.fromarray(np.round(255 * np.concatenate(shots, axis=1)).astype(np.uint8))
+    picture.point([value & 0xFC for value in range(256)] * 3).save(PICTURES / "fusion-thigh.png", optimize=True)
+
+
 def main() -> None:
     """Make all that can be made here; say what could not."""
     PICTURES.mkdir(exist_ok=True)
@@ -257,6 +275,9 @@ def main() -> None:
         app_pictures(images)
         return
     with tempfile.TemporaryDirectory() as work:
+        if "--fusion" in sys.argv[1:]:
+            fusion(Path(work), images)
+            return
         if "--real-cases" not in sys.argv[1:]:
             from_phantom(Path(work))
             lumbar_views(Path(work))
@@ -267,6 +288,7 @@ def main() -> None:
             if "--real-cases" not in sys.argv[1:]:
                 real_spine(Path(work), images)
                 from_chest(Path(work), images)
+                fusion(Path(work), images)
         else:
             print("no real images: set NAVPLAN_REAL_IMAGES for pictures of patients", file=sys.stderr)
     print(*sorted(str(path.relative_to(ROOT)) for path in PICTURES.glob("*.png")), sep="\n")

@@ -8,14 +8,16 @@ import signal
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from navplan.app.memory import few_heaps, give_back
-from navplan.errors import InputError
+from navplan.errors import InputError, NavplanError
 
 _QUALITY_MOVING, _QUALITY_STILL = 60, 90
 _LOOKS_FOR_PARENT_S = 5.0
+_PLANE_PIXEL_MM = 1.2
 _PAUSE_S = 1.0  # without a request: time to tidy up
 
 Reply = tuple[str, Any]  # ("value", it), ("refused", (class, received, expected, remedy)) or ("failed", words)
@@ -70,7 +72,11 @@ class _Stage:
         from navplan.view.live_scene import LiveScene
 
         self._scene = LiveScene()
-        self._own: dict[str, Callable[..., Any]] = {"open_case": self._open_case, "draw": self._draw}
+        self._case: tuple[Any, str] | None = None  # with the image that is shown
+        self._refused = ""  # why no second image is shown that was asked for
+        self._own: dict[str, Callable[..., Any]] = {
+            "open_case": self._open_case, "draw": self._draw, "show_fused": self._show_fused,
+        }  # fmt: skip
 
     def perform(self, method: str, arguments: tuple[Any, ...]) -> Any:
         """Call a method by name, or read a property."""
@@ -86,9 +92,33 @@ class _Stage:
 
         case = open_case_folder(folder)
         image_id, volume = case.image(image_id)
+        self._case, self._refused = (case, image_id), ""
         return self._scene.show_anatomy(volume, case.structures_of(image_id))
 
-    def _draw(self, camera: Any, size: tuple[int, int], moving: bool) -> tuple[bytes, tuple[str, ...]]:
+    def _show_fused(self, asked: Any) -> None:
+        """Show a second image as it is asked for (Fused), or none. What is refused is told with the picture."""
+        from navplan.view.scene_fusion import fused_scene
+
+        self._refused = ""
+        if asked is None or self._case is None:
+            self._scene.show_fused(None)
+            return
+        try:
+            self._scene.show_fused(fused_scene(*self._case, asked, finest_mm=_PLANE_PIXEL_MM))
+        except NavplanError as error:
+            self._scene.show_fused(None)
+            self._refused = str(error)
+
+    def _told_of_second(self) -> dict[str, Any] | None:
+        """What is to be written over the picture about a second image; None where there is none."""
+        from navplan.view.fusion_writing import fused_told, refused_told
+
+        fused = self._scene.fused
+        if fused is None:
+            return refused_told(self._refused) if self._refused else None
+        return fused_told(replace(fused, target_mm=self._scene.target_mm))
+
+    def _draw(self, camera: Any, size: tuple[int, int], moving: bool) -> tuple[bytes, tuple[str, ...], Any]:
         from PIL import Image
 
         file = io.BytesIO()
@@ -97,4 +127,4 @@ class _Stage:
             picture.save(file, "JPEG", quality=_QUALITY_MOVING)
         else:
             picture.save(file, "JPEG", quality=_QUALITY_STILL, subsampling="4:4:4")
-        return file.getvalue(), self._scene.faded
+        return file.getvalue(), self._scene.faded, self._told_of_second()

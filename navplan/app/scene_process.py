@@ -32,6 +32,7 @@ _LONGEST_S = 120.0  # for one answer; opening a case of 90 structures takes 5
 # What the scene is told, in the order in which it is told again, and what a later telling leaves nothing of.
 _TOLD = (
     "open_case", "set_hidden", "set_colours", "show_way", "move_needle", "paint_skin_map", "show_carm", "show_cursor",
+    "show_fused",
 )  # fmt: skip
 
 
@@ -114,10 +115,11 @@ class SceneProcess:
 
     async def draw_told(
         self, camera: Camera, size: tuple[int, int], moving: bool, client: str = ""
-    ) -> tuple[bytes, tuple[str, ...]]:
-        """See `draw`; with the picture the names of what is faded in it, to show the needle."""
-        jpeg, faded = await self._ask("draw", (camera, size, moving), client=client, needs_all=True)
-        return jpeg, faded
+    ) -> tuple[bytes, tuple[str, ...], dict[str, Any] | None]:
+        """See `draw`; with the picture the names of what is faded in it, and what is to be written over it about a
+        second image (`fusion_writing.fused_told`; None: there is none)."""
+        jpeg, faded, second = await self._ask("draw", (camera, size, moving), client=client, needs_all=True)
+        return jpeg, faded, second
 
     async def pick(
         self, camera: Camera, size: tuple[int, int], x_px: float, y_px: float, skin_only: bool = False

@@ -17,11 +17,12 @@ from navplan.errors import InputError
 from navplan.fluoroscopy.carms import carms
 from navplan.geometry.carm import Beam, Detector, ViewAngles
 from navplan.model.plan import SkinMap
-from navplan.session.asked import length_of, point_of
+from navplan.session.asked import length_of, point_of, text_of
 from navplan.session.session import Session
 from navplan.session.shown import Shown
 from navplan.view.camera import Camera
 from navplan.view.colours import spoken, spoken_words
+from navplan.view.scene_fusion import Fused
 
 HELD_S = 6.0  # a page that drags tells so every two seconds
 _DETECTOR = Detector(3, 3, 100.0)  # a panel 300 mm wide
@@ -34,6 +35,7 @@ class SceneViews:
         self.session = session
         self._process: SceneProcess | None = None
         self._told: dict[str, Any] = {}
+        self._fused: tuple[str, Fused] | None = None  # what a page asked for last, over the image that was looked at
         self._loop: asyncio.AbstractEventLoop | None = None
         self._put_back: asyncio.TimerHandle | None = None
 
@@ -42,7 +44,7 @@ class SceneViews:
         return [
             web.get("/api/scene", answered(self.picture)), web.post("/api/pick", answered(self.pick)),
             web.post("/api/drop", answered(self.drop)), web.post("/api/carm", answered(self.carm)),
-            web.post("/api/cursor", answered(self.cursor)),
+            web.post("/api/cursor", answered(self.cursor)), web.post("/api/fused", answered(self.fused)),
         ]  # fmt: skip
 
     def start(self) -> None:
@@ -73,6 +75,8 @@ class SceneViews:
         if self._is_new("case", (volume.digest, digests)):
             self._told = {"case": self._told["case"]}
             process.tell("open_case", str(session.folder), image_id)
+            if self._fused is not None and self._fused[0] == image_id:
+                process.tell("show_fused", self._fused[1])
         if self._is_new("looks", looks):
             process.tell("set_hidden", list(looks[0]))
             process.tell("set_colours", dict(looks[1]))
@@ -128,11 +132,13 @@ class SceneViews:
         camera = _camera(query["camera"]) if "camera" in query else await process.ask("default_camera", size)
         try:
             moving = query.get("moving") == "1"
-            jpeg, faded = await process.draw_told(camera, size, moving, query.get("tab", "")[:40])
+            jpeg, faded, second = await process.draw_told(camera, size, moving, query.get("tab", "")[:40])
         except Superseded:
             return web.Response(status=204)
         headers = {"X-Camera": json.dumps(_as_plain(camera))}
         headers["X-Told"] = json.dumps([spoken(name) for name in faded])
+        if second is not None:
+            headers["X-Second"] = json.dumps(second)
         return web.Response(body=jpeg, content_type="image/jpeg", headers=headers)
 
     async def pick(self, request: web.Request) -> web.Response:
@@ -185,6 +191,39 @@ class SceneViews:
         """Mark a point, or none."""
         self._running().tell("show_cursor", point_of((await arguments_of(request)).get("point")))
         return web.json_response({})
+
+
+    async def fused(self, request: web.Request) -> web.Response:
+        """Show a second image in planes, or none: over, mode, alpha, window, map, cell, first_window, at, uptake."""
+        asked = _fused(await arguments_of(request))
+        image_id = self.session.image()[0] if asked is not None else ""
+        self._fused = None if asked is None else (image_id, asked)
+        self._running().tell("show_fused", asked)
+        return web.json_response({})
+
+
+def _fused(asked: dict[str, Any]) -> Fused | None:
+    """What a page asks for. Raises InputError for what is of another kind."""
+    if not asked:
+        return None
+    unknown = sorted(set(asked) - {"over", "mode", "alpha", "window", "map", "cell", "first_window", "at", "uptake"})
+    if unknown:
+        raise InputError(f"arguments {unknown!a:.80}", "over, mode, alpha, window, map, cell, first_window, at, uptake")
+    windows = [_window(asked.get(key), key) for key in ("window", "first_window")]
+    return Fused(
+        text_of(asked.get("over"), "a second image", 200), text_of(asked.get("mode", "blend"), "a mode", 40),
+        length_of(asked.get("alpha", 0.5), "an alpha"), windows[0], text_of(asked.get("map", ""), "a colour map", 40),
+        length_of(asked.get("cell", 20.0), "a field"), windows[1], point_of(asked.get("at")),
+        None if asked.get("uptake") is None else length_of(asked["uptake"], "an SUV"),
+    )  # fmt: skip
+
+
+def _window(value: Any, what: str) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError(f"{what} {value!a:.60}", "level and width")
+    return length_of(value[0], what), length_of(value[1], what)
 
 
 def _camera(text: str) -> Camera:

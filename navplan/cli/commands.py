@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from navplan.model.case import Case
     from navplan.model.plan import Plan
     from navplan.model.safety import SafetyReport, Verdict
+    from navplan.view.scene_fusion import Fused
 
 DONE, WRONG, FAILED, NOT_DECIDED = 0, 2, 3, 4
 __all__ = [
@@ -373,15 +374,31 @@ def do_scene(options: Namespace, output: Output) -> int:
 
     case = open_case(options.case)
     chosen = chosen_plan(case, options.plan)
+    if options.image and not options.plan and chosen is not None and chosen.provenance.image_id != options.image:
+        chosen = None
     path = scene(
         case,
         plan=chosen,
         trajectory=place_of(options, chosen),
+        image=options.image,
         out=options.out,
         hero=options.hero,
+        fused=_fused(options),
     )
     output.result(str(path), {"path": path})
     return DONE
+
+
+def _fused(options: Namespace) -> Fused | None:
+    """The second image of a scene, as it was asked for."""
+    from navplan.view.scene_fusion import Fused
+
+    if not options.fused:
+        if options.at or options.uptake is not None or options.fused_as != "blend":
+            raise InputError("--at, --uptake or --fused-as without --fused", "--fused ID, the second image")
+        return None
+    at = point_of(options.at, "--at")
+    return Fused(options.fused, options.fused_as, at_mm=at, uptake_suv=options.uptake)
 
 
 def do_report(options: Namespace, output: Output) -> int:

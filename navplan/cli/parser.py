@@ -281,6 +281,11 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--plan", default="", metavar="ID")
     one.add_argument("--trajectory", type=int, default=1, metavar="N")
     one.add_argument("--hero", action="store_true", help="with planes, fluoroscopy and the path beside it (.png)")
+    one.add_argument("--image", default="", metavar="ID", help="the image that is shown, where there is no plan")
+    one.add_argument("--fused", default="", metavar="ID", help="a second image over it, in planes through the target")
+    one.add_argument("--fused-as", default="blend", metavar="MODE", help="blend, checkerboard, edges, split")
+    one.add_argument("--at", default="", metavar="X,Y,Z", help="where its planes cross (LPS mm): else the target")
+    one.add_argument("--uptake", type=float, metavar="SUV", help="with --fused PET: the surface above so much SUV")
     one.add_argument(
         "--out",
         required=True,

@@ -12,11 +12,12 @@ from navplan.errors import InputError, NavplanError
 from navplan.model.draft import Point
 from navplan.model.image_pair import ImagePair, image_pair
 from navplan.model.registration import ImageRegistration
+from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 from navplan.session.asked import names_of, text_of
 from navplan.session.session import Session
 from navplan.verbs.register import FOUND_BY, register, with_registered
-from navplan.view.colours import VERDICT_SYMBOLS
+from navplan.view.colours import VERDICT_SYMBOLS, spoken
 from navplan.view.fusion import (
     EDGE_BLUR,
     EDGE_COLOUR,
@@ -86,7 +87,8 @@ def _registration(session: Session, one: ImageRegistration) -> dict[str, Any]:
     except NavplanError as error:
         stale = str(error)
     known = one.errors.mm[np.isfinite(one.errors.mm)]
-    structures = [s.name for s in session.case.structures_of(one.moving).values() if s.image_id == one.moving]
+    there = session.case.structures_of(one.moving).values()
+    structures = [_to_carry(session, one, each) for each in there if _own(each, one)]
     return {
         "fixed": one.fixed, "moving": one.moving, "kind": one.kind, "good": one.good and not stale,
         "doubt": stale or one.doubt, "made_with": one.made_with, "made_on": one.made_on[:10],
@@ -94,8 +96,23 @@ def _registration(session: Session, one: ImageRegistration) -> dict[str, Any]:
         "checks": [
             {"name": check.name, "words": check.words, "passed": check.passed} for check in one.checks
         ],
-        "structures": len(structures),
+        "structures": structures,
     }  # fmt: skip
+
+
+def _own(structure: Structure, one: ImageRegistration) -> bool:
+    """Whether it was seen on the moving image itself, and can be carried."""
+    return (
+        structure.image_id == one.moving and not structure.carried_from and structure.presence is not Presence.UNKNOWN
+    )
+
+
+def _to_carry(session: Session, one: ImageRegistration, structure: Structure) -> dict[str, Any]:
+    """state: "own" where the fixed image has it by itself, so that it stays; "carried": it was carried before."""
+    there = session.case.structures_of(one.fixed).get(structure.name)
+    own = there is not None and there.presence is not Presence.UNKNOWN and there.image_id == one.fixed
+    state = "" if there is None or not own else "carried" if there.carried_from else "own"
+    return {"name": structure.name, "spoken": spoken(structure.name), "state": state}
 
 
 def laid_over(session: Session, first: str, second: Any) -> tuple[Volume, ImagePair]:
@@ -126,9 +143,21 @@ def carry_structures(
     names = names_of(structures, "structures")
     with session.lock:
         case = carry(session.case, from_image, onto, names, progress=progress)
+        progress("kept", 1.0)  # the last moment to stop it
         session.take_case(case, "")
+        held = case.structures_of(onto)
     details = case.audit[-1].details
-    return {"carried": sorted(details["error_mm"]), "left": details["left"], "doubt": details["doubt"]}
+    brought = [held[name] for name in sorted(details["error_mm"])]
+    return {
+        "carried": [one.name for one in brought], "left": details["left"], "doubt": details["doubt"],
+        "told": [
+            {
+                "name": one.name, "absent": one.occupancy is None, "doubt": one.carried_doubt,
+                "error_mm": round(one.carried_error_mm, 1) if one.carried_error_mm > 0 else None,
+            }
+            for one in brought
+        ],
+    }  # fmt: skip
 
 
 def register_images(
@@ -143,6 +172,7 @@ def register_images(
     if kind not in FOUND_BY:
         raise InputError(f"a registration of kind {text_of(kind, 'a kind', 40)!a}", ", ".join(FOUND_BY))
     found = register(session.case, *named, kind=kind, progress=progress).registration(*named)
+    progress("kept", 1.0)  # the last moment to stop it
     with session.lock:
         session.take_case(with_registered(session.case, found), "")
 

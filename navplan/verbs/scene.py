@@ -10,6 +10,7 @@ from navplan.errors import FileFormatError, InputError, MismatchError
 if TYPE_CHECKING:
     from navplan.model.case import Case
     from navplan.model.plan import Plan
+    from navplan.view.scene_fusion import Fused
 
 __all__ = ["scene"]
 
@@ -25,6 +26,7 @@ def scene(
     out: str | Path,
     hero: bool = False,
     size: tuple[int, int] | None = None,
+    fused: Fused | str | None = None,
 ) -> Path:
     """Write the three-dimensional scene to a file, whole or not at all; returns its path.
 
@@ -34,11 +36,12 @@ def scene(
 
     plan: a plan or its id in the case; None draws the anatomy alone. trajectory: 0 is the best. image: id, default the
     plan's, or the only one. hero: the whole sheet (scene, slices, fluoroscopy, straightened path); needs a plan.
-    size: (width, height) px of a picture, default 1600 x 1200, for the sheet 1920 x 1200.
+    size: (width, height) px of a picture, default 1600 x 1200, for the sheet 1920 x 1200. fused: id of a second image
+    that is shown over the image in three planes, or all that can be chosen of it; never in the sheet.
 
     Raises FileFormatError for any ending but these three, InputError (sheet or size of what is no picture, sheet
     without a plan, no such trajectory, folder that cannot be written to), MismatchError (plan made on another image),
-    ChoiceError (image or plan not chosen).
+    ChoiceError (image or plan not chosen; a second image that nothing ties to the first).
     """
     out = Path(out)
     kind = out.suffix.lower()
@@ -51,6 +54,9 @@ def scene(
         raise InputError(f"{'a hero sheet' if hero else 'a size in pixels'} as {kind}", ".png")
     if hero and plan is None:
         raise InputError("a hero sheet without a plan", "a plan whose needle it shows", "Name it with --plan")
+    if hero and fused is not None:
+        raise InputError("a second image in a hero sheet", "the scene alone", "Leave out --hero or --fused")
+    over = _fused(fused)
     chosen = case.plan(plan) if isinstance(plan, str) else plan
     image_id, volume = case.image(image or (chosen.provenance.image_id if chosen else ""))
     if chosen is not None:
@@ -60,30 +66,37 @@ def scene(
     if kind == ".html":
         from navplan.view.scene_page import scene_page
 
-        _write(scene_page(case, chosen, trajectory, image_id=image_id).encode("utf-8"), out)
+        _write(scene_page(case, chosen, trajectory, image_id=image_id, fused=over).encode("utf-8"), out)
     elif kind == ".glb":
         from navplan.view.scene_glb import scene_glb
 
-        _write(scene_glb(case, chosen, trajectory, image_id=image_id), out)
+        _write(scene_glb(case, chosen, trajectory, image_id=image_id, fused=over), out)
     else:
-        _write_png(_picture(case, chosen, trajectory, image_id, hero, size), out)
+        _write_png(_picture(case, chosen, trajectory, image_id, hero, size, over), out)
     return out
 
 
 def _picture(
-    case: Case, plan: Plan | None, trajectory: int, image_id: str, hero: bool, size: tuple[int, int] | None
-) -> Any:
+    case: Case, plan: Plan | None, trajectory: int, image_id: str, hero: bool, size: tuple[int, int] | None,
+    fused: Fused | None,
+) -> Any:  # fmt: skip
     """(H, W, 3) uint8: the scene, or the sheet around it."""
     if not hero or plan is None:
         from navplan.view.scene import draw_scene
 
-        return draw_scene(case, plan, trajectory, size=size or (1600, 1200), image_id=image_id)
+        return draw_scene(case, plan, trajectory, size=size or (1600, 1200), image_id=image_id, fused=fused)
     from navplan.view.hero import compose_hero
 
     shot, words = _bullseye(case, plan, trajectory, image_id)
     return compose_hero(
         case, plan, trajectory, fluoroscopy=shot, fluoroscopy_words=words, size=size or (1920, 1200), image_id=image_id
     )
+
+
+def _fused(asked: Fused | str | None) -> Fused | None:
+    from navplan.view.scene_fusion import Fused
+
+    return Fused(asked) if isinstance(asked, str) else asked
 
 
 def _judged_now(case: Case, plan: Plan, number: int) -> Plan:

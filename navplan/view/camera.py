@@ -92,11 +92,11 @@ def choose_camera(
     return _framed(best, trajectory, nearest_mm, down, aspect)
 
 
-def camera_on(centre_mm: ArrayLike, reach_mm: float, patient_position: str) -> Camera:
+def camera_on(centre_mm: ArrayLike, reach_mm: float, patient_position: str, above: float = 0.25) -> Camera:
     """A view of everything within reach_mm of a centre: from the front left, a little from above the patient's head."""
     down = np.asarray(DOWN_BY_PATIENT_POSITION.get(patient_position, (0, 1, 0)), dtype=float)
     head = np.array((0.0, 0.0, 1.0))
-    back = unit(-0.9 * down + 0.45 * np.cross(head, down) + 0.25 * head)
+    back = unit(-0.9 * down + 0.45 * np.cross(head, down) + above * head)
     position = np.asarray(centre_mm, dtype=float) + 1.25 * reach_mm / np.tan(np.radians(_VIEW_ANGLE_DEG / 2)) * back
     return Camera(tuple(position.tolist()), tuple(np.asarray(centre_mm, dtype=float).tolist()), tuple(head.tolist()))
 

@@ -136,7 +136,7 @@ class Over:
         tint = TEXT if self.pair.tie is Tie.FRAME else VERDICT_COLOURS[TIE_VERDICTS[self.pair.tie]]
         row = 0.0
         for n, words in enumerate(self.words(first, points_mm)):
-            for line in _lines(words, small, width - 1.2 * text_px):
+            for line in text_lines(words, small, width - 1.2 * text_px):
                 place = (0.6 * text_px, 3.4 * text_px + row)
                 written(draw, place, line, small, tint if n == 1 else TEXT)
                 row += 1.35 * small
@@ -249,12 +249,12 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _lines(words: str, text_px: int, wide_px: float) -> list[str]:
+def text_lines(words: str, text_px: int, wide_px: float, bold: bool = False) -> list[str]:
     """Words broken into lines of at most so many pixels."""
     found: list[str] = []
     for word in words.split():
         longer = f"{found[-1]} {word}" if found else word
-        if found and font(text_px).getlength(longer) <= wide_px:
+        if found and font(text_px, bold=bold).getlength(longer) <= wide_px:
             found[-1] = longer
         else:
             found.append(word)

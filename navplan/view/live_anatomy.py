@@ -15,13 +15,16 @@ from navplan.imaging.surfaces import Surface, display_surface, surface_of
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan.view.colours import Colour, anatomy_colour
+from navplan.view.finer_meshes import with_short_edges
 from navplan.view.light import OcclusionField
 from navplan.view.live_pick import MeshHits
 from navplan.view.meshes import cutaway, ghost, joined, painted
 from navplan.view.near_structures import UNNAMED_BONE, ShownStructures, is_bone, may_be_solid
-from navplan.view.render import Look, SceneWindow, polydata
+from navplan.view.render import Look, SceneWindow
 from navplan.view.scene import volume_reach
+from navplan.view.scene_carried import band_shade, banded_surface
 from navplan.view.scene_meshes import GHOST_MM, GHOST_ORGAN, structure_colour, whole_surface
+from navplan.view.scene_planes import ImagePlanes, left_before
 
 _BONE_MM2, _ORGAN_MM2, _FINE_MM2 = 12.0, 24.0, 4.0  # area of a triangle
 _LONGEST_EDGE_MM = 12.0  # so that no point is farther than 7 mm from a corner
@@ -114,11 +117,14 @@ class LiveAnatomy:
         part = self._parts.get((name, True), self._parts.get((name, False))) if name in self._names else None
         return None if part is None else part.surface.points_mm
 
-    def look_from(self, camera_mm: ArrayLike, seen_mm: NDArray[np.float64]) -> None:
-        """Fade what stands between the camera and the points that must be seen (N, 3)."""
+    def look_from(
+        self, camera_mm: ArrayLike, seen_mm: NDArray[np.float64], planes: ImagePlanes | None = None
+    ) -> None:
+        """Fade what hides the points that must be seen (N, 3), and image planes."""
         alpha = np.ones(len(self._mesh.points_mm))
         fading = ~self._kept
         alpha[fading] = cutaway(self._mesh.points_mm[fading], camera_mm, seen_mm)
+        alpha[fading] *= left_before(planes, self._mesh.points_mm[fading], camera_mm)
         solid, thin = replace(self._mesh, alpha=alpha).split()
         self._solid.set_triangles(solid.triangles)
         self._thin.set_mesh(thin.without_idle_points())
@@ -132,11 +138,12 @@ class LiveAnatomy:
             self._ghost.set_colours(ghostly.rgb, ghostly.alpha)
 
     def first_hit(
-        self, start_mm: NDArray[np.float64], end_mm: NDArray[np.float64], seen_mm: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], str] | None:
+        self, start_mm: NDArray[np.float64], end_mm: NDArray[np.float64], seen_mm: NDArray[np.float64],
+        planes: ImagePlanes | None = None,
+    ) -> tuple[NDArray[np.float64], str] | None:  # fmt: skip
         """Where a line of sight (two points (3,), the first the camera's) first meets what is not faded, and its name.
 
-        seen_mm: the points that must be seen from there, as in look_from.
+        seen_mm, planes: what must be seen from there, as in look_from.
         """
         if self._hits is None:
             self._hits = MeshHits(self._mesh)
@@ -144,7 +151,7 @@ class LiveAnatomy:
         if not len(points):
             return None
         owner = np.searchsorted(self._first_triangle, triangles, side="right") - 1
-        alpha = cutaway(points, start_mm, seen_mm)
+        alpha = cutaway(points, start_mm, seen_mm) * left_before(planes, points, start_mm)
         alpha[self._kept[self._mesh.triangles[triangles, 0]]] = 1.0
         for point, place, opacity in zip(points, owner, alpha, strict=True):
             if opacity >= _SOLID_FROM:
@@ -175,9 +182,10 @@ class LiveAnatomy:
         count = self._most(name, fine)
         coarse = None if fine else surface_of(*_pooled(structure), spacing_mm=grid, max_triangles=count)
         surface = whole_surface(structure, grid, count, coarse)
-        surface = with_short_edges(surface, _LONGEST_EDGE_MM)
+        surface = banded_surface(structure, with_short_edges(surface, _LONGEST_EDGE_MM))
         assert self._obstacles is not None
-        return _Part(surface, self._obstacles.shade(surface.points_mm, surface.normals))
+        shade = self._obstacles.shade(surface.points_mm, surface.normals)
+        return _Part(surface, shade * band_shade(structure, surface.points_mm))
 
 
 def _pooled(structure: Structure) -> tuple[NDArray[np.uint8], Grid]:
@@ -192,30 +200,6 @@ def _pooled(structure: Structure) -> tuple[NDArray[np.uint8], Grid]:
     affine[:3, :3] *= step
     affine[:3, 3] = structure.grid.points_mm((step - 1) / 2)
     return np.round(blocks).astype(np.uint8), Grid(affine, (i, j, k))
-
-
-def with_short_edges(surface: Surface, longest_mm: float) -> Surface:
-    """The same surface, its edges halved until none is longer: what is cut away is found at the corners of triangles,
-    and a decimated one may be so large that none of its corners lies where it has to be cut."""
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkFiltersModeling import vtkAdaptiveSubdivisionFilter
-
-    if not len(surface.triangles):
-        return surface
-    data = polydata(surface.points_mm, surface.triangles)
-    data.GetPointData().SetNormals(numpy_to_vtk(np.ascontiguousarray(surface.normals, dtype=np.float32)))
-    halving = vtkAdaptiveSubdivisionFilter()
-    halving.SetInputData(data)
-    halving.SetMaximumEdgeLength(longest_mm)
-    halving.SetMaximumTriangleArea(longest_mm**2)
-    halving.Update()
-    found = halving.GetOutput()
-    normals = vtk_to_numpy(found.GetPointData().GetNormals()).astype(np.float64)
-    return Surface(
-        vtk_to_numpy(found.GetPoints().GetData()).astype(np.float64),
-        normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9),
-        vtk_to_numpy(found.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64),
-    )
 
 
 def _crowd(structures: Mapping[str, Structure], areas_mm2: Mapping[str, float]) -> float:

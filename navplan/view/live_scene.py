@@ -20,9 +20,10 @@ from navplan.model.safety import Finding, PlannedMargin
 from navplan.model.structure import Structure
 from navplan.model.trajectory import SHORTEST_MM, Trajectory
 from navplan.model.volume import Volume
-from navplan.view.camera import Camera, camera_on
+from navplan.view.camera import Camera
 from navplan.view.colours import Colour
 from navplan.view.live_anatomy import LiveAnatomy
+from navplan.view.live_fusion import LiveFusion
 from navplan.view.live_marks import LiveMarks
 from navplan.view.live_needle import LiveNeedle
 from navplan.view.live_skin import LiveSkin
@@ -33,9 +34,10 @@ from navplan.view.near_structures import (
     nearest_findings,
 )
 from navplan.view.render import PEELS, SceneWindow
-from navplan.view.scene import camera_at, volume_reach
+from navplan.view.scene import anatomy_camera, camera_at
+from navplan.view.scene_fusion import FusedScene
 
-SKIN = "skin"
+SKIN, PLANE = "skin", "image_plane"
 LEAST_PX, MOST_PX = 64, 4096
 _FAR_MM = 1e4
 # While moving, the same parts stay faded until the camera has moved by a share of its distance, or the needle by more.
@@ -64,6 +66,7 @@ class LiveScene:
         self._window = window = SceneWindow()
         self._anatomy, self._skin = LiveAnatomy(window), LiveSkin(window)
         self._needle, self._marks = LiveNeedle(window), LiveMarks(window)
+        self._fusion = LiveFusion(window)
         self._volume: Volume | None = None
         self._shown = ShownStructures("", (), (), {}, "")
         self._way: _Way | None = None
@@ -97,6 +100,7 @@ class LiveScene:
             skin.result()
         self.show_carm(None)
         self.show_cursor(None)
+        self.show_fused(None)
         return self.show_way(None)
 
     def show_way(
@@ -183,6 +187,22 @@ class LiveScene:
         """Mark a point, in front of all else; None takes the mark away."""
         self._marks.show_cursor(point_mm)
 
+    def show_fused(self, fused: FusedScene | None) -> None:
+        """Draw a second image in planes over the image, with what was carried from it; None takes it away."""
+        self._fusion.show(fused)
+        self._looked_from.clear()
+        self._default = None
+
+    @property
+    def fused(self) -> FusedScene | None:
+        """What of a second image is drawn."""
+        return self._fusion.fused
+
+    @property
+    def target_mm(self) -> tuple[float, float, float] | None:
+        """Where the way that is shown aims, if one is."""
+        return None if self._way is None else self._way.trajectory.target_mm
+
     def picture(self, camera: Camera, size: tuple[int, int], moving: bool = False) -> NDArray[np.uint8]:
         """A picture (height, width, 3) uint8; size: (width, height) px of the place that it is shown in.
 
@@ -199,7 +219,8 @@ class LiveScene:
     def pick(
         self, camera: Camera, size: tuple[int, int], x_px: float, y_px: float, skin_only: bool = False
     ) -> tuple[tuple[float, float, float], str] | None:
-        """The point (LPS mm) and name of the opaque surface under a pixel, else of the skin ("skin"), else None.
+        """The point (LPS mm) and name of the opaque surface under a pixel (of an image plane PLANE), else of the skin
+        ("skin"), else None.
 
         What is faded there is seen through. skin_only: the skin, whatever shines through it.
         """
@@ -207,7 +228,11 @@ class LiveScene:
         eye = np.asarray(camera.position_mm, dtype=np.float64)
         end = eye + _FAR_MM * camera.sight(x_px, y_px, size)
         if not skin_only:
-            hit = self._anatomy.first_hit(eye, end, self._needle.must_be_seen_mm)
+            planes = self._fusion.planes
+            hit = self._anatomy.first_hit(eye, end, self._needle.must_be_seen_mm, planes)
+            met = planes.first_hit(eye, end) if planes is not None else None
+            if met is not None and (hit is None or np.linalg.norm(met - eye) < np.linalg.norm(hit[0] - eye)):
+                return _triple(met), PLANE
             if hit is not None:
                 return _triple(hit[0]), hit[1]
         if SKIN in self._hidden and not skin_only:
@@ -257,13 +282,13 @@ class LiveScene:
         for part in (self._anatomy, self._skin):
             before = self._looked_from.get(part)
             if before is None or _apart_mm(before[0], eye) > near_mm[0] or _apart_mm(before[1], seen) > near_mm[1]:
-                part.look_from(eye, seen)
+                part.look_from(eye, seen, self._fusion.planes)
                 self._looked_from[part] = (eye, seen)
+        self._fusion.look_from(eye)
 
     def _chosen_camera(self, volume: Volume, size: tuple[int, int]) -> Camera:
         if self._way is None:
-            middle, reach = volume_reach(volume)
-            return camera_on(middle, reach, volume.acquisition.patient_position)
+            return anatomy_camera(volume, self._fusion.fused)
         way, position = self._way.trajectory, self._way.plan.patient_position
         return camera_at(self._anatomy.structures, self._shown, way, self._way.nearest, position, size)
 

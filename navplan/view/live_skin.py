@@ -15,6 +15,7 @@ from navplan.view.live_pick import MeshHits
 from navplan.view.meshes import joined, painted
 from navplan.view.render import Look, SceneWindow
 from navplan.view.scene_meshes import skin_surface
+from navplan.view.scene_planes import ImagePlanes, left_before
 from navplan.view.skin_paint import SkinPainter, ghost_dots, ghost_skin
 
 _MOST_TRIANGLES = 16_000  # a ghost is smooth; the discs on it say where it is free
@@ -53,11 +54,16 @@ class LiveSkin:
         self._dots = self._painter.dots(skin_map)
         self._dots_drawn.set_mesh(self._dots)
 
-    def look_from(self, camera_mm: ArrayLike, seen_mm: NDArray[np.float64]) -> None:
-        """Denser where it turns away from the camera; bare in front of the points that must be seen (N, 3)."""
-        self._drawn.set_colours(self._skin.rgb, ghost_skin(self._skin, self._strength, camera_mm, seen_mm))
+    def look_from(
+        self, camera_mm: ArrayLike, seen_mm: NDArray[np.float64], planes: ImagePlanes | None = None
+    ) -> None:
+        """Denser where it turns away from the camera; bare in front of the points that must be seen (N, 3), fainter in
+        front of image planes."""
+        alpha = ghost_skin(self._skin, self._strength, camera_mm, seen_mm)
+        self._drawn.set_colours(self._skin.rgb, alpha * left_before(planes, self._skin.points_mm, camera_mm))
         if len(self._dots.triangles):
-            self._dots_drawn.set_colours(self._dots.rgb, ghost_dots(self._dots, camera_mm, seen_mm))
+            alpha = ghost_dots(self._dots, camera_mm, seen_mm)
+            self._dots_drawn.set_colours(self._dots.rgb, alpha * left_before(planes, self._dots.points_mm, camera_mm))
 
     def show(self, shown: bool) -> None:
         """Hide it, or show it again."""

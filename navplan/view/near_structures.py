@@ -42,6 +42,11 @@ class ShownStructures:
     bones: dict[str, float]
     ghost: str
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(filter(None, (self.target, *self.deciding, *self.organs, *self.bones, self.ghost)))
+
 
 def nearest_findings(report: SafetyReport, count: int = 2) -> tuple[Finding, ...]:
     """The findings that a picture names: those that fail come first, then the smallest clearances.

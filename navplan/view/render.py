@@ -18,6 +18,7 @@ from navplan.view.camera import Camera
 from navplan.view.colours import GROUND_HIGH, GROUND_LOW, Colour
 from navplan.view.light import fix_lights_to_camera
 from navplan.view.meshes import PaintedMesh
+from navplan.view.peel_strip import cut_off, strip_layers, without_strip
 
 PEELS = 4  # a chest with 100,000 translucent triangles: 6 differ nowhere from 8, 4 by at most 5 of 255
 
@@ -26,17 +27,19 @@ class Look(Enum):
     """How a mesh is drawn.
 
     SOLID: opaque anatomy; CLEAR: translucent, by its alpha; SHINY: opaque with strong highlights; HALO: opaque without
-    light, turned inside out, so that only its far side is seen; THROUGH: drawn last, over everything, without light.
+    light, turned inside out, so that only its far side is seen; IMAGE: opaque, without light, seen from both sides;
+    THROUGH: drawn last, over everything, without light.
     """
 
     SOLID = "solid"
     CLEAR = "clear"
     SHINY = "shiny"
     HALO = "halo"
+    IMAGE = "image"
     THROUGH = "through"
 
 
-_SPECULAR = {Look.SOLID: 0.14, Look.CLEAR: 0.05, Look.SHINY: 0.9, Look.HALO: 0.0, Look.THROUGH: 0.0}
+_SPECULAR = {Look.SOLID: 0.14, Look.CLEAR: 0.05, Look.SHINY: 0.9, Look.HALO: 0.0, Look.IMAGE: 0.0, Look.THROUGH: 0.0}
 
 
 def render(
@@ -48,6 +51,7 @@ def render(
     shiny: Sequence[PaintedMesh] = (),
     halos: Sequence[PaintedMesh] = (),
     through: Sequence[PaintedMesh] = (),
+    images: Sequence[PaintedMesh] = (),
     ground: tuple[Colour, Colour] = (GROUND_LOW, GROUND_HIGH),
     oversampling: float = 1.5,
 ) -> NDArray[np.uint8]:
@@ -57,7 +61,10 @@ def render(
     with _quiet_window_choice():
         plotter = pyvista.Plotter(off_screen=True, lighting="none")
     window = SceneWindow(ground, plotter.render_window, plotter.renderer)
-    looks = {Look.SOLID: solid, Look.SHINY: shiny, Look.HALO: halos, Look.CLEAR: clear, Look.THROUGH: through}
+    looks = {
+        Look.SOLID: solid, Look.SHINY: shiny, Look.HALO: halos, Look.IMAGE: images, Look.CLEAR: clear,
+        Look.THROUGH: through,
+    }  # fmt: skip
     for look, meshes in looks.items():
         for mesh in meshes:
             window.add(look).set_mesh(mesh)
@@ -82,6 +89,8 @@ class SceneWindow:
             self._window = window or vtkRenderWindow()
         self._base, self._front = renderer or vtkRenderer(), vtkRenderer()
         self._solids: list[DrawnMesh] = []
+        self._opaque: list[DrawnMesh] = []
+        self._strip: DrawnMesh | None = None
         self._window.SetOffScreenRendering(True)
         self._window.SetMultiSamples(0)
         self._window.SetAlphaBitPlanes(1)
@@ -104,6 +113,8 @@ class SceneWindow:
         mesh = DrawnMesh(look)
         if look is Look.SOLID:
             self._solids.append(mesh)
+        if look not in (Look.CLEAR, Look.THROUGH):
+            self._opaque.append(mesh)
         (self._front if look is Look.THROUGH else self._base).AddActor(mesh.actor)
         return mesh
 
@@ -136,16 +147,33 @@ class SceneWindow:
         last_is_empty = not any(actor.GetVisibility() for actor in self._front.GetActors())
         self._front.SetUseFXAA(smooth_edges)  # smooths the whole picture, but is left out where its layer is empty
         self._base.SetUseFXAA(smooth_edges and last_is_empty)
-        self._window.SetSize(round(size[0] * oversampling), round(size[1] * oversampling))
+        pixels = (round(size[0] * oversampling), round(size[1] * oversampling))
+        stripped = self._stripped(camera, pixels, peels)
+        self._window.SetSize(*pixels)
         self._base.ResetCameraClippingRange()
         with _quiet_window_choice():
             self._window.Render()
         picture = _grabbed(self._window)
+        if stripped:
+            picture = without_strip(picture)
         if picture.shape[:2] == (size[1], size[0]):
             return picture
         from PIL import Image
 
         return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+    def _stripped(self, camera: Camera, size: tuple[int, int], peels: int) -> bool:
+        """Make the strip that keeps peeling going, where image planes stand behind what is translucent."""
+        wanted = peels > 0 and any(mesh.look is Look.IMAGE and mesh.drawn for mesh in self._opaque)
+        if self._strip is None and not wanted:
+            return False
+        if self._strip is None:
+            self._strip = self.add(Look.CLEAR)
+        self._strip.show(wanted)
+        if wanted:
+            self._strip.set_mesh(strip_layers(camera, size, 2 * peels))
+        cut_off([mesh.mapper for mesh in self._opaque], camera if wanted else None, size)
+        return wanted
 
     def close(self) -> None:
         """Give back the window's memory."""
@@ -160,20 +188,20 @@ class DrawnMesh:
         from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
 
         self.look = look
-        self._data, self._mapper, self.actor = vtkPolyData(), vtkPolyDataMapper(), vtkActor()
-        self._mapper.SetInputData(self._data)
-        self._mapper.SetColorModeToDirectScalars()
-        self._mapper.SetScalarModeToUsePointFieldData()
-        self._mapper.SelectColorArray("colour")
-        self.actor.SetMapper(self._mapper)
-        unlit, shiny = look in (Look.HALO, Look.THROUGH), look is Look.SHINY
+        self._data, self.mapper, self.actor = vtkPolyData(), vtkPolyDataMapper(), vtkActor()
+        self.mapper.SetInputData(self._data)
+        self.mapper.SetColorModeToDirectScalars()
+        self.mapper.SetScalarModeToUsePointFieldData()
+        self.mapper.SelectColorArray("colour")
+        self.actor.SetMapper(self.mapper)
+        unlit, shiny = look in (Look.HALO, Look.IMAGE, Look.THROUGH), look is Look.SHINY
         surface = self.actor.GetProperty()
         surface.SetInterpolationToPhong()
         surface.SetAmbient(1.0 if unlit else 0.5 if shiny else 0.09)
         surface.SetDiffuse(0.0 if unlit else 0.6 if shiny else 0.95)
         surface.SetSpecular(_SPECULAR[look])
         surface.SetSpecularPower(60 if shiny else 22)
-        surface.SetBackfaceCulling(unlit)
+        surface.SetBackfaceCulling(look in (Look.HALO, Look.THROUGH))
         if self._translucent:
             self.actor.ForceTranslucentOn()
         self._shown, self._filled = True, False
@@ -210,11 +238,16 @@ class DrawnMesh:
         self._show()
 
     @property
+    def drawn(self) -> bool:
+        """Whether there is anything of it to be seen."""
+        return self._shown and self._filled
+
+    @property
     def _translucent(self) -> bool:
         return self.look in (Look.CLEAR, Look.THROUGH)
 
     def _show(self) -> None:
-        self.actor.SetVisibility(self._shown and self._filled)
+        self.actor.SetVisibility(self.drawn)
 
 
 def polydata(points_mm: NDArray[np.floating], triangles: NDArray[np.int64]) -> Any:

@@ -22,6 +22,8 @@ from navplan.view.light import OcclusionField
 from navplan.view.meshes import PaintedMesh, cutaway, ghost, joined, painted
 from navplan.view.near_structures import ShownStructures, choose_structures, nearest_findings
 from navplan.view.render import render
+from navplan.view.scene_carried import band_shade, banded_surface
+from navplan.view.scene_fusion import Fused, FusedScene, before_planes, fused_clear, fused_images, fused_scene
 from navplan.view.scene_meshes import (
     GHOST_MM,
     GHOST_ORGAN,
@@ -35,13 +37,14 @@ from navplan.view.skin_paint import SkinPainter, ghost_dots, ghost_skin
 
 _SHADE_REACH_MM = 150.0
 _FINE_MM, _COARSE_MM = 1.2, 2.2
+FUSED_REACH, FUSED_ABOVE = 1.35, 0.7  # where planes stand in it: farther off, and more from above
 
 
 @dataclass(frozen=True, eq=False)
 class SceneView:
     """A scene without its writing: picture (H, W, 3), camera, who is shown, and who was faded to see the needle.
 
-    triangles: how many were drawn.
+    triangles: how many were drawn; fused: what of a second image.
     """
 
     picture: NDArray[np.uint8]
@@ -52,6 +55,7 @@ class SceneView:
     ranked: RankedTrajectory | None = None
     triangles: int = 0
     structures: dict[str, Structure] = field(default_factory=dict)
+    fused: FusedScene | None = None
 
 
 def draw_scene(
@@ -63,17 +67,19 @@ def draw_scene(
     camera: Camera | None = None,
     image_id: str = "",
     headline: bool = True,
+    fused: Fused | None = None,
 ) -> NDArray[np.uint8]:
     """The scene with its writing: (height, width, 3) uint8.
 
     size: (width, height) px; camera: None chooses one; image_id: "" takes the plan's image or the only one;
-    headline: whether the bar with verdict and headline is written on top.
+    headline: whether the bar with verdict and headline is written on top; fused: a second image, see `Fused`.
 
-    Raises InputError for a trajectory that the plan does not have or a size below 320 x 240, ChoiceError for the image.
+    Raises InputError for a trajectory that the plan does not have or a size below 320 x 240, ChoiceError for the image;
+    and what `fused_scene` raises.
     """
     from navplan.view.scene_writing import write_on_scene
 
-    view = render_scene(case, plan, trajectory, size=size, camera=camera, image_id=image_id)
+    view = render_scene(case, plan, trajectory, size=size, camera=camera, image_id=image_id, fused=fused)
     _, volume = case.image(image_id or (plan.provenance.image_id if plan else ""))
     return write_on_scene(view, volume, plan, headline=headline)
 
@@ -87,6 +93,7 @@ def render_scene(
     camera: Camera | None = None,
     image_id: str = "",
     oversampling: float = 1.5,
+    fused: Fused | None = None,
 ) -> SceneView:
     """The scene without writing; the same refusals as draw_scene."""
     if min(size[0] / 4, size[1] / 3) < 80:
@@ -95,10 +102,12 @@ def render_scene(
         raise no_such_trajectory(plan, trajectory)
     image_id, volume = case.image(image_id or (plan.provenance.image_id if plan else ""))
     structures = case.structures_of(image_id)
+    aim = plan.trajectories[trajectory].trajectory.target_mm if plan is not None else None
+    both = fused_scene(case, image_id, fused, plan, aim) if fused is not None else None
     if plan is None:
-        return _render_anatomy(volume, structures, size, camera, oversampling)
+        return _render_anatomy(volume, structures, size, camera, oversampling, both)
     ranked = plan.trajectories[trajectory]
-    return _render_trajectory(volume, structures, plan, ranked, size, camera, oversampling)
+    return _render_trajectory(volume, structures, plan, ranked, size, camera, oversampling, both)
 
 
 def no_such_trajectory(plan: Plan, trajectory: int) -> InputError:
@@ -118,6 +127,7 @@ def _render_trajectory(
     size: tuple[int, int],
     camera: Camera | None,
     oversampling: float,
+    fused: FusedScene | None,
 ) -> SceneView:
     way = ranked.trajectory
     shown = choose_structures(structures, way, ranked.report, plan.target.structure)
@@ -137,7 +147,7 @@ def _render_trajectory(
     for name in solid_names:
         mesh = _anatomy_mesh(structures[name], shown, obstacles)
         if name not in shown.deciding:
-            mesh = replace(mesh, alpha=cutaway(mesh.points_mm, eye, seen))
+            mesh = replace(mesh, alpha=cutaway(mesh.points_mm, eye, seen) * before_planes(fused, mesh.points_mm, eye))
         opaque, thin = mesh.split()
         solid.append(opaque)
         if len(thin.triangles):
@@ -148,19 +158,21 @@ def _render_trajectory(
     painter = SkinPainter(painted(skin_surface(structures, volume), anatomy_colour("skin")))
     skin, strength = painter.tint(plan.skin_map)
     dots = painter.dots(plan.skin_map)
-    clear.append(replace(skin, alpha=ghost_skin(skin, strength, eye, seen)))
-    clear.append(replace(dots, alpha=ghost_dots(dots, eye, seen)))
+    thinner = before_planes(fused, skin.points_mm, eye)
+    clear.append(replace(skin, alpha=ghost_skin(skin, strength, eye, seen) * thinner))
+    clear.append(replace(dots, alpha=ghost_dots(dots, eye, seen) * before_planes(fused, dots.points_mm, eye)))
     if shown.ghost:
         organ = painted(_surface(structures[shown.ghost], GHOST_MM), anatomy_colour(shown.ghost))
         clear.append(ghost(organ, eye, *GHOST_ORGAN))
     needle = needle_meshes(way, plan.error_model, nearest, camera, size[1], ranked.report.ablation)
-    clear.append(needle.cone_inside(eye))
+    clear += [needle.cone_inside(eye), *fused_clear(fused, eye)]
     picture = render(
         camera, size, solid=[joined(solid)], clear=[joined(clear)], shiny=[needle.shiny], halos=[needle.halos],
         through=[needle.cone_in_front(eye), needle.hidden, needle.gaps], oversampling=oversampling,
+        images=fused_images(fused),
     )  # fmt: skip
     count = sum(len(mesh.triangles) for mesh in (*solid, *clear))
-    return SceneView(picture, camera, shown, nearest, tuple(faded), ranked, count, structures)
+    return SceneView(picture, camera, shown, nearest, tuple(faded), ranked, count, structures, fused)
 
 
 def camera_at(
@@ -179,20 +191,40 @@ def camera_at(
 
 
 def _render_anatomy(
-    volume: Volume, structures: dict[str, Structure], size: tuple[int, int], camera: Camera | None, oversampling: float
-) -> SceneView:
+    volume: Volume, structures: dict[str, Structure], size: tuple[int, int], camera: Camera | None, oversampling: float,
+    fused: FusedScene | None,
+) -> SceneView:  # fmt: skip
     """Without a plan: what is present, and the skin as a ghost."""
     present = {name: structure for name, structure in structures.items() if structure.occupancy is not None}
     shown = choose_structures(present, None, None, "")
     middle, reach = volume_reach(volume)
     obstacles = OcclusionField([present[name] for name in [*shown.organs, *shown.bones]], middle, reach, spacing_mm=4.0)
-    camera = camera or camera_on(middle, reach, volume.acquisition.patient_position)
-    solid = [_anatomy_mesh(present[name], shown, obstacles) for name in [*shown.organs, *shown.bones]]
+    camera = camera or anatomy_camera(volume, fused)
+    solid, faded, clear = [], [], []
+    for name in [*shown.organs, *shown.bones]:
+        mesh = _anatomy_mesh(present[name], shown, obstacles)
+        opaque, thin = replace(mesh, alpha=before_planes(fused, mesh.points_mm, camera.position_mm)).split()
+        solid.append(opaque)
+        if len(thin.triangles):
+            clear.append(thin)
+            faded.append(name)
     skin = painted(skin_surface(present, volume), anatomy_colour("skin"))
     bare = ghost_skin(skin, np.zeros(len(skin.points_mm)), camera.position_mm, np.zeros((0, 3)))
-    clear = [replace(skin, alpha=bare)]
-    picture = render(camera, size, solid=[joined(solid)], clear=clear, oversampling=oversampling)
-    return SceneView(picture, camera, shown, structures=structures)
+    clear += [replace(skin, alpha=bare), *fused_clear(fused, camera.position_mm)]
+    picture = render(
+        camera, size, solid=[joined(solid)], clear=[joined(clear)], images=fused_images(fused),
+        oversampling=oversampling,
+    )  # fmt: skip
+    return SceneView(picture, camera, shown, faded=tuple(faded), structures=structures, fused=fused)
+
+
+def anatomy_camera(volume: Volume, fused: FusedScene | None = None) -> Camera:
+    """The view of an image without a way; a little farther off where planes stand in it, as wide as the image is."""
+    middle, reach = volume_reach(volume)
+    position = volume.acquisition.patient_position
+    if fused is None:
+        return camera_on(middle, reach, position)
+    return camera_on(middle, FUSED_REACH * reach, position, FUSED_ABOVE)
 
 
 def volume_reach(volume: Volume) -> tuple[NDArray[np.float64], float]:
@@ -208,5 +240,6 @@ def _surface(structure: Structure, spacing_mm: float) -> Surface:
 def _anatomy_mesh(structure: Structure, shown: ShownStructures, obstacles: OcclusionField) -> PaintedMesh:
     name = structure.name
     far = name in shown.organs or shown.bones.get(name, 0.0) >= 25
-    surface = _surface(structure, _COARSE_MM if far else _FINE_MM)
-    return painted(surface, structure_colour(name, shown), obstacles.shade(surface.points_mm, surface.normals))
+    surface = banded_surface(structure, _surface(structure, _COARSE_MM if far else _FINE_MM))
+    shade = obstacles.shade(surface.points_mm, surface.normals) * band_shade(structure, surface.points_mm)
+    return painted(surface, structure_colour(name, shown), shade)

@@ -17,6 +17,7 @@ from navplan.model.case import Case
 from navplan.model.plan import Plan
 from navplan.view.colours import HALO, VERDICT_WORDS
 from navplan.view.meshes import PaintedMesh
+from navplan.view.scene_fusion import Fused, carried_legend
 from navplan.view.scene_parts import FIRST_SIZE, Role, SceneParts, scene_parts
 from navplan.view.scene_words import facts
 from navplan.view.scene_writing import FOR_RESEARCH, pretty
@@ -25,7 +26,7 @@ _FLOAT, _UINT32, _UINT16 = 5126, 5125, 5123
 _ARRAY, _INDICES = 34962, 34963
 _JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 _UPRIGHT = [-float(np.sqrt(0.5)), 0.0, 0.0, float(np.sqrt(0.5))]  # x, y, z, w: a quarter turn about x, z becomes y
-_OPAQUE, _CLEAR, _METAL, _MARKS = range(4)
+_OPAQUE, _CLEAR, _METAL, _MARKS, _IMAGE = range(5)
 _MATERIALS = (
     {"name": "anatomy", "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.65}},
     {
@@ -37,12 +38,18 @@ _MATERIALS = (
         "name": "marks", "extensions": {"KHR_materials_unlit": {}},
         "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
     },
+    {
+        "name": "image", "doubleSided": True, "extensions": {"KHR_materials_unlit": {}},
+        "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
+    },
 )  # fmt: skip
 
 
-def scene_glb(case: Case, plan: Plan | None = None, trajectory: int = 0, *, image_id: str = "") -> bytes:
-    """The file's bytes. Raises InputError for a trajectory that the plan does not have, ChoiceError for the image."""
-    return glb_of(scene_parts(case, plan, trajectory, image_id=image_id))
+def scene_glb(
+    case: Case, plan: Plan | None = None, trajectory: int = 0, *, image_id: str = "", fused: Fused | None = None
+) -> bytes:
+    """The file's bytes. Raises what `scene_parts` raises."""
+    return glb_of(scene_parts(case, plan, trajectory, image_id=image_id, fused=fused))
 
 
 def glb_of(scene: SceneParts) -> bytes:
@@ -57,6 +64,11 @@ def glb_of(scene: SceneParts) -> bytes:
         made.add("gaps to the nearest", _without(needle.gaps, HALO), _MARKS)
         made.add("95 % of needles", replace(needle.cone, alpha=np.full(len(needle.cone.alpha), 0.18)), _CLEAR)
     told: dict[str, object] = {"facts": list(facts(scene)), "purpose": FOR_RESEARCH}
+    banded = [words for _, words in carried_legend(scene.structures, scene.shown.names, scene.fused)]
+    if scene.fused is not None:
+        told["second image"] = [words for words, _ in scene.fused.words]
+    if banded:
+        told["carried"] = banded
     if scene.ranked is not None:
         told["verdict"] = VERDICT_WORDS[scene.ranked.verdict]
         told["headline"] = pretty(scene.ranked.report.headline)
@@ -70,7 +82,11 @@ def _standing_alone(role: Role, mesh: PaintedMesh) -> tuple[PaintedMesh, int]:
         return replace(mesh, alpha=0.08 + 0.13 * mesh.alpha), _CLEAR
     if role is Role.GHOST:
         return replace(mesh, alpha=np.full(len(mesh.alpha), 0.15)), _CLEAR
-    return mesh, _CLEAR if role is Role.ENTRIES else _OPAQUE
+    if role is Role.UPTAKE:
+        return replace(mesh, alpha=np.full(len(mesh.alpha), 0.35)), _CLEAR
+    if role is Role.PLANE:
+        return mesh, _IMAGE
+    return mesh, _CLEAR if role in (Role.ENTRIES, Role.CARRIED) else _OPAQUE
 
 
 def _without(mesh: PaintedMesh, colour: tuple[int, int, int]) -> PaintedMesh:

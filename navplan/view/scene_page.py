@@ -22,6 +22,7 @@ from navplan.model.safety import Verdict
 from navplan.view.colours import (
     GROUND_HIGH,
     GROUND_LOW,
+    VERDICT_COLOURS,
     VERDICT_SYMBOLS,
     VERDICT_WORDS,
     Colour,
@@ -30,19 +31,24 @@ from navplan.view.colours import (
 )
 from navplan.view.orientation_figure import LETTERS, _figure
 from navplan.view.packed_meshes import PackedMeshes
+from navplan.view.scene_fusion import Fused
 from navplan.view.scene_parts import FIRST_SIZE, Role, ScenePart, SceneParts, moving_meshes, scene_parts
-from navplan.view.scene_words import OpenWords, PlacedWords, facts, legend, open_words, placed_words
+from navplan.view.scene_words import OpenWords, PlacedWords, facts, open_words, placed_words
 from navplan.view.scene_writing import FOR_RESEARCH, pretty, trajectory_words
 
 _SCRIPTS = ("camera.js", "cutaway.js", "draw.js", "pick.js", "labels.js", "page.js")
 _MOVING = ("shiny", "halos", "hidden", "gaps")  # as moving_meshes gives them
-_LOOKS = {Role.GHOST: "ghost", Role.SKIN: "skin", Role.ENTRIES: "entries"}
+_LOOKS = {
+    Role.GHOST: "ghost", Role.SKIN: "skin", Role.ENTRIES: "entries", Role.PLANE: "image", Role.CARRIED: "entries",
+    Role.UPTAKE: "uptake",
+}  # fmt: skip
 _CUTS = {Role.ORGAN: "anatomy", Role.BONE: "anatomy", Role.SKIN: "skin", Role.ENTRIES: "entries"}
 _GROUPS = {
     "Never hidden: they decide": (Role.TARGET, Role.DECIDING),
     "Organs": (Role.ORGAN, Role.GHOST),
     "Bones": (Role.BONE,),
     "Skin": (Role.SKIN, Role.ENTRIES),
+    "Second image": (Role.PLANE, Role.CARRIED, Role.UPTAKE),
 }
 _REACH = {"S": 1.22, "I": 1.22, "L": 0.82, "R": 0.82, "A": 0.62, "P": 0.62}  # of a letter from the figure's middle
 _VIEWS = (
@@ -59,14 +65,16 @@ _KEYS = (
 )
 
 
-def scene_page(case: Case, plan: Plan | None = None, trajectory: int = 0, *, image_id: str = "") -> str:
+def scene_page(
+    case: Case, plan: Plan | None = None, trajectory: int = 0, *, image_id: str = "", fused: Fused | None = None
+) -> str:
     """The page's HTML.
 
     It holds of the patient what a still's writing holds: position, kind and date of the image, names of structures.
 
-    Raises InputError for a trajectory that the plan does not have, ChoiceError for the image.
+    Raises what `scene_parts` raises.
     """
-    return page_of(scene_parts(case, plan, trajectory, image_id=image_id))
+    return page_of(scene_parts(case, plan, trajectory, image_id=image_id, fused=fused))
 
 
 def page_of(scene: SceneParts) -> str:
@@ -90,7 +98,7 @@ def page_of(scene: SceneParts) -> str:
         head=_head(scene),
         tools=_tools(scene),
         legend=_legend(scene),
-        words=_words(scene),
+        words=_second(scene) + _words(scene),
         structures=_structures(scene),
         keys=_keys(),
         facts=escape("  ·  ".join([*facts(scene), *_judged(scene)])),
@@ -168,6 +176,9 @@ def _title(part: ScenePart) -> str:
 
 def _note(scene: SceneParts, part: ScenePart) -> tuple[str, Verdict | None]:
     """How far the needle is from a structure, and what that is judged to be; nothing where it was not measured."""
+    if part.role is Role.CARRIED and scene.fused is not None:
+        mark = next(one for one in scene.fused.marks if part.name == f"{one.name} from {one.image}")
+        return mark.within, mark.verdict
     clearances = scene.ranked.report.clearances if scene.ranked is not None else ()
     finding = next((one for one in clearances if one.structure == part.name), None)
     if finding is None or part.role in (Role.SKIN, Role.ENTRIES):
@@ -206,9 +217,20 @@ def _tools(scene: SceneParts) -> str:
 def _legend(scene: SceneParts) -> str:
     rows = "".join(
         f'<li><i data-colours="{" ".join(map(_css, colours))}"></i><span>{escape(words)}</span></li>'
-        for colours, words in legend(scene)
+        for colours, words in scene.legend
     )
     return f'<ul id="legend" aria-label="Colours">{rows}</ul>' if rows else ""
+
+
+def _second(scene: SceneParts) -> str:
+    """Which image lies over which, by what tie, how far off it may be."""
+    if scene.fused is None:
+        return ""
+    tie = VERDICT_COLOURS[scene.fused.verdict]
+    classes = [f' class="np-{scene.fused.verdict.value}"' if tint == tie else "" for _, tint in scene.fused.words]
+    told = zip(classes, scene.fused.words, strict=True)
+    rows = "".join(f"<li{kind}>{escape(words)}</li>" for kind, (words, _) in told)
+    return f'<details class="pane" open><summary><h2>Second image</h2></summary><ul class="todo">{rows}</ul></details>'
 
 
 def _words(scene: SceneParts) -> str:
@@ -241,7 +263,8 @@ def _structures(scene: SceneParts) -> str:
     cut = '<input type="checkbox" id="cutaway" hidden disabled>'
     if scene.shaft_mm is not None:
         box = '<input type="checkbox" id="cutaway" checked>'
-        cut = f'<p class="only-picture"><label>{box}Cutaway: what hides the needle is faded</label></p>'
+        hidden = "the needle" if scene.ranked is not None else "where the planes cross"
+        cut = f'<p class="only-picture"><label>{box}Cutaway: what hides {hidden} is faded</label></p>'
     groups = "".join(_group(scene, words, roles) for words, roles in _GROUPS.items())
     return f'<details class="pane" open><summary><h2>Structures shown</h2></summary>{cut}{groups}</details>'
 
@@ -259,7 +282,8 @@ def _row(scene: SceneParts, place: int, part: ScenePart) -> str:
     group = next(roles[0] for roles in _GROUPS.values() if part.role in roles)
     note, verdict = _note(scene, part)
     kept = " disabled" if part.never_hidden else ""
-    colour = np.median(part.mesh.rgb, axis=0) if part.role is Role.TARGET else np.asarray(anatomy_colour(part.name))
+    own = part.role in (Role.TARGET, Role.PLANE, Role.CARRIED, Role.UPTAKE)
+    colour = np.median(part.mesh.rgb, axis=0) if own else np.asarray(anatomy_colour(part.name))
     swatch = _css((int(colour[0]), int(colour[1]), int(colour[2])))
     told = f'<small class="np-{verdict.value}">{VERDICT_SYMBOLS[verdict]} {escape(note)}</small>' if verdict else ""
     return (

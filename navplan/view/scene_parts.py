@@ -17,12 +17,14 @@ from navplan.model.safety import Finding, PlannedMargin
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.model.volume import Volume
-from navplan.view.camera import Camera, camera_on
+from navplan.view.camera import Camera
 from navplan.view.colours import anatomy_colour
 from navplan.view.light import OcclusionField
 from navplan.view.meshes import PaintedMesh, painted
 from navplan.view.near_structures import ShownStructures, choose_structures, nearest_findings
-from navplan.view.scene import camera_at, no_such_trajectory, volume_reach
+from navplan.view.scene import anatomy_camera, camera_at, no_such_trajectory, volume_reach
+from navplan.view.scene_carried import band_shade, banded_surface
+from navplan.view.scene_fusion import Fused, FusedScene, carried_legend, fused_scene
 from navplan.view.scene_meshes import (
     GHOST_MM,
     NeedleMeshes,
@@ -31,6 +33,7 @@ from navplan.view.scene_meshes import (
     structure_colour,
     whole_surface,
 )
+from navplan.view.scene_words import LegendRow, legend
 from navplan.view.skin_paint import SkinPainter
 
 FIRST_SIZE = (1600, 1200)  # of the picture that the first camera is chosen for
@@ -40,6 +43,8 @@ _MOST_OF_ONE, _MOST_OF_FINE, _LEAST_OF_ONE = 40_000, 10_000, 800
 _MOST_OF_SKIN, _MOST_OF_GHOST = 24_000, 10_000
 _MOST_TRIANGLES = 180_000  # of all anatomy
 _SIZES_MM = np.geomspace(0.02, 4.0, 25)  # of a pixel, for which the needle is drawn as thick as it has to be
+PLANE_PIXEL_MM = 1.5  # of an image plane
+_BESIDE_MM = 25.0  # from where the planes cross to what of them is to be seen
 _OFF_PX = 0.25  # by which a point of the needle may be off between two of those that are kept
 
 
@@ -53,13 +58,17 @@ class Role(StrEnum):
     GHOST = "ghost"
     SKIN = "skin"
     ENTRIES = "entries"
+    PLANE = "plane"
+    CARRIED = "carried"
+    UPTAKE = "uptake"
 
 
 @dataclass(frozen=True, eq=False)
 class ScenePart:
-    """One structure, the skin, or the discs of its entries.
+    """One structure, the skin, the discs of its entries, or of a second image a plane, what was carried, its uptake.
 
-    mesh.alpha: 1 for anatomy; of the skin how strongly a vertex is painted (0 bare), of the discs their own.
+    mesh.alpha: 1 for anatomy, planes and uptake; of the skin how strongly a vertex is painted (0 bare), of the discs
+    and of what was carried their own.
     """
 
     name: str
@@ -77,9 +86,10 @@ class SceneParts:
     """All of a scene but its words.
 
     structures: those of the image, by name. camera: where to look from first. shaft_mm: (2, 3) ends of what must not be
-    hidden; spots_mm: (N, 3) more of it, on the target and nearest in the dangers named. needle: sizes of a pixel (mm,
-    rising), each with the needle as it is drawn there; between two sizes every point moves straight from one to the
-    other. Without a plan there is no plan, no ranked way and no needle.
+    hidden: the needle, or a line through where image planes cross; spots_mm: (N, 3) more of it, on the target, nearest
+    in the dangers named, and on the planes. needle: sizes of a pixel (mm, rising), each with the needle as it is drawn
+    there; between two sizes every point moves straight from one to the other. Without a plan there is no plan, no
+    ranked way and no needle. fused: of a second image.
     """
 
     volume: Volume
@@ -93,6 +103,12 @@ class SceneParts:
     shaft_mm: NDArray[np.float64] | None = None
     spots_mm: NDArray[np.float64] | None = None
     needle: tuple[tuple[float, NeedleMeshes], ...] = ()
+    fused: FusedScene | None = None
+
+    @property
+    def legend(self) -> tuple[LegendRow, ...]:
+        """What its colours mean."""
+        return (*legend(self), *carried_legend(self.structures, self.shown.names, self.fused))
 
     @property
     def undrawn(self) -> tuple[str, ...]:
@@ -102,19 +118,24 @@ class SceneParts:
         return tuple(n for n in wanted if n not in drawn and self.structures[n].occupancy is not None)
 
 
-def scene_parts(case: Case, plan: Plan | None = None, trajectory: int = 0, *, image_id: str = "") -> SceneParts:
+def scene_parts(
+    case: Case, plan: Plan | None = None, trajectory: int = 0, *, image_id: str = "", fused: Fused | None = None
+) -> SceneParts:
     """What draw_scene draws, as meshes: of a way of a plan, or of the anatomy alone.
 
-    image_id: "" takes the plan's image or the only one. At most about 180,000 triangles of anatomy.
+    image_id: "" takes the plan's image or the only one. At most about 180,000 triangles of anatomy. fused: a second
+    image, see `Fused`.
 
-    Raises InputError for a trajectory that the plan does not have, ChoiceError for the image.
+    Raises InputError for a trajectory that the plan does not have, ChoiceError for the image, and as `fused_scene`.
     """
     if plan is not None and not 0 <= trajectory < len(plan.trajectories):
         raise no_such_trajectory(plan, trajectory)
     image_id, volume = case.image(image_id or (plan.provenance.image_id if plan else ""))
     structures = case.structures_of(image_id)
+    aimed = plan.trajectories[trajectory].trajectory.target_mm if plan is not None else None
+    both = fused_scene(case, image_id, fused, plan, aimed, PLANE_PIXEL_MM) if fused is not None else None
     if plan is None:
-        return _anatomy_alone(volume, structures)
+        return _anatomy_alone(volume, structures, both)
     ranked = plan.trajectories[trajectory]
     way = ranked.trajectory
     shown = choose_structures(structures, way, ranked.report, plan.target.structure)
@@ -128,14 +149,33 @@ def scene_parts(case: Case, plan: Plan | None = None, trajectory: int = 0, *, im
     if shown.ghost:
         surface = display_surface(structures[shown.ghost], spacing_mm=GHOST_MM, max_triangles=_MOST_OF_GHOST)
         parts.append(ScenePart(shown.ghost, Role.GHOST, painted(surface, anatomy_colour(shown.ghost))))
-    parts += _skin(structures, volume, plan)
+    parts += _skin(structures, volume, plan) + _fused(both)
     camera = camera_at(structures, shown, way, nearest, plan.patient_position, FIRST_SIZE)
     aim = next((part.mesh.points_mm for part in parts if part.role is Role.TARGET), None)
     return SceneParts(
         volume, structures, shown, camera, _not_empty(parts), plan, ranked, nearest,
-        shaft_mm=np.stack([way.point_at_mm(0.0), way.swept_end_mm]), spots_mm=_spots(nearest, aim),
-        needle=_needle(way, plan.error_model, nearest, camera, ranked.report.ablation),
+        shaft_mm=np.stack([way.point_at_mm(0.0), way.swept_end_mm]),
+        spots_mm=np.concatenate([_spots(nearest, aim), _on_planes(both)]),
+        needle=_needle(way, plan.error_model, nearest, camera, ranked.report.ablation), fused=both,
     )  # fmt: skip
+
+
+def _fused(fused: FusedScene | None) -> list[ScenePart]:
+    if fused is None:
+        return []
+    parts = [ScenePart(f"{one.plane.title} plane", Role.PLANE, one.mesh) for one in fused.planes.planes]
+    for mark, mesh in zip(fused.marks, fused.carried, strict=True):
+        parts.append(ScenePart(f"{mark.name} from {mark.image}", Role.CARRIED, mesh))
+    if fused.uptake is not None:
+        parts.append(ScenePart(f"uptake of {fused.pair.second}", Role.UPTAKE, fused.uptake))
+    return parts
+
+
+def _on_planes(fused: FusedScene | None) -> NDArray[np.float64]:
+    """(4, 3) places beside the planes' crossing that are to be seen; none without planes."""
+    if fused is None or not fused.planes.planes:
+        return np.zeros((0, 3))
+    return np.asarray(fused.planes.centre_mm) + _BESIDE_MM * np.array([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
 
 
 def _spots(nearest: tuple[Finding, ...], target_mm: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -150,15 +190,20 @@ def _spots(nearest: tuple[Finding, ...], target_mm: NDArray[np.float64] | None) 
     return np.array(found).reshape(-1, 3)
 
 
-def _anatomy_alone(volume: Volume, structures: Mapping[str, Structure]) -> SceneParts:
+def _anatomy_alone(volume: Volume, structures: Mapping[str, Structure], fused: FusedScene | None) -> SceneParts:
     present = {name: structure for name, structure in structures.items() if structure.occupancy is not None}
     shown = choose_structures(present, None, None, "")
     names = [*shown.organs, *shown.bones]
     middle, reach = volume_reach(volume)
     shade = OcclusionField([present[name] for name in names], middle, reach, spacing_mm=4.0)
-    parts = _anatomy(present, shown, names, shade) + _skin(present, volume, None)
-    camera = camera_on(middle, reach, volume.acquisition.patient_position)
-    return SceneParts(volume, present, shown, camera, _not_empty(parts))
+    parts = _anatomy(present, shown, names, shade) + _skin(present, volume, None) + _fused(fused)
+    ends = None
+    if fused is not None and fused.planes.planes:
+        ends = np.asarray(fused.planes.centre_mm) + _BESIDE_MM * np.array([(0, 0, 1.0), (0, 0, -1.0)])
+    return SceneParts(
+        volume, present, shown, anatomy_camera(volume, fused), _not_empty(parts), shaft_mm=ends,
+        spots_mm=_on_planes(fused), fused=fused,
+    )  # fmt: skip
 
 
 def _not_empty(parts: Sequence[ScenePart]) -> tuple[ScenePart, ...]:
@@ -170,7 +215,8 @@ def _anatomy(
 ) -> list[ScenePart]:
     parts = []
     for name, surface in _surfaces(structures, shown, names).items():
-        lit = shade.shade(surface.points_mm, surface.normals)
+        surface = banded_surface(structures[name], surface)
+        lit = shade.shade(surface.points_mm, surface.normals) * band_shade(structures[name], surface.points_mm)
         parts.append(ScenePart(name, _role(name, shown), painted(surface, structure_colour(name, shown), lit)))
     return parts
 

@@ -34,6 +34,9 @@ _POSITIONS = {
 _MOST_BLOCKERS = 3  # reasons of the skin map that are named with their colour
 
 
+LegendRow = tuple[tuple[Colour, ...], str]  # colours and what they mean
+
+
 class Written(Protocol):
     """A scene that words are written on: what of it they are about."""
 
@@ -143,11 +146,11 @@ def facts(scene: Written) -> tuple[str, ...]:
     return (lies, *other, f"{scene.volume.modality}{' ' if acquisition.date else ', '}{date}", *undrawn)
 
 
-def legend(scene: Written) -> tuple[tuple[tuple[Colour, ...], str], ...]:
+def legend(scene: Written) -> tuple[LegendRow, ...]:
     """Rows of colours and what they mean: error cone, free entries, what shuts most of the others."""
     if scene.plan is None:
         return ()
-    rows: list[tuple[tuple[Colour, ...], str]] = [((CONE_COLOUR,), f"95 % of needles, {scene.plan.error_model.name}")]
+    rows: list[LegendRow] = [((CONE_COLOUR,), f"95 % of needles, {scene.plan.error_model.name}")]
     planned = scene.ranked.report.ablation if scene.ranked is not None else None
     if planned is not None:
         size = f"{2 * planned.along_mm:.0f} x {2 * planned.across_mm:.0f} mm"

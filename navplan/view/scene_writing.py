@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from navplan.view.colours import (
     VERDICT_WORDS,
     spoken,
 )
+from navplan.view.fusion_writing import draw_fusion_words, fused_labels, own_lesions
 from navplan.view.labels import (
     Box,
     Label,
@@ -36,7 +38,8 @@ from navplan.view.labels import (
     written,
 )
 from navplan.view.orientation_figure import orientation_figure
-from navplan.view.scene_words import WrittenScene, facts, legend, placed_words
+from navplan.view.scene_fusion import carried_legend
+from navplan.view.scene_words import LegendRow, PlacedWords, WrittenScene, facts, legend, placed_words
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -64,10 +67,16 @@ def write_on_scene(view: SceneView, volume: Volume, plan: Plan | None, headline:
     taken.append(_orientation(layer, draw, figure, letters, corner, text_px))
     taken += _foot(draw, view, volume, plan, width, height, text_px)
     taken += _side_letters(draw, view, width, height, text_px)
-    if plan is not None and view.ranked is not None:
-        told = _written(view, volume, plan)
-        taken.append(_legend(draw, told, height, text_px))
-        _labels(layer, draw, view, told, taken, text_px)
+    if view.fused is not None:
+        top = taken[0][3] if headline and view.ranked is not None and plan is not None else 0.0
+        taken.append(draw_fusion_words(draw, view.fused, top + text_px, text_px))
+    told = _written(view, volume, plan)
+    rows = (*legend(told), *carried_legend(view.structures, view.shown.names, view.fused))
+    if rows:
+        taken.append(_legend(draw, rows, height, text_px))
+    labels = [*placed_words(told), *_carried_labels(view)]
+    if labels:
+        _labels(layer, draw, view, labels, taken, text_px)
     sheet.paste(layer, (0, 0), layer)
     return np.asarray(sheet)
 
@@ -148,7 +157,8 @@ def _foot(
 ) -> list[Box]:
     told = [*facts(_written(view, volume, plan))]
     if view.faded:
-        told.append("faded to show the needle: " + ", ".join(spoken(name) for name in view.faded))
+        seen = " and ".join((["the needle"] if view.ranked else []) + (["the image planes"] if view.fused else []))
+        told.append(f"faded to show {seen}: " + ", ".join(spoken(name) for name in view.faded))
     line = height - 1.75 * text_px
     draw.rectangle((0, line - 0.45 * text_px, width, height), fill=(*PANEL, 225))
     right = font(text_px, bold=True).getlength(FOR_RESEARCH) + 1.2 * text_px
@@ -161,7 +171,7 @@ def _foot(
         line - 1.3 * text_px,
         view.camera.millimetres_per_pixel(height),
         text_px,
-        "at the needle",
+        "at the needle" if view.ranked is not None else "in the middle",
         14 * text_px,
     )
     return [(0.0, line - 0.45 * text_px, float(width), float(height)), bar]
@@ -178,15 +188,20 @@ def _side_letters(draw: ImageDraw.ImageDraw, view: SceneView, width: int, height
     return boxes
 
 
-def _legend(draw: ImageDraw.ImageDraw, told: WrittenScene, height: int, text_px: int) -> Box:
-    """Error cone and skin map: what the colours mean, and how many entries each reason rules out."""
+def _carried_labels(view: SceneView) -> tuple[PlacedWords, ...]:
+    if view.fused is None:
+        return ()
+    return fused_labels(view.fused, 1) if view.ranked is not None else (*own_lesions(view), *fused_labels(view.fused))
+
+
+def _legend(draw: ImageDraw.ImageDraw, rows: Sequence[LegendRow], height: int, text_px: int) -> Box:
+    """What the colours mean, and how many entries each reason rules out."""
     small = round(0.88 * text_px)
-    rows = legend(told)
     step = 1.45 * small
     bottom = height - 6.6 * text_px
     top = bottom - len(rows) * step - 0.9 * small
     wide = max(font(small).getlength(words) for _, words in rows) + 4.4 * small
-    wide = min(wide, 24 * text_px)
+    wide = min(wide, 32 * text_px)
     box = (text_px, top, text_px + wide, bottom)
     draw_plate(draw, box, small)
     for number, (colours, words) in enumerate(rows):
@@ -202,10 +217,14 @@ def _legend(draw: ImageDraw.ImageDraw, told: WrittenScene, height: int, text_px:
 
 
 def _labels(
-    layer: Image.Image, draw: ImageDraw.ImageDraw, view: SceneView, told: WrittenScene, taken: list[Box], text_px: int
+    layer: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    view: SceneView,
+    told: Sequence[PlacedWords],
+    taken: list[Box],
+    text_px: int,
 ) -> None:
-    assert view.ranked is not None
-    way = view.ranked.trajectory
+    way = view.ranked.trajectory if view.ranked is not None else None
     height, width = view.picture.shape[:2]
     size = (width, height)
 
@@ -214,20 +233,22 @@ def _labels(
         return float(np.clip(x, 8, width - 8)), float(np.clip(y, 8, height - 8))
 
     labels = []
-    for words in placed_words(told):
+    for words in told:
         title, detail = words.title, words.detail
         if words.open_item:
             title = shortened(title, text_px, 34 * text_px, bold=True)
             detail = shortened(detail, round(0.86 * text_px), 34 * text_px)
-        spot = place(way.point_at_mm(0.0) if words.at_mm is None else words.at_mm)
         pointed = words.at_mm is not None
+        spot = place(words.at_mm if pointed or way is None else way.point_at_mm(0.0))
         labels.append(Label(spot, title, detail, words.colour, words.verdict, pointed=pointed))
-    outside = way.point_at_mm(-0.5 * (way.device.length_mm - way.tip_depth_mm))
-    ends = view.camera.project([outside, way.swept_end_mm], size)
-    shaft = ((float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1])))
+    lines = []
+    if way is not None:
+        outside = way.point_at_mm(-0.5 * (way.device.length_mm - way.tip_depth_mm))
+        ends = view.camera.project([outside, way.swept_end_mm], size)
+        lines = [((float(ends[0, 0]), float(ends[0, 1])), (float(ends[1, 0]), float(ends[1, 1])))]
     x, y = labels[0].anchor
     taken.append((x - 2.4 * text_px, y - 2.4 * text_px, x + 2.4 * text_px, y + 2.4 * text_px))  # no plate on the target
-    boxes = place_labels(labels, _busy(view.picture), text_px, taken, [shaft])
+    boxes = place_labels(labels, _busy(view.picture), text_px, taken, lines)
     draw_leaders(layer, labels, boxes, text_px)
     for label, box in zip(labels, boxes, strict=True):
         draw_label(draw, box, label, text_px)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,11 +14,13 @@ import pytest
 
 import navplan as nv
 from navplan.app.scene_views import SceneViews
+from navplan.errors import Cancelled
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.model.registration import DisplacementField, ErrorGrid, ImageRegistration
 from navplan.model.structure import Presence
 from navplan.session.document import document
+from navplan.session.fusion import carry_structures
 from navplan.session.session import Session
 from navplan.view.plane_values import NOTHING, Cut, native_slice, sampled_steps, slice_through
 from tests.app.served import Served
@@ -169,9 +173,15 @@ def test_structures_are_carried_and_the_step_says_what_ties_the_images(served: S
     fusion = told["fusion"]
     assert [(one["id"], bool(one["refusal"])) for one in fusion["others"]] == [("mr", False), ("alone", True)]
     assert fusion["others"][0]["words"] == "good registration" and fusion["others"][0]["symbol"] == "✓"
-    assert fusion["registrations"][0]["error_mm"] == [1.5, 1.5] and fusion["registrations"][0]["structures"] == 1
+    assert fusion["registrations"][0]["error_mm"] == [1.5, 1.5]
+    assert fusion["registrations"][0]["structures"] == [{"name": "liver", "spoken": "liver", "state": ""}]
     answer = served.act("carry", moving="mr", fixed="ct")
     assert answer.status == 200 and answer.json["carried"] == ["liver"]
+    told_of = answer.json["told"][0]  # part of it lies where the error is not known
+    assert told_of["name"] == "liver" and not told_of["absent"] and told_of["error_mm"] == 1.5
+    assert told_of["doubt"] == served.session.case.structures_of("ct")["liver"].carried_doubt
+    again = document(served.session)["fusion"]["registrations"][0]["structures"]
+    assert [one["state"] for one in again] == ["carried"]
     liver = served.session.case.structures_of("ct")["liver"]
     assert liver.presence is Presence.PRESENT and liver.carried_from == "mr"
     assert served.act("carry", moving="alone", fixed="ct").status == 400
@@ -184,6 +194,72 @@ def test_a_doubt_is_to_be_looked_at(served: Served) -> None:
     step = next(one for one in document(session)["steps"] if one["id"] == "fusion")
     assert step["state"] == "attention"
     assert step["told"][1]["values"]["words"] == "not good enough: nothing of it was checked"
+
+
+def test_only_what_is_chosen_is_carried(served: Served) -> None:
+    session = served.session
+    kidney = replace(session.case.structures_of("mr")["liver"], name="kidney_left")
+    own = replace(kidney, name="spleen")
+    here = session.case.volumes["ct"].grid.crop((0, 0, 0), own.grid.shape)
+    there = replace(own, image_id="ct", grid=here, evaluated_in=here)
+    session.take_case(session.case.with_structures(kidney, own, there), "edit")
+    listed = document(session)["fusion"]["registrations"][0]["structures"]
+    assert {one["name"]: one["state"] for one in listed} == {"kidney_left": "", "liver": "", "spleen": "own"}
+    answer = served.act("carry", moving="mr", fixed="ct", structures=["kidney_left", "spleen"])
+    assert [one["name"] for one in answer.json["told"]] == ["kidney_left"] and answer.json["left"] == ["spleen"]
+    found = session.case.structures_of("ct")
+    assert "liver" not in found and found["kidney_left"].carried_from == "mr" and found["spleen"].carried_from == ""
+
+
+def kept_in(folder) -> dict[str, bytes]:
+    """What a case's folder holds, but for what a session keeps for itself."""
+    held = (path for path in folder.rglob("*") if path.is_file() and path.name != "session.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in held}
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["while it searches", "after its last word"])
+def test_a_registration_that_is_cancelled_leaves_the_case_as_it_was(
+    served: Served, monkeypatch: pytest.MonkeyPatch, last: bool
+) -> None:
+    from navplan.session import fusion
+
+    case, begun, told = served.session.case, threading.Event(), []
+    before = kept_in(served.session.folder)
+
+    def register(case, fixed, moving, *, kind, progress):
+        progress("searching", 0.25)
+        begun.set()
+        if last:
+            assert cancelled.wait(10)
+            return case.with_registration(replace(case.registration("ct", "mr"), kind="affine"))
+        for n in range(1000):
+            told.append(n)
+            progress("searching", 0.25)
+            time.sleep(0.01)
+        raise AssertionError("nobody stopped it")
+
+    cancelled = threading.Event()
+    monkeypatch.setattr(fusion, "register", register)
+    with ThreadPoolExecutor(1) as other:
+        answer = other.submit(served.act, "register", fixed="ct", moving="mr", kind="affine")
+        assert begun.wait(10)
+        assert served.act("cancel").status == 200
+        cancelled.set()
+        assert answer.result(timeout=10).status == 400 and "nothing was changed" in answer.result().json["error"]
+    assert served.session.case is case and kept_in(served.session.folder) == before
+    assert served.session.case.registration("ct", "mr").kind == "rigid" and len(told) < 900
+
+
+def test_a_carry_that_is_cancelled_leaves_the_case_as_it_was(served: Served) -> None:
+    case = served.session.case
+
+    def stop(words: str, share: float) -> None:
+        if share == 1.0:
+            raise Cancelled("stopped; nothing was changed")
+
+    with pytest.raises(Cancelled):
+        carry_structures(served.session, "mr", "ct", progress=stop)
+    assert served.session.case is case and "liver" not in case.structures_of("ct")
 
 
 def test_images_are_registered_without_the_lock_of_the_session(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

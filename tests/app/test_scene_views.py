@@ -13,6 +13,7 @@ import pytest
 from navplan.app.scene_views import SceneViews
 from navplan.session.session import Session
 from navplan.view.camera import Camera
+from navplan.view.scene_fusion import Fused
 from tests.app.served import Served
 from tests.app.test_actions import refused, state
 from tests.session.saved_case import copy_of
@@ -31,9 +32,9 @@ class Recorder:
     def tell(self, *words: Any) -> None:
         self.told.append(words)
 
-    async def draw_told(self, *words: Any) -> tuple[bytes, tuple[str, ...]]:
+    async def draw_told(self, *words: Any) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
         self.told.append(("draw", *words))
-        return b"\xff\xd8\xff\xd9", ("aorta",)
+        return b"\xff\xd8\xff\xd9", ("aorta",), {"lines": [["? only one frame of reference", "#E8EDF2"]]}
 
     async def pick(self, *words: Any) -> tuple[tuple[float, float, float], str]:
         self.told.append(("pick", *words))
@@ -141,3 +142,19 @@ def test_no_angle_of_the_c_arm_does_harm(served: Served, value: Any) -> None:
 def test_no_point_of_the_cursor_does_harm(served: Served, value: Any) -> None:
     before = state(served)
     refused(served, served.post("/api/cursor", {"point": value}), before)
+
+
+def test_a_second_image_is_told_as_it_was_asked_for_and_its_words_come_with_the_picture(served: Served) -> None:
+    asked = {"over": "mr", "mode": "edges", "window": [40, 400], "first_window": [0, 10], "at": [1, 2, 3], "uptake": 4}
+    assert served.post("/api/fused", asked).status == 200
+    wanted = Fused("mr", "edges", 0.5, (40.0, 400.0), "", 20.0, (0.0, 10.0), (1.0, 2.0, 3.0), 4.0)
+    assert told(served)[-1] == ("show_fused", wanted)
+    answer = served.get("/api/scene?width=300&height=200&tab=a")
+    assert json.loads(answer.headers["x-second"])["lines"][0][0] == "? only one frame of reference"
+    served.app.scene._told.clear()  # as for a case with other structures: the scene is opened anew
+    served.app.scene.show()
+    names = [one[0] for one in told(served)]
+    assert names[-5:].count("show_fused") == 1 and "open_case" in names[-5:]
+    for wrong in ({"over": 3}, {"over": "mr", "window": [1]}, {"over": "mr", "at": [1]}, {"over": "mr", "more": 1}):
+        assert served.post("/api/fused", wrong).status == 400
+    assert served.post("/api/fused", {}).status == 200 and told(served)[-1] == ("show_fused", None)

@@ -113,6 +113,18 @@ def test_a_second_image_is_laid_over_read_linked_and_carried(page, tmp_path):
 
         as_the_page_draws(page, nv.open_case(tmp_path / "case"))
 
+        page.keyboard.press("2")
+        scene = page.locator("canvas.np-scene")
+        until(lambda: "mr (PT) over ct (CT), blend 100 %" in (scene.get_attribute("data-second") or ""))
+        page.fill("[data-test=over-uptake]", "5.5")
+        page.press("[data-test=over-uptake]", "Tab")
+        until(lambda: "mr: SUV above 5.5" in scene.get_attribute("data-second"))
+        assert "where the planes cross: off by up to 1.5 mm, in 95 of 100" in scene.get_attribute("data-second")
+        assert "banded, dashed: liver from mr, within 1.5 mm" in scene.get_attribute("data-second")
+
+        page.uncheck("[data-test=take-liver]")
+        assert page.is_disabled("[data-test=carry-mr]")
+        page.check("[data-test=take-liver]")
         page.click("[data-test=carry-mr]")
-        page.wait_for_selector("text=Carried to ct: liver")
+        page.wait_for_selector("[data-test=carried] :text('liver: within 1.5 mm, in 95 of 100')")
     assert nv.open_case(tmp_path / "case").structures_of("ct")["liver"].carried_from == "mr"

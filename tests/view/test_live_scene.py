@@ -363,7 +363,7 @@ def test_what_is_thin_is_drawn_too(case, wide):
 
 def test_no_edge_is_too_long_to_be_cut_away(case):
     from navplan.imaging.surfaces import display_surface
-    from navplan.view.live_anatomy import with_short_edges
+    from navplan.view.finer_meshes import with_short_edges
 
     tube = display_surface(case.structures["aorta"], spacing_mm=2.6, max_triangles=300)
     fine = with_short_edges(tube, 12.0)

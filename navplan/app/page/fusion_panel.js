@@ -2,7 +2,7 @@
 
 export default {
   inject: ["nav"],
-  data: () => ({ kind: "rigid", carried: "" }),
+  data: () => ({ kind: "rigid", carried: null, left: {} }),  // left: what is not to be carried, by registration and name
   template: `
     <template v-if="doc.others.length">
       <label>{{ f.over }} <select v-model="set.image" data-test="over">
@@ -20,6 +20,8 @@ export default {
         <p class="np-row"><label>{{ over.quantity }} {{ f.from }} <input type="number" step="any" :value="edge(-1)" @change="window($event.target.value, edge(1))" data-test="over-low"></label>
           <label>{{ f.to }} <input type="number" step="any" :value="edge(1)" @change="window(edge(-1), $event.target.value)" data-test="over-high"></label>
           <button type="button" @click="set.windows = { ...set.windows, [over.image]: null }">{{ f.own_window }}</button></p>
+        <p class="np-row"><label><input type="checkbox" v-model="set.scene" data-test="over-scene"> {{ f.scene }}</label>
+          <label v-if="set.scene && over.quantity === 'SUV'">{{ f.uptake }} <input type="number" min="0.1" step="any" v-model="set.uptake" :placeholder="f.uptake_none" data-test="over-uptake"></label></p>
         <p class="np-row"><button type="button" :aria-pressed="nav.ui.layout === 'pair'" @click="nav.ui.layout = nav.ui.layout === 'pair' ? 'slices' : 'pair'" data-test="pair">{{ f.pair }}</button>
           <label v-if="nav.ui.layout === 'pair'">{{ f.cut }} <select v-model="set.cut" data-test="pair-cut"><option v-for="one in ['axial', 'coronal', 'sagittal']" :key="one" :value="one">{{ t.views[one] }}</option></select></label></p>
       </section>
@@ -31,9 +33,14 @@ export default {
         <p v-if="one.doubt" class="np-WARN">{{ one.doubt }}</p>
         <details><summary>{{ f.checks }}</summary><ul><li v-for="check in one.checks" :key="check.name"><span :class="sign(check)[1]">{{ sign(check)[0] }}</span> {{ check.words }}</li></ul>
           <p>{{ one.made_with }}, {{ one.made_on }}</p></details>
-        <p><button type="button" :disabled="nav.busy || !one.structures" @click="carry(one)" :data-test="'carry-' + one.moving">{{ nav.filled(f.carry, one) }}</button></p>
+        <fieldset v-if="one.structures.length" class="np-carry"><legend>{{ nav.filled(f.to_carry, one) }}</legend>
+          <ul><li v-for="it in one.structures" :key="it.name"><label><input type="checkbox" :checked="wanted(one, it)" :disabled="it.state === 'own'" @change="choose(one, it, $event.target.checked)" :data-test="'take-' + it.name"> {{ it.spoken }}</label>
+            <small v-if="it.state">{{ f.carry_state[it.state] }}</small></li></ul></fieldset>
+        <p><button type="button" :disabled="nav.busy || !chosen(one).length" @click="carry(one)" :data-test="'carry-' + one.moving">{{ nav.filled(f.carry, { ...one, count: chosen(one).length }) }}</button>
+          <button v-if="one.structures.length > 1" type="button" @click="all(one)">{{ f.carry_all }}</button></p>
       </section>
-      <p v-if="carried" role="status" data-test="carried">{{ carried }}</p>
+      <section v-if="carried" role="status" data-test="carried"><p>{{ carried.words }}</p>
+        <ul><li v-for="it in carried.told" :key="it.name" :class="it.doubt ? 'np-WARN' : 'np-PASS'">{{ it.doubt ? '!' : '✓' }} {{ toldOf(it) }}</li></ul></section>
       <section v-for="one in unregistered" :key="one.id">
         <p class="np-row"><label>{{ f.kind }} <select v-model="kind"><option v-for="name in doc.kinds" :key="name" :value="name">{{ f.kinds[name] }}</option></select></label>
           <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind })" :data-test="'register-' + one.id">{{ nav.filled(f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
@@ -59,9 +66,21 @@ export default {
       const from = Number(low), to = Number(high);
       if (Number.isFinite(from) && Number.isFinite(to) && to > from) this.set.windows = { ...this.set.windows, [this.over.image]: [(from + to) / 2, to - from] };
     },
-    async carry({ moving, fixed }) {
-      const done = await this.nav.run("carry", { moving, fixed });
-      if (done) this.carried = this.nav.filled(done.doubt ? this.f.carried_doubt : this.f.carried, { ...done, names: done.carried.map((name) => name.replaceAll("_", " ")), fixed });
+    key(one, it) { return `${one.moving}/${one.fixed}/${it.name}`; },
+    wanted(one, it) { return it.state !== "own" && !this.left[this.key(one, it)]; },
+    choose(one, it, taken) { this.left = { ...this.left, [this.key(one, it)]: !taken }; },
+    chosen(one) { return one.structures.filter((it) => this.wanted(one, it)).map((it) => it.name); },
+    all(one) {
+      const none = one.structures.some((it) => it.state !== "own" && !this.wanted(one, it));
+      this.left = { ...this.left, ...Object.fromEntries(one.structures.map((it) => [this.key(one, it), !none])) };
+    },
+    async carry(one) {
+      const { moving, fixed } = one, done = await this.nav.run("carry", { moving, fixed, structures: this.chosen(one) });
+      if (done) this.carried = { words: this.nav.filled(this.f.carried, { fixed }), told: done.told };
+    },
+    toldOf({ name, absent, error_mm, doubt }) {
+      const words = name.replaceAll("_", " "), off = error_mm === null ? this.f.carried_unknown : this.nav.filled(this.f.carried_error, { mm: error_mm.toFixed(1) });
+      return `${words}: ${absent ? this.f.carried_absent : off}${doubt ? `; ${this.f.carried_doubt}: ${doubt}` : ""}`;
     },
   },
 };

@@ -4,7 +4,7 @@ import { Latest, get } from "./api.js";
 import { VERDICTS } from "./drawing.js";
 import { written } from "./fusion.js";
 
-export const OVER = { image: "", mode: "blend", alpha: 0.5, windows: {}, maps: {}, cell: 20, cut: "axial" };
+export const OVER = { image: "", mode: "blend", alpha: 0.5, windows: {}, maps: {}, cell: 20, cut: "axial", scene: true, uptake: "" };
 
 // The window that an image is looked at in first: HU as the page chooses it, anything else by its own values.
 export function firstWindow(doc, ofHu) {
@@ -27,6 +27,13 @@ export default {
     },
     overId() { return this.over ? this.over.image : ""; },
     overKey() { return this.over ? `${this.overId}/${this.doc.case.image}/${this.doc.case.revision}` : ""; },
+    // What of it the 3-D scene shows: its planes cross at the cursor. null: nothing.
+    overScene() {
+      const over = this.over, { scene, mode, uptake } = this.ui.over;
+      if (!over || !scene) return null;
+      const map = this.ui.over.maps[over.image] || (mode === "blend" ? this.doc.fusion.images.find((one) => one.id === over.image).map_blended : over.map);
+      return { over: over.image, mode, alpha: over.alpha, window: over.window, map, cell: over.cell, first_window: this.ui.window, at: this.ui.cursor, ...(over.quantity === "SUV" && Number(uptake) > 0 ? { uptake: Number(uptake) } : {}) };
+    },
     overPlace() { return `${this.overKey}/${this.ui.cursor}`; },
     // What is known at the cursor: never what was known of another place.
     atCursor() { return this.overAt && this.overAt.place === this.overPlace ? this.overAt : null; },

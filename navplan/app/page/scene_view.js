@@ -3,10 +3,12 @@
 import { Latest, ask, get } from "./api.js";
 import { VERDICTS, fitted, outlined, plate } from "./drawing.js";
 import { cameraAxes, moved, nearer, project, turned } from "./geometry.js";
+import { drawSecond } from "./scene_second.js";
 import { tracked } from "./tracked_needle.js";
 
 const TAB = Math.random().toString(36).slice(2);
 const QUIET_MS = 250, HOVER_MS = 180, MARK_MS = 350;
+const FUSED_MS = 300;  // planes follow a cursor that stands still
 const PAINT_MS = 120;  // a dragged target's next answer waits at most so long for the skin map of the last
 const FOLLOW_MS = 180;  // a needle under the hand: its margins come oftener than the scene
 
@@ -44,8 +46,10 @@ export default {
       Vue.watch(() => nav.guiding && nav.guide.seen.now, () => this.paint()),
       Vue.watch(() => nav.ui.drawn, () => this.draw(false)),
       Vue.watch(() => nav.ui.cursor, (point) => this.mark(point)),
+      Vue.watch(() => JSON.stringify([nav.overScene, nav.doc.case.image]), () => this.fuse()),
       Vue.watch(() => nav.live, () => this.follow()),
     ];
+    if (nav.overScene) this.fuse();
     nav.lookAlong = () => this.lookAlong();
     this.told = nav.t.scene_making;
   },
@@ -55,7 +59,7 @@ export default {
     this.stops.forEach((stop) => stop());
     this.request.close();  // else what it still waits for would fail without its canvas, and be asked for again for ever
     this.hovering.close();
-    for (const timer of [this.timer, this.markTimer, this.hoverTimer]) clearTimeout(timer);
+    for (const timer of [this.timer, this.markTimer, this.hoverTimer, this.fuseTimer]) clearTimeout(timer);
   },
   methods: {
     size() {
@@ -86,16 +90,17 @@ export default {
       if (response.status === 204) return null;
       const camera = JSON.parse(response.headers.get("X-Camera"));
       const picture = await createImageBitmap(await response.blob());
-      return { picture, camera, faded: JSON.parse(response.headers.get("X-Told") || "null") };
+      return { picture, camera, faded: JSON.parse(response.headers.get("X-Told") || "null"), second: JSON.parse(response.headers.get("X-Second") || "null") };
     },
     got(made, { moving, asked, key }) {
       if (!made) return;
-      const { picture, camera, faded } = made, canvas = this.$refs.canvas;
+      const { picture, camera, faded, second } = made, canvas = this.$refs.canvas;
       if (!canvas) { picture.close(); return; }
       this.show(picture);
       if (!this.camera) this.camera = camera;
       this.drawnFrom = camera;  // the words stand where this picture has them, wherever the camera is by now
       this.faded = faded || this.faded;
+      this.second = second;
       if (key === this.nav.sceneKey) this.told = "";
       this.paint();
       this.nav.timed(moving ? "scene moving" : "scene still", performance.now() - asked);
@@ -123,10 +128,11 @@ export default {
       const [width, height] = this.size(), text = nav.ui.text;
       c.font = `600 ${13 * text}px sans-serif`;
       if (nav.way) this.labels(c, width, height, text);
+      if (this.second) this.saidOfSecond(c, width, height, text);
       if (nav.guiding) tracked(c, this.drawnFrom, nav, width, height);
       this.triad(c, width, height, text);
       c.font = `${12 * text}px sans-serif`;
-      const lines = [nav.t.for_research, ...(this.faded && this.faded.length ? [`${nav.t.faded}: ${this.faded.slice(0, 4).join(", ")}${this.faded.length > 4 ? " …" : ""}`] : [])];
+      const lines = [nav.t.for_research, ...(this.faded && this.faded.length ? [`${this.second ? nav.t.faded_planes : nav.t.faded}: ${this.faded.slice(0, 4).join(", ")}${this.faded.length > 4 ? " …" : ""}`] : [])];
       lines.forEach((words, n) => outlined(c, words, 10, height - 12 - 17 * text * n, "left", "#9AA5B1"));
     },
     labels(c, width, height, text) {
@@ -168,6 +174,17 @@ export default {
         c.beginPath(); c.moveTo(x, y); c.lineTo(x + 27 * end.x, y + 27 * end.y); c.stroke();
         outlined(c, end.letter, x + 38 * end.x, y + 38 * end.y, "center", end.z > -0.2 ? "#E8EDF2" : "#8b96a3");
       }
+    },
+    // A second image in planes, or none, once the cursor stands still; the words of it come with the picture.
+    fuse() {
+      clearTimeout(this.fuseTimer);
+      this.fuseTimer = setTimeout(async () => {
+        try { await ask("fused", this.nav.overScene || {}); this.draw(false); } catch (error) { this.nav.sayOnce(error.message); }
+      }, FUSED_MS);
+    },
+    saidOfSecond(c, width, height, text) {
+      drawSecond(c, this.second, { width, height, text, at: (point) => project(this.drawnFrom, point, width, height) });
+      this.$refs.canvas.dataset.second = this.second.lines.map(([words]) => words).concat(this.second.rows.map(([words]) => words)).join("; ");
     },
     // The linked cursor, once it stands still and is looked for in slices.
     mark(point) {

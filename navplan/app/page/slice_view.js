@@ -210,12 +210,15 @@ export default {
       c.setTransform(s, 0, 0, s, canvas.width / 2 - this.pan[0] * s, canvas.height / 2 - this.pan[1] * s);
       c.lineWidth = (1.5 * dpr) / s;
       c.lineJoin = "bevel";
+      const carried = this.nav.doc.structures.filter((one) => one.made.carried_from).map((one) => one.name);
       for (const { name, path } of this.paths) {
         if (hidden.includes(name)) continue;
+        c.setLineDash(carried.includes(name) ? [(5 * dpr) / s, (4 * dpr) / s] : []);  // what was seen on another image
         c.strokeStyle = colour(colours[name] || [154, 165, 177], 0.95);
         if (name === OUTLINE) strokeDrawn(c, path, s, dpr);
         else c.stroke(path);
       }
+      c.setLineDash([]);
       c.setTransform(1, 0, 0, 1, 0, 0);
     },
     drawCross(c, canvas, dpr) {

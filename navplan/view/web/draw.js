@@ -101,7 +101,7 @@ const SURFACES = {
   solid: [0.09, 0.95, 0.14, 22], clear: [0.09, 0.95, 0, 22], shiny: [0.5, 0.6, 0.9, 60], flat: [1, 0, 0, 1],
 };
 const GHOSTS = {
-  solid: [0, 0, 1], entries: [0, 0, 1], skin: [0.03, 0.3, 0.13], ghost: [0.03, 0.35, 0], inside: [0.08, 0.4, 0], front: [0.02, 0.55, 0],
+  solid: [0, 0, 1], entries: [0, 0, 1], skin: [0.03, 0.3, 0.13], ghost: [0.03, 0.35, 0], uptake: [0.22, 0.55, 0], inside: [0.08, 0.4, 0], front: [0.02, 0.55, 0],
 };
 
 class Painter {
@@ -148,10 +148,11 @@ class Painter {
     this.begin("over", view);
     for (const part of this.nearFirst(axes.back)) {
       const place = this.parts.indexOf(part);
-      if (!shown[place] || part.is.look !== "solid") continue;
+      const image = part.is.look === "image";
+      if (!shown[place] || (part.is.look !== "solid" && !image)) continue;
       part.cut(cuts[place], sights);
-      gl[part.thin ? "disable" : "enable"](gl.CULL_FACE);  // through a faded wall the far one is seen from inside
-      this.mesh(part, SURFACES.solid, GHOSTS.solid, CUTS.none);
+      gl[part.thin || image ? "disable" : "enable"](gl.CULL_FACE);  // through a faded wall the far one is seen from inside
+      this.mesh(part, image ? SURFACES.flat : SURFACES.solid, GHOSTS.solid, CUTS.none);
     }
     gl.enable(gl.CULL_FACE);
     if (this.needle.shiny) this.mesh(this.needle.shiny, SURFACES.shiny, GHOSTS.solid, CUTS.none);
@@ -189,7 +190,7 @@ class Painter {
     } else gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
     this.begin(this.blends ? "blended" : "over", view);
     this.parts.forEach((part, place) => {
-      if (!shown[place]) return;
+      if (!shown[place] || part.is.look === "image") return;
       if (part.is.look !== "solid") this.mesh(part, SURFACES.clear, GHOSTS[part.is.look], cuts[place]);
       else if (part.thin) this.mesh(part, SURFACES.clear, GHOSTS.solid, cuts[place], true);
     });

@@ -162,7 +162,7 @@ function start() {
   function tellFaded() {
     const faded = painter.parts.filter((part, place) => shown[place] && part.thin).map((part) => part.is.title);
     const hidden = scene.parts.filter((_, place) => !shown[place]).map((part) => part.title);
-    find("faded").textContent = faded.length ? `faded to show the needle: ${faded.join(", ")}` : "";
+    find("faded").textContent = faded.length ? `faded to show the ${scene.needle_drawn ? "needle" : "planes"}: ${faded.join(", ")}` : "";
     find("hidden").textContent = hidden.length ? `hidden by hand: ${hidden.join(", ")}` : "";
   }
 
@@ -242,7 +242,7 @@ function viewsOf(scene) {
     a: from([0, -1, 0], head), p: from([0, 1, 0], head), l: from([1, 0, 0], head), r: from([-1, 0, 0], head),
     s: from([0, 0, 1], front), i: from([0, 0, -1], front),
   };
-  if (scene.shaft) views.n = from(unit(sub(scene.shaft[0], scene.shaft[1])), scene.camera.up);
+  if (scene.shaft && scene.needle_drawn) views.n = from(unit(sub(scene.shaft[0], scene.shaft[1])), scene.camera.up);
   return views;
 }
 
