@@ -7,6 +7,7 @@ from argparse import Namespace
 from navplan.cli.output import Output
 
 DONE, NOT_EVALUATED = 0, 4
+MEAN_OF = {"landmarks": "the mean at the landmarks"}  # expected error that is told
 
 
 def do_carry(options: Namespace, output: Output) -> int:
@@ -54,7 +55,8 @@ def do_register(options: Namespace, output: Output) -> int:
     saved = commands.saved_case(case, options.case)
     found = case.registration(options.fixed, options.moving)
     expected_mm = found.transform.expected_error_mm
-    told_error = "not known" if expected_mm is None else f"{expected_mm:.1f} mm, the mean over the body"
+    mean = MEAN_OF.get(found.kind, "the mean over the body")
+    told_error = "not known" if expected_mm is None else f"{expected_mm:.1f} mm, {mean}"
     lines = [
         f"{options.case}: revision {saved.revision}",
         f"  {found.made_with}: {'good' if found.good else 'NOT GOOD ENOUGH'}",

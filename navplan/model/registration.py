@@ -13,7 +13,7 @@ from navplan.errors import GeometryError, InputError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 
-KINDS = ("rigid", "affine", "deformable", "landmarks", "given")
+KINDS = ("rigid", "affine", "deformable", "landmarks", "surface", "vertebrae", "given")
 SIGMA_SHARE = 1.96  # a distance that is within e in 95 of 100 has at most sigma e / 1.96 along any direction
 _INVERSE_ROUNDS, _INVERSE_MM = 60, 1e-3
 

@@ -16,12 +16,12 @@ from navplan.model.structure import Presence, Structure
 from navplan.verbs.situation import audited
 
 if TYPE_CHECKING:
-    from navplan.imaging.fusion import FoundRegistration
+    from navplan.imaging.fusion import FoundRegistration, LandmarkPairs
     from navplan.model.volume import Volume
 
 Progress = Callable[[str, float], None]
 STEP_MM = 10.0  # of the grid on which the expected error is kept
-FOUND_BY = ("rigid", "affine")
+FOUND_BY = ("rigid", "affine", "landmarks")
 PASSED = {"passed": True, "failed": False, "not computed": None}
 
 
@@ -32,8 +32,9 @@ def register(
 ) -> Case:  # fmt: skip
     """The case with the place of image `moving` in the frame of image `fixed`. Both images are left as they are.
 
-    kind: rigid or affine, found by the images. landmarks: a CSV file of pairs (files.transform_files.read_landmarks:
-    from = moving, to = fixed) to start from, which are then a check as well. own_coordinates: nothing is searched, and
+    kind: rigid or affine, found by the images; landmarks, by pairs of points alone. landmarks: a CSV file of pairs
+    (files.transform_files.read_landmark_rows: from = moving, to = fixed), of kind rigid and affine to start from, which
+    are then a check as well. own_coordinates: nothing is searched, and
     the images' own coordinates are judged; only for images that name one frame of reference.
 
     A result that is not good enough is kept, with its reasons: what is carried by it is in doubt. The bodies of both
@@ -43,7 +44,7 @@ def register(
     another kind, images in which nothing is found; Cancelled.
     """
     if kind not in FOUND_BY:
-        raise InputError(f"a registration of kind {kind!r}", " or ".join(FOUND_BY))
+        raise InputError(f"a registration of kind {kind!r}", ", ".join(FOUND_BY))
     fixed, first = case.image(fixed)
     moving, second = case.image(moving)
     if fixed == moving:
@@ -75,8 +76,8 @@ def _found(
     case: Case, fixed: str, moving: str, kind: str, landmarks: str | Path, own_coordinates: bool, progress: Progress,
     cancelled: Callable[[], bool],
 ) -> FoundRegistration:  # fmt: skip
-    from navplan.files.transform_files import read_landmarks
     from navplan.imaging.fusion import LandmarkPairs, judge_registration, register_images
+    from navplan.imaging.landmark_fusion import register_landmarks
 
     first, second = case.volumes[fixed], case.volumes[moving]
     masks = [_body(case, image_id) for image_id in (fixed, moving)]
@@ -91,15 +92,24 @@ def _found(
         return judge_registration(
             first, second, np.eye(4), fixed_mask=masks[0], moving_mask=masks[1], fixed_name=fixed, moving_name=moving
         )
-    start: LandmarkPairs | str = "auto"
-    if landmarks:
-        pairs = read_landmarks(landmarks)
-        start = LandmarkPairs(pairs[1], pairs[0])
+    start: LandmarkPairs | str = _pairs(landmarks) if landmarks else "auto"
+    if kind == "landmarks":
+        if not isinstance(start, LandmarkPairs):
+            raise InputError("a registration by landmarks without any", "a CSV file of pairs", "Use --landmarks FILE")
+        return register_landmarks(first, second, start, fixed, moving)
     return register_images(
         first, second, kind="affine" if kind == "affine" else "rigid", start=start, fixed_mask=masks[0],
         moving_mask=masks[1], own_coordinates=one_frame, fixed_name=fixed, moving_name=moving, progress=progress,
         cancelled=cancelled,
     )  # fmt: skip
+
+
+def _pairs(path: str | Path) -> LandmarkPairs:
+    from navplan.files.transform_files import read_landmark_rows
+    from navplan.imaging.fusion import LandmarkPairs
+
+    rows = read_landmark_rows(path)
+    return LandmarkPairs(rows.to_mm, rows.from_mm, rows.weights, rows.names)
 
 
 def _body(case: Case, image_id: str) -> Structure | None:
