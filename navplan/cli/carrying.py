@@ -7,7 +7,7 @@ from argparse import Namespace
 from navplan.cli.output import Output
 
 DONE, NOT_EVALUATED = 0, 4
-MEAN_OF = {"landmarks": "the mean at the landmarks"}  # expected error that is told
+MEAN_OF = {"landmarks": "the mean at the landmarks", "vertebrae": "the mean in the vertebrae"}  # of the error
 
 
 def do_carry(options: Namespace, output: Output) -> int:

@@ -194,8 +194,9 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--fixed", required=True, metavar="IMAGE", help="id of the image in whose frame the other is put")
     one.add_argument("--moving", required=True, metavar="IMAGE", help="id of the other image")
     one.add_argument(
-        "--kind", choices=("rigid", "affine", "landmarks"), default="rigid",
-        help="by the images (rigid, affine), or by pairs of points alone (landmarks)",
+        "--kind", choices=("rigid", "affine", "landmarks", "vertebrae"), default="rigid",
+        help="by the images (rigid, affine), by pairs of points alone (landmarks), or each vertebra of --fixed rigidly"
+        " by itself (vertebrae)",
     )  # fmt: skip
     one.add_argument(
         "--landmarks", default="", metavar="FILE",

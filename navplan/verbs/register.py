@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 STEP_MM = 10.0  # of the grid on which the expected error is kept
-FOUND_BY = ("rigid", "affine", "landmarks")
+FOUND_BY = ("rigid", "affine", "landmarks", "vertebrae")
 PASSED = {"passed": True, "failed": False, "not computed": None}
 
 
@@ -32,7 +32,8 @@ def register(
 ) -> Case:  # fmt: skip
     """The case with the place of image `moving` in the frame of image `fixed`. Both images are left as they are.
 
-    kind: rigid or affine, found by the images; landmarks, by pairs of points alone. landmarks: a CSV file of pairs
+    kind: rigid or affine, found by the images; landmarks, by pairs of points alone; vertebrae, each
+    rigidly by itself (`navplan.verbs.register_vertebrae`). landmarks: a CSV file of pairs
     (files.transform_files.read_landmark_rows: from = moving, to = fixed), of kind rigid and affine to start from, which
     are then a check as well. own_coordinates: nothing is searched, and
     the images' own coordinates are judged; only for images that name one frame of reference.
@@ -52,6 +53,11 @@ def register(
     identities = (first.acquisition.patient_digest, second.acquisition.patient_digest)
     if all(identities) and identities[0] != identities[1]:
         raise MismatchError(f"images {fixed} and {moving} of two patients", "images of one patient")
+    if kind == "vertebrae" and not own_coordinates:
+        from navplan.verbs.register_vertebrae import register_vertebrae
+
+        start = _pairs(landmarks) if landmarks else None
+        return with_registered(case, register_vertebrae(case, fixed, moving, start, progress, cancelled))
     found = _found(case, fixed, moving, kind, landmarks, own_coordinates, progress, cancelled)
     made = ImageRegistration(
         fixed, moving, "given" if own_coordinates else kind, found.transform, _errors(found, first),
