@@ -73,8 +73,8 @@ def main() -> None:
         after = np.linalg.norm(found.to_moving(points) - true, axis=1)
         told = found.error_mm(points)
         print(
-            f"| {one.name.removeprefix('vertebrae_')} | {before:.2f} | {after.mean():.2f} | {np.quantile(after, 0.95):.2f}"
-            f" | {np.nanmean(told) if np.isfinite(told).any() else np.nan:.2f} | {(after <= told).mean():.3f} |"
+            f"| {one.name.removeprefix('vertebrae_')} | {before:.2f} | {after.mean():.2f}"
+            f" | {np.quantile(after, 0.95):.2f} | {np.nanmean(told) if np.isfinite(told).any() else np.nan:.2f} | {(after <= told).mean():.3f} |"
         )
     for check in found.checks:
         print(check.passed, check.words)

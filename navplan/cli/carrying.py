@@ -7,7 +7,10 @@ from argparse import Namespace
 from navplan.cli.output import Output
 
 DONE, NOT_EVALUATED = 0, 4
-MEAN_OF = {"landmarks": "the mean at the landmarks", "vertebrae": "the mean in the vertebrae"}  # of the error
+MEAN_OF = {  # of the error
+    "landmarks": "the mean at the landmarks", "surface": "the mean at the surface",
+    "vertebrae": "the mean in the vertebrae",
+}  # fmt: skip
 
 
 def do_carry(options: Namespace, output: Output) -> int:
@@ -50,7 +53,8 @@ def do_register(options: Namespace, output: Output) -> int:
 
     case = register(
         commands.open_case(options.case), options.fixed, options.moving, kind=options.kind,
-        landmarks=options.landmarks, own_coordinates=options.own_coordinates, progress=output.progress,
+        landmarks=options.landmarks, structure=options.structure, own_coordinates=options.own_coordinates,
+        progress=output.progress,
     )  # fmt: skip
     saved = commands.saved_case(case, options.case)
     found = case.registration(options.fixed, options.moving)

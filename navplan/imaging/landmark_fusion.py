@@ -43,7 +43,7 @@ def register_landmarks(
     be checked by the others. Raises GeometryError for fewer, or for landmarks on a line.
     """
     diagonals = [one.grid.diagonal_mm for one in (fixed, moving)]
-    least_mm = float(np.hypot(diagonals[0], diagonals[1]) / np.sqrt(12.0))  # the spread of a place that is anywhere in its voxel
+    least_mm = float(np.hypot(diagonals[0], diagonals[1]) / np.sqrt(12.0))  # of a place that is anywhere in its voxel
     fit = fit_landmarks(pairs.fixed_mm, pairs.moving_mm, least_mm, pairs.weights)
     edge = max(float(one.grid.spacing_mm.max()) for one in (fixed, moving))
     error_map = LandmarkErrorMap(fit)

@@ -18,7 +18,7 @@ from scipy.linalg import logm
 
 from navplan.geometry.grid import Grid
 from navplan.geometry.landmarks import fit_landmarks
-from navplan.imaging.fusion_search import Matrix
+from navplan.imaging.fusion_search import Matrix, apart
 from navplan.imaging.vertebra_fusion import VertebraFit
 from navplan.imaging.vertebra_images import labels_on
 from navplan.model.registration import DisplacementField, ErrorGrid
@@ -50,8 +50,9 @@ def spine_map(fixed: Grid, fits: Sequence[VertebraFit], vertebrae: Sequence[Stru
     there = np.concatenate([_moved(one.moving_from_fixed, one.inside_mm) for one in good])
     whole = fit_landmarks(points, there).matrix
     own = [whole @ one.moving_from_fixed for one in good]  # near to nothing; of points of the fixed image
-    most = max(float(np.linalg.norm(_moved(m, f.inside_mm) - f.inside_mm, axis=1).max()) for m, f in zip(own, good, strict=True))
-    grid = _grid(fixed, np.concatenate([one.inside_mm for one in fits]), FADE_MM + max(MARGIN_MM, 3.0 * most))
+    most = max(float(apart(f.inside_mm, m, np.eye(4)).max()) for m, f in zip(own, good, strict=True))
+    width = max(MARGIN_MM, 3.0 * most)
+    grid = _grid(fixed, np.concatenate([one.inside_mm for one in fits]), FADE_MM + width)
     at = grid.points_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
     by_name = {one.name: labels_on(one, grid) for one in vertebrae}
     away = [_away(by_name[one.name], grid) for one in good]
@@ -59,7 +60,7 @@ def spine_map(fixed: Grid, fits: Sequence[VertebraFit], vertebrae: Sequence[Stru
     weights = np.stack([1.0 / np.maximum(one, NEAR_ZERO_MM) ** 2 for one in away])
     weights /= weights.sum(axis=0)
     field = _polyrigid(own, weights, at)
-    fade = np.clip((nearest - FADE_MM) / max(MARGIN_MM, 3.0 * most), 0.0, 1.0)
+    fade = np.clip((nearest - FADE_MM) / width, 0.0, 1.0)
     field *= (1.0 - fade**2 * (3.0 - 2.0 * fade))[..., None]
     field = _smoothed(field, grid)
     spread, told, smoothed = np.zeros(grid.shape), np.zeros(grid.shape), 0.0
@@ -131,7 +132,8 @@ def _smoothed(field: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
 def _steepness(field: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
     """(I, J, K) the largest singular value of the displacement's derivative, between neighbouring voxels; 0 where a
     bound of it is less than STEEPEST."""
-    ahead = [np.diff(field, axis=axis, append=np.take(field, [-1], axis=axis)) / grid.spacing_mm[axis] for axis in range(3)]
+    last = [np.take(field, [-1], axis=axis) for axis in range(3)]
+    ahead = [np.diff(field, axis=axis, append=last[axis]) / grid.spacing_mm[axis] for axis in range(3)]
     slopes = np.stack(ahead, axis=-1)
     bound = np.sqrt((slopes**2).sum(axis=(-1, -2)))
     found = np.zeros(grid.shape)

@@ -46,8 +46,8 @@ class VertebraPair:
 def vertebra_pair(
     fixed: Volume, moving: Volume, vertebra: Structure, others: list[Structure], moving_from_fixed: Matrix
 ) -> VertebraPair | None:
-    """A vertebra of the fixed image, its surroundings as far as no other one of `others` is nearer, and the moving image
-    about the place where a map puts it. None where too little of it is in both images."""
+    """A vertebra of the fixed image, its surroundings as far as no other one of `others` is nearer, and the moving
+    image about the place where a map puts it. None where too little of it is in both images."""
     inside = vertebra.voxel_centres_mm()
     corners = _box(inside, AROUND_MM)
     there = _box(corners @ moving_from_fixed[:3, :3].T + moving_from_fixed[:3, 3], REACH_MM)

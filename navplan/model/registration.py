@@ -20,8 +20,8 @@ _INVERSE_ROUNDS, _INVERSE_MM = 60, 1e-3
 
 @dataclass(frozen=True)
 class RegistrationCheck:
-    """One look at a registration. value against limit, in unit; passed: None where it could not be computed. local: what
-    failed concerns only places where the expected error is NaN."""
+    """One look at a registration. value against limit, in unit; passed: None where it could not be computed. local:
+    what failed concerns only places where the expected error is NaN."""
 
     name: str
     words: str

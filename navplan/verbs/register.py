@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from navplan.errors import InputError, MismatchError
+from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.registration import KINDS, ErrorGrid, ImageRegistration, RegistrationCheck
@@ -21,19 +21,21 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 STEP_MM = 10.0  # of the grid on which the expected error is kept
-FOUND_BY = ("rigid", "affine", "landmarks", "vertebrae")
+FOUND_BY = ("rigid", "affine", "landmarks", "surface", "vertebrae")
+BODY = "body"
 PASSED = {"passed": True, "failed": False, "not computed": None}
 
 
 def register(
     case: Case, fixed: str, moving: str, *, kind: str = "rigid", landmarks: str | Path = "",
-    own_coordinates: bool = False, progress: Progress = lambda words, share: None,
+    structure: str = "", own_coordinates: bool = False, progress: Progress = lambda words, share: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Case:  # fmt: skip
     """The case with the place of image `moving` in the frame of image `fixed`. Both images are left as they are.
 
-    kind: rigid or affine, found by the images; landmarks, by pairs of points alone; vertebrae, each
-    rigidly by itself (`navplan.verbs.register_vertebrae`). landmarks: a CSV file of pairs
+    kind: rigid or affine, found by the images; landmarks, by pairs of points alone; surface, by that of
+    `structure` (the body without one), which both images show; vertebrae, each rigidly by itself
+    (`navplan.verbs.register_vertebrae`). landmarks: a CSV file of pairs
     (files.transform_files.read_landmark_rows: from = moving, to = fixed), of kind rigid and affine to start from, which
     are then a check as well. own_coordinates: nothing is searched, and
     the images' own coordinates are judged; only for images that name one frame of reference.
@@ -58,7 +60,7 @@ def register(
 
         start = _pairs(landmarks) if landmarks else None
         return with_registered(case, register_vertebrae(case, fixed, moving, start, progress, cancelled))
-    found = _found(case, fixed, moving, kind, landmarks, own_coordinates, progress, cancelled)
+    found = _found(case, fixed, moving, kind, landmarks, structure, own_coordinates, progress, cancelled)
     made = ImageRegistration(
         fixed, moving, "given" if own_coordinates else kind, found.transform, _errors(found, first),
         tuple(_check(one) for one in found.checks), first.digest, second.digest,
@@ -72,15 +74,16 @@ def with_registered(case: Case, made: ImageRegistration) -> Case:
     longer holds the images that were registered."""
     kept = case.with_registration(made)
     kept.registration(made.fixed, made.moving)
+    expected = made.transform.expected_error_mm
     return audited(
         kept, "register", fixed=made.fixed, moving=made.moving, kind=made.kind, good=made.good, doubt=made.doubt,
-        expected_error_mm=round(made.transform.expected_error_mm or 0.0, 2), made_with=made.made_with,
+        expected_error_mm=None if expected is None else round(expected, 2), made_with=made.made_with,
     )  # fmt: skip
 
 
 def _found(
-    case: Case, fixed: str, moving: str, kind: str, landmarks: str | Path, own_coordinates: bool, progress: Progress,
-    cancelled: Callable[[], bool],
+    case: Case, fixed: str, moving: str, kind: str, landmarks: str | Path, structure: str, own_coordinates: bool,
+    progress: Progress, cancelled: Callable[[], bool],
 ) -> FoundRegistration:  # fmt: skip
     from navplan.imaging.fusion import LandmarkPairs, judge_registration, register_images
     from navplan.imaging.landmark_fusion import register_landmarks
@@ -103,11 +106,42 @@ def _found(
         if not isinstance(start, LandmarkPairs):
             raise InputError("a registration by landmarks without any", "a CSV file of pairs", "Use --landmarks FILE")
         return register_landmarks(first, second, start, fixed, moving)
+    if kind == "surface":
+        return _by_surface(case, fixed, moving, structure or BODY, start)
     return register_images(
         first, second, kind="affine" if kind == "affine" else "rigid", start=start, fixed_mask=masks[0],
         moving_mask=masks[1], own_coordinates=one_frame, fixed_name=fixed, moving_name=moving, progress=progress,
         cancelled=cancelled,
     )  # fmt: skip
+
+
+def _by_surface(
+    case: Case, fixed: str, moving: str, name: str, start: LandmarkPairs | str
+) -> FoundRegistration:
+    from navplan.geometry.landmarks import fit_landmarks
+    from navplan.imaging.surface_fusion import register_surfaces
+
+    there = [shared_structures(case, image_id, image_id) for image_id in (fixed, moving)]
+    if any(name not in one for one in there):
+        both = ", ".join(sorted(set(there[0]) & set(there[1])))
+        raise ChoiceError(
+            f"{name}, which images {fixed} and {moving} do not both show by themselves", both or "none is on both",
+            "Segment it on both, and name it with --structure",
+        )  # fmt: skip
+    near = None if isinstance(start, str) else fit_landmarks(start.fixed_mm, start.moving_mm, weights=start.weights)
+    return register_surfaces(there[0][name], there[1][name], None if near is None else near.matrix, fixed, moving)
+
+
+def shared_structures(case: Case, first: str, second: str) -> dict[str, Structure]:
+    """Structures that image `first` shows by itself, and image `second` too; those of `first`, by name."""
+    found = [
+        {
+            name: one for name, one in case.structures_of(image_id).items()
+            if one.presence is Presence.PRESENT and not one.carried_from and one.image_id == image_id
+        }
+        for image_id in (first, second)
+    ]  # fmt: skip
+    return {name: one for name, one in found[0].items() if name in found[1]}
 
 
 def _pairs(path: str | Path) -> LandmarkPairs:

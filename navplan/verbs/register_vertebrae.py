@@ -85,7 +85,8 @@ def _vertebrae(case: Case, image_id: str) -> list[Structure]:
     there = case.structures_of(image_id)
     named = [there.get(f"{PREFIX}{level}") for level in LEVELS]
     return [
-        one for one in named if one is not None and one.presence is Presence.PRESENT and not one.carried_from
+        one for one in named
+        if one is not None and one.presence is Presence.PRESENT and one.image_id == image_id and not one.carried_from
     ]  # fmt: skip
 
 
@@ -150,7 +151,8 @@ def _names(case: Case, found: ImageRegistration, vertebrae: list[Structure]) -> 
         off = float(np.linalg.norm(middle - there[one.name]))
         nearest = min(there, key=lambda name: float(np.linalg.norm(middle - there[name])))
         if nearest != one.name or off > NAMED_MM:
-            wrong.append(f"{_level(one.name)} lies on {_level(nearest)} of image {found.moving}, {off:.0f} mm from its own")
+            lies = f"{_level(one.name)} lies on {_level(nearest)} of image {found.moving}"
+            wrong.append(f"{lies}, {off:.0f} mm from its own")
     if not asked:
         return []
     words = f"{asked} vertebrae of both images lie on those of their names" if not wrong else "; ".join(wrong)

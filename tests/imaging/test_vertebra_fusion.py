@@ -1,4 +1,4 @@
-"""A spine bent by known motions: each vertebra is found, the map between is told its error, and what is wrong is said."""
+"""A spine bent by known motions: each vertebra is found, the map tells its error, and what is wrong is said."""
 
 from dataclasses import replace
 

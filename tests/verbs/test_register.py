@@ -12,6 +12,7 @@ import navplan as nv
 from benchmarks.fusion_scenes import as_mr, carried, random_motion
 from navplan.cli import main
 from navplan.errors import InputError, MismatchError
+from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.imaging import fusion
 from navplan.imaging.fusion import FoundRegistration
@@ -129,3 +130,24 @@ def test_landmarks_alone_from_the_command_line(case, tmp_path, capsys):
     assert command(rows[:2]) == 2
     assert command([rows[0].replace(",1,place", ",0,place"), *rows[1:]]) == 2
     assert main(["register", folder, "--fixed", "ct", "--moving", "mr", "--kind", "landmarks"]) == 2
+
+
+def test_a_surface_from_the_command_line(tmp_path, capsys):
+    ct = nv.phantom("abdomen", spacing_mm=(6.0, 6.0, 6.0))
+    names = ("liver", "body")
+    here = [replace(ct.structures[name], image_id="ct") for name in names]
+    moved = Grid(MOVED @ ct.volumes["ct"].grid.affine, ct.volumes["ct"].grid.shape)
+    there = [
+        replace(one, image_id="mr", grid=Grid(MOVED @ one.grid.affine, one.grid.shape), evaluated_in=moved)
+        for one in here
+    ]  # fmt: skip
+    other = replace(ct.volumes["ct"], grid=moved)
+    two = Case().with_volume("ct", ct.volumes["ct"]).with_volume("mr", other).with_structures(*here, *there)
+    folder = str(tmp_path / "case")
+    nv.save_case(two, folder)
+    command = ["register", folder, "--fixed", "mr", "--moving", "ct", "--kind", "surface", "--structure"]
+    assert main([*command, "liver", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["good"] and told["kind"] == "surface" and np.abs(np.array(told["matrix"]) - MOVED).max() < 0.5
+    assert nv.open_case(folder).registration("mr", "ct").error_mm([(0.0, 0, 0)]) > 4
+    assert main([*command, "kidney_left"]) == 2
