@@ -30,7 +30,7 @@ from navplan.imaging.fusion_checks import (
     FusionErrorMap,
 )
 from navplan.imaging.fusion_search import Matrix, apart
-from navplan.imaging.surface_search import FINE, PatientSurface, near_starts, searched, share_of
+from navplan.imaging.surface_search import FINE, ROUNDS, PatientSurface, near_starts, searched, share_of
 from navplan.model.structure import Structure
 
 RESIDUAL, LEAST_RESIDUAL_MM = 1.0, 2.0  # in the largest voxel edge, and at least (unsourced)
@@ -105,7 +105,7 @@ def _agreement(
     blocks = np.floor((points - points.min(axis=0)) / block).astype(int).sum(axis=1) % 2 == 0
 
     def fitted(start: Matrix, some: NDArray[np.float64]) -> Matrix:
-        return fit_surface(start, some, other.tree, other.normals, share).matrix
+        return fit_surface(start, some, other.tree, other.normals, share, rounds=ROUNDS).matrix
 
     restarts = [fitted(one, points) for one in near_starts(best.matrix, sampled.centre_mm)]
     rivals = [one.matrix for one in fits[1:] if one.rms_mm <= AS_GOOD * best.rms_mm]
@@ -114,7 +114,7 @@ def _agreement(
     back = []
     if len(seen) >= 100:
         inverse = np.asarray(np.linalg.inv(best.matrix))
-        found = fit_surface(inverse, seen, sampled.tree, sampled.normals, share)
+        found = fit_surface(inverse, seen, sampled.tree, sampled.normals, share, rounds=ROUNDS)
         back = [np.asarray(np.linalg.inv(found.matrix))]
     return Agreement(tuple(restarts), tuple(rivals), tuple(halves), tuple(back))
 

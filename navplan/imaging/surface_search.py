@@ -20,12 +20,13 @@ from navplan.model.structure import Structure
 
 FEWEST_POINTS = 200
 CUT_VOXELS = 2.5  # from the edge of what was looked at: a surface there is where the image ends
-SEARCHED, COARSE, FINE = 300, 800, 2500  # points
+SEARCHED, COARSE, FINE = 300, 600, 1500  # points
 TURN_STEP_DEG, MOST_TURN_DEG = 22.5, 45.0
 REACH_MM = 8.0  # half a difference in size: less is none
 ALONG, ACROSS = (-1.0, -0.5, 0.0, 0.5, 1.0), (-1.0, 0.0, 1.0)  # of it, where the smaller one is sought
+ROUNDS = 30  # of a fit: one that is not still by then slides
 SEARCH_KEPT = 0.6  # of the points, while it is not known how many lie on the other surface
-CANDIDATES, FINALISTS, NEAR_MM = 14, 6, 4.0
+CANDIDATES, FINALISTS, NEAR_MM = 12, 5, 4.0
 SHARES = (0.95, 0.8, 0.65, 0.5)  # of the points that lie on the other surface, tried in turn
 STRICTER = 3.0  # power of the share by which a fit of fewer points must be better (Chetverikov 2005: 1 + lambda)
 
@@ -97,12 +98,12 @@ def searched(sampled: PatientSurface, other: PatientSurface, extra: list[Matrix]
     tried = sorted([*extra, *_starts(sampled, other)], key=cost)
     kept = _distinct(points, [*extra, *tried], CANDIDATES)
     coarse = sampled.some(COARSE)
-    rough = [fit_surface(one, coarse, other.tree, other.normals, SEARCH_KEPT, rounds=30) for one in kept]
+    rough = [fit_surface(one, coarse, other.tree, other.normals, SEARCH_KEPT, rounds=ROUNDS) for one in kept]
     rough.sort(key=lambda one: one.rms_mm)
     finalists = _distinct(points, [one.matrix for one in rough], FINALISTS)
     fine = sampled.some(FINE)
     best = share_of(sampled, other, finalists[0])
-    found = [fit_surface(one, fine, other.tree, other.normals, best) for one in finalists]
+    found = [fit_surface(one, fine, other.tree, other.normals, best, rounds=ROUNDS) for one in finalists]
     return sorted(found, key=lambda one: one.rms_mm)
 
 
@@ -111,7 +112,7 @@ def share_of(sampled: PatientSurface, other: PatientSurface, matrix: Matrix) -> 
     to the power of STRICTER is least."""
     points = sampled.some(COARSE)
     least = (0.1 * max(sampled.edge_mm, other.edge_mm)) ** 2
-    fits = [fit_surface(matrix, points, other.tree, other.normals, share) for share in SHARES]
+    fits = [fit_surface(matrix, points, other.tree, other.normals, share, rounds=ROUNDS) for share in SHARES]
     worth = [(one.rms_mm**2 + least) / share**STRICTER for one, share in zip(fits, SHARES, strict=True)]
     return SHARES[int(np.argmin(worth))]
 
@@ -142,12 +143,9 @@ def _starts(sampled: PatientSurface, other: PatientSurface) -> list[Matrix]:
 
 
 def near_starts(matrix: Matrix, about_mm: NDArray[np.float64]) -> list[Matrix]:
-    """A map turned and shifted a little, about a place of the sampled surface: 6 ways."""
-    found = []
-    for axis in np.eye(3):
-        for sign in (-1.0, 1.0):
-            found.append(matrix @ rigid_about(sign * 6.0 * axis, about_mm, about_mm - sign * 5.0 * np.roll(axis, 1)))
-    return found
+    """A map turned and shifted a little, about a place of the sampled surface: 3 ways."""
+    ways = [sign * axis for sign, axis in zip((1.0, -1.0, 1.0), np.eye(3), strict=True)]
+    return [matrix @ rigid_about(6.0 * way, about_mm, about_mm - 5.0 * np.roll(way, 1)) for way in ways]
 
 
 def _distinct(points: NDArray[np.float64], maps: list[Matrix], keep: int) -> list[Matrix]:

@@ -17,7 +17,7 @@ from navplan.model.volume import Volume
 
 AROUND_MM = 10.0  # of the vertebra that take part: its discs and what lies at it
 REACH_MM = 30.0  # of the other image about the place where the vertebra is sought
-SIZES = ((2.5, 2.5, 3_000), (1.25, 1.0, 20_000))  # voxels, smoothing in mm, points: coarse and fine
+SIZES = ((2.5, 2.5, 3_000), (1.25, 1.0, 12_000))  # voxels, smoothing in mm, points: coarse and fine
 PADDING_HU = -1500.0
 FEWEST_VOXELS = 100
 

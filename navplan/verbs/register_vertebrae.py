@@ -57,7 +57,7 @@ def register_vertebrae(
 
     origin, whole = _whole(case, fixed, moving, start, progress, cancelled)
     first, second = case.volumes[fixed], case.volumes[moving]
-    fits = fitted_vertebrae(first, second, vertebrae, np.linalg.inv(whole), stop)
+    fits = fitted_vertebrae(first, second, vertebrae, np.asarray(np.linalg.inv(whole)), stop)
     good = [one for one in fits if one.good]
     if not good:
         told = "; ".join(f"{_level(one.name)}: {', '.join(one.reasons)}" for one in fits)

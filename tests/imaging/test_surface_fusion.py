@@ -74,11 +74,11 @@ def test_it_counts_either_way_round(seen):
     assert found.good and off.max() < 2.0 and (off <= found.error_map.error_mm(points)).all()
 
 
-@pytest.mark.parametrize(("solid", "says"), [(ball, "turn about"), (cylinder, "turn about")])
-def test_a_shape_that_leaves_a_turn_open_is_not_good(solid, says):
+@pytest.mark.parametrize("solid", [ball, cylinder])
+def test_a_shape_that_leaves_a_turn_open_is_not_good(solid):
     found = register_surfaces(shown(solid, MR, MOTION, image="mr"), shown(solid, CT))
     checks = {one.name: one for one in found.checks}
-    assert checks["shape"].verdict == "failed" and says in checks["shape"].words
+    assert checks["shape"].verdict == "failed" and "turn about" in checks["shape"].words
     assert checks["residual"].verdict == "passed" and not found.good
     assert np.isinf(found.error_map.error_mm([[0.0, 0, 0]])).all() and found.transform.expected_error_mm is None
 

@@ -9,7 +9,7 @@ from benchmarks.bent_spine import bent, chain
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
-from navplan.imaging import fusion, vertebra_fusion
+from navplan.imaging import fusion, spine_field, vertebra_fusion
 from navplan.imaging.fusion import FoundRegistration
 from navplan.imaging.fusion_search import apart
 from navplan.imaging.spine_field import spine_map
@@ -161,7 +161,8 @@ def test_the_verb_carries_each_structure_by_what_is_known_of_it(registered, vert
         assert 2 * (seen & own).sum() / (seen.sum() + own.sum()) > 0.85
 
 
-def test_names_one_level_off_are_said(registered):
+def test_names_one_level_off_are_said(registered, made, monkeypatch):
+    monkeypatch.setattr(spine_field, "spine_map", lambda *given: made)
     right = registered([f"vertebrae_{one}" for one in LEVELS]).registration("ct", "bent")
     assert right.good, right.doubt
     wrong = registered(["vertebrae_T12", *(f"vertebrae_{one}" for one in LEVELS[:-1])]).registration("ct", "bent")

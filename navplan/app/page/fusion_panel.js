@@ -2,7 +2,7 @@
 
 export default {
   inject: ["nav"],
-  data: () => ({ kind: "rigid", carried: "" }),
+  data: () => ({ kind: "rigid", surface: "body", carried: "" }),
   template: `
     <template v-if="doc.others.length">
       <label>{{ f.over }} <select v-model="set.image" data-test="over">
@@ -36,7 +36,8 @@ export default {
       <p v-if="carried" role="status" data-test="carried">{{ carried }}</p>
       <section v-for="one in unregistered" :key="one.id">
         <p class="np-row"><label>{{ f.kind }} <select v-model="kind"><option v-for="name in doc.kinds" :key="name" :value="name">{{ f.kinds[name] }}</option></select></label>
-          <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind })" :data-test="'register-' + one.id">{{ nav.filled(f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
+          <label v-if="kind === 'surface'">{{ f.surface }} <select v-model="surface" data-test="register-surface"><option v-for="name in doc.shared[one.id]" :key="name" :value="name">{{ name.replaceAll("_", " ") }}</option></select></label>
+          <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind, structure: kind === 'surface' ? surface : '' })" :data-test="'register-' + one.id">{{ nav.filled(f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
           <button v-if="nav.busy" type="button" @click="nav.stop()">{{ t.stop }}</button></p>
       </section>
     </template>`,
