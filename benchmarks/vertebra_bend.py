@@ -72,10 +72,9 @@ def main() -> None:
         before = np.linalg.norm(whole.apply(points) - true, axis=1).mean()
         after = np.linalg.norm(found.to_moving(points) - true, axis=1)
         told = found.error_mm(points)
-        print(
-            f"| {one.name.removeprefix('vertebrae_')} | {before:.2f} | {after.mean():.2f}"
-            f" | {np.quantile(after, 0.95):.2f} | {np.nanmean(told) if np.isfinite(told).any() else np.nan:.2f} | {(after <= told).mean():.3f} |"
-        )
+        name, mean_told = one.name.removeprefix("vertebrae_"), np.nanmean(told) if np.isfinite(told).any() else np.nan
+        row = (before, after.mean(), np.quantile(after, 0.95), mean_told, (after <= told).mean())
+        print(f"| {name} | {' | '.join(f'{value:.2f}' for value in row)} |")
     for check in found.checks:
         print(check.passed, check.words)
     assert with_registered(case, found)

@@ -20,7 +20,7 @@ from navplan.model.structure import Structure
 
 FEWEST_POINTS = 200
 CUT_VOXELS = 2.5  # from the edge of what was looked at: a surface there is where the image ends
-SEARCHED, COARSE, FINE = 300, 600, 1500  # points
+SEARCHED, COARSE, FINE = 120, 600, 1500  # points
 TURN_STEP_DEG, MOST_TURN_DEG = 22.5, 45.0
 REACH_MM = 8.0  # half a difference in size: less is none
 ALONG, ACROSS = (-1.0, -0.5, 0.0, 0.5, 1.0), (-1.0, 0.0, 1.0)  # of it, where the smaller one is sought

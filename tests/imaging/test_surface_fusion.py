@@ -10,6 +10,7 @@ from navplan.imaging.surface_fusion import register_surfaces
 from navplan.model.structure import Presence, Structure
 
 HALF_MM = 105.0
+STILL = np.eye(4)
 
 
 def lump(p):
@@ -26,7 +27,7 @@ def cylinder(p):
     return ((p[..., :2] ** 2).sum(axis=-1) < 40.0**2) & (np.abs(p[..., 2]) < 70)
 
 
-def shown(inside, spacing_mm, motion=np.eye(4), part=(0.0, 1.0), image="ct"):
+def shown(inside, spacing_mm, motion=STILL, part=(0.0, 1.0), image="ct"):
     """A solid after a motion, on a grid of the image; part: of its slices that the image has."""
     corners = HALF_MM * np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)], dtype=float)
     corners = corners @ motion[:3, :3].T + motion[:3, 3]
