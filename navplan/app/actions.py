@@ -152,8 +152,8 @@ class Actions:
     def _carry(self, moving: Any, fixed: Any, structures: Any = ()) -> dict[str, Any]:
         return carry_structures(self.session, moving, fixed, structures, progress=self.told)
 
-    def _register(self, fixed: Any, moving: Any, kind: Any = "rigid") -> None:
-        register_images(self.session, fixed, moving, kind, progress=self.told)
+    def _register(self, fixed: Any, moving: Any, kind: Any = "rigid", structure: Any = "") -> None:
+        register_images(self.session, fixed, moving, kind, structure, progress=self.told)
 
     def _aim_at(self, point: Any) -> None:
         found = point_of(point)

@@ -7,6 +7,10 @@ from argparse import Namespace
 from navplan.cli.output import Output
 
 DONE, NOT_EVALUATED = 0, 4
+MEAN_OF = {  # of the error
+    "landmarks": "the mean at the landmarks", "surface": "the mean at the surface",
+    "vertebrae": "the mean in the vertebrae",
+}  # fmt: skip
 
 
 def do_carry(options: Namespace, output: Output) -> int:
@@ -49,12 +53,14 @@ def do_register(options: Namespace, output: Output) -> int:
 
     case = register(
         commands.open_case(options.case), options.fixed, options.moving, kind=options.kind,
-        landmarks=options.landmarks, own_coordinates=options.own_coordinates, progress=output.progress,
+        landmarks=options.landmarks, structure=options.structure, own_coordinates=options.own_coordinates,
+        progress=output.progress,
     )  # fmt: skip
     saved = commands.saved_case(case, options.case)
     found = case.registration(options.fixed, options.moving)
     expected_mm = found.transform.expected_error_mm
-    told_error = "not known" if expected_mm is None else f"{expected_mm:.1f} mm, the mean over the body"
+    mean = MEAN_OF.get(found.kind, "the mean over the body")
+    told_error = "not known" if expected_mm is None else f"{expected_mm:.1f} mm, {mean}"
     lines = [
         f"{options.case}: revision {saved.revision}",
         f"  {found.made_with}: {'good' if found.good else 'NOT GOOD ENOUGH'}",

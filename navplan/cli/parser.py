@@ -193,11 +193,19 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("case")
     one.add_argument("--fixed", required=True, metavar="IMAGE", help="id of the image in whose frame the other is put")
     one.add_argument("--moving", required=True, metavar="IMAGE", help="id of the other image")
-    one.add_argument("--kind", choices=("rigid", "affine"), default="rigid")
+    one.add_argument(
+        "--kind", choices=("rigid", "affine", "landmarks", "surface", "vertebrae"), default="rigid",
+        help="by the images (rigid, affine), by pairs of points alone (landmarks), by the surface of --structure"
+        " (surface), or each vertebra of --fixed rigidly by itself (vertebrae)",
+    )  # fmt: skip
     one.add_argument(
         "--landmarks", default="", metavar="FILE",
-        help="pairs to start from, CSV: from_x ... (LPS mm on --moving), to_x ... (on --fixed)",
+        help="pairs, of rigid and affine to start from, CSV: from_x ... (LPS mm on --moving), to_x ... (on --fixed); if"
+        " you like weight (1 / mean square error), name",
     )  # fmt: skip
+    one.add_argument(
+        "--structure", default="", metavar="NAME", help="of kind surface: which one, on both images (default: body)"
+    )
     one.add_argument(
         "--own-coordinates", action="store_true",
         help="judge where the images lie by their common frame of reference; nothing is searched",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +48,48 @@ def read_transform(path: str | Path, target: str, source: str, error_mm: float |
 
 LANDMARK_COLUMNS = ("from_x", "from_y", "from_z", "to_x", "to_y", "to_z")
 MOST_LANDMARKS = 1000
+LONGEST_NAME = 40
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkRows:
+    """from_mm, to_mm: (N, 3) LPS mm; weights: (N,), more than 0, None without such a column; names: one a pair."""
+
+    from_mm: NDArray[np.float64]
+    to_mm: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+    names: tuple[str, ...]
 
 
 def read_landmarks(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pairs of landmarks of a CSV file with the columns from_x, from_y, from_z (LPS mm on the plan's image), to_x,
     to_y, to_z (on the other one): (N, 3) from, and (N, 3) to. Raises FileFormatError."""
+    rows = read_landmark_rows(path)
+    return rows.from_mm, rows.to_mm
+
+
+def read_landmark_rows(path: str | Path) -> LandmarkRows:
+    """Pairs as `read_landmarks` has them, with what the columns `weight` (by how much the pair counts: 1 / its mean
+    square error, in any unit) and `name` say where there are such. Raises FileFormatError."""
     path = Path(path)
-    expected = f"a CSV file with the columns {', '.join(LANDMARK_COLUMNS)}, LPS mm, a pair a row"
+    expected = (
+        f"a CSV file with the columns {', '.join(LANDMARK_COLUMNS)}, LPS mm, a pair a row"
+        " (and if you like weight, above 0, and name)"
+    )
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise FileFormatError(f"{path.name}, {path.stat().st_size} bytes", expected)
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-        pairs = np.array([[float(row[name]) for name in LANDMARK_COLUMNS] for row in rows[: MOST_LANDMARKS + 1]])
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))[: MOST_LANDMARKS + 1]
+        pairs = np.array([[float(row[name]) for name in LANDMARK_COLUMNS] for row in rows])
+        weights = np.array([float(row["weight"]) for row in rows]) if rows and "weight" in rows[0] else None
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path.name}: {error!r}", expected) from error
     if not len(pairs) or len(pairs) > MOST_LANDMARKS or not np.isfinite(pairs).all():
         raise FileFormatError(f"{path.name}: {len(pairs)} pairs, or one that is not finite", expected)
-    return pairs[:, :3], pairs[:, 3:]
+    if weights is not None and not (np.isfinite(weights) & (weights > 0)).all():
+        raise FileFormatError(f"{path.name}: a weight that is not above 0", expected)
+    names = tuple((row.get("name") or "").strip()[:LONGEST_NAME] or f"landmark {n}" for n, row in enumerate(rows, 1))
+    return LandmarkRows(pairs[:, :3], pairs[:, 3:], weights, names)
 
 
 def _from_json(path: Path, size: int, target: str, source: str, error_mm: float | None) -> Transform:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import GeometryError
+from navplan.geometry.rigid_error import SURE, carried_covariance, motion_of, within_mm
 
 FEWEST, LEAST_SPREAD_MM = 3, 5.0  # landmarks; and how far they must lie from one line
-SURE = 0.95  # of the upper bound of the landmarks' error that few residuals leave open
 
 
 def target_error_mm(
@@ -23,31 +23,36 @@ def target_error_mm(
 ) -> NDArray[np.float64]:
     """(K,) expected (root mean square) error at points (K, 3) of a map fitted to landmarks (N, 3), mm.
 
-    fle_covariance_mm2: (3, 3), the same for all, of the localisation error; or one number, the mean square error of a
-    landmark, alike along each axis. weights: (N,), default 1. Sigma = J (A'WA)^-1 A'W S W A (A'WA)^-1 J', with A the
-    motion of each landmark, J that of the point, about the landmarks' weighted middle.
+    fle_covariance_mm2: (3, 3), the same for all, of the localisation error; one number, the mean square error of a
+    landmark, alike along each axis; or (N,) numbers, one for each. weights: (N,), default 1. Sigma = J C J', see
+    `motion_covariance`.
 
     Raises GeometryError for fewer than three landmarks, or landmarks on a line.
     """
-    landmarks, points = np.atleast_2d(np.asarray(landmarks_mm, float)), np.atleast_2d(np.asarray(points_mm, float))
+    points = np.atleast_2d(np.asarray(points_mm, dtype=np.float64))
+    covariance, middle = motion_covariance(landmarks_mm, fle_covariance_mm2, weights)
+    spread = carried_covariance(points - middle, covariance)
+    return np.sqrt(np.trace(spread, axis1=1, axis2=2))
+
+
+def motion_covariance(
+    landmarks_mm: ArrayLike, fle_covariance_mm2: ArrayLike, weights: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """C (6, 6) of the turn and the shift about the landmarks' weighted middle (3,), and that middle, LPS mm.
+
+    C = (A'WA)^-1 A'W S W A (A'WA)^-1, with A the motion of each landmark. Arguments and errors: `target_error_mm`.
+    """
+    landmarks = np.atleast_2d(np.asarray(landmarks_mm, dtype=np.float64))
     fle = np.asarray(fle_covariance_mm2, dtype=np.float64)
-    covariance = np.eye(3) * float(fle) / 3.0 if fle.ndim == 0 else fle
+    each = fle if fle.ndim == 2 else np.eye(3) * np.broadcast_to(fle, len(landmarks))[:, None, None] / 3.0
     weight = np.ones(len(landmarks)) if weights is None else np.asarray(weights, dtype=np.float64)
     _refuse_few(landmarks)
     middle = weight @ landmarks / weight.sum()
-    motion = [_motion(point - middle) for point in landmarks]
-    normal = sum(w * a.T @ a for w, a in zip(weight, motion, strict=True))
-    spread = sum(w * w * a.T @ covariance @ a for w, a in zip(weight, motion, strict=True))
-    inverse = np.linalg.inv(normal)
-    of_motion = inverse @ spread @ inverse
-    each = [_motion(point - middle) for point in points]
-    return np.sqrt([float(np.trace(j @ of_motion @ j.T)) for j in each])
-
-
-def _motion(arm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3, 6) how a point at an arm moves with a small turn and a shift."""
-    x, y, z = arm
-    return np.array([[0, z, -y, 1, 0, 0], [-z, 0, x, 0, 1, 0], [y, -x, 0, 0, 0, 1]], dtype=np.float64)
+    motion = motion_of(landmarks - middle)
+    turned = motion.transpose(0, 2, 1)
+    inverse = np.linalg.inv(np.einsum("n,nij,njk->ik", weight, turned, motion))
+    spread = np.einsum("n,nij->ij", weight**2, turned @ each @ motion)
+    return np.asarray(inverse @ spread @ inverse), middle
 
 
 def _refuse_few(landmarks: NDArray[np.float64]) -> None:
@@ -60,13 +65,15 @@ def _refuse_few(landmarks: NDArray[np.float64]) -> None:
 class LandmarkFit:
     """matrix: (4, 4), `to` from `source`, rigid; residuals_mm: (N,) what is left at each pair; fre_mm: their root mean
     square; left_out_mm: (N,) by how much each pair lies off the map of the others, NaN where three are left too few.
-    least_mm: no landmark is taken to be known better, however well they agree."""
+    least_mm: no landmark is taken to be known better, however well they agree. weights: (N,), of mean 1; a landmark's
+    mean square error is taken to go by its inverse. None: alike."""
 
     matrix: NDArray[np.float64]
     to_mm: NDArray[np.float64]
     residuals_mm: NDArray[np.float64]
     left_out_mm: NDArray[np.float64]
     least_mm: float = 0.0
+    weights: NDArray[np.float64] | None = None
 
     @property
     def fre_mm(self) -> float:
@@ -75,25 +82,52 @@ class LandmarkFit:
 
     @property
     def fle_mm(self) -> float:
-        """Root mean square error of a landmark: an upper bound at SURE, from the residuals, <FRE^2> = (1 - 2/N) <FLE^2>
-        (Fitzpatrick, West and Maurer 1998), of which 3N - 6 are free."""
+        """Root mean square error of a landmark (of weight 1): an upper bound at SURE, from the residuals."""
         from scipy.stats import chi2
 
-        count = len(self.residuals_mm)
-        free = 3 * count - 6
-        low = float(chi2.ppf(1.0 - SURE, free))
-        return max(float(self.fre_mm / np.sqrt(1.0 - 2.0 / count) * np.sqrt(free / low)), self.least_mm)
+        low = float(chi2.ppf(1.0 - SURE, self.free))
+        return max(self._estimated_mm * float(np.sqrt(self.free / low)), self.least_mm)
+
+    @property
+    def free(self) -> int:
+        """How many of the residuals' numbers are free: 3 N - 6."""
+        return 3 * len(self.residuals_mm) - 6
+
+    @property
+    def _estimated_mm(self) -> float:
+        """<FRE^2> = (1 - 2/N) <FLE^2> (Fitzpatrick, West and Maurer 1998, IEEE Trans Med Imaging 17:694)."""
+        return float(np.sqrt((self._weights * self.residuals_mm**2).sum() / (len(self.residuals_mm) - 2)))
+
+    @property
+    def _weights(self) -> NDArray[np.float64]:
+        return np.ones(len(self.residuals_mm)) if self.weights is None else self.weights
 
     def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """(K,) expected error at points (K, 3) of `to`: the map of the registration's error."""
-        return target_error_mm(self.to_mm, points_mm, self.fle_mm**2)
+        return target_error_mm(self.to_mm, points_mm, self.fle_mm**2 / self._weights, self._weights)
+
+    def error_95_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
+        """(K,) within what distance of the truth in 95 of 100, at points (K, 3) of `to`.
+
+        The residuals say how large the landmarks' error is, and are independent of the error at the point: their ratio
+        is Fisher's. No less than by landmarks of least_mm.
+        """
+        points = np.atleast_2d(np.asarray(points_mm, dtype=np.float64))
+        unit, middle = motion_covariance(self.to_mm, 1.0 / self._weights, self._weights)
+        spread = carried_covariance(points - middle, unit)
+        return np.maximum(
+            self._estimated_mm * within_mm(spread, float(self.free)), self.least_mm * within_mm(spread)
+        )
 
 
-def fit_landmarks(to_mm: ArrayLike, source_mm: ArrayLike, least_mm: float = 0.0) -> LandmarkFit:
+def fit_landmarks(
+    to_mm: ArrayLike, source_mm: ArrayLike, least_mm: float = 0.0, weights: ArrayLike | None = None
+) -> LandmarkFit:
     """The rigid map of points (N, 3) to theirs, in the sense of least squares (Arun 1987, with the determinant's sign).
 
-    least_mm: see `LandmarkFit`. Raises GeometryError for other shapes, fewer than three pairs, points that are not
-    finite or lie on a line.
+    least_mm: see `LandmarkFit`; weights: (N,), more than 0, by how much each square counts (1 / its mean square error,
+    in any unit). Raises GeometryError for other shapes and weights, fewer than three pairs, points that are not finite
+    or lie on a line.
     """
     to, source = np.asarray(to_mm, dtype=np.float64), np.asarray(source_mm, dtype=np.float64)
     if to.shape != source.shape or to.ndim != 2 or to.shape[1] != 3:
@@ -105,18 +139,27 @@ def fit_landmarks(to_mm: ArrayLike, source_mm: ArrayLike, least_mm: float = 0.0)
             raise GeometryError(
                 f"landmarks within {across:.1f} mm of a line", f"a spread of {LEAST_SPREAD_MM:g} mm or more across it"
             )
-    matrix = _fitted(to, source)
+    weight = np.ones(len(to)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weight.shape != (len(to),) or not np.isfinite(weight).all() or not (weight > 0).all():
+        raise GeometryError(f"weights {weight.tolist()} of {len(to)} landmarks", "one finite number above 0 for each")
+    matrix = _fitted(to, source, weight)
     left_out = np.full(len(to), np.nan)
     for n in range(len(to)) if len(to) > FEWEST else []:
         rest = np.arange(len(to)) != n
-        left_out[n] = np.linalg.norm(_carried(_fitted(to[rest], source[rest]), source[n : n + 1]) - to[n])
+        without = _fitted(to[rest], source[rest], weight[rest])
+        left_out[n] = np.linalg.norm(_carried(without, source[n : n + 1]) - to[n])
     residuals = np.linalg.norm(_carried(matrix, source) - to, axis=1)
-    return LandmarkFit(matrix, to, residuals, left_out, least_mm)
+    return LandmarkFit(
+        matrix, to, residuals, left_out, least_mm, None if weights is None else weight / weight.mean()
+    )
 
 
-def _fitted(to: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[np.float64]:
-    centre_to, centre = to.mean(axis=0), source.mean(axis=0)
-    u, _, vt = np.linalg.svd((source - centre).T @ (to - centre_to))
+def _fitted(
+    to: NDArray[np.float64], source: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    share = weight / weight.sum()
+    centre_to, centre = share @ to, share @ source
+    u, _, vt = np.linalg.svd((source - centre).T @ ((to - centre_to) * share[:, None]))
     flip = np.diag([1.0, 1.0, float(np.sign(np.linalg.det(vt.T @ u.T)))])
     matrix = np.eye(4)
     matrix[:3, :3] = vt.T @ flip @ u.T

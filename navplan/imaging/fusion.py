@@ -40,10 +40,13 @@ LEAST_LANDMARK_MM = 5.0  # as a person sets them
 
 @dataclass(frozen=True, eq=False)
 class LandmarkPairs:
-    """Points seen in both images: fixed_mm and moving_mm (N, 3), LPS mm, N of 3 or more, not on a line."""
+    """Points seen in both images: fixed_mm and moving_mm (N, 3), LPS mm, N of 3 or more, not on a line. weights: (N,),
+    1 / the mean square error of each, in any unit; None: alike. names: one each, or none."""
 
     fixed_mm: NDArray[np.float64]
     moving_mm: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +185,7 @@ def _given(start: ArrayLike | Transform | LandmarkPairs) -> tuple[str, Matrix] |
             raise InputError(f"a start {start!r}", "auto, a 4x4 map or landmarks")
         return None
     if isinstance(start, LandmarkPairs):
-        return "landmarks", fit_landmarks(start.fixed_mm, start.moving_mm).matrix
+        return "landmarks", fit_landmarks(start.fixed_mm, start.moving_mm, weights=start.weights).matrix
     return _checked(start)
 
 

@@ -13,14 +13,15 @@ from navplan.errors import GeometryError, InputError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 
-KINDS = ("rigid", "affine", "deformable", "landmarks", "given")
+KINDS = ("rigid", "affine", "deformable", "landmarks", "surface", "vertebrae", "given")
 SIGMA_SHARE = 1.96  # a distance that is within e in 95 of 100 has at most sigma e / 1.96 along any direction
 _INVERSE_ROUNDS, _INVERSE_MM = 60, 1e-3
 
 
 @dataclass(frozen=True)
 class RegistrationCheck:
-    """One look at a registration. value against limit, in unit; passed: None where it could not be computed."""
+    """One look at a registration. value against limit, in unit; passed: None where it could not be computed. local:
+    what failed concerns only places where the expected error is NaN."""
 
     name: str
     words: str
@@ -28,6 +29,7 @@ class RegistrationCheck:
     limit: float | None = None
     unit: str = "mm"
     passed: bool | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +150,13 @@ class ImageRegistration:
             return "nothing of it was checked"
         failed = [check.words for check in self.checks if check.passed is not True]
         return "; ".join(failed)
+
+    @property
+    def doubt_where_known(self) -> str:
+        """Why it is not good enough even where its expected error is known; "" for none."""
+        if not self.checks:
+            return self.doubt
+        return "; ".join(check.words for check in self.checks if check.passed is not True and not check.local)
 
     def to_moving(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """Points (..., 3) of the fixed image to the moving one, LPS mm."""

@@ -16,7 +16,7 @@ from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 from navplan.session.asked import names_of, text_of
 from navplan.session.session import Session
-from navplan.verbs.register import FOUND_BY, register, with_registered
+from navplan.verbs.register import FOUND_BY, register, shared_structures, with_registered
 from navplan.view.colours import VERDICT_SYMBOLS, spoken
 from navplan.view.fusion import (
     EDGE_BLUR,
@@ -48,7 +48,8 @@ def fusion_document(session: Session) -> dict[str, Any]:
         "images": [_image(image_id, volume) for image_id, volume in case.volumes.items()],
         "others": [_other(session, here, image_id) for image_id in case.volumes if image_id != here],
         "registrations": [_registration(session, one) for one in case.registrations.values()],
-        "kinds": list(FOUND_BY),
+        "kinds": [kind for kind in FOUND_BY if kind != "landmarks"],  # which need a file: on the command line
+        "shared": {one: sorted(shared_structures(case, here, one)) for one in case.volumes if one != here},
         "drawing": {
             "maps": {name: [list(one) for one in stops] for name, stops in COLOUR_MAPS.items()},
             "modes": list(Mode), "edge_rgb": list(EDGE_COLOUR), "edge_from": EDGE_FROM, "edge_full": EDGE_FULL,
@@ -161,17 +162,20 @@ def carry_structures(
 
 
 def register_images(
-    session: Session, fixed: Any, moving: Any, kind: Any = "rigid", *,
+    session: Session, fixed: Any, moving: Any, kind: Any = "rigid", structure: Any = "", *,
     progress: Progress = lambda words, share: None,
 ) -> None:  # fmt: skip
-    """Image `moving` registered to `fixed`, as a revision. Nothing waits for it: the case is only taken at its end.
+    """Image `moving` registered to `fixed`, as a revision; structure: of kind surface, which one. Nothing waits for it:
+    the case is only taken at its end.
 
     Raises what verbs.register raises, and MismatchError where an image was replaced meanwhile.
     """
     named = text_of(fixed, "an image"), text_of(moving, "an image")
     if kind not in FOUND_BY:
         raise InputError(f"a registration of kind {text_of(kind, 'a kind', 40)!a}", ", ".join(FOUND_BY))
-    found = register(session.case, *named, kind=kind, progress=progress).registration(*named)
+    found = register(
+        session.case, *named, kind=kind, structure=text_of(structure or "", "a structure"), progress=progress
+    ).registration(*named)
     progress("kept", 1.0)  # the last moment to stop it
     with session.lock:
         session.take_case(with_registered(session.case, found), "")

@@ -46,7 +46,7 @@ def carry(
         name for name, one in case.structures_of(fixed).items()
         if one.presence is not Presence.UNKNOWN and not one.carried_from and one.image_id == fixed
     }  # fmt: skip
-    doubt = registration.doubt
+    doubt = registration.doubt_where_known
     if registration.field is None:
         doubt = "; ".join(filter(None, (doubt, motion_doubt(source.acquisition, image.acquisition))))
     brought: list[Structure] = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from navplan.errors import InputError, MismatchError
+from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.registration import KINDS, ErrorGrid, ImageRegistration, RegistrationCheck
@@ -16,24 +16,28 @@ from navplan.model.structure import Presence, Structure
 from navplan.verbs.situation import audited
 
 if TYPE_CHECKING:
-    from navplan.imaging.fusion import FoundRegistration
+    from navplan.imaging.fusion import FoundRegistration, LandmarkPairs
     from navplan.model.volume import Volume
 
 Progress = Callable[[str, float], None]
 STEP_MM = 10.0  # of the grid on which the expected error is kept
-FOUND_BY = ("rigid", "affine")
+FOUND_BY = ("rigid", "affine", "landmarks", "surface", "vertebrae")
+BODY = "body"
 PASSED = {"passed": True, "failed": False, "not computed": None}
 
 
 def register(
     case: Case, fixed: str, moving: str, *, kind: str = "rigid", landmarks: str | Path = "",
-    own_coordinates: bool = False, progress: Progress = lambda words, share: None,
+    structure: str = "", own_coordinates: bool = False, progress: Progress = lambda words, share: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Case:  # fmt: skip
     """The case with the place of image `moving` in the frame of image `fixed`. Both images are left as they are.
 
-    kind: rigid or affine, found by the images. landmarks: a CSV file of pairs (files.transform_files.read_landmarks:
-    from = moving, to = fixed) to start from, which are then a check as well. own_coordinates: nothing is searched, and
+    kind: rigid or affine, found by the images; landmarks, by pairs of points alone; surface, by that of
+    `structure` (the body without one), which both images show; vertebrae, each rigidly by itself
+    (`navplan.verbs.register_vertebrae`). landmarks: a CSV file of pairs
+    (files.transform_files.read_landmark_rows: from = moving, to = fixed), of kind rigid and affine to start from, which
+    are then a check as well. own_coordinates: nothing is searched, and
     the images' own coordinates are judged; only for images that name one frame of reference.
 
     A result that is not good enough is kept, with its reasons: what is carried by it is in doubt. The bodies of both
@@ -43,7 +47,7 @@ def register(
     another kind, images in which nothing is found; Cancelled.
     """
     if kind not in FOUND_BY:
-        raise InputError(f"a registration of kind {kind!r}", " or ".join(FOUND_BY))
+        raise InputError(f"a registration of kind {kind!r}", ", ".join(FOUND_BY))
     fixed, first = case.image(fixed)
     moving, second = case.image(moving)
     if fixed == moving:
@@ -51,7 +55,12 @@ def register(
     identities = (first.acquisition.patient_digest, second.acquisition.patient_digest)
     if all(identities) and identities[0] != identities[1]:
         raise MismatchError(f"images {fixed} and {moving} of two patients", "images of one patient")
-    found = _found(case, fixed, moving, kind, landmarks, own_coordinates, progress, cancelled)
+    if kind == "vertebrae" and not own_coordinates:
+        from navplan.verbs.register_vertebrae import register_vertebrae
+
+        start = _pairs(landmarks) if landmarks else None
+        return with_registered(case, register_vertebrae(case, fixed, moving, start, progress, cancelled))
+    found = _found(case, fixed, moving, kind, landmarks, structure, own_coordinates, progress, cancelled)
     made = ImageRegistration(
         fixed, moving, "given" if own_coordinates else kind, found.transform, _errors(found, first),
         tuple(_check(one) for one in found.checks), first.digest, second.digest,
@@ -65,18 +74,19 @@ def with_registered(case: Case, made: ImageRegistration) -> Case:
     longer holds the images that were registered."""
     kept = case.with_registration(made)
     kept.registration(made.fixed, made.moving)
+    expected = made.transform.expected_error_mm
     return audited(
         kept, "register", fixed=made.fixed, moving=made.moving, kind=made.kind, good=made.good, doubt=made.doubt,
-        expected_error_mm=round(made.transform.expected_error_mm or 0.0, 2), made_with=made.made_with,
+        expected_error_mm=None if expected is None else round(expected, 2), made_with=made.made_with,
     )  # fmt: skip
 
 
 def _found(
-    case: Case, fixed: str, moving: str, kind: str, landmarks: str | Path, own_coordinates: bool, progress: Progress,
-    cancelled: Callable[[], bool],
+    case: Case, fixed: str, moving: str, kind: str, landmarks: str | Path, structure: str, own_coordinates: bool,
+    progress: Progress, cancelled: Callable[[], bool],
 ) -> FoundRegistration:  # fmt: skip
-    from navplan.files.transform_files import read_landmarks
     from navplan.imaging.fusion import LandmarkPairs, judge_registration, register_images
+    from navplan.imaging.landmark_fusion import register_landmarks
 
     first, second = case.volumes[fixed], case.volumes[moving]
     masks = [_body(case, image_id) for image_id in (fixed, moving)]
@@ -91,15 +101,55 @@ def _found(
         return judge_registration(
             first, second, np.eye(4), fixed_mask=masks[0], moving_mask=masks[1], fixed_name=fixed, moving_name=moving
         )
-    start: LandmarkPairs | str = "auto"
-    if landmarks:
-        pairs = read_landmarks(landmarks)
-        start = LandmarkPairs(pairs[1], pairs[0])
+    start: LandmarkPairs | str = _pairs(landmarks) if landmarks else "auto"
+    if kind == "landmarks":
+        if not isinstance(start, LandmarkPairs):
+            raise InputError("a registration by landmarks without any", "a CSV file of pairs", "Use --landmarks FILE")
+        return register_landmarks(first, second, start, fixed, moving)
+    if kind == "surface":
+        return _by_surface(case, fixed, moving, structure or BODY, start)
     return register_images(
         first, second, kind="affine" if kind == "affine" else "rigid", start=start, fixed_mask=masks[0],
         moving_mask=masks[1], own_coordinates=one_frame, fixed_name=fixed, moving_name=moving, progress=progress,
         cancelled=cancelled,
     )  # fmt: skip
+
+
+def _by_surface(
+    case: Case, fixed: str, moving: str, name: str, start: LandmarkPairs | str
+) -> FoundRegistration:
+    from navplan.geometry.landmarks import fit_landmarks
+    from navplan.imaging.surface_fusion import register_surfaces
+
+    there = [shared_structures(case, image_id, image_id) for image_id in (fixed, moving)]
+    if any(name not in one for one in there):
+        both = ", ".join(sorted(set(there[0]) & set(there[1])))
+        raise ChoiceError(
+            f"{name}, which images {fixed} and {moving} do not both show by themselves", both or "none is on both",
+            "Segment it on both, and name it with --structure",
+        )  # fmt: skip
+    near = None if isinstance(start, str) else fit_landmarks(start.fixed_mm, start.moving_mm, weights=start.weights)
+    return register_surfaces(there[0][name], there[1][name], None if near is None else near.matrix, fixed, moving)
+
+
+def shared_structures(case: Case, first: str, second: str) -> dict[str, Structure]:
+    """Structures that image `first` shows by itself, and image `second` too; those of `first`, by name."""
+    found = [
+        {
+            name: one for name, one in case.structures_of(image_id).items()
+            if one.presence is Presence.PRESENT and not one.carried_from and one.image_id == image_id
+        }
+        for image_id in (first, second)
+    ]  # fmt: skip
+    return {name: one for name, one in found[0].items() if name in found[1]}
+
+
+def _pairs(path: str | Path) -> LandmarkPairs:
+    from navplan.files.transform_files import read_landmark_rows
+    from navplan.imaging.fusion import LandmarkPairs
+
+    rows = read_landmark_rows(path)
+    return LandmarkPairs(rows.to_mm, rows.from_mm, rows.weights, rows.names)
 
 
 def _body(case: Case, image_id: str) -> Structure | None:

@@ -83,3 +83,41 @@ ON_A_LINE = np.array([[0, 0, 0], [10, 0, 0], [20, 0, 0.1]])
 def test_landmarks_that_tell_too_little_are_refused(points: np.ndarray):
     with pytest.raises(GeometryError):
         fit_landmarks(points, points)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("count", [3, 5])
+def test_95_of_100_draws_lie_within_what_is_told(count: int, weighted: bool):
+    """Though each draw has only its own residuals to tell how large the landmarks' error is."""
+    rng = np.random.default_rng(5)
+    landmarks = np.vstack([CORNER, [[60, 60, 60]]])[:count].astype(float)
+    sigma = np.array([0.3, 1.5, 0.6, 3.0, 1.0])[:count, None] if weighted else np.full((count, 1), 1.2)
+    weights = 40.0 / sigma[:, 0] ** 2 if weighted else None
+    places, draws = np.array([[15.0, 10, 10], [0, 0, 100], [200, 50, 0]]), 700
+    within = np.zeros(3)
+    for _ in range(draws):
+        fit = fit_landmarks(landmarks + rng.normal(size=landmarks.shape) * sigma, landmarks, weights=weights)
+        off = np.linalg.norm(places @ fit.matrix[:3, :3].T + fit.matrix[:3, 3] - places, axis=1)
+        within += off <= fit.error_95_mm(places)
+    assert (np.abs(within / draws - 0.95) < 0.025).all()
+
+
+def test_weights_make_the_map_better_and_are_refused_where_they_are_none():
+    rng, sigma = np.random.default_rng(6), np.array([0.2, 0.2, 0.2, 0.2, 6.0])[:, None]
+    points, off = np.vstack([CORNER, [[60, 60, 60]]]), np.zeros(2)
+    for _ in range(200):
+        seen = points + rng.normal(size=points.shape) * sigma
+        for n, weights in enumerate([None, 1 / sigma[:, 0] ** 2]):
+            fit = fit_landmarks(seen, points, weights=weights)
+            off[n] += np.linalg.norm(fit.matrix[:3, :3] @ [20.0, 10, 10] + fit.matrix[:3, 3] - [20.0, 10, 10])
+    assert off[1] < 0.3 * off[0]
+    for wrong in ([1, 1, 1, 0], [1, 1, 1, np.nan], [1, 1, 1]):
+        with pytest.raises(GeometryError, match="weights"):
+            fit_landmarks(CORNER, CORNER, weights=wrong)
+
+
+def test_landmarks_that_agree_by_chance_are_not_known_better_than_they_can_be():
+    fit = fit_landmarks(moved(CORNER), CORNER, least_mm=2.0)
+    at = moved(np.array([[0.0, 0, 100]]))
+    alike = target_error_mm(moved(CORNER), at, 4.0)
+    assert 1.6 * alike < fit.error_95_mm(at) < 1.97 * alike

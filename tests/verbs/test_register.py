@@ -12,6 +12,7 @@ import navplan as nv
 from benchmarks.fusion_scenes import as_mr, carried, random_motion
 from navplan.cli import main
 from navplan.errors import InputError, MismatchError
+from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.imaging import fusion
 from navplan.imaging.fusion import FoundRegistration
@@ -104,3 +105,49 @@ def test_the_command_line_registers_and_carries(case, tmp_path, capsys):
     assert main(["carry", folder, "--from", "ct", "--to", "mr", "--structure", "body"]) == 0
     assert nv.open_case(folder).structures_of("mr")["body"].carried_from == "ct"
     assert main(["register", folder, "--fixed", "ct", "--moving", "nothing"]) == 2
+
+
+def test_landmarks_alone_from_the_command_line(case, tmp_path, capsys):
+    folder, file = str(tmp_path / "case"), tmp_path / "pairs.csv"
+    nv.save_case(case, folder)
+    points = np.array([[0, 0, 0], [80, 5, 0], [0, 60, 10], [10, 0, 90], [70, 60, 60]], dtype=float)
+    turned = points @ MOVED[:3, :3].T + MOVED[:3, 3]
+
+    def command(rows: list[str]) -> int:
+        file.write_text("\n".join(["from_x,from_y,from_z,to_x,to_y,to_z,weight,name", *rows]))
+        more = ["--kind", "landmarks", "--landmarks", str(file), "--json"]
+        return main(["register", folder, "--fixed", "ct", "--moving", "mr", *more])
+
+    both = np.hstack([points, turned])
+    rows = [",".join(map(str, [*one, 1 + n, f"place {n}"])) for n, one in enumerate(both)]
+    assert command(rows) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["good"] and told["kind"] == "landmarks" and np.allclose(told["matrix"], MOVED)
+    assert {"place 1", "place 1, left out"} <= {one["name"] for one in told["checks"]}
+    kept = nv.open_case(folder).registration("ct", "mr")
+    assert kept.kind == "landmarks" and kept.error_mm([(0.0, 0, 0)]) > 1.0
+    assert command(rows[:3]) == 4
+    assert command(rows[:2]) == 2
+    assert command([rows[0].replace(",1,place", ",0,place"), *rows[1:]]) == 2
+    assert main(["register", folder, "--fixed", "ct", "--moving", "mr", "--kind", "landmarks"]) == 2
+
+
+def test_a_surface_from_the_command_line(tmp_path, capsys):
+    ct = nv.phantom("abdomen", spacing_mm=(6.0, 6.0, 6.0))
+    names = ("liver", "body")
+    here = [replace(ct.structures[name], image_id="ct") for name in names]
+    moved = Grid(MOVED @ ct.volumes["ct"].grid.affine, ct.volumes["ct"].grid.shape)
+    there = [
+        replace(one, image_id="mr", grid=Grid(MOVED @ one.grid.affine, one.grid.shape), evaluated_in=moved)
+        for one in here
+    ]  # fmt: skip
+    other = replace(ct.volumes["ct"], grid=moved)
+    two = Case().with_volume("ct", ct.volumes["ct"]).with_volume("mr", other).with_structures(*here, *there)
+    folder = str(tmp_path / "case")
+    nv.save_case(two, folder)
+    command = ["register", folder, "--fixed", "mr", "--moving", "ct", "--kind", "surface", "--structure"]
+    assert main([*command, "liver", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["good"] and told["kind"] == "surface" and np.abs(np.array(told["matrix"]) - MOVED).max() < 0.5
+    assert nv.open_case(folder).registration("mr", "ct").error_mm([(0.0, 0, 0)]) > 4
+    assert main([*command, "kidney_left"]) == 2

@@ -2,7 +2,7 @@
 
 export default {
   inject: ["nav"],
-  data: () => ({ kind: "rigid", carried: null, left: {} }),  // left: what is not to be carried, by registration and name
+  data: () => ({ kind: "rigid", surface: "body", carried: null, left: {} }),  // left: what is not to be carried, by registration and name
   template: `
     <template v-if="doc.others.length">
       <label>{{ f.over }} <select v-model="set.image" data-test="over">
@@ -43,7 +43,8 @@ export default {
         <ul><li v-for="it in carried.told" :key="it.name" :class="it.doubt ? 'np-WARN' : 'np-PASS'">{{ it.doubt ? '!' : '✓' }} {{ toldOf(it) }}</li></ul></section>
       <section v-for="one in unregistered" :key="one.id">
         <p class="np-row"><label>{{ f.kind }} <select v-model="kind"><option v-for="name in doc.kinds" :key="name" :value="name">{{ f.kinds[name] }}</option></select></label>
-          <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind })" :data-test="'register-' + one.id">{{ nav.filled(f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
+          <label v-if="kind === 'surface'">{{ f.surface }} <select v-model="surface" data-test="register-surface"><option v-for="name in doc.shared[one.id]" :key="name" :value="name">{{ name.replaceAll("_", " ") }}</option></select></label>
+          <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind, structure: kind === 'surface' ? surface : '' })" :data-test="'register-' + one.id">{{ nav.filled(f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
           <button v-if="nav.busy" type="button" @click="nav.stop()">{{ t.stop }}</button></p>
       </section>
     </template>`,
