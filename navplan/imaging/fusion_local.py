@@ -1,0 +1,149 @@
+"""What moved by itself: by how much each part of the body lies off from where a map takes it, with a bound.
+
+Blocks of the body (navplan.imaging.fusion_blocks) are each shifted alone. What the images say of a shift is held against
+what they say of the neighbours' (belief propagation on the lattice of blocks, as in Heinrich et al., IEEE TMI 32:1239,
+2013, here with all beliefs kept, not the best ones alone): near parts move alike, and seldom not at all alike. A block
+without contrast knows what its neighbours leave open, and no more; one without neighbours that know, nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from navplan.geometry.grid import Grid
+from navplan.imaging.fusion_blocks import REACH, STEP_MM, Blocks, PointMap, blocks_of, within_reach
+from navplan.imaging.fusion_images import FusionImage
+
+# Set on phantoms with the seeds that docs/decisions/0025 names; reported on others.
+INDEPENDENT = 0.05  # of a block's voxels: what they say together
+NEIGHBOUR_MM = 3.0  # standard deviation of two neighbouring blocks' shifts from one another
+SELDOM = 0.02  # of pairs of neighbours: not alike at all (where organs slide)
+ROUNDS = 4
+WIDER = 2.0  # standard deviations that the bound lies beyond the mean shift
+KNOWN_MM = 3.0  # standard deviation up to which a block's shift is known
+FEWEST_KNOWN = 8
+GROWTH = 0.15  # mm by mm away from the nearest block
+POWER = 4.0  # of the mean between blocks: near their largest
+
+
+@dataclass(frozen=True, eq=False)
+class LocalShifts:
+    """shift_mm: (nx, ny, nz, 3) by how much a block's part of the moving image lies off, along the axes of the fixed
+    image; spread_mm: (nx, ny, nz) its standard deviation in the worst direction; there: which are blocks; grid: of
+    their middles."""
+
+    shift_mm: NDArray[np.float64]
+    spread_mm: NDArray[np.float64]
+    there: NDArray[np.bool_]
+    grid: Grid
+
+    @cached_property
+    def bound_mm(self) -> NDArray[np.float64]:
+        """(nx, ny, nz) within which 95 of 100 shifts lie; between blocks the nearest one's, and more with distance."""
+        bound = np.linalg.norm(self.shift_mm, axis=-1) + WIDER * self.spread_mm
+        away, nearest = ndimage.distance_transform_edt(
+            ~self.there, sampling=self.grid.spacing_mm, return_indices=True
+        )
+        return np.asarray(bound[tuple(nearest)] + GROWTH * away)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(nx, ny, nz) which blocks the images tell the shift of."""
+        return np.asarray(self.there & (self.spread_mm <= KNOWN_MM))
+
+    def largest_mm(self, share: float = 0.95) -> float | None:
+        """The shift that a share of the known blocks lies under; None with too few of them."""
+        known = self.known
+        if np.count_nonzero(known) < FEWEST_KNOWN:
+            return None
+        return float(np.quantile(np.linalg.norm(self.shift_mm[known], axis=-1), share))
+
+    def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
+        """(K,) the bound at points (K, 3), LPS mm of the fixed image: a mean by the fourth power of the blocks around,
+        which lies near the largest of them."""
+        at = self.grid.indices(np.atleast_2d(np.asarray(points_mm, dtype=np.float64)))
+        held = np.clip(at, 0, np.asarray(self.grid.shape) - 1)
+        away = np.linalg.norm((at - held) * self.grid.spacing_mm, axis=1)
+        mean = ndimage.map_coordinates(self.bound_mm**POWER, held.T, order=1, mode="nearest")
+        return np.asarray(mean ** (1 / POWER) + GROWTH * away)
+
+
+def local_shifts(fixed: FusionImage, moving: FusionImage, moving_from_fixed: PointMap) -> LocalShifts | None:
+    """Of two images made ready for fusion, and any map of points (N, 3), LPS mm, between them; None where the fixed
+    image holds no block of a body."""
+    blocks = blocks_of(fixed, moving, moving_from_fixed)
+    return None if blocks is None else settled(blocks)
+
+
+def settled(blocks: Blocks) -> LocalShifts:
+    """The shifts of blocks, each by what it shows and by its neighbours."""
+    there = blocks.voxels > 0
+    beliefs = _beliefs(_evidence(blocks, there), there)
+    ticks = np.arange(-REACH, REACH + 1) * STEP_MM
+    side = len(ticks)
+    cube = beliefs.reshape(-1, side, side, side)
+    mean = np.empty((len(cube), 3))
+    for axis in range(3):
+        along = cube.sum(axis=tuple(one for one in (1, 2, 3) if one != axis + 1))
+        mean[:, axis] = along @ ticks
+    off = blocks.shifts * STEP_MM
+    second = np.einsum("bs,si,sj->bij", beliefs, off, off, optimize=True)
+    spread = second - mean[:, :, None] * mean[:, None, :]
+    worst = np.sqrt(np.maximum(np.linalg.eigvalsh(spread)[:, -1], 0.0))
+    shift_mm, spread_mm = np.zeros((*there.shape, 3)), np.zeros(there.shape)
+    shift_mm[there], spread_mm[there] = mean, worst
+    return LocalShifts(shift_mm, spread_mm, there, blocks.grid)
+
+
+def _evidence(blocks: Blocks, there: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(B, S) what each block shows: the likelihood of each shift by its most likely one; a shift under which too little
+    is shown counts as the middle of the others."""
+    told = blocks.information[there] * (blocks.voxels[there] * INDEPENDENT)[:, None]
+    near = within_reach(blocks.shifts)
+    seen = np.isfinite(told)
+    blind = ~seen.any(axis=1)
+    told[blind] = 0.0
+    middle = np.nanmedian(np.where(seen | blind[:, None], told, np.nan), axis=1)
+    told = np.where(seen | blind[:, None], told, middle[:, None])
+    told -= told[:, near].max(axis=1, keepdims=True)
+    likely = np.exp(told)
+    likely[:, ~near] = 0.0
+    return np.asarray(likely, dtype=np.float32)
+
+
+def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(B, S) after ROUNDS of messages between neighbours."""
+    side = 2 * REACH + 1
+    number = np.full(np.asarray(there.shape) + 2, -1)
+    number[1:-1, 1:-1, 1:-1][there] = np.arange(np.count_nonzero(there))
+    middle = number[1:-1, 1:-1, 1:-1][there]
+    ways = [(axis, step) for axis in range(3) for step in (1, -1)]
+    neighbours = [np.roll(number, -step, axis)[1:-1, 1:-1, 1:-1][there] for axis, step in ways]
+    ticks = np.arange(side) * STEP_MM
+    alike = np.exp(-((ticks[:, None] - ticks) ** 2) / (2 * NEIGHBOUR_MM**2)).astype(np.float32)
+    alike /= alike.sum(axis=0)
+    messages = [np.full(evidence.shape, 1.0, dtype=np.float32) for _ in ways]  # to each block, from its neighbour
+    for _ in range(ROUNDS):
+        every = evidence * np.prod(messages, axis=0)
+        renewed = []
+        for n, neighbour in enumerate(neighbours):
+            given = np.ones_like(evidence)
+            has = neighbour >= 0
+            from_block = neighbour[has]
+            sent = every[from_block] / np.maximum(messages[n ^ 1][from_block], 1e-12)  # but what came from here
+            sent /= np.maximum(sent.sum(axis=1, keepdims=True), 1e-30)
+            cube = sent.reshape(-1, side, side, side)
+            cube = np.einsum("ai,bijk->bajk", alike, cube, optimize=True)
+            cube = np.einsum("aj,bijk->biak", alike, cube, optimize=True)
+            cube = np.einsum("ak,bijk->bija", alike, cube, optimize=True)
+            given[has] = ((1 - SELDOM) * cube.reshape(len(sent), -1) + SELDOM / sent.shape[1]) * sent.shape[1]
+            renewed.append(given)
+        messages = renewed
+    assert (middle == np.arange(len(middle))).all()
+    found = evidence * np.prod(messages, axis=0)
+    return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-30))
