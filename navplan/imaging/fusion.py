@@ -25,7 +25,8 @@ from navplan.errors import Cancelled, GeometryError, InputError
 from navplan.geometry.error_map import ErrorMap
 from navplan.geometry.landmarks import fit_landmarks
 from navplan.geometry.transform import Transform
-from navplan.imaging.fusion_checks import Agreement, Check, FusionErrorMap, agreement, checks_of
+from navplan.imaging.fusion_checks import Agreement, Check, FusionErrorMap, agreement, checks_of, local_check
+from navplan.imaging.fusion_local import local_shifts
 from navplan.imaging.fusion_pair import FusionPair
 from navplan.imaging.fusion_search import Found, Matrix, globally, rigid_about
 from navplan.model.structure import Structure
@@ -213,9 +214,12 @@ def _judged(
     told = pair.told(found.matrix) if given is None else given
     agree = agreement(pair, found.matrix, elsewhere, kind == "affine")
     checks = checks_of(pair, found.matrix, agree, kind == "affine")
+    fine, over = pair.levels[-1], found.matrix
+    local = local_shifts(fine.sampled, fine.other, lambda points: points @ over[:3, :3].T + over[:3, 3])
+    checks.append(local_check(pair, local))
     if landmarks is not None:
         checks.append(_landmark_check(told, landmarks, pair.voxel_mm))
-    error_map = FusionErrorMap(found.matrix, agree, pair.diagonal_mm / 2, pair.turned, stated_mm)
+    error_map = FusionErrorMap(found.matrix, agree, pair.diagonal_mm / 2, pair.turned, local, stated_mm)
     transform = Transform(told, *names, datetime.now(UTC).isoformat(timespec="seconds"), origin)
     body = pair.body_mm()
     at = transform.apply(body) if pair.turned else body
@@ -227,7 +231,7 @@ def _judged(
 
 def _unjudged(pair: FusionPair, found: Found, kind: Kind, names: tuple[str, str]) -> FoundRegistration:
     nothing = Agreement((), (), (), ())
-    error_map = FusionErrorMap(found.matrix, nothing, pair.diagonal_mm / 2, pair.turned, np.inf)
+    error_map = FusionErrorMap(found.matrix, nothing, pair.diagonal_mm / 2, pair.turned, None)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     transform = Transform(pair.told(found.matrix), *names, date, f"{kind} {FOUND_HERE}", np.inf)
     return FoundRegistration(transform, error_map, (), found.start, kind)

@@ -21,50 +21,54 @@ from navplan.imaging.fusion_images import FusionImage
 
 # Set on phantoms with the seeds that docs/decisions/0025 names; reported on others.
 INDEPENDENT = 0.05  # of a block's voxels: what they say together
-NEIGHBOUR_MM = 3.0  # standard deviation of two neighbouring blocks' shifts from one another
-SELDOM = 0.02  # of pairs of neighbours: not alike at all (where organs slide)
+NEIGHBOUR_MM = 4.5  # standard deviation of two neighbouring blocks' shifts from one another; fitted to the images
+# it came out at 2 where most is still, and a quarter of what moved was told too little of
+SELDOM = 0.05  # of pairs of neighbours: not alike at all (where organs slide)
 ROUNDS = 4
 WIDER = 2.0  # standard deviations that the bound lies beyond the mean shift
 KNOWN_MM = 3.0  # standard deviation up to which a block's shift is known
 FEWEST_KNOWN = 8
+MOST_SEEN = 0.7  # of the shifts that have to leave a block in both images
 GROWTH = 0.15  # mm by mm away from the nearest block
 POWER = 4.0  # of the mean between blocks: near their largest
 
 
 @dataclass(frozen=True, eq=False)
 class LocalShifts:
-    """shift_mm: (nx, ny, nz, 3) by how much a block's part of the moving image lies off, along the axes of the fixed
-    image; spread_mm: (nx, ny, nz) its standard deviation in the worst direction; there: which are blocks; grid: of
-    their middles."""
+    """shift_mm: (nx, ny, nz, 3) by how much a block's part of the moving image lies off, along the axes of the sampled
+    image; spread_mm: (nx, ny, nz) its standard deviation in the worst direction; beyond: (nx, ny, nz) share of belief
+    at the end of what was searched; there: which are blocks; tells:
+    which of them both images show; grid: of their middles."""
 
     shift_mm: NDArray[np.float64]
     spread_mm: NDArray[np.float64]
+    beyond: NDArray[np.float64]
     there: NDArray[np.bool_]
+    tells: NDArray[np.bool_]
     grid: Grid
 
     @cached_property
     def bound_mm(self) -> NDArray[np.float64]:
-        """(nx, ny, nz) within which 95 of 100 shifts lie; between blocks the nearest one's, and more with distance."""
-        bound = np.linalg.norm(self.shift_mm, axis=-1) + WIDER * self.spread_mm
-        away, nearest = ndimage.distance_transform_edt(
-            ~self.there, sampling=self.grid.spacing_mm, return_indices=True
-        )
+        """(nx, ny, nz) within which 95 of 100 shifts lie, the more of what was searched wherever they may lie beyond; between blocks the nearest one's, and more with distance."""
+        bound = np.linalg.norm(self.shift_mm, axis=-1) + WIDER * self.spread_mm + self.beyond * REACH * STEP_MM
+        away, nearest = ndimage.distance_transform_edt(~self.there, sampling=self.grid.spacing_mm, return_indices=True)
         return np.asarray(bound[tuple(nearest)] + GROWTH * away)
 
     @property
     def known(self) -> NDArray[np.bool_]:
         """(nx, ny, nz) which blocks the images tell the shift of."""
-        return np.asarray(self.there & (self.spread_mm <= KNOWN_MM))
+        return np.asarray(self.tells & (self.spread_mm <= KNOWN_MM))
 
     def largest_mm(self, share: float = 0.95) -> float | None:
-        """The shift that a share of the known blocks lies under; None with too few of them."""
+        """By how much, less their spread, a share of the known blocks lies off at most; None with too few of them."""
         known = self.known
         if np.count_nonzero(known) < FEWEST_KNOWN:
             return None
-        return float(np.quantile(np.linalg.norm(self.shift_mm[known], axis=-1), share))
+        sure = np.maximum(np.linalg.norm(self.shift_mm, axis=-1) - self.spread_mm, 0.0)
+        return float(np.quantile(sure[known], share))
 
     def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
-        """(K,) the bound at points (K, 3), LPS mm of the fixed image: a mean by the fourth power of the blocks around,
+        """(K,) the bound at points (K, 3), LPS mm of the sampled image: a mean by the fourth power of the blocks around,
         which lies near the largest of them."""
         at = self.grid.indices(np.atleast_2d(np.asarray(points_mm, dtype=np.float64)))
         held = np.clip(at, 0, np.asarray(self.grid.shape) - 1)
@@ -73,17 +77,19 @@ class LocalShifts:
         return np.asarray(mean ** (1 / POWER) + GROWTH * away)
 
 
-def local_shifts(fixed: FusionImage, moving: FusionImage, moving_from_fixed: PointMap) -> LocalShifts | None:
-    """Of two images made ready for fusion, and any map of points (N, 3), LPS mm, between them; None where the fixed
-    image holds no block of a body."""
-    blocks = blocks_of(fixed, moving, moving_from_fixed)
+def local_shifts(sampled: FusionImage, other: FusionImage, other_from_sampled: PointMap) -> LocalShifts | None:
+    """Of two images made ready for fusion, and any map of points (N, 3), LPS mm, between them: in the frame of the first
+    one. None where it holds no block of a body. Take the image that shows less first (`FusionPair.turned`): a block
+    that the other one shows in part tells little."""
+    blocks = blocks_of(sampled, other, other_from_sampled)
     return None if blocks is None else settled(blocks)
 
 
 def settled(blocks: Blocks) -> LocalShifts:
     """The shifts of blocks, each by what it shows and by its neighbours."""
     there = blocks.voxels > 0
-    beliefs = _beliefs(_evidence(blocks, there), there)
+    evidence, tells = _evidence(blocks, there)
+    beliefs = _beliefs(evidence, there)
     ticks = np.arange(-REACH, REACH + 1) * STEP_MM
     side = len(ticks)
     cube = beliefs.reshape(-1, side, side, side)
@@ -95,25 +101,30 @@ def settled(blocks: Blocks) -> LocalShifts:
     second = np.einsum("bs,si,sj->bij", beliefs, off, off, optimize=True)
     spread = second - mean[:, :, None] * mean[:, None, :]
     worst = np.sqrt(np.maximum(np.linalg.eigvalsh(spread)[:, -1], 0.0))
-    shift_mm, spread_mm = np.zeros((*there.shape, 3)), np.zeros(there.shape)
-    shift_mm[there], spread_mm[there] = mean, worst
-    return LocalShifts(shift_mm, spread_mm, there, blocks.grid)
+    rim = (blocks.shifts**2).sum(axis=1) >= (REACH - 0.5) ** 2
+    shift_mm, spread_mm, beyond = np.zeros((*there.shape, 3)), np.zeros(there.shape), np.zeros(there.shape)
+    shift_mm[there], spread_mm[there], beyond[there] = mean, worst, beliefs[:, rim].sum(axis=1)
+    told = np.zeros(there.shape, dtype=bool)
+    told[there] = tells
+    return LocalShifts(shift_mm, spread_mm, beyond, there, told, blocks.grid)
 
 
-def _evidence(blocks: Blocks, there: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _evidence(blocks: Blocks, there: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """(B, S) what each block shows: the likelihood of each shift by its most likely one; a shift under which too little
-    is shown counts as the middle of the others."""
+    is shown counts as the middle of the others. (B,) which blocks show anything: most shifts leave them in both
+    images, and none too; the others would be told to lie where they can be seen."""
     told = blocks.information[there] * (blocks.voxels[there] * INDEPENDENT)[:, None]
     near = within_reach(blocks.shifts)
+    still = int(np.flatnonzero((blocks.shifts == 0).all(axis=1))[0])
     seen = np.isfinite(told)
-    blind = ~seen.any(axis=1)
-    told[blind] = 0.0
-    middle = np.nanmedian(np.where(seen | blind[:, None], told, np.nan), axis=1)
-    told = np.where(seen | blind[:, None], told, middle[:, None])
-    told -= told[:, near].max(axis=1, keepdims=True)
-    likely = np.exp(told)
+    tells = (seen[:, near].mean(axis=1) >= MOST_SEEN) & seen[:, still]
+    told[~tells] = 0.0
+    seen |= ~tells[:, None]
+    middle = np.nanmedian(np.where(seen, told, np.nan), axis=1, keepdims=True)
+    told = np.where(seen, told, middle)
+    likely = np.exp(told - told[:, near].max(axis=1, keepdims=True))
     likely[:, ~near] = 0.0
-    return np.asarray(likely, dtype=np.float32)
+    return np.asarray(likely, dtype=np.float32), np.asarray(tells)
 
 
 def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -121,7 +132,6 @@ def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray
     side = 2 * REACH + 1
     number = np.full(np.asarray(there.shape) + 2, -1)
     number[1:-1, 1:-1, 1:-1][there] = np.arange(np.count_nonzero(there))
-    middle = number[1:-1, 1:-1, 1:-1][there]
     ways = [(axis, step) for axis in range(3) for step in (1, -1)]
     neighbours = [np.roll(number, -step, axis)[1:-1, 1:-1, 1:-1][there] for axis, step in ways]
     ticks = np.arange(side) * STEP_MM
@@ -144,6 +154,5 @@ def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray
             given[has] = ((1 - SELDOM) * cube.reshape(len(sent), -1) + SELDOM / sent.shape[1]) * sent.shape[1]
             renewed.append(given)
         messages = renewed
-    assert (middle == np.arange(len(middle))).all()
     found = evidence * np.prod(messages, axis=0)
     return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-30))
