@@ -51,8 +51,8 @@ class ImagePair:
         return self.registration is not None and self.registration.fixed != self.first
 
     def to_second(self, points_mm: ArrayLike) -> NDArray[np.float64]:
-        """Points (..., 3) LPS mm of the first image in the second; NaN at each where a map that bends is taken backwards
-        and cannot be."""
+        """Points (..., 3) LPS mm of the first image in the second; NaN at each where a map that bends is taken
+        backwards and cannot be."""
         if self.registration is None:
             return np.asarray(points_mm, dtype=np.float64)
         return self.registration.to_fixed_where(points_mm) if self.turned else self.registration.to_moving(points_mm)

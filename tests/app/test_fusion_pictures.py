@@ -109,7 +109,7 @@ def test_a_map_that_folds_is_taken_backwards_where_it_can_be(served: Served) -> 
     session.take_case(session.case.with_registration(folded), "register")
     assert values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=mr").body)[0]["over"] is not None
     session.choose(image_id="mr")
-    header, first, second = values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=ct").body)
+    header, _, second = values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=ct").body)
     points = native_slice(session.image()[1], Cut.AXIAL, header["number"]).points_mm()
     there = folded.to_fixed_where(points)
     lost = np.isnan(there).any(axis=-1)
