@@ -115,12 +115,17 @@ def checks_of(pair: FusionPair, matrix: Matrix, agree: Agreement, affine: bool) 
     )
     shared = likeness(fine.points_mm, fine.bins, fine.other, matrix).overlap
     checks.append(Check("overlap", shared, OVERLAP, _said("share of the smaller image in both", shared, OVERLAP), True))
-    left, stretch, right = np.linalg.svd(told[:3, :3])
+    return checks + linear_checks(told, affine)
+
+
+def linear_checks(matrix: Matrix, affine: bool) -> list[Check]:
+    """Whether a map (4, 4) can be one of two images of a patient: by its turn, stretch and handedness."""
+    left, stretch, right = np.linalg.svd(matrix[:3, :3])
     turn = float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1.0, 1.0))))
     words = f"turned by {turn:.0f} degrees, at most {LARGEST_TURN_DEG:.0f}: beyond, one may say wrongly where left is"
-    checks.append(Check("turn", turn, LARGEST_TURN_DEG, words))
-    if affine or not np.allclose(stretch, 1.0, atol=1e-3) or np.linalg.det(told[:3, :3]) < 0:
-        most, hand = float(max(stretch.max(), 1 / stretch.min())), float(np.sign(np.linalg.det(told[:3, :3])))
+    checks = [Check("turn", turn, LARGEST_TURN_DEG, words)]
+    if affine or not np.allclose(stretch, 1.0, atol=1e-3) or np.linalg.det(matrix[:3, :3]) < 0:
+        most, hand = float(max(stretch.max(), 1 / stretch.min())), float(np.sign(np.linalg.det(matrix[:3, :3])))
         checks.append(Check("stretch", most, LARGEST_STRETCH, _said("stretched or pressed by", most, LARGEST_STRETCH)))
         checks.append(Check("handedness", hand, 1.0, _said("sign of the determinant", hand, 1.0), True))
     return checks
