@@ -66,7 +66,7 @@ class Body:
         grid = Grid(affine, (mask.shape[0], mask.shape[1], mask.shape[2]))
         closed = np.pad(mask, ((1, 1), (1, 1), (0, 0)))
         depth = np.stack(
-            [ndimage.distance_transform_edt(closed[:, :, k], sampling=grid.spacing_mm[:2]) for k in range(mask.shape[2])],
+            [ndimage.distance_transform_edt(one, sampling=grid.spacing_mm[:2]) for one in np.moveaxis(closed, 2, 0)],
             axis=2,
         )[1:-1, 1:-1]
         depth = ndimage.gaussian_filter(depth.astype(np.float32), 8.0 / grid.spacing_mm)
@@ -96,8 +96,8 @@ def field(kind: str, body: Body, rng: np.random.Generator, diaphragm_mm: float |
     """One of KINDS in a body, and words of it. diaphragm_mm: its height (S); above it, what moves fades to the top of
     the image within the lungs; None: all of the image lies at or below it.
 
-    breathing: BREATH_MM inside, times 0.7 to 1.1, nothing at the spine and at the skin (12 mm over about 40); bulge: 6 to
-    14 mm, by a Gaussian of 22 to 40 mm; bent: the whole body along a bow, 3 to 7 degrees at each end, to any side.
+    breathing: BREATH_MM inside, times 0.7 to 1.1, nothing at the spine and at the skin (12 mm over about 40); bulge: 6
+    to 14 mm, by a Gaussian of 22 to 40 mm; bent: the whole body along a bow, 3 to 7 degrees at each end, to any side.
     """
     if kind == "none":
         return lambda points: np.zeros_like(points), "nothing"
@@ -156,7 +156,7 @@ def deformed(
     wider = np.maximum(spacing_mm / fixed.grid.spacing_mm, 1.0)
     values = ndimage.gaussian_filter(np.asarray(fixed.voxels, dtype=np.float32), 0.35 * np.sqrt(wider**2 - 1.0))
     moved = np.empty(shape, dtype=np.float32)
-    plane = np.stack(np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), [0.0], indexing="ij"), axis=-1).reshape(-1, 3)
+    plane = np.moveaxis(np.indices((*shape[:2], 1)), 0, -1).reshape(-1, 3)
     for k in range(shape[2]):
         plane[:, 2] = k
         at = fixed.grid.indices(made.fixed_from_moving(grid.points_mm(plane)))

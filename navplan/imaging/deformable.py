@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import Cancelled, InputError
-from navplan.geometry.error_map import ErrorMap
 from navplan.geometry.transform import Transform
 from navplan.imaging.bspline_field import SplineField
 from navplan.imaging.deformable_checks import BentErrorMap, BentMap, BentPair, bent_checks

@@ -2,9 +2,9 @@
 
 The other image is carried to a lattice of the sampled one by the map, whatever kind it is. How much oftener than by
 chance two intensities meet is taken from the whole body, as the map lays it; a block is then shifted, and its voxels'
-pairs are looked up: the information of each voxel, as in Rogelj et al., Comput Vis Image Underst 90:115 (2003). Tried too:
-a correlation ratio of the block's own intensities, which found half of the blocks of a phantom in the contrast of an MR
-4 mm off and farther where nothing had moved; taking off the bias field first, which made a real MR drift.
+pairs are looked up: the information of each voxel, as in Rogelj et al., Comput Vis Image Underst 90:115 (2003). Tried
+too: a correlation ratio of the block's own intensities, which found half of the blocks of a phantom in the contrast of
+an MR 4 mm off and farther where nothing had moved; taking off the bias field first, which made a real MR drift.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ RARE = 0.02  # of chance: what two intensities that never met are taken for
 @dataclass(frozen=True, eq=False)
 class Blocks:
     """information: (nx, ny, nz, S) nats by voxel, NaN where too little is shown; voxels: (nx, ny, nz) that count, 0
-    where there is no block; shifts: (S, 3) in steps of STEP_MM along the axes of the sampled image; grid: of the blocks'
-    middles."""
+    where there is no block; shifts: (S, 3) in steps of STEP_MM along the axes of the sampled image; grid: of the
+    blocks' middles."""
 
     information: NDArray[np.float32]
     voxels: NDArray[np.int64]

@@ -25,7 +25,9 @@ from navplan.imaging.fusion_search import Found, Matrix, apart, each, optimised,
 Verdict = Literal["passed", "failed", "not computed"]
 # Limits of lengths in the largest edge of the two images' voxels; what they were set on: docs/decisions/0025.
 RESTARTS, OTHER_STARTS, WAY_BACK, HALVES = 0.45, 0.45, 1.6, 1.5
-LOCAL, LOCAL_LEAST_MM, LOCAL_PET_MM = 1.0, 3.0, 10.0  # what 95 of 100 blocks of the body may lie off by themselves
+# What 95 of 100 blocks of the body may lie off by themselves, less their spread: in the largest voxel edge; mm; mm of a
+# PET, on which skin and inside may ask for different places: its error map tells it, the check would refuse every one.
+LOCAL, LOCAL_LEAST_MM, LOCAL_PET_MM = 1.0, 3.0, 10.0
 LEAST_MM = 1.5  # no limit of a length is less
 EDGES, LIKENESS, OVERLAP = 0.98, 1.1, 0.5
 LARGEST_TURN_DEG = 60.0  # as between any two scans of a patient: beyond it, one of them says wrongly where left is
@@ -201,8 +203,8 @@ class FusionErrorMap:
     """The expected error at any place (navplan.geometry.error_map.ErrorMap): half the larger voxel's diagonal, and how
     far other answers to the same question lie from the map there; root of the sum of squares.
 
-    What moved by itself no whole map can tell: the bound of the blocks' own shifts (navplan.imaging.fusion_local) is one
-    more of those parts; where they were not measured the error is not known (infinite).
+    What moved by itself no whole map can tell: the bound of the blocks' own shifts (navplan.imaging.fusion_local) is
+    one more of those parts; where they were not measured the error is not known (infinite).
 
     matrix: other_from_sampled; turned: whether a fixed point is one of `other`.
     """

@@ -1,9 +1,9 @@
 """What moved by itself: by how much each part of the body lies off from where a map takes it, with a bound.
 
-Blocks of the body (navplan.imaging.fusion_blocks) are each shifted alone. What the images say of a shift is held against
-what they say of the neighbours' (belief propagation on the lattice of blocks, as in Heinrich et al., IEEE TMI 32:1239,
-2013, here with all beliefs kept, not the best ones alone): near parts move alike, and seldom not at all alike. A block
-without contrast knows what its neighbours leave open, and no more; one without neighbours that know, nothing.
+Blocks of the body (navplan.imaging.fusion_blocks) are each shifted alone. What the images say of a shift is held
+against what they say of the neighbours' (belief propagation on the lattice of blocks, as in Heinrich et al., IEEE TMI
+32:1239, 2013, here with all beliefs kept, not the best ones alone): near parts move alike, and seldom not at all alike.
+A block without contrast knows what its neighbours leave open, and no more; one without neighbours that know, nothing.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from navplan.imaging.fusion_images import FusionImage
 
 # Set on phantoms with the seeds that docs/decisions/0025 names; reported on others.
 INDEPENDENT = 0.05  # of a block's voxels: what they say together
-NEIGHBOUR_MM = 4.5  # standard deviation of two neighbouring blocks' shifts from one another; fitted to the images
-# it came out at 2 where most is still, and a quarter of what moved was told too little of
+NEIGHBOUR_MM = 5.0  # standard deviation of neighbours' shifts from one another; fitted to the images it came out small
+# where most is still, and a quarter of the places that moved were told too little
 SELDOM = 0.05  # of pairs of neighbours: not alike at all (where organs slide)
 ROUNDS = 4
 WIDER = 2.0  # standard deviations that the bound lies beyond the mean shift
+UNEVEN = 0.8  # of the largest difference to a neighbour: what changes within a block
 KNOWN_MM = 3.0  # standard deviation up to which a block's shift is known
 FEWEST_KNOWN = 8
 MOST_SEEN = 0.7  # of the shifts that have to leave a block in both images
@@ -49,10 +50,27 @@ class LocalShifts:
 
     @cached_property
     def bound_mm(self) -> NDArray[np.float64]:
-        """(nx, ny, nz) within which 95 of 100 shifts lie, the more of what was searched wherever they may lie beyond; between blocks the nearest one's, and more with distance."""
-        bound = np.linalg.norm(self.shift_mm, axis=-1) + WIDER * self.spread_mm + self.beyond * REACH * STEP_MM
+        """(nx, ny, nz) within which 95 of 100 points of a block lie: its shift, its spread, by how much neighbours
+        differ, and more where it may lie beyond what was searched; between blocks the nearest one's, and more with
+        distance."""
+        size = np.linalg.norm(self.shift_mm, axis=-1)
+        bound = size + WIDER * self.spread_mm + UNEVEN * self.change_mm + self.beyond * REACH * STEP_MM
         away, nearest = ndimage.distance_transform_edt(~self.there, sampling=self.grid.spacing_mm, return_indices=True)
         return np.asarray(bound[tuple(nearest)] + GROWTH * away)
+
+    @cached_property
+    def change_mm(self) -> NDArray[np.float64]:
+        """(nx, ny, nz) by how much a block's shift differs at most from those of its neighbours."""
+        most = np.zeros(self.there.shape)
+        for axis in range(3):
+            before, after = (np.arange(self.there.shape[axis] - 1) + one for one in (0, 1))
+            differ = np.linalg.norm(np.diff(self.shift_mm, axis=axis), axis=-1)
+            differ[~(np.take(self.there, before, axis) & np.take(self.there, after, axis))] = 0.0
+            for part in (before, after):
+                index = [slice(None)] * 3
+                index[axis] = slice(part[0], part[-1] + 1) if len(part) else slice(0, 0)
+                most[tuple(index)] = np.maximum(most[tuple(index)], differ)
+        return most
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -68,8 +86,8 @@ class LocalShifts:
         return float(np.quantile(sure[known], share))
 
     def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
-        """(K,) the bound at points (K, 3), LPS mm of the sampled image: a mean by the fourth power of the blocks around,
-        which lies near the largest of them."""
+        """(K,) the bound at points (K, 3), LPS mm of the sampled image: a mean by the fourth power of the blocks
+        around, which lies near the largest of them."""
         at = self.grid.indices(np.atleast_2d(np.asarray(points_mm, dtype=np.float64)))
         held = np.clip(at, 0, np.asarray(self.grid.shape) - 1)
         away = np.linalg.norm((at - held) * self.grid.spacing_mm, axis=1)
@@ -78,9 +96,9 @@ class LocalShifts:
 
 
 def local_shifts(sampled: FusionImage, other: FusionImage, other_from_sampled: PointMap) -> LocalShifts | None:
-    """Of two images made ready for fusion, and any map of points (N, 3), LPS mm, between them: in the frame of the first
-    one. None where it holds no block of a body. Take the image that shows less first (`FusionPair.turned`): a block
-    that the other one shows in part tells little."""
+    """Of two images made ready for fusion, and any map of points (N, 3), LPS mm, between them: in the frame of the
+    first one. None where it holds no block of a body. Take the image that shows less first (`FusionPair.turned`): a
+    block that the other one shows in part tells little."""
     blocks = blocks_of(sampled, other, other_from_sampled)
     return None if blocks is None else settled(blocks)
 
@@ -138,6 +156,15 @@ def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray
     alike = np.exp(-((ticks[:, None] - ticks) ** 2) / (2 * NEIGHBOUR_MM**2)).astype(np.float32)
     alike /= alike.sum(axis=0)
     messages = [np.full(evidence.shape, 1.0, dtype=np.float32) for _ in ways]  # to each block, from its neighbour
+
+    def spread(beliefs: NDArray[np.float32]) -> NDArray[np.float32]:
+        cube = beliefs.reshape(-1, side, side, side)
+        for _ in range(3):  # along the three axes by turns
+            cube = np.einsum("ak,bijk->baij", alike, cube, optimize=True)
+        return np.asarray(cube.reshape(beliefs.shape))
+
+    open_to_all = (evidence.max(axis=0, keepdims=True) > 0).astype(np.float32)
+    of_nothing = np.maximum(spread(open_to_all / open_to_all.sum()), 1e-12)  # it would pull to the middle
     for _ in range(ROUNDS):
         every = evidence * np.prod(messages, axis=0)
         renewed = []
@@ -147,11 +174,7 @@ def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray
             from_block = neighbour[has]
             sent = every[from_block] / np.maximum(messages[n ^ 1][from_block], 1e-12)  # but what came from here
             sent /= np.maximum(sent.sum(axis=1, keepdims=True), 1e-30)
-            cube = sent.reshape(-1, side, side, side)
-            cube = np.einsum("ai,bijk->bajk", alike, cube, optimize=True)
-            cube = np.einsum("aj,bijk->biak", alike, cube, optimize=True)
-            cube = np.einsum("ak,bijk->bija", alike, cube, optimize=True)
-            given[has] = ((1 - SELDOM) * cube.reshape(len(sent), -1) + SELDOM / sent.shape[1]) * sent.shape[1]
+            given[has] = (1 - SELDOM) * spread(sent) / of_nothing + SELDOM
             renewed.append(given)
         messages = renewed
     found = evidence * np.prod(messages, axis=0)
