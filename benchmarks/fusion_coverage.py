@@ -30,7 +30,7 @@ from navplan.imaging.deformable import FoundDeformable, register_deformable
 from navplan.imaging.fusion import FoundRegistration, register_images
 from navplan.model.volume import Volume
 
-FIRST_SEED = 501
+FIRST_SEED = 601
 PHANTOMS = ("abdomen", "chest", "lumbar")
 REAL = "real chest"
 MAPS = ("rigid", "affine", "deformable")
@@ -98,7 +98,7 @@ def scene(
     motion[:3, :3] = Rotation.from_rotvec(axis * np.radians(rng.uniform(0, MOST_TURN_DEG))).as_matrix()
     motion[:3, 3] = body.middle_mm - motion[:3, :3] @ body.middle_mm + way * rng.uniform(0, MOST_SHIFT_MM)
     made = Deformation(v, motion)
-    contrast = ("CT", "MR")[seed % 2]
+    contrast = ("CT", "MR")[(seed + KINDS.index(kind) + len(world)) % 2]
     spacing = ct.grid.spacing_mm * np.exp(rng.uniform(0.0, np.log(1.5), 3))
     moving = deformed(ct, made, spacing, contrast, NOISE_HU, rng)
     if world != REAL:

@@ -23,7 +23,7 @@ from navplan.imaging.fusion_images import FusionImage
 INDEPENDENT = 0.05  # of a block's voxels: what they say together
 NEIGHBOUR_MM = 5.0  # standard deviation of neighbours' shifts from one another; fitted to the images it came out small
 # where most is still, and a quarter of the places that moved were told too little
-SELDOM = 0.05  # of pairs of neighbours: not alike at all (where organs slide)
+SELDOM = 0.3  # of pairs of neighbours: not alike at all (where organs slide)
 ROUNDS = 4
 WIDER = 2.0  # standard deviations that the bound lies beyond the mean shift
 UNEVEN = 0.8  # of the largest difference to a neighbour: what changes within a block
