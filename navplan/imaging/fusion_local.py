@@ -23,12 +23,13 @@ from navplan.imaging.fusion_images import FusionImage
 INDEPENDENT = 0.05  # of a block's voxels: what they say together
 NEIGHBOUR_MM = 5.0  # standard deviation of neighbours' shifts from one another; fitted to the images it came out small
 # where most is still, and a quarter of the places that moved were told too little
-SELDOM = 0.3  # of pairs of neighbours: not alike at all (where organs slide)
+SELDOM = 0.05  # of pairs of neighbours: not alike at all (where organs slide)
 ROUNDS = 4
 WIDER = 2.0  # standard deviations that the bound lies beyond the mean shift
 UNEVEN = 0.8  # of the largest difference to a neighbour: what changes within a block
 KNOWN_MM = 3.0  # standard deviation up to which a block's shift is known
 FEWEST_KNOWN = 8
+RULED_OUT = 0.2  # of the shifts, as a tenth as likely or less: else a block tells nothing
 MOST_SEEN = 0.7  # of the shifts that have to leave a block in both images
 GROWTH = 0.15  # mm by mm away from the nearest block
 POWER = 4.0  # of the mean between blocks: near their largest
@@ -51,12 +52,17 @@ class LocalShifts:
     @cached_property
     def bound_mm(self) -> NDArray[np.float64]:
         """(nx, ny, nz) within which 95 of 100 points of a block lie: its shift, its spread, by how much neighbours
-        differ, and more where it may lie beyond what was searched; between blocks the nearest one's, and more with
-        distance."""
+        differ, and more where it may lie beyond what was searched; of a block that tells nothing no less than the nearest
+        telling one's, and more with distance."""
         size = np.linalg.norm(self.shift_mm, axis=-1)
         bound = size + WIDER * self.spread_mm + UNEVEN * self.change_mm + self.beyond * REACH * STEP_MM
-        away, nearest = ndimage.distance_transform_edt(~self.there, sampling=self.grid.spacing_mm, return_indices=True)
-        return np.asarray(bound[tuple(nearest)] + GROWTH * away)
+        if not self.tells.any():
+            return np.full(bound.shape, 2 * REACH * STEP_MM)
+        away, nearest = ndimage.distance_transform_edt(
+            ~self.tells, sampling=self.grid.spacing_mm, return_indices=True
+        )
+        carried = bound[tuple(nearest)] + GROWTH * away
+        return np.asarray(np.where(self.there, np.maximum(bound, carried), carried))
 
     @cached_property
     def change_mm(self) -> NDArray[np.float64]:
@@ -129,20 +135,21 @@ def settled(blocks: Blocks) -> LocalShifts:
 
 def _evidence(blocks: Blocks, there: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """(B, S) what each block shows: the likelihood of each shift by its most likely one; a shift under which too little
-    is shown counts as the middle of the others. (B,) which blocks show anything: most shifts leave them in both
-    images, and none too; the others would be told to lie where they can be seen."""
+    is shown counts as the middle of the others. (B,) which blocks tell anything: most shifts leave them in both
+    images, and none too, and some are ruled out; the others would be told to lie where they can be seen."""
     told = blocks.information[there] * (blocks.voxels[there] * INDEPENDENT)[:, None]
     near = within_reach(blocks.shifts)
     still = int(np.flatnonzero((blocks.shifts == 0).all(axis=1))[0])
     seen = np.isfinite(told)
     tells = (seen[:, near].mean(axis=1) >= MOST_SEEN) & seen[:, still]
     told[~tells] = 0.0
+    clear = told - np.nanmax(np.where(near, told, np.nan), axis=1, keepdims=True) < np.log(0.1)
     seen |= ~tells[:, None]
     middle = np.nanmedian(np.where(seen, told, np.nan), axis=1, keepdims=True)
     told = np.where(seen, told, middle)
     likely = np.exp(told - told[:, near].max(axis=1, keepdims=True))
     likely[:, ~near] = 0.0
-    return np.asarray(likely, dtype=np.float32), np.asarray(tells)
+    return np.asarray(likely, dtype=np.float32), np.asarray(tells & (clear[:, near].mean(axis=1) >= RULED_OUT))
 
 
 def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -163,8 +170,6 @@ def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray
             cube = np.einsum("ak,bijk->baij", alike, cube, optimize=True)
         return np.asarray(cube.reshape(beliefs.shape))
 
-    open_to_all = (evidence.max(axis=0, keepdims=True) > 0).astype(np.float32)
-    of_nothing = np.maximum(spread(open_to_all / open_to_all.sum()), 1e-12)  # it would pull to the middle
     for _ in range(ROUNDS):
         every = evidence * np.prod(messages, axis=0)
         renewed = []
@@ -174,7 +179,7 @@ def _beliefs(evidence: NDArray[np.float32], there: NDArray[np.bool_]) -> NDArray
             from_block = neighbour[has]
             sent = every[from_block] / np.maximum(messages[n ^ 1][from_block], 1e-12)  # but what came from here
             sent /= np.maximum(sent.sum(axis=1, keepdims=True), 1e-30)
-            given[has] = (1 - SELDOM) * spread(sent) / of_nothing + SELDOM
+            given[has] = (1 - SELDOM) * spread(sent) * sent.shape[1] + SELDOM
             renewed.append(given)
         messages = renewed
     found = evidence * np.prod(messages, axis=0)
