@@ -148,7 +148,7 @@ def _on_lattice(
 def _values(image: FusionImage, shown: NDArray[np.bool_], points_mm: NDArray[np.float64]) -> NDArray[np.int16]:
     at = image.grid.indices(points_mm)
     nearest = np.rint(at).astype(np.int64)
-    inside = ((nearest >= 0) & (nearest < np.asarray(image.grid.shape))).all(axis=1)
+    inside = np.asarray(((nearest >= 0) & (nearest < np.asarray(image.grid.shape))).all(axis=1))
     inside[inside] = shown[tuple(nearest[inside].T)]
     found = np.full(len(at), -1, dtype=np.int16)
     there = ndimage.map_coordinates(image.values, at[inside].T, order=1, mode="nearest")

@@ -52,8 +52,8 @@ class LocalShifts:
     @cached_property
     def bound_mm(self) -> NDArray[np.float64]:
         """(nx, ny, nz) within which 95 of 100 points of a block lie: its shift, its spread, by how much neighbours
-        differ, and more where it may lie beyond what was searched; of a block that tells nothing no less than the nearest
-        telling one's, and more with distance."""
+        differ, and more where it may lie beyond what was searched; of a block that tells nothing no less than the
+        nearest telling one's, and more with distance."""
         size = np.linalg.norm(self.shift_mm, axis=-1)
         bound = size + WIDER * self.spread_mm + UNEVEN * self.change_mm + self.beyond * REACH * STEP_MM
         if not self.tells.any():
