@@ -10,7 +10,7 @@ from aiohttp import web
 from navplan.app.packing import packed
 from navplan.app.pictures import answered, as_json, binary, cut_of, point
 from navplan.model.draft import Point
-from navplan.session.fusion import at_point, laid_over
+from navplan.session.fusion import at_point, laid_over, place_known
 from navplan.session.session import Session
 from navplan.view.plane_values import Cut, native_slice, plane_outlines, slice_through
 
@@ -45,9 +45,9 @@ class FusionPictures:
         session = self.session
         volume, pair = laid_over(session, session.image()[0], over)
         there = pair.to_second(np.asarray(at))
+        cursor = place_known(there)
         found = native_slice(volume, cut, slice_through(volume.grid, cut, there))
         own = {name: one for name, one in session.case.structures_of(over).items() if one.image_id == over}
-        cursor = [float(value) for value in there]
         return binary(packed(found, plane_outlines(found, own), cursor_mm=cursor, quantity=volume.quantity))
 
     async def back(self, request: web.Request) -> web.Response:
@@ -55,4 +55,4 @@ class FusionPictures:
         over, at = request.query.get("over", ""), point(request.query.get("at", ""))
         pair = laid_over(self.session, self.session.image()[0], over)[1]
         found = await asyncio.to_thread(pair.to_first, np.asarray(at))
-        return as_json({"at_mm": [float(value) for value in found]})
+        return as_json({"at_mm": place_known(found)})

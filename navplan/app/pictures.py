@@ -16,7 +16,7 @@ import numpy as np
 from aiohttp import web
 
 from navplan.app.packing import Second, packed
-from navplan.errors import GeometryError, InputError, NavplanError
+from navplan.errors import InputError, NavplanError
 from navplan.model.draft import Point
 from navplan.model.structure import Structure
 from navplan.session.fusion import laid_over
@@ -107,10 +107,10 @@ class Pictures:
         if not second:
             return {}
         volume, pair = laid_over(self.session, first, second)
-        try:
-            values = sampled_steps(volume, pair.to_second(found.points_mm()))
-        except GeometryError as error:  # a map that bends, taken backwards, where it cannot be
-            return {"over_refused": str(error)}
+        there = pair.to_second(found.points_mm())
+        if np.isnan(there).all():  # a map that bends, taken backwards, where it cannot be
+            return {"over_refused": "the registration bends and cannot be taken backwards here"}
+        values = sampled_steps(volume, there)
         return {"second": Second(values, second, step_of(volume), volume.quantity, pair.tie.value)}
 
     def _plane(self, kind: str, depth_mm: float | None, shape: float, second: str) -> web.Response:

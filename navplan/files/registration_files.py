@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from navplan.errors import CaseFolderError
 from navplan.files.case_manifest import GridEntry, RegistrationEntry, transform_entry, transform_of
-from navplan.model.registration import DisplacementField, ErrorGrid, ImageRegistration
+from navplan.model.displacement import DisplacementField
+from navplan.model.registration import ErrorGrid, ImageRegistration
 
 if TYPE_CHECKING:
     from navplan.files.staged_files import StagedFiles

@@ -25,7 +25,8 @@ from navplan.errors import Cancelled, GeometryError, InputError
 from navplan.geometry.error_map import ErrorMap
 from navplan.geometry.landmarks import fit_landmarks
 from navplan.geometry.transform import Transform
-from navplan.imaging.fusion_checks import Agreement, Check, FusionErrorMap, agreement, checks_of
+from navplan.imaging.fusion_checks import Agreement, Check, FusionErrorMap, agreement, checks_of, local_check
+from navplan.imaging.fusion_local import local_shifts
 from navplan.imaging.fusion_pair import FusionPair
 from navplan.imaging.fusion_search import Found, Matrix, globally, rigid_about
 from navplan.model.structure import Structure
@@ -88,13 +89,14 @@ def register_images(
     fixed_name: str = "fixed",
     moving_name: str = "moving",
     judged: bool = True,
+    pair: FusionPair | None = None,
     progress: Progress = lambda words, share: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> FoundRegistration:
     """The map fixed_from_moving of LPS mm, judged.
 
     start: "auto", a map fixed_from_moving (4, 4), or landmarks; the result is then the best near it, and what the
-    search finds elsewhere only judges it. fixed_mask, moving_mask: what of an image is to count (default: the body,
+    search finds elsewhere only judges it. pair: the images made ready, by who has them already. fixed_mask, moving_mask: what of an image is to count (default: the body,
     which is found). own_coordinates: whether to start, among others, from where the images lie by their own
     coordinates. judged: False leaves out all checks; the result then tells an infinite error and is never good.
     progress: words and the share that is done; cancelled: asked between steps.
@@ -113,7 +115,7 @@ def register_images(
     landmarks = start if isinstance(start, LandmarkPairs) else None
     stop("images", 0.0)
     given = _given(start)
-    pair = FusionPair.of(fixed, moving, fixed_mask, moving_mask)
+    pair = pair or FusionPair.of(fixed, moving, fixed_mask, moving_mask)
     elsewhere = []
     if judged or given is None:
         elsewhere = _elsewhere(pair, own_coordinates, kind, lambda share: stop("starts", 0.1 + 0.6 * share))
@@ -216,9 +218,13 @@ def _judged(
     told = pair.told(found.matrix) if given is None else given
     agree = agreement(pair, found.matrix, elsewhere, kind == "affine")
     checks = checks_of(pair, found.matrix, agree, kind == "affine")
+    fine, over = pair.levels[-1], found.matrix
+    local = local_shifts(fine.sampled, fine.other, lambda points: points @ over[:3, :3].T + over[:3, 3])
+    checks.append(local_check(pair, local))
     if landmarks is not None:
-        checks.append(_landmark_check(told, landmarks, pair.voxel_mm))
-    error_map = FusionErrorMap(found.matrix, agree, pair.diagonal_mm / 2, pair.turned, stated_mm)
+        there = Transform(told, *names).apply(landmarks.moving_mm)
+        checks.append(landmark_check(there, landmarks.fixed_mm, pair.voxel_mm))
+    error_map = FusionErrorMap(found.matrix, agree, pair.diagonal_mm / 2, pair.turned, local, stated_mm)
     transform = Transform(told, *names, datetime.now(UTC).isoformat(timespec="seconds"), origin)
     body = pair.body_mm()
     at = transform.apply(body) if pair.turned else body
@@ -230,17 +236,19 @@ def _judged(
 
 def _unjudged(pair: FusionPair, found: Found, kind: Kind, names: tuple[str, str]) -> FoundRegistration:
     nothing = Agreement((), (), (), ())
-    error_map = FusionErrorMap(found.matrix, nothing, pair.diagonal_mm / 2, pair.turned, np.inf)
+    error_map = FusionErrorMap(found.matrix, nothing, pair.diagonal_mm / 2, pair.turned, None)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     transform = Transform(pair.told(found.matrix), *names, date, f"{kind} {FOUND_HERE}", np.inf)
     return FoundRegistration(transform, error_map, (), found.start, kind)
 
 
-def _landmark_check(fixed_from_moving: Matrix, landmarks: LandmarkPairs, voxel_mm: float) -> Check:
-    fixed, moving = (np.asarray(one, dtype=np.float64) for one in (landmarks.fixed_mm, landmarks.moving_mm))
-    if fixed.shape != moving.shape or fixed.ndim != 2 or fixed.shape[1] != 3 or not len(fixed):
-        raise GeometryError(f"landmarks of shapes {fixed.shape} and {moving.shape}", "two lists of as many points")
-    off = np.linalg.norm(moving @ fixed_from_moving[:3, :3].T + fixed_from_moving[:3, 3] - fixed, axis=1)
+def landmark_check(found_mm: ArrayLike, seen_mm: ArrayLike, voxel_mm: float) -> Check:
+    """Whether landmarks lie where a map puts them: two lists (N, 3), LPS mm of one image. Raises GeometryError for
+    lists that do not fit."""
+    first, second = (np.asarray(one, dtype=np.float64) for one in (found_mm, seen_mm))
+    if first.shape != second.shape or first.ndim != 2 or first.shape[1] != 3 or not len(first):
+        raise GeometryError(f"landmarks of shapes {first.shape} and {second.shape}", "two lists of as many points")
+    off = np.linalg.norm(first - second, axis=1)
     value, limit = float(np.sqrt((off**2).mean())), max(LANDMARKS * voxel_mm, LEAST_LANDMARK_MM)
     return Check(
         "landmarks", value, limit, f"landmarks lie off by {value:.1f} mm (root mean square), at most {limit:.1f}"

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from navplan.geometry.error_map import ErrorMap
 from navplan.imaging.fusion_images import FusionImage
+from navplan.imaging.fusion_local import LocalShifts
 from navplan.imaging.fusion_metric import likeness
 from navplan.imaging.fusion_pair import FusionPair
 from navplan.imaging.fusion_search import Found, Matrix, apart, each, optimised, rigid_about
@@ -23,6 +25,9 @@ from navplan.imaging.fusion_search import Found, Matrix, apart, each, optimised,
 Verdict = Literal["passed", "failed", "not computed"]
 # Limits of lengths in the largest edge of the two images' voxels; what they were set on: docs/decisions/0025.
 RESTARTS, OTHER_STARTS, WAY_BACK, HALVES = 0.45, 0.45, 1.6, 1.5
+# What 95 of 100 blocks of the body may lie off by themselves, less their spread: in the largest voxel edge; mm; mm of a
+# PET, on which skin and inside may ask for different places: its error map tells it, the check would refuse every one.
+LOCAL, LOCAL_LEAST_MM, LOCAL_PET_MM = 1.0, 3.0, 10.0
 LEAST_MM = 1.5  # no limit of a length is less
 EDGES, LIKENESS, OVERLAP = 0.98, 1.1, 0.5
 LARGEST_TURN_DEG = 60.0  # as between any two scans of a patient: beyond it, one of them says wrongly where left is
@@ -112,15 +117,30 @@ def checks_of(pair: FusionPair, matrix: Matrix, agree: Agreement, affine: bool) 
     )
     shared = likeness(fine.points_mm, fine.bins, fine.other, matrix).overlap
     checks.append(Check("overlap", shared, OVERLAP, _said("share of the smaller image in both", shared, OVERLAP), True))
-    left, stretch, right = np.linalg.svd(told[:3, :3])
+    return checks + linear_checks(told, affine)
+
+
+def linear_checks(matrix: Matrix, affine: bool) -> list[Check]:
+    """Whether a map (4, 4) can be one of two images of a patient: by its turn, stretch and handedness."""
+    left, stretch, right = np.linalg.svd(matrix[:3, :3])
     turn = float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1.0, 1.0))))
     words = f"turned by {turn:.0f} degrees, at most {LARGEST_TURN_DEG:.0f}: beyond, one may say wrongly where left is"
-    checks.append(Check("turn", turn, LARGEST_TURN_DEG, words))
-    if affine or not np.allclose(stretch, 1.0, atol=1e-3) or np.linalg.det(told[:3, :3]) < 0:
-        most, hand = float(max(stretch.max(), 1 / stretch.min())), float(np.sign(np.linalg.det(told[:3, :3])))
+    checks = [Check("turn", turn, LARGEST_TURN_DEG, words)]
+    if affine or not np.allclose(stretch, 1.0, atol=1e-3) or np.linalg.det(matrix[:3, :3]) < 0:
+        most, hand = float(max(stretch.max(), 1 / stretch.min())), float(np.sign(np.linalg.det(matrix[:3, :3])))
         checks.append(Check("stretch", most, LARGEST_STRETCH, _said("stretched or pressed by", most, LARGEST_STRETCH)))
         checks.append(Check("handedness", hand, 1.0, _said("sign of the determinant", hand, 1.0), True))
     return checks
+
+
+def local_check(pair: FusionPair, local: LocalShifts | None) -> Check:
+    """By how much parts of the body lie off by themselves; not computed where the images tell it of too few parts."""
+    value = None if local is None else local.largest_mm()
+    limit = max(LOCAL * pair.voxel_mm, LOCAL_LEAST_MM)
+    if "PT" in (pair.fixed[-1].kind, pair.moving[-1].kind):
+        limit = max(limit, LOCAL_PET_MM)
+    said = "not computed" if value is None else f"{value:.1f} mm, at most {limit:.1f}"
+    return Check("local", value, limit, f"parts of the body by themselves lie off, 95 of 100, by no more than: {said}")
 
 
 def _said(words: str, value: float | None, limit: float) -> str:
@@ -183,22 +203,28 @@ class FusionErrorMap:
     """The expected error at any place (navplan.geometry.error_map.ErrorMap): half the larger voxel's diagonal, and how
     far other answers to the same question lie from the map there; root of the sum of squares.
 
-    matrix, others: other_from_sampled; inverted: whether a fixed point is one of `other`.
+    What moved by itself no whole map can tell: the bound of the blocks' own shifts (navplan.imaging.fusion_local) is
+    one more of those parts; where they were not measured the error is not known (infinite).
+
+    matrix: other_from_sampled; turned: whether a fixed point is one of `other`.
     """
 
     matrix: Matrix
     agree: Agreement
     floor_mm: float
     turned: bool
+    local: ErrorMap | None
     least_mm: float = 0.0
 
     def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """(K,) at points (K, 3), LPS mm of the fixed image."""
         points = np.atleast_2d(np.asarray(points_mm, dtype=np.float64))
+        if self.local is None:
+            return np.full(len(points), np.inf)
         if self.turned:
             back = np.linalg.inv(self.matrix)
             points = points @ back[:3, :3].T + back[:3, 3]
-        parts = [np.full(len(points), self.floor_mm)]
+        parts = [np.full(len(points), self.floor_mm), self.local.error_mm(points)]
         for maps in (self.agree.restarts, self.agree.rivals, self.agree.back):
             if maps:
                 parts.append(np.max([apart(points, self.matrix, one) for one in maps], axis=0))

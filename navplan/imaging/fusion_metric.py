@@ -106,6 +106,72 @@ def _slope(points, bins, values, at, table):  # type: ignore[no-untyped-def]
     return total
 
 
+@compiled()
+def _forces(bins, values, at, table):  # type: ignore[no-untyped-def]
+    """(N, 3) of each point: the table's slope times the image's gradient, by index."""
+    found = np.zeros((bins.shape[0], 3))
+    for n in range(bins.shape[0]):
+        u, v, w = at[n, 0], at[n, 1], at[n, 2]
+        if u < 0:
+            continue
+        i, j, k = int(u), int(v), int(w)
+        a, b, c = u - i, v - j, w - k
+        e00 = values[i, j, k] * (1 - a) + values[i + 1, j, k] * a
+        e10 = values[i, j + 1, k] * (1 - a) + values[i + 1, j + 1, k] * a
+        e01 = values[i, j, k + 1] * (1 - a) + values[i + 1, j, k + 1] * a
+        e11 = values[i, j + 1, k + 1] * (1 - a) + values[i + 1, j + 1, k + 1] * a
+        along = 0.0
+        for y in range(2):
+            for z in range(2):
+                share = (b if y else 1 - b) * (c if z else 1 - c)
+                along += share * (values[i + 1, j + y, k + z] - values[i, j + y, k + z])
+        low, high = e00 * (1 - b) + e10 * b, e01 * (1 - b) + e11 * b
+        value = low * (1 - c) + high * c
+        first = int(value)
+        t = value - first
+        row = bins[n]
+        pull = (
+            -((1 - t) ** 2) / 2 * table[row, first - 1]
+            + (3 * t**2 - 4 * t) / 2 * table[row, first]
+            + (-3 * t**2 + 2 * t + 1) / 2 * table[row, first + 1]
+            + t**2 / 2 * table[row, first + 2]
+        )
+        found[n, 0] = pull * along
+        found[n, 1] = pull * ((e10 - e00) * (1 - c) + (e11 - e01) * c)
+        found[n, 2] = pull * (high - low)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """normalised, overlap: as of Likeness; at, table: of the kernels, and the count of points in both images; None
+    where too few are."""
+
+    normalised: float
+    overlap: float
+    kernels: tuple[NDArray[np.float64], NDArray[np.float64], int] | None
+
+
+def _compared(
+    points_mm: NDArray[np.float64], bins: NDArray[np.int32], other: FusionImage, rows: NDArray[np.float64]
+) -> _Compared:
+    size = BINS + 2 * PAD
+    joint, at, count = _histogram(points_mm, bins, other.values, other.known, rows, size)
+    overlap = count / max(len(points_mm), 1)
+    if count < FEWEST_INSIDE:
+        return _Compared(1.0, overlap, None)
+    joint /= count
+    first, second = joint.sum(axis=1), joint.sum(axis=0)
+    log_joint, log_first, log_second = (_log(one) for one in (joint, first, second))
+    entropies = -float(first @ log_first) - float(second @ log_second)
+    together = -float((joint * log_joint).sum())
+    if together <= 0:
+        return _Compared(1.0, overlap, None)
+    apart = log_first[:, None] + log_second[None, :]
+    table = (entropies * log_joint - together * apart) / together**2
+    return _Compared(entropies / together, overlap, (at, table, count))
+
+
 def likeness(
     points_mm: NDArray[np.float64],
     bins: NDArray[np.int32],
@@ -116,25 +182,29 @@ def likeness(
     """Of points (N, 3), LPS mm of the sampled image, in its bins (N,), to another image under a map (4, 4)."""
     to_index = np.linalg.inv(other.grid.affine)
     rows = np.ascontiguousarray((to_index @ other_from_sampled)[:3])
-    size = BINS + 2 * PAD
-    joint, at, count = _histogram(points_mm, bins, other.values, other.known, rows, size)
-    overlap = count / max(len(points_mm), 1)
-    nothing = np.zeros((3, 4))
-    if count < FEWEST_INSIDE:
-        return Likeness(1.0, overlap, nothing)
-    joint /= count
-    first, second = joint.sum(axis=1), joint.sum(axis=0)
-    log_joint, log_first, log_second = (_log(one) for one in (joint, first, second))
-    entropies = -float(first @ log_first) - float(second @ log_second)
-    together = -float((joint * log_joint).sum())
-    if together <= 0:
-        return Likeness(1.0, overlap, nothing)
-    if with_gradient:
-        apart = log_first[:, None] + log_second[None, :]
-        table = (entropies * log_joint - together * apart) / together**2
-        by_index = _slope(points_mm, bins, other.values, at, table) / count
-        nothing = to_index[:3, :3].T @ by_index
-    return Likeness(entropies / together, overlap, nothing)
+    found = _compared(points_mm, bins, other, rows)
+    slope = np.zeros((3, 4))
+    if with_gradient and found.kernels is not None:
+        at, table, count = found.kernels
+        slope = to_index[:3, :3].T @ (_slope(points_mm, bins, other.values, at, table) / count)
+    return Likeness(found.normalised, found.overlap, slope)
+
+
+def pulls(
+    points_mm: NDArray[np.float64], bins: NDArray[np.int32], other: FusionImage,
+    other_from_sampled: NDArray[np.float64],
+) -> tuple[Likeness, NDArray[np.float64]]:  # fmt: skip
+    """The likeness of points as `likeness` has it, and (N, 3) its gradient by the place of each of them, per mm in the
+    frame of the points; 0 where the other image shows nothing."""
+    rows = np.ascontiguousarray((np.linalg.inv(other.grid.affine) @ other_from_sampled)[:3])
+    found = _compared(points_mm, bins, other, rows)
+    forces = np.zeros((len(points_mm), 3))
+    if found.kernels is not None:
+        at, table, count = found.kernels
+        by_index = _forces(bins, other.values, at, table)
+        for axis in range(3):  # no matrix product: its sums depend on the number of threads
+            forces[:, axis] = sum(by_index[:, row] * rows[row, axis] for row in range(3)) / count
+    return Likeness(found.normalised, found.overlap, np.zeros((3, 4))), forces
 
 
 def _log(share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -51,17 +51,17 @@ class ImagePair:
         return self.registration is not None and self.registration.fixed != self.first
 
     def to_second(self, points_mm: ArrayLike) -> NDArray[np.float64]:
-        """Points (..., 3) LPS mm of the first image in the second. Raises GeometryError where a map that bends is taken
+        """Points (..., 3) LPS mm of the first image in the second; NaN at each where a map that bends is taken
         backwards and cannot be."""
         if self.registration is None:
             return np.asarray(points_mm, dtype=np.float64)
-        return self.registration.to_fixed(points_mm) if self.turned else self.registration.to_moving(points_mm)
+        return self.registration.to_fixed_where(points_mm) if self.turned else self.registration.to_moving(points_mm)
 
     def to_first(self, points_mm: ArrayLike) -> NDArray[np.float64]:
-        """Points (..., 3) LPS mm of the second image in the first. Raises GeometryError as above."""
+        """Points (..., 3) LPS mm of the second image in the first; NaN as above."""
         if self.registration is None:
             return np.asarray(points_mm, dtype=np.float64)
-        return self.registration.to_moving(points_mm) if self.turned else self.registration.to_fixed(points_mm)
+        return self.registration.to_moving(points_mm) if self.turned else self.registration.to_fixed_where(points_mm)
 
     def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """(K,) within what distance of the truth in 95 of 100, at points (K, 3) of the first image; NaN: not known."""

@@ -7,15 +7,14 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
 
 from navplan.errors import GeometryError, InputError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
+from navplan.model.displacement import DisplacementField, inverted
 
 KINDS = ("rigid", "affine", "deformable", "landmarks", "surface", "vertebrae", "given")
 SIGMA_SHARE = 1.96  # a distance that is within e in 95 of 100 has at most sigma e / 1.96 along any direction
-_INVERSE_ROUNDS, _INVERSE_MM = 60, 1e-3
 
 
 @dataclass(frozen=True)
@@ -30,41 +29,6 @@ class RegistrationCheck:
     unit: str = "mm"
     passed: bool | None = None
     local: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class DisplacementField:
-    """What a deformable registration adds to the linear map: mm (I, J, K, 3) float32 at the voxel centres of a grid,
-    LPS of the fixed image. It counts as nothing beyond the grid."""
-
-    mm: NDArray[np.float32]
-    grid: Grid
-
-    def __post_init__(self) -> None:
-        array = np.asarray(self.mm)
-        if array.shape != (*self.grid.shape, 3) or array.dtype != np.float32 or not np.isfinite(array).all():
-            raise GeometryError(
-                f"displacements {array.dtype} {array.shape} on {self.grid!r}", "finite float32 vectors, one a voxel"
-            )
-        view = array.view()
-        view.flags.writeable = False
-        object.__setattr__(self, "mm", view)
-
-    @cached_property
-    def least_volume(self) -> float:
-        """The least determinant of the map's derivative: 1 where nothing changes, 0 or less where it folds."""
-        if min(self.grid.shape) < 2:
-            return -np.inf
-        per_mm = [np.gradient(self.mm, axis=axis) / self.grid.spacing_mm[axis] for axis in range(3)]
-        along = np.stack(per_mm, axis=-1) @ self.grid.axes.T  # derivative along x, y, z of each component
-        return float(np.linalg.det(np.eye(3) + along).min())
-
-    def at(self, points_mm: ArrayLike) -> NDArray[np.float64]:
-        """(..., 3) displacement at points (..., 3), linear between voxels."""
-        points = np.asarray(points_mm, dtype=np.float64)
-        at = self.grid.indices(points.reshape(-1, 3)).T
-        parts = [map_coordinates(self.mm[..., axis], at, np.float64, order=1, mode="constant") for axis in range(3)]
-        return np.stack(parts, axis=-1).reshape(points.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +54,15 @@ class ErrorGrid:
         points = np.asarray(points_mm, dtype=np.float64).reshape(-1, 3)
         at = self.grid.indices(points)
         last = np.asarray(self.grid.shape) - 1
+        there = ((at >= -0.5) & (at <= last + 0.5)).all(axis=1)
+        at[~there] = 0.0  # a place that is not known (NaN) has no voxel
         low = np.clip(np.floor(at + 1e-9).astype(int), 0, last)
         high = np.minimum(low + (at - low > 1e-9), last)
         found = np.zeros(len(points))
         for i, j, k in np.ndindex(2, 2, 2):
             pick = [(low, high)[choice][:, axis] for axis, choice in enumerate((i, j, k))]
             found = np.maximum(found, self.mm[pick[0], pick[1], pick[2]])  # NaN stays NaN
-        found[((at < -0.5) | (at > last + 0.5)).any(axis=1)] = np.nan
+        found[~there] = np.nan
         return found
 
 
@@ -166,20 +132,20 @@ class ImageRegistration:
     def to_fixed(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """Points (..., 3) of the moving image to the fixed one, LPS mm.
 
-        Raises GeometryError for a field that folds, and where the search for the inverse does not settle.
+        Raises GeometryError for a field that folds anywhere, and where the search for the inverse does not settle.
         """
-        straight = self.transform.apply(points_mm)
-        if self.field is None:
-            return straight
-        if self.field.least_volume <= 0:
+        if self.field is not None and self.field.least_volume <= 0:
             raise GeometryError("a deformable registration that folds", "one that has an inverse")
-        found = straight.copy()
-        for _ in range(_INVERSE_ROUNDS):
-            step = straight - self.field.at(found) - found
-            found += step
-            if np.abs(step).max(initial=0.0) < _INVERSE_MM:
-                return found
-        raise GeometryError("a deformable registration that cannot be inverted here", "one that does not fold")
+        found = self.to_fixed_where(points_mm)
+        if np.isnan(found).any():
+            raise GeometryError("a deformable registration that cannot be inverted here", "one that does not fold")
+        return found
+
+    def to_fixed_where(self, points_mm: ArrayLike) -> NDArray[np.float64]:
+        """As `to_fixed`, for pictures: NaN at each point where the search for the inverse does not settle, or settles
+        where the field folds."""
+        straight = self.transform.apply(points_mm)
+        return straight if self.field is None else inverted(self.field, straight)
 
     def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """(K,) within what distance of the truth in 95 of 100, at points (K, 3) of the fixed image; NaN: not known."""

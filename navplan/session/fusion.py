@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import InputError, NavplanError
+from navplan.errors import GeometryError, InputError, NavplanError
 from navplan.model.draft import Point
 from navplan.model.image_pair import ImagePair, image_pair
 from navplan.model.registration import ImageRegistration
@@ -124,13 +124,21 @@ def laid_over(session: Session, first: str, second: Any) -> tuple[Volume, ImageP
 
 def at_point(session: Session, second: Any, point_mm: Point) -> dict[str, Any]:
     """At a point (LPS mm) of the image that is looked at: the value of the second image, linear between voxels, None
-    where it shows nothing; the point in it; within how many mm of the truth that is in 95 of 100, None: not known."""
+    where it shows nothing; the point in it; within how many mm of the truth that is in 95 of 100, None: not known.
+    Raises GeometryError where a map that bends cannot be taken backwards."""
     other, pair = laid_over(session, session.image()[0], second)
     there = pair.to_second(np.asarray(point_mm))
     return {
         "image": pair.second, "value": _number(sample(other, there[None])[0]),
-        "at_mm": [round(float(value), 3) for value in there], "error_mm": _number(pair.error_mm(point_mm)[0], 2),
+        "at_mm": [round(value, 3) for value in place_known(there)], "error_mm": _number(pair.error_mm(point_mm)[0], 2),
     }  # fmt: skip
+
+
+def place_known(there: NDArray[np.float64]) -> list[float]:
+    """A place (3,) in the other image. Raises GeometryError where a map that bends cannot be taken backwards."""
+    if not np.isfinite(there).all():
+        raise GeometryError("a deformable registration that cannot be taken backwards here", "another place")
+    return [float(value) for value in there]
 
 
 def carry_structures(

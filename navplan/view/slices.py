@@ -205,11 +205,12 @@ def slice_picture(
 
 
 def sample(volume: Volume, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Voxel values at points (..., 3), linear; NaN outside the image and in its padding."""
-    indices = volume.grid.indices(points_mm)
+    """Voxel values at points (..., 3), linear; NaN outside the image, in its padding, and at points that are NaN."""
+    inside = volume.grid.contains(points_mm)
+    indices = np.where(inside[..., None], volume.grid.indices(points_mm), 0.0)  # none that has no voxel
     flat, shape = flat_in_file_order(volume.voxels), np.asarray(volume.voxels.shape, dtype=np.int64)
     values = by_rows(_linear, [np.ascontiguousarray(indices.reshape(-1, 3))], flat, shape).reshape(indices.shape[:-1])
-    values[~volume.grid.contains(points_mm)] = np.nan
+    values[~inside] = np.nan
     if volume.acquisition.padding_hu is not None:
         values[values <= volume.acquisition.padding_hu] = np.nan
     return values

@@ -17,7 +17,8 @@ from navplan.app.scene_views import SceneViews
 from navplan.errors import Cancelled
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
-from navplan.model.registration import DisplacementField, ErrorGrid, ImageRegistration
+from navplan.model.displacement import DisplacementField
+from navplan.model.registration import ErrorGrid, ImageRegistration
 from navplan.model.structure import Presence
 from navplan.session.document import document
 from navplan.session.fusion import carry_structures
@@ -101,8 +102,8 @@ def test_the_second_images_values_go_beside_the_slices(served: Served) -> None:
     np.testing.assert_array_equal(second != NOTHING, shown)
 
 
-def test_a_map_that_cannot_be_taken_backwards_leaves_the_first_image(served: Served) -> None:
-    """A field that folds: forwards it is followed, backwards there is no second image, and why."""
+def test_a_map_that_folds_is_taken_backwards_where_it_can_be(served: Served) -> None:
+    """Forwards it is followed; backwards a point of the fold has no second image, and one beside it has."""
     session = served.session
     found = session.case.registration("ct", "mr")
     folds = np.zeros((9, 9, 9, 3), dtype=np.float32)
@@ -112,9 +113,20 @@ def test_a_map_that_cannot_be_taken_backwards_leaves_the_first_image(served: Ser
     session.take_case(session.case.with_registration(folded), "register")
     assert values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=mr").body)[0]["over"] is not None
     session.choose(image_id="mr")
-    header, first, _ = values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=ct").body)
-    assert header["over"] is None and "folds" in header["over_refused"] and first.size
-    assert served.get("/api/fusion/at?over=ct&at=5,8,-20").status == 400
+    header, _, second = values_of(served.get("/api/slice?cut=axial&at=5,8,-20&over=ct").body)
+    points = native_slice(session.image()[1], Cut.AXIAL, header["number"]).points_mm()
+    there = folded.to_fixed_where(points)
+    lost = np.isnan(there).any(axis=-1)
+    assert 0.01 < lost.mean() < 0.9 and (second[lost] == NOTHING).all()
+    shown = session.case.volumes["ct"].grid.contains(there)
+    assert shown.any() and (second[shown] != NOTHING).all()
+    np.testing.assert_allclose(folded.to_moving(there[~lost]), points[~lost], atol=2e-3)
+    at = ",".join(f"{value:.3f}" for value in points[lost][0])
+    for what in ("at", "slice", "back"):
+        session.choose(image_id="ct" if what == "back" else "mr")
+        over = "mr" if what == "back" else "ct"
+        answer = served.get(f"/api/fusion/{what}?over={over}&cut=axial&at={at}")
+        assert answer.status == 400 and "backwards" in answer.body.decode(), what
 
 
 @pytest.mark.parametrize("kind", ["along", "square", "across"])

@@ -10,6 +10,7 @@ from navplan.geometry.transform import Transform
 from navplan.model.acquisition import Acquisition, QualityFinding, Severity
 from navplan.model.case import AuditEntry, Case
 from navplan.model.device import Device
+from navplan.model.displacement import DisplacementField
 from navplan.model.error_model import ErrorModel
 from navplan.model.plan import (
     Approval,
@@ -31,7 +32,7 @@ from navplan.model.protocol import (
     SoftCriterion,
     ViewRequest,
 )
-from navplan.model.registration import DisplacementField, ErrorGrid, ImageRegistration, RegistrationCheck
+from navplan.model.registration import ErrorGrid, ImageRegistration, RegistrationCheck
 from navplan.model.safety import Finding, FindingKind, Interval, PathSection, SafetyReport, Verdict
 from navplan.model.structure import Presence, Structure
 from navplan.model.trajectory import Target, Trajectory

@@ -12,7 +12,8 @@ from navplan.errors import ChoiceError, GeometryError, InputError, MismatchError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.model.case import Case
-from navplan.model.registration import DisplacementField, ErrorGrid, ImageRegistration, RegistrationCheck
+from navplan.model.displacement import DisplacementField
+from navplan.model.registration import ErrorGrid, ImageRegistration, RegistrationCheck
 from navplan.model.volume import Volume
 
 GOOD = RegistrationCheck("starts", "starts agree", 0.4, 2.0, passed=True)

@@ -12,7 +12,8 @@ from navplan.errors import ChoiceError, InputError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.model.case import Case
-from navplan.model.registration import DisplacementField, ErrorGrid, ImageRegistration, RegistrationCheck
+from navplan.model.displacement import DisplacementField
+from navplan.model.registration import ErrorGrid, ImageRegistration, RegistrationCheck
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 from navplan.verbs.carry import carry
