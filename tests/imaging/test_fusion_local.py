@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.fusion_deformed import Body, Deformation, deformed, field
+from benchmarks.known_deformations import Body, Deformation, deformed, field
 from navplan.geometry.grid import Grid
 from navplan.imaging import fusion, fusion_local
 from navplan.imaging.fusion_blocks import STEP_MM, Blocks, all_shifts
