@@ -26,6 +26,7 @@ NEIGHBOUR_MM = 5.0  # standard deviation of neighbours' shifts from one another;
 SELDOM = 0.05  # of pairs of neighbours: not alike at all (where organs slide)
 ROUNDS = 4
 WIDER = 2.0  # standard deviations that the bound lies beyond the mean shift
+ALONE = 0.5  # of the standard deviation that a block's own contrast leaves: what neighbours say of it is a guess
 UNEVEN = 0.8  # of the largest difference to a neighbour: what changes within a block
 KNOWN_MM = 3.0  # standard deviation up to which a block's shift is known
 FEWEST_KNOWN = 8
@@ -38,12 +39,14 @@ POWER = 4.0  # of the mean between blocks: near their largest
 @dataclass(frozen=True, eq=False)
 class LocalShifts:
     """shift_mm: (nx, ny, nz, 3) by how much a block's part of the moving image lies off, along the axes of the sampled
-    image; spread_mm: (nx, ny, nz) its standard deviation in the worst direction; beyond: (nx, ny, nz) share of belief
+    image; spread_mm: (nx, ny, nz) its standard deviation in the worst direction; alone_mm: the same by what the block itself
+    shows, without its neighbours; beyond: (nx, ny, nz) share of belief
     at the end of what was searched; there: which are blocks; tells:
     which of them both images show; grid: of their middles."""
 
     shift_mm: NDArray[np.float64]
     spread_mm: NDArray[np.float64]
+    alone_mm: NDArray[np.float64]
     beyond: NDArray[np.float64]
     there: NDArray[np.bool_]
     tells: NDArray[np.bool_]
@@ -52,10 +55,11 @@ class LocalShifts:
     @cached_property
     def bound_mm(self) -> NDArray[np.float64]:
         """(nx, ny, nz) within which 95 of 100 points of a block lie: its shift, its spread, by how much neighbours
-        differ, and more where it may lie beyond what was searched; of a block that tells nothing no less than the
+        differ, more where its own contrast says little or it may lie beyond what was searched; of a block that tells nothing no less than the
         nearest telling one's, and more with distance."""
         size = np.linalg.norm(self.shift_mm, axis=-1)
-        bound = size + WIDER * self.spread_mm + UNEVEN * self.change_mm + self.beyond * REACH * STEP_MM
+        bound = size + WIDER * self.spread_mm + UNEVEN * self.change_mm + ALONE * self.alone_mm
+        bound = bound + self.beyond * REACH * STEP_MM
         if not self.tells.any():
             return np.full(bound.shape, 2 * REACH * STEP_MM)
         away, nearest = ndimage.distance_transform_edt(
@@ -114,23 +118,27 @@ def settled(blocks: Blocks) -> LocalShifts:
     there = blocks.voxels > 0
     evidence, tells = _evidence(blocks, there)
     beliefs = _beliefs(evidence, there)
-    ticks = np.arange(-REACH, REACH + 1) * STEP_MM
-    side = len(ticks)
-    cube = beliefs.reshape(-1, side, side, side)
-    mean = np.empty((len(cube), 3))
-    for axis in range(3):
-        along = cube.sum(axis=tuple(one for one in (1, 2, 3) if one != axis + 1))
-        mean[:, axis] = along @ ticks
     off = blocks.shifts * STEP_MM
-    second = np.einsum("bs,si,sj->bij", beliefs, off, off, optimize=True)
-    spread = second - mean[:, :, None] * mean[:, None, :]
-    worst = np.sqrt(np.maximum(np.linalg.eigvalsh(spread)[:, -1], 0.0))
+    mean, spread = _middle_and_spread(beliefs, off)
+    alone = _middle_and_spread(evidence / evidence.sum(axis=1, keepdims=True), off)[1]
     rim = (blocks.shifts**2).sum(axis=1) >= (REACH - 0.5) ** 2
-    shift_mm, spread_mm, beyond = np.zeros((*there.shape, 3)), np.zeros(there.shape), np.zeros(there.shape)
-    shift_mm[there], spread_mm[there], beyond[there] = mean, worst, beliefs[:, rim].sum(axis=1)
+    shift_mm = np.zeros((*there.shape, 3))
+    spread_mm, alone_mm, beyond = (np.zeros(there.shape) for _ in range(3))
+    shift_mm[there], spread_mm[there], alone_mm[there] = mean, spread, alone
+    beyond[there] = beliefs[:, rim].sum(axis=1)
     told = np.zeros(there.shape, dtype=bool)
     told[there] = tells
-    return LocalShifts(shift_mm, spread_mm, beyond, there, told, blocks.grid)
+    return LocalShifts(shift_mm, spread_mm, alone_mm, beyond, there, told, blocks.grid)
+
+
+def _middle_and_spread(
+    beliefs: NDArray[np.float32], off_mm: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(B, 3) means of shifts (S, 3), and (B,) standard deviations in the worst direction, by beliefs (B, S)."""
+    mean = beliefs @ off_mm
+    second = np.einsum("bs,si,sj->bij", beliefs, off_mm, off_mm, optimize=True)
+    spread = second - mean[:, :, None] * mean[:, None, :]
+    return np.asarray(mean), np.sqrt(np.maximum(np.linalg.eigvalsh(spread)[:, -1], 0.0))
 
 
 def _evidence(blocks: Blocks, there: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
