@@ -48,7 +48,7 @@ def do_register(options: Namespace, output: Output) -> int:
     from navplan.verbs.register import register
 
     case = register(
-        commands.open_case(options.case), options.fixed, options.moving, kind=options.kind,
+        commands.open_case(options.case), options.fixed, options.moving, kind=options.kind, engine=options.engine,
         landmarks=options.landmarks, own_coordinates=options.own_coordinates, progress=output.progress,
     )  # fmt: skip
     saved = commands.saved_case(case, options.case)

@@ -193,14 +193,22 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("case")
     one.add_argument("--fixed", required=True, metavar="IMAGE", help="id of the image in whose frame the other is put")
     one.add_argument("--moving", required=True, metavar="IMAGE", help="id of the other image")
-    one.add_argument("--kind", choices=("rigid", "affine"), default="rigid")
+    one.add_argument(
+        "--kind", choices=("rigid", "affine", "deformable"), default="rigid",
+        help="deformable: from the rigid one, what bent between the images too, as between two breaths",
+    )  # fmt: skip
+    one.add_argument(
+        "--engine", choices=("navplan", "elastix"), default="navplan",
+        help="what finds a deformable one (elastix: navplan[elastix])",
+    )  # fmt: skip
     one.add_argument(
         "--landmarks", default="", metavar="FILE",
         help="pairs to start from, CSV: from_x ... (LPS mm on --moving), to_x ... (on --fixed)",
     )  # fmt: skip
     one.add_argument(
         "--own-coordinates", action="store_true",
-        help="judge where the images lie by their common frame of reference; nothing is searched",
+        help="judge where the images lie by their common frame of reference; nothing is searched (deformable: it starts"
+        " from there)",
     )  # fmt: skip
 
     one = verb(

@@ -35,6 +35,7 @@ export default {
       </section>
       <p v-if="carried" role="status" data-test="carried">{{ carried }}</p>
       <section v-for="one in unregistered" :key="one.id">
+        <p v-if="one.moved" class="np-WARN">{{ nav.filled(f.moved, one) }}</p>
         <p class="np-row"><label>{{ f.kind }} <select v-model="kind"><option v-for="name in doc.kinds" :key="name" :value="name">{{ f.kinds[name] }}</option></select></label>
           <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind })" :data-test="'register-' + one.id">{{ nav.filled(f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
           <button v-if="nav.busy" type="button" @click="nav.stop()">{{ t.stop }}</button></p>
