@@ -138,7 +138,8 @@ def register_deformable(
         return done
 
     centre = pair.fixed[-1].centre_mm
-    set_off: Matrix = np.asarray(back @ rigid_about(np.array(SET_OFF[0]), centre, centre + SET_OFF[1]), dtype=np.float64)
+    beside = rigid_about(np.array(SET_OFF[0]), centre, centre + SET_OFF[1])
+    set_off: Matrix = np.asarray(back @ beside, dtype=np.float64)
     work = [
         (pair.fixed, pair.moving, back, USUAL, part(0)),
         (pair.fixed, pair.moving, set_off, RESTART, part(1)),

@@ -16,12 +16,13 @@ from navplan.imaging.bspline_field import SplineField
 from navplan.imaging.deformable import FoundDeformable, register_deformable
 from navplan.imaging.deformable_checks import BentErrorMap, BentMap, bent_checks
 from navplan.imaging.deformable_search import Settings, bent
+from navplan.imaging.descent import descended
 from navplan.imaging.fusion import FoundRegistration, LandmarkPairs
 from navplan.imaging.fusion_pair import FusionPair
 from navplan.model.displacement import DisplacementField, inverted
 from navplan.model.volume import Volume
 
-VOXEL_MM = 5.0
+VOXEL_MM = 6.5
 MOTION = breathing(np.array([-125.0, -95.0, -115.0]), np.array([125.0, 95.0, 115.0]), 12.0)
 
 
@@ -69,7 +70,7 @@ def test_the_stated_error_covers_the_true_one(found: FoundDeformable) -> None:
     stated = found.error_map.error_mm(body)
     assert (stated >= error).mean() >= 0.95
     assert found.transform.expected_error_mm == pytest.approx(stated.mean())
-    assert error.mean() < 0.35 * np.linalg.norm(MOTION(body), axis=1).mean()
+    assert error.mean() < min(VOXEL_MM / 4, np.linalg.norm(MOTION(body), axis=1).mean() / 2)
     beyond = np.array([(0.0, 0.0, 400.0)])
     assert np.isinf(found.error_map.error_mm(beyond)).all()
     with_local = replace(found.error_map, local=Local())  # type: ignore[type-var]
@@ -189,3 +190,17 @@ def test_landmarks_are_checked_under_the_map_that_bends(fixed: Volume, moving: V
     assert check.verdict == "failed" and check.value == pytest.approx(np.sqrt((MOTION(places) ** 2).sum(axis=1).mean()))
     told = register_deformable(fixed, moving, start=LandmarkPairs(places, places))
     assert "landmarks" not in failed(told.checks)
+
+
+def test_the_descent_finds_the_end_of_a_bent_valley() -> None:
+    """Rosenbrock's, in ten values (J. J. More et al., ACM TOMS 7:17, 1981)."""
+
+    def cost(x: np.ndarray) -> tuple[float, np.ndarray]:
+        slope = np.zeros_like(x)
+        across, along = x[1:] - x[:-1] ** 2, 1 - x[:-1]
+        slope[1:] += 200 * across
+        slope[:-1] += -400 * across * x[:-1] - 2 * along
+        return float((100 * across**2 + along**2).sum()), slope
+
+    assert np.allclose(descended(cost, np.full(10, -0.5), 300, 0.0), 1.0, atol=1e-3)
+    assert np.array_equal(descended(lambda x: (0.0, np.zeros_like(x)), np.full(3, 7.0), 5), np.full(3, 7.0))
