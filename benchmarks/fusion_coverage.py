@@ -3,9 +3,9 @@
     python -m benchmarks.fusion_coverage [--real IMAGES] [--kind rigid] [--world abdomen] [--trials 2] [--workers 1]
         [--keep FILE] [--out docs/fusion-coverage.md]
 
-Worlds are anatomies times deformations (`benchmarks.known_deformations`); each trial has a seed, and is registered by each
-kind of map. --keep: a file to which each result is written, and from which those that are there are read instead of
-run; all that it holds is told. Exit code 1 where fewer than 95 % of all points are covered.
+Worlds are anatomies times deformations (`benchmarks.known_deformations`); each trial has a seed, and is registered by
+each kind of map. --keep: a file to which each result is written, and from which those that are there are read instead
+of run; all that it holds is told. Exit code 1 where fewer than 95 % of all points are covered.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from benchmarks.known_deformations import KINDS, Body, Deformation, deformed, field
 from benchmarks.fusion_trials import MARK, images, table
+from benchmarks.known_deformations import KINDS, Body, Deformation, deformed, field
 from navplan.geometry.grid import Grid
 from navplan.imaging.deformable import FoundDeformable, register_deformable
 from navplan.imaging.fusion import FoundRegistration, register_images

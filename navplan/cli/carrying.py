@@ -52,9 +52,9 @@ def do_register(options: Namespace, output: Output) -> int:
     from navplan.verbs.register import register
 
     case = register(
-        commands.open_case(options.case), options.fixed, options.moving, kind=options.kind,
-        landmarks=options.landmarks, structure=options.structure, own_coordinates=options.own_coordinates,
-        progress=output.progress,
+        commands.open_case(options.case), options.fixed, options.moving, kind=options.kind, engine=options.engine,
+        landmarks=options.landmarks, structure=options.structure, mask=options.mask,
+        own_coordinates=options.own_coordinates, progress=output.progress,
     )  # fmt: skip
     saved = commands.saved_case(case, options.case)
     found = case.registration(options.fixed, options.moving)

@@ -194,9 +194,18 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--fixed", required=True, metavar="IMAGE", help="id of the image in whose frame the other is put")
     one.add_argument("--moving", required=True, metavar="IMAGE", help="id of the other image")
     one.add_argument(
-        "--kind", choices=("rigid", "affine", "landmarks", "surface", "vertebrae"), default="rigid",
-        help="by the images (rigid, affine), by pairs of points alone (landmarks), by the surface of --structure"
-        " (surface), or each vertebra of --fixed rigidly by itself (vertebrae)",
+        "--kind", choices=("rigid", "affine", "deformable", "landmarks", "surface", "vertebrae"), default="rigid",
+        help="by the images (rigid, affine; deformable: what bent between them too, as between two breaths), by pairs"
+        " of points alone (landmarks), by the surface of --structure (surface), or each vertebra of --fixed rigidly by"
+        " itself (vertebrae)",
+    )  # fmt: skip
+    one.add_argument(
+        "--engine", choices=("navplan", "elastix"), default="navplan",
+        help="what finds a deformable one (elastix: navplan[elastix])",
+    )  # fmt: skip
+    one.add_argument(
+        "--mask", default="", metavar="NAME",
+        help="structure that alone counts, on each image that shows it (default: the body; rigid, affine, deformable)",
     )  # fmt: skip
     one.add_argument(
         "--landmarks", default="", metavar="FILE",
@@ -208,7 +217,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     one.add_argument(
         "--own-coordinates", action="store_true",
-        help="judge where the images lie by their common frame of reference; nothing is searched",
+        help="judge where the images lie by their common frame of reference; nothing is searched (deformable: it starts"
+        " from there)",
     )  # fmt: skip
 
     one = verb(

@@ -5,10 +5,10 @@
     found.good                       # every check was computed, and passed
     found.error_map.error_mm(points)
 
-From the linear map of `navplan.imaging.fusion`, cubic B-spline displacements of the fixed image are found that tell most
-of the moving one and bend little (`navplan.imaging.deformable_search`), or by elastix. The same search from elsewhere,
-with other knots and the other way round judges the result (`navplan.imaging.deformable_checks`) and says how far off it
-may be where. One thread a map and fixed seeds: the same images give the same bits.
+From the linear map of `navplan.imaging.fusion`, cubic B-spline displacements of the fixed image are found that tell
+most of the moving one and bend little (`navplan.imaging.deformable_search`), or by elastix. The same search from
+elsewhere, with other knots and the other way round judges the result (`navplan.imaging.deformable_checks`) and says how
+far off it may be where. One thread a map and fixed seeds: the same images give the same bits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Literal, Protocol
 
 import numpy as np
@@ -26,7 +27,15 @@ from navplan.geometry.transform import Transform
 from navplan.imaging.bspline_field import SplineField
 from navplan.imaging.deformable_checks import BentErrorMap, BentMap, BentPair, bent_checks
 from navplan.imaging.deformable_search import USUAL, Settings, bent
-from navplan.imaging.fusion import FoundRegistration, Kind, LandmarkPairs, Progress, landmark_check, register_images
+from navplan.imaging.fusion import (
+    FoundRegistration,
+    Kind,
+    LandmarkPairs,
+    Progress,
+    given_map,
+    landmark_check,
+    register_images,
+)
 from navplan.imaging.fusion_checks import Check, linear_checks, local_check
 from navplan.imaging.fusion_images import FusionImage
 from navplan.imaging.fusion_local import local_shifts
@@ -94,32 +103,44 @@ def register_deformable(
         raise InputError(f"an engine {engine!r}", " or ".join(ENGINES))
     find = bent if engine == "navplan" else _elastix()
 
+    told = Lock()  # searches run side by side
+    ended: list[BaseException] = []
+
     def stop(words: str, share: float) -> None:
-        if cancelled():
-            raise Cancelled("the registration was stopped")
-        progress(words, share)
+        with told:
+            try:
+                if ended:
+                    raise ended[0]
+                if cancelled():
+                    raise Cancelled("the registration was stopped")
+                progress(words, share)
+            except BaseException as error:  # whatever ends one search ends the others
+                ended.append(error)
+                raise
 
     stop("images", 0.0)
     pair = FusionPair.of(fixed, moving, fixed_mask, moving_mask)
-    given = not isinstance(start, (str, LandmarkPairs))
-    before = register_images(
-        fixed, moving, kind=linear, start=start, own_coordinates=own_coordinates, fixed_name=fixed_name,
-        moving_name=moving_name, judged=not given, pair=pair, cancelled=cancelled,
-        progress=lambda words, share: stop(words, 0.35 * share),
-    )  # fmt: skip
-    transform = replace(_given(start, fixed_name, moving_name) if given else before.transform, expected_error_mm=None)
-    back = np.linalg.inv(transform.matrix)
+    if isinstance(start, (str, LandmarkPairs)):
+        before = register_images(
+            fixed, moving, kind=linear, start=start, own_coordinates=own_coordinates, fixed_name=fixed_name,
+            moving_name=moving_name, pair=pair, progress=lambda words, share: stop(words, 0.35 * share),
+        )  # fmt: skip
+    else:
+        before = given_map(start, (fixed_name, moving_name))
+    transform = before.transform
+    back: Matrix = np.asarray(np.linalg.inv(transform.matrix), dtype=np.float64)
     shares = [0.0] * 4
 
     def part(number: int) -> Callable[[float], None]:
-        def told(share: float) -> None:
+        def done(share: float) -> None:
             shares[number] = share
             stop("bending", 0.35 + 0.6 * sum(shares) / 4)
 
-        return told
+        return done
 
     centre = pair.fixed[-1].centre_mm
-    set_off = back @ rigid_about(np.array(SET_OFF[0]), centre, centre + SET_OFF[1])
+    beside = rigid_about(np.array(SET_OFF[0]), centre, centre + SET_OFF[1])
+    set_off: Matrix = np.asarray(back @ beside, dtype=np.float64)
     work = [
         (pair.fixed, pair.moving, back, USUAL, part(0)),
         (pair.fixed, pair.moving, set_off, RESTART, part(1)),
@@ -156,11 +177,6 @@ def _elastix() -> Engine:
 
     refuse_without_elastix()
     return by_elastix
-
-
-def _given(start: object, fixed_name: str, moving_name: str) -> Transform:
-    matrix = start.matrix if isinstance(start, Transform) else np.asarray(start, dtype=np.float64)
-    return Transform(matrix, fixed_name, moving_name)
 
 
 def _start_check(before: FoundRegistration) -> list[Check]:

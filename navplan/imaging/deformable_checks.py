@@ -24,7 +24,7 @@ from navplan.imaging.fusion_search import Matrix, rigid_about
 from navplan.model.displacement import DisplacementField
 
 MOST_OF = 95.0  # percentile over the body at which lengths are judged: a mean would hide a lobe
-AGREE, LEAST_MM = 2.0, 3.0  # limit of lengths: so many of the largest voxel edge, no less than that
+AGREE, LEAST_MM = 1.2, 3.0  # limit of lengths: so many of the largest voxel edge, no less than that
 LEAST_VOLUME, LARGEST_VOLUME = 0.1, 6.0  # of what a voxel becomes; a lung between the ends of a breath: 0.3 to 3
 FEWEST_EDGES = 50
 POINTS = 60_000

@@ -7,6 +7,7 @@ descent with a fixed seed in one thread. A run of it cannot be stopped half way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,13 +32,16 @@ def refuse_without_elastix() -> None:
         raise MissingComponentError("itk-elastix, which is not installed", "it", "pip install navplan[elastix]")
 
 
+def _package() -> Any:
+    return import_module("itk")
+
+
 def by_elastix(
     sampled: Sequence[FusionImage], other: Sequence[FusionImage], other_from_sampled: Matrix, settings: Settings,
     stop: Callable[[float], None],
 ) -> SplineField:  # fmt: skip
     """As `navplan.imaging.deformable_search.bent`; of the settings the knots and the seed count."""
-    import itk
-
+    itk = _package()
     stop(0.0)
     upright = _upright(sampled[-1].grid)
     values, mask = _on(sampled[-1], upright, np.eye(4))
@@ -95,8 +99,7 @@ def _on(image: FusionImage, grid: Grid, image_from_grid: Matrix) -> tuple[NDArra
 
 
 def _itk(values: NDArray[Any], grid: Grid) -> Any:
-    import itk
-
+    itk = _package()
     image = itk.image_from_array(np.ascontiguousarray(values.T))
     image.SetSpacing(grid.spacing_mm.tolist())
     image.SetOrigin(grid.origin_mm.tolist())

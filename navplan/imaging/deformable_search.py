@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from navplan.imaging.bspline_field import SplineField
+from navplan.imaging.descent import descended
 from navplan.imaging.fusion_images import RIM_MM, FusionImage
 from navplan.imaging.fusion_metric import pulls
 from navplan.imaging.fusion_search import SCALE, Matrix
@@ -84,8 +84,4 @@ def _optimised(
         slope = stiffness * steeper - SCALE * here.gradient(points, forces)
         return stiffness * price - SCALE * (found.normalised - 1.0), slope.ravel()
 
-    found = minimize(
-        cost, field.knots.ravel(), jac=True, method="L-BFGS-B",
-        options={"maxiter": most, "maxfun": 2 * most, "ftol": 1e-7, "gtol": 1e-6, "maxcor": 8},
-    )  # fmt: skip
-    return field.with_knots(np.asarray(found.x))
+    return field.with_knots(descended(cost, field.knots.ravel(), most))

@@ -96,9 +96,10 @@ def register_images(
     """The map fixed_from_moving of LPS mm, judged.
 
     start: "auto", a map fixed_from_moving (4, 4), or landmarks; the result is then the best near it, and what the
-    search finds elsewhere only judges it. pair: the images made ready, by who has them already. fixed_mask, moving_mask: what of an image is to count (default: the body,
+    search finds elsewhere only judges it. fixed_mask, moving_mask: what of an image is to count (default: the body,
     which is found). own_coordinates: whether to start, among others, from where the images lie by their own
     coordinates. judged: False leaves out all checks; the result then tells an infinite error and is never good.
+    pair: the images made ready, by who has them already.
     progress: words and the share that is done; cancelled: asked between steps.
 
     Raises InputError for an image in which nothing is found, GeometryError for a start that is no map or for landmarks
@@ -232,6 +233,15 @@ def _judged(
     return FoundRegistration(
         replace(transform, expected_error_mm=expected), error_map, tuple(checks), found.start, kind
     )
+
+
+def given_map(matrix: ArrayLike | Transform, names: tuple[str, str]) -> FoundRegistration:
+    """A map fixed_from_moving as somebody gives it, without a check. Raises GeometryError for what is none."""
+    start, values = _checked(matrix)
+    turn = values[:3, :3]
+    kind: Kind = "rigid" if np.abs(turn.T @ turn - np.eye(3)).max() < 1e-3 else "affine"
+    nothing = FusionErrorMap(np.asarray(np.linalg.inv(values)), Agreement((), (), (), ()), 0.0, False, None)
+    return FoundRegistration(Transform(values, *names), nothing, (), start, kind)
 
 
 def _unjudged(pair: FusionPair, found: Found, kind: Kind, names: tuple[str, str]) -> FoundRegistration:

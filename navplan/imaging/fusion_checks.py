@@ -198,6 +198,15 @@ def likeness_gain(pair: FusionPair, matrix: Matrix) -> float | None:
     return level.score(matrix) / others if others > 0 else None
 
 
+@dataclass(frozen=True)
+class MovesAsOne:
+    """An error map of what cannot bend, as a bone: nothing of it lies off by itself."""
+
+    def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
+        """(K,) zeros for points (K, 3)."""
+        return np.zeros(len(np.atleast_2d(np.asarray(points_mm, dtype=np.float64))))
+
+
 @dataclass(frozen=True, eq=False)
 class FusionErrorMap:
     """The expected error at any place (navplan.geometry.error_map.ErrorMap): half the larger voxel's diagonal, and how

@@ -39,8 +39,8 @@ POWER = 4.0  # of the mean between blocks: near their largest
 @dataclass(frozen=True, eq=False)
 class LocalShifts:
     """shift_mm: (nx, ny, nz, 3) by how much a block's part of the moving image lies off, along the axes of the sampled
-    image; spread_mm: (nx, ny, nz) its standard deviation in the worst direction; alone_mm: the same by what the block itself
-    shows, without its neighbours; beyond: (nx, ny, nz) share of belief
+    image; spread_mm: (nx, ny, nz) its standard deviation in the worst direction; alone_mm: the same by what the block
+    itself shows, without its neighbours; beyond: (nx, ny, nz) share of belief
     at the end of what was searched; there: which are blocks; tells:
     which of them both images show; grid: of their middles."""
 
@@ -55,8 +55,8 @@ class LocalShifts:
     @cached_property
     def bound_mm(self) -> NDArray[np.float64]:
         """(nx, ny, nz) within which 95 of 100 points of a block lie: its shift, its spread, by how much neighbours
-        differ, more where its own contrast says little or it may lie beyond what was searched; of a block that tells nothing no less than the
-        nearest telling one's, and more with distance."""
+        differ, more where its own contrast says little or it may lie beyond what was searched; of a block that tells
+        nothing no less than the nearest telling one's, and more with distance."""
         size = np.linalg.norm(self.shift_mm, axis=-1)
         bound = size + WIDER * self.spread_mm + UNEVEN * self.change_mm + ALONE * self.alone_mm
         bound = bound + self.beyond * REACH * STEP_MM
@@ -132,7 +132,7 @@ def settled(blocks: Blocks) -> LocalShifts:
 
 
 def _middle_and_spread(
-    beliefs: NDArray[np.float32], off_mm: NDArray[np.float64]
+    beliefs: NDArray[np.float32], off_mm: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(B, 3) means of shifts (S, 3), and (B,) standard deviations in the worst direction, by beliefs (B, S)."""
     mean = beliefs @ off_mm

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from navplan.geometry.rigid_error import within_mm
@@ -29,6 +30,7 @@ from navplan.imaging.fusion_checks import (
     Check,
     FusionErrorMap,
 )
+from navplan.imaging.fusion_local import GROWTH
 from navplan.imaging.fusion_search import Matrix, apart
 from navplan.imaging.surface_search import FINE, ROUNDS, PatientSurface, near_starts, searched, share_of
 from navplan.model.structure import Structure
@@ -63,6 +65,20 @@ class SurfaceErrorMap:
         return np.hypot(self.answers.error_mm(points), within_mm(self.fit.covariance_mm2(at) * self.scale))
 
 
+@dataclass(frozen=True, eq=False)
+class AwayFromSurface:
+    """By how much what a surface shows lies off by itself: off_mm at the sampled surface, and more away from it, within
+    it too, since nothing of what lies there was looked at."""
+
+    tree: cKDTree
+    off_mm: float
+
+    def error_mm(self, points_mm: ArrayLike) -> NDArray[np.float64]:
+        """(K,) at points (K, 3), LPS mm of the sampled image."""
+        away, _ = self.tree.query(np.atleast_2d(np.asarray(points_mm, dtype=np.float64)))
+        return np.asarray(self.off_mm + GROWTH * away)
+
+
 def register_surfaces(
     fixed: Structure, moving: Structure, start: Matrix | None = None, fixed_name: str = "fixed",
     moving_name: str = "moving",
@@ -85,7 +101,9 @@ def register_surfaces(
     scale = max(len(points) * share * CORRELATED_MM**2 / (share * sampled.area_mm2), 1.0)
     floor = max(one.grid.diagonal_mm for one in (fixed, moving) if one.grid is not None) / 2
     open_ = best.least < SLIDES
-    error_map = SurfaceErrorMap(FusionErrorMap(best.matrix, agree, floor, turned), best, scale, open_)
+    kept = np.sort(_plane_mm(points, best.matrix, other))[: int(np.ceil(share * len(points)))]
+    local = AwayFromSurface(sampled.tree, float(np.quantile(kept, 0.95)))
+    error_map = SurfaceErrorMap(FusionErrorMap(best.matrix, agree, floor, turned, local), best, scale, open_)
     told = best.matrix if turned else np.asarray(np.linalg.inv(best.matrix))
     expected = float(error_map.error_mm(surfaces[0].some(500)).mean())
     now = datetime.now(UTC).isoformat(timespec="seconds")

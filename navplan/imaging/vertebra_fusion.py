@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from navplan.imaging.fusion_checks import PERTURBED, Agreement, FusionErrorMap
+from navplan.imaging.fusion_checks import PERTURBED, Agreement, FusionErrorMap, MovesAsOne
 from navplan.imaging.fusion_metric import likeness
 from navplan.imaging.fusion_search import Level, Matrix, apart, each, optimised, rigid_about
 from navplan.imaging.vertebra_images import VertebraPair, vertebra_pair
@@ -110,7 +110,7 @@ def _judged(
     name: str, pair: VertebraPair | None, matrix: Matrix | None, whole: Matrix, steps: Sequence[NDArray[np.float64]],
     edge: float, floor_mm: float, inside: NDArray[np.float64],
 ) -> VertebraFit:  # fmt: skip
-    nothing = FusionErrorMap(whole, Agreement((), (), (), ()), floor_mm, False, np.inf)
+    nothing = FusionErrorMap(whole, Agreement((), (), (), ()), floor_mm, False, None)
     if pair is None or matrix is None:
         return VertebraFit(name, whole, nothing, inside, 0.0, "", ("too little of it is in both images",))
     fine = pair.levels[-1]
@@ -147,7 +147,7 @@ def _judged(
     ]
     moved = float(apart(inside, matrix, whole).mean())
     told = f"restarts {max(back):.1f} mm, halves {half:.1f} mm, one level away {rival:.2f}, copies set off {gain:.2f}"
-    error = FusionErrorMap(matrix, Agreement(tuple(restarts), (), tuple(halves), ()), floor_mm, False)
+    error = FusionErrorMap(matrix, Agreement(tuple(restarts), (), tuple(halves), ()), floor_mm, False, MovesAsOne())
     return VertebraFit(name, matrix, error, inside, moved, told, tuple(reasons))
 
 

@@ -14,6 +14,7 @@ from navplan.model.image_pair import ImagePair, image_pair
 from navplan.model.registration import ImageRegistration
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
+from navplan.planning.carried_plan import motion_doubt
 from navplan.session.asked import names_of, text_of
 from navplan.session.session import Session
 from navplan.verbs.register import FOUND_BY, register, shared_structures, with_registered
@@ -69,15 +70,18 @@ def _image(image_id: str, volume: Volume) -> dict[str, Any]:
 
 
 def _other(session: Session, here: str, image_id: str) -> dict[str, Any]:
+    """moved: why what is not rigid may lie elsewhere between the two; "" where nothing says so."""
+    volumes = session.case.volumes
+    moved = motion_doubt(volumes[image_id].acquisition, volumes[here].acquisition)
     try:
         pair = image_pair(session.case, here, image_id)
     except NavplanError as error:
-        return {"id": image_id, "refusal": str(error)}
+        return {"id": image_id, "refusal": str(error), "moved": moved}
     verdict = TIE_VERDICTS[pair.tie]
     kind = "" if pair.registration is None else pair.registration.kind
     return {
         "id": image_id, "refusal": "", "tie": pair.tie.value, "verdict": verdict.value, "words": pair.words,
-        "symbol": VERDICT_SYMBOLS[verdict], "kind": kind,
+        "symbol": VERDICT_SYMBOLS[verdict], "kind": kind, "moved": moved,
     }  # fmt: skip
 
 

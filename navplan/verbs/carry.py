@@ -47,8 +47,9 @@ def carry(
         if one.presence is not Presence.UNKNOWN and not one.carried_from and one.image_id == fixed
     }  # fmt: skip
     doubt = registration.doubt_where_known
-    if registration.field is None:
-        doubt = "; ".join(filter(None, (doubt, motion_doubt(source.acquisition, image.acquisition))))
+    moved = motion_doubt(source.acquisition, image.acquisition)
+    if registration.field is None and moved not in doubt:  # one that bends follows what moved
+        doubt = "; ".join(filter(None, (doubt, moved)))
     brought: list[Structure] = []
     left: list[Structure] = []
     for number, structure in enumerate(wanted):

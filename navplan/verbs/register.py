@@ -3,51 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from navplan.errors import ChoiceError, InputError, MismatchError
+from navplan.errors import InputError, MismatchError
 from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.registration import KINDS, ErrorGrid, ImageRegistration, RegistrationCheck
-from navplan.model.structure import Presence, Structure
+from navplan.planning.carried_plan import motion_doubt
+from navplan.verbs.register_kinds import BY_IMAGES, ENGINES, FOUND_BY, Asked, found_by
+from navplan.verbs.register_kinds import shared_structures as shared_structures
 from navplan.verbs.situation import audited
 
 if TYPE_CHECKING:
-    from navplan.imaging.fusion import FoundRegistration, LandmarkPairs
+    from navplan.imaging.fusion import FoundRegistration
     from navplan.model.volume import Volume
 
 Progress = Callable[[str, float], None]
 STEP_MM = 10.0  # of the grid on which the expected error is kept
-FOUND_BY = ("rigid", "affine", "landmarks", "surface", "vertebrae")
-BODY = "body"
+FOLLOWED_BY = " (--kind deformable follows them)"
 PASSED = {"passed": True, "failed": False, "not computed": None}
 
 
 def register(
-    case: Case, fixed: str, moving: str, *, kind: str = "rigid", landmarks: str | Path = "",
-    structure: str = "", own_coordinates: bool = False, progress: Progress = lambda words, share: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    case: Case, fixed: str, moving: str, *, kind: str = "rigid", engine: str = "navplan", landmarks: str | Path = "",
+    structure: str = "", mask: str = "", own_coordinates: bool = False,
+    progress: Progress = lambda words, share: None, cancelled: Callable[[], bool] = lambda: False,
 ) -> Case:  # fmt: skip
     """The case with the place of image `moving` in the frame of image `fixed`. Both images are left as they are.
 
-    kind: rigid or affine, found by the images; landmarks, by pairs of points alone; surface, by that of
-    `structure` (the body without one), which both images show; vertebrae, each rigidly by itself
-    (`navplan.verbs.register_vertebrae`). landmarks: a CSV file of pairs
-    (files.transform_files.read_landmark_rows: from = moving, to = fixed), of kind rigid and affine to start from, which
-    are then a check as well. own_coordinates: nothing is searched, and
-    the images' own coordinates are judged; only for images that name one frame of reference.
+    kind: rigid, affine or deformable (from the rigid one), found by the images; landmarks, by pairs of points alone;
+    surface, by that of `structure` (the body without one), which both images show; vertebrae, each rigidly by itself
+    (`navplan.verbs.register_vertebrae`). engine: what finds displacements, navplan or elastix, of a deformable one.
+    landmarks: a CSV file of pairs (files.transform_files.read_landmark_rows: from = moving, to = fixed), of the kinds
+    by images to start from, which are then a check as well. mask: a structure that alone counts, on each image that
+    shows it, of the kinds by images; without one the bodies, where the case has them. own_coordinates: nothing is
+    searched, and the images' own coordinates are judged, or taken to bend from; only for images that name one frame of
+    reference.
 
-    A result that is not good enough is kept, with its reasons: what is carried by it is in doubt. The bodies of both
-    images are what counts where the case has them.
+    A result that is not good enough is kept, with its reasons: what is carried by it is in doubt. A linear one of
+    images that say other breath states or positions (`planning.carried_plan.motion_doubt`) is not good enough: organs
+    move.
 
-    Raises ChoiceError for an unknown image; MismatchError for images of two patients; InputError for one image twice,
-    another kind, images in which nothing is found; Cancelled.
+    Raises ChoiceError for an unknown image or structure; MismatchError for images of two patients; InputError for one
+    image twice, another kind or engine, what does not go together, images in which nothing is found;
+    MissingComponentError for elastix that is not installed; Cancelled.
     """
-    if kind not in FOUND_BY:
-        raise InputError(f"a registration of kind {kind!r}", ", ".join(FOUND_BY))
+    _refuse(kind, engine, structure, mask, own_coordinates)
     fixed, first = case.image(fixed)
     moving, second = case.image(moving)
     if fixed == moving:
@@ -55,17 +60,21 @@ def register(
     identities = (first.acquisition.patient_digest, second.acquisition.patient_digest)
     if all(identities) and identities[0] != identities[1]:
         raise MismatchError(f"images {fixed} and {moving} of two patients", "images of one patient")
-    if kind == "vertebrae" and not own_coordinates:
+    asked = Asked(fixed, moving, kind, engine, landmarks, structure, mask, own_coordinates)
+    if kind == "vertebrae":
         from navplan.verbs.register_vertebrae import register_vertebrae
 
-        start = _pairs(landmarks) if landmarks else None
-        return with_registered(case, register_vertebrae(case, fixed, moving, start, progress, cancelled))
-    found = _found(case, fixed, moving, kind, landmarks, structure, own_coordinates, progress, cancelled)
+        return with_registered(case, register_vertebrae(case, fixed, moving, asked.pairs, progress, cancelled))
+    found, field = found_by(case, asked, progress, cancelled)
     made = ImageRegistration(
-        fixed, moving, "given" if own_coordinates else kind, found.transform, _errors(found, first),
+        fixed, moving, "given" if own_coordinates and field is None else kind, found.transform, _errors(found, first),
         tuple(_check(one) for one in found.checks), first.digest, second.digest,
-        f"{found.transform.origin}, from {found.start}", found.transform.date,
+        f"{found.transform.origin}, from {found.start}", found.transform.date, field,
     )  # fmt: skip
+    moved = motion_doubt(second.acquisition, first.acquisition)
+    if moved and field is None and made.checks:
+        failed = RegistrationCheck("motion", f"{moved}{FOLLOWED_BY}", unit="", passed=False)
+        made = replace(made, checks=(*made.checks, failed))
     return with_registered(case, made)
 
 
@@ -81,80 +90,19 @@ def with_registered(case: Case, made: ImageRegistration) -> Case:
     )  # fmt: skip
 
 
-def _found(
-    case: Case, fixed: str, moving: str, kind: str, landmarks: str | Path, structure: str, own_coordinates: bool,
-    progress: Progress, cancelled: Callable[[], bool],
-) -> FoundRegistration:  # fmt: skip
-    from navplan.imaging.fusion import LandmarkPairs, judge_registration, register_images
-    from navplan.imaging.landmark_fusion import register_landmarks
-
-    first, second = case.volumes[fixed], case.volumes[moving]
-    masks = [_body(case, image_id) for image_id in (fixed, moving)]
-    one_frame = bool(first.grid.frame_uid) and first.grid.frame_uid == second.grid.frame_uid
-    if own_coordinates:
-        if not one_frame:
-            raise InputError(
-                f"the own coordinates of images {fixed} and {moving}, which name no common frame of reference",
-                "images of one frame of reference",
-                "Register them without --own-coordinates",
-            )
-        return judge_registration(
-            first, second, np.eye(4), fixed_mask=masks[0], moving_mask=masks[1], fixed_name=fixed, moving_name=moving
-        )
-    start: LandmarkPairs | str = _pairs(landmarks) if landmarks else "auto"
-    if kind == "landmarks":
-        if not isinstance(start, LandmarkPairs):
-            raise InputError("a registration by landmarks without any", "a CSV file of pairs", "Use --landmarks FILE")
-        return register_landmarks(first, second, start, fixed, moving)
-    if kind == "surface":
-        return _by_surface(case, fixed, moving, structure or BODY, start)
-    return register_images(
-        first, second, kind="affine" if kind == "affine" else "rigid", start=start, fixed_mask=masks[0],
-        moving_mask=masks[1], own_coordinates=one_frame, fixed_name=fixed, moving_name=moving, progress=progress,
-        cancelled=cancelled,
-    )  # fmt: skip
-
-
-def _by_surface(
-    case: Case, fixed: str, moving: str, name: str, start: LandmarkPairs | str
-) -> FoundRegistration:
-    from navplan.geometry.landmarks import fit_landmarks
-    from navplan.imaging.surface_fusion import register_surfaces
-
-    there = [shared_structures(case, image_id, image_id) for image_id in (fixed, moving)]
-    if any(name not in one for one in there):
-        both = ", ".join(sorted(set(there[0]) & set(there[1])))
-        raise ChoiceError(
-            f"{name}, which images {fixed} and {moving} do not both show by themselves", both or "none is on both",
-            "Segment it on both, and name it with --structure",
-        )  # fmt: skip
-    near = None if isinstance(start, str) else fit_landmarks(start.fixed_mm, start.moving_mm, weights=start.weights)
-    return register_surfaces(there[0][name], there[1][name], None if near is None else near.matrix, fixed, moving)
-
-
-def shared_structures(case: Case, first: str, second: str) -> dict[str, Structure]:
-    """Structures that image `first` shows by itself, and image `second` too; those of `first`, by name."""
-    found = [
-        {
-            name: one for name, one in case.structures_of(image_id).items()
-            if one.presence is Presence.PRESENT and not one.carried_from and one.image_id == image_id
-        }
-        for image_id in (first, second)
-    ]  # fmt: skip
-    return {name: one for name, one in found[0].items() if name in found[1]}
-
-
-def _pairs(path: str | Path) -> LandmarkPairs:
-    from navplan.files.transform_files import read_landmark_rows
-    from navplan.imaging.fusion import LandmarkPairs
-
-    rows = read_landmark_rows(path)
-    return LandmarkPairs(rows.to_mm, rows.from_mm, rows.weights, rows.names)
-
-
-def _body(case: Case, image_id: str) -> Structure | None:
-    found = case.structures_of(image_id).get("body")
-    return found if found is not None and found.presence is Presence.PRESENT and not found.carried_from else None
+def _refuse(kind: str, engine: str, structure: str, mask: str, own_coordinates: bool) -> None:
+    """Raises InputError for what does not go together: none of it is left out in silence."""
+    if kind not in FOUND_BY:
+        raise InputError(f"a registration of kind {kind!r}", ", ".join(FOUND_BY))
+    if engine not in ENGINES or (engine != ENGINES[0] and kind != "deformable"):
+        raise InputError(f"engine {engine!r} for a {kind} registration", "navplan; or elastix for a deformable one")
+    if structure and kind != "surface":
+        raise InputError(f"structure {structure!r} for a {kind} registration", "a surface registration; or a mask")
+    if mask and kind not in BY_IMAGES:
+        raise InputError(f"a mask for a {kind} registration", ", ".join(BY_IMAGES))
+    if own_coordinates and (kind not in ("rigid", "deformable") or (mask and kind == "rigid")):
+        words = f"own coordinates for a {kind} registration" + (" with a mask" if mask else "")
+        raise InputError(words, "the kind rigid, which judges them, or deformable, which begins there")
 
 
 def _errors(found: FoundRegistration, fixed: Volume) -> ErrorGrid:

@@ -116,7 +116,7 @@ def test_the_bound_lies_near_the_larger_of_two_blocks_and_grows_outside() -> Non
     shift = np.zeros((2, 1, 1, 3))
     shift[1, 0, 0, 2] = 10.0
     yes = np.ones((2, 1, 1), dtype=bool)
-    told = LocalShifts(shift, zero, zero, yes, yes, Grid(np.diag([28.0] * 3 + [1.0]), (2, 1, 1)))
+    told = LocalShifts(shift, zero, zero, zero, yes, yes, Grid(np.diag([28.0] * 3 + [1.0]), (2, 1, 1)))
     middle, end, out = told.error_mm([[14.0, 0, 0], [28.0, 0, 0], [68.0, 0, 0]])
     assert middle > (told.bound_mm.mean()) * 1.05
     assert end == pytest.approx(10.0 + fusion_local.UNEVEN * 10.0)
@@ -127,7 +127,7 @@ def test_an_error_whose_local_part_was_not_measured_is_not_known(ct: Volume) -> 
     nothing = FusionErrorMap(np.eye(4), Agreement((), (), (), ()), 1.0, False, None)
     assert np.isinf(nothing.error_mm(np.zeros((2, 3)))).all()
     known = replace(nothing, local=LocalShifts(
-        np.full((1, 1, 1, 3), 4.0), np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.ones((1, 1, 1), dtype=bool),
+        np.full((1, 1, 1, 3), 4.0), *[np.zeros((1, 1, 1))] * 3, np.ones((1, 1, 1), dtype=bool),
         np.ones((1, 1, 1), dtype=bool), Grid(np.eye(4), (1, 1, 1)),
     ))  # fmt: skip
     assert known.error_mm(np.zeros((1, 3)))[0] == pytest.approx(np.hypot(1.0, np.sqrt(48.0)))

@@ -11,13 +11,16 @@ import pytest
 import navplan as nv
 from benchmarks.fusion_scenes import as_mr, carried, random_motion
 from navplan.cli import main
-from navplan.errors import InputError, MismatchError
+from navplan.errors import InputError, MismatchError, MissingComponentError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
-from navplan.imaging import fusion
+from navplan.imaging import deformable, deformable_elastix, fusion
+from navplan.imaging.deformable import FoundDeformable
 from navplan.imaging.fusion import FoundRegistration
 from navplan.imaging.fusion_checks import Check
 from navplan.model.case import Case
+from navplan.model.displacement import DisplacementField
+from navplan.verbs.carry import carry
 from navplan.verbs.register import register
 
 MOVED = np.array([[1.0, 0, 0, 3], [0, 1, 0, -4], [0, 0, 1, 12], [0, 0, 0, 1]])
@@ -87,7 +90,7 @@ def test_what_makes_no_sense_is_refused(case):
     with pytest.raises(InputError, match="itself"):
         register(case, "ct", "ct")
     with pytest.raises(InputError, match="deformable"):
-        register(case, "ct", "mr", kind="deformable")
+        register(case, "ct", "mr", kind="bent")
     patients = {
         name: replace(one, acquisition=replace(one.acquisition, patient_digest=name))
         for name, one in case.volumes.items()
@@ -151,3 +154,51 @@ def test_a_surface_from_the_command_line(tmp_path, capsys):
     assert told["good"] and told["kind"] == "surface" and np.abs(np.array(told["matrix"]) - MOVED).max() < 0.5
     assert nv.open_case(folder).registration("mr", "ct").error_mm([(0.0, 0, 0)]) > 4
     assert main([*command, "kidney_left"]) == 2
+
+
+@pytest.fixture
+def breaths(case) -> Case:
+    """The CT in two breath states."""
+    ct = case.volumes["ct"]
+    states = {
+        name: replace(ct, acquisition=replace(ct.acquisition, breath_state=name))
+        for name in ("inspiration", "expiration")
+    }
+    states["expiration"] = replace(states["expiration"], voxels=np.asarray(ct.voxels) + np.int16(1))
+    return replace(case, volumes=states, structures={})
+
+
+def test_other_breath_states_doubt_a_rigid_map_and_not_one_that_bends(breaths, monkeypatch):
+    def bends(*images, **more):
+        where = Grid(np.diag([50.0, 50.0, 50.0, 1.0]), (9, 9, 9))
+        field = DisplacementField(np.full((9, 9, 9, 3), 2.0, dtype=np.float32), where)
+        transform = Transform(np.eye(4), "inspiration", "expiration", "2026-01-01", "a search", 2.5)
+        return FoundDeformable(transform, Flat(), (GOOD,), "the centres", "rigid", field)
+
+    def rigid(*images, **more):
+        transform = Transform(MOVED, "inspiration", "expiration", "2026-01-01", "a search", 2.5)
+        return replace(found(GOOD), transform=transform)
+
+    monkeypatch.setattr(deformable, "register_deformable", bends)
+    monkeypatch.setattr(fusion, "register_images", rigid)
+    liver = replace(nv.phantom("abdomen", spacing_mm=(12.0, 12.0, 12.0)).structures["liver"], image_id="expiration")
+    doubts = {}
+    for kind in ("rigid", "deformable"):
+        done = register(breaths, "inspiration", "expiration", kind=kind)
+        made = done.registration("inspiration", "expiration")
+        assert made.kind == kind and made.good is (kind == "deformable")
+        assert (made.field is not None) is (kind == "deformable")
+        carried_over = carry(done.with_structures(liver), "expiration", "inspiration", ["liver"])
+        doubts[kind] = carried_over.structures_of("inspiration")["liver"].carried_doubt
+    assert doubts["deformable"] == ""
+    assert doubts["rigid"].count("organs move") == 1 and "--kind deformable" in doubts["rigid"]
+
+
+def test_an_engine_that_is_not_there_or_does_not_fit_is_refused(case, monkeypatch):
+    with pytest.raises(InputError, match="elastix for a deformable"):
+        register(case, "ct", "mr", engine="elastix")
+    with pytest.raises(InputError, match="engine"):
+        register(case, "ct", "mr", kind="deformable", engine="magic")
+    monkeypatch.setattr(deformable_elastix, "find_spec", lambda name: None)
+    with pytest.raises(MissingComponentError, match="elastix"):
+        register(case, "ct", "mr", kind="deformable", engine="elastix")
