@@ -25,9 +25,9 @@ NEIGHBOUR_MM = 5.0  # standard deviation of neighbours' shifts from one another;
 # where most is still, and a quarter of the places that moved were told too little
 SELDOM = 0.05  # of pairs of neighbours: not alike at all (where organs slide)
 ROUNDS = 4
-WIDER = 2.0  # standard deviations that the bound lies beyond the mean shift
+WIDER = 1.5  # standard deviations that the bound lies beyond the mean shift
 ALONE = 0.5  # of the standard deviation that a block's own contrast leaves: what neighbours say of it is a guess
-UNEVEN = 0.8  # of the largest difference to a neighbour: what changes within a block
+UNEVEN = 0.5  # of the largest difference to a neighbour: what changes within a block
 KNOWN_MM = 3.0  # standard deviation up to which a block's shift is known
 FEWEST_KNOWN = 8
 RULED_OUT = 0.2  # of the shifts, as a tenth as likely or less: else a block tells nothing

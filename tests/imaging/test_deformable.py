@@ -18,6 +18,7 @@ from navplan.imaging.deformable_checks import BentErrorMap, BentMap, bent_checks
 from navplan.imaging.deformable_search import Settings, bent
 from navplan.imaging.descent import descended
 from navplan.imaging.fusion import FoundRegistration, LandmarkPairs
+from navplan.imaging.fusion_checks import MovesAsOne
 from navplan.imaging.fusion_pair import FusionPair
 from navplan.model.displacement import DisplacementField, inverted
 from navplan.model.volume import Volume
@@ -74,7 +75,9 @@ def test_the_stated_error_covers_the_true_one(found: FoundDeformable) -> None:
     beyond = np.array([(0.0, 0.0, 400.0)])
     assert np.isinf(found.error_map.error_mm(beyond)).all()
     with_local = replace(found.error_map, local=Local())  # type: ignore[type-var]
-    assert np.allclose(with_local.error_mm(body), np.hypot(stated, 30.0))
+    still = replace(found.error_map, local=MovesAsOne())  # type: ignore[type-var]
+    assert np.allclose(with_local.error_mm(body), np.hypot(still.error_mm(body), 30.0))
+    assert (stated > still.error_mm(body)).all()
 
 
 def test_a_map_that_folds_is_not_good(found: FoundDeformable) -> None:
@@ -90,7 +93,7 @@ def test_what_other_searches_contradict_is_not_good(found: FoundDeformable) -> N
     moved = replace(found.field, mm=found.field.mm + np.float32(5.0))
     told = replace(pair, judged=BentMap(pair.judged.matrix, moved))
     assert {"restarts", "other knots", "other way round"} <= failed(bent_checks(told))
-    assert BentErrorMap(told, 3.0).error_mm(pair.body_mm).mean() > 8.0
+    assert BentErrorMap(told, 3.0, MovesAsOne()).error_mm(pair.body_mm).mean() > 8.0
 
 
 def test_an_image_of_something_else_is_not_good(fixed: Volume) -> None:

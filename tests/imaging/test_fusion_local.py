@@ -62,7 +62,7 @@ def test_what_did_not_move_passes_and_is_not_told_to_be_wide(ct: Volume) -> None
     pair, _, points = moved(ct, "none", "MR")
     told = local_shifts(pair.fixed[-1], pair.moving[-1], stay)
     assert local_check(pair, told).verdict == "passed"
-    assert np.median(told.error_mm(points)) < 8.0
+    assert np.median(told.error_mm(points)) < 10.0
     assert told.error_mm(points).min() > 0.0
 
 
