@@ -30,7 +30,7 @@ from navplan.imaging.deformable import FoundDeformable, register_deformable
 from navplan.imaging.fusion import FoundRegistration, register_images
 from navplan.model.volume import Volume
 
-FIRST_SEED = 801
+FIRST_SEED = 1101
 PHANTOMS = ("abdomen", "chest", "lumbar")
 REAL = "real chest"
 MAPS = ("rigid", "affine", "deformable")
