@@ -54,7 +54,7 @@ def do_register(options: Namespace, output: Output) -> int:
     case = register(
         commands.open_case(options.case), options.fixed, options.moving, kind=options.kind, engine=options.engine,
         landmarks=options.landmarks, structure=options.structure, mask=options.mask,
-        own_coordinates=options.own_coordinates, progress=output.progress,
+        own_coordinates=options.own_coordinates, start=options.start, given=options.given, progress=output.progress,
     )  # fmt: skip
     saved = commands.saved_case(case, options.case)
     found = case.registration(options.fixed, options.moving)

@@ -216,6 +216,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--structure", default="", metavar="NAME", help="of kind surface: which one, on both images (default: body)"
     )
     one.add_argument(
+        "--start", default="", metavar="FILE",
+        help="search near a map as it was laid by hand: .json, .tfm, .txt, .mat or .h5, as for transfer",
+    )  # fmt: skip
+    one.add_argument(
+        "--given", default="", metavar="FILE", help="judge such a map as it is; nothing is searched"
+    )
+    one.add_argument(
         "--own-coordinates", action="store_true",
         help="judge where the images lie by their common frame of reference; nothing is searched (deformable: it starts"
         " from there)",

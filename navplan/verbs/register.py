@@ -30,7 +30,7 @@ PASSED = {"passed": True, "failed": False, "not computed": None}
 
 def register(
     case: Case, fixed: str, moving: str, *, kind: str = "rigid", engine: str = "navplan", landmarks: str | Path = "",
-    structure: str = "", mask: str = "", own_coordinates: bool = False,
+    structure: str = "", mask: str = "", own_coordinates: bool = False, start: str | Path = "", given: str | Path = "",
     progress: Progress = lambda words, share: None, cancelled: Callable[[], bool] = lambda: False,
 ) -> Case:  # fmt: skip
     """The case with the place of image `moving` in the frame of image `fixed`. Both images are left as they are.
@@ -42,7 +42,8 @@ def register(
     by images to start from, which are then a check as well. mask: a structure that alone counts, on each image that
     shows it, of the kinds by images; without one the bodies, where the case has them. own_coordinates: nothing is
     searched, and the images' own coordinates are judged, or taken to bend from; only for images that name one frame of
-    reference.
+    reference. start: a file with a map fixed_from_moving (files.transform_files.read_transform) to search near, as it
+    was laid by hand, of the kinds by images; given: one that is judged as it is, nothing is searched.
 
     A result that is not good enough is kept, with its reasons: what is carried by it is in doubt. A linear one of
     images that say other breath states or positions (`planning.carried_plan.motion_doubt`) is not good enough: organs
@@ -53,6 +54,7 @@ def register(
     MissingComponentError for elastix that is not installed; Cancelled.
     """
     _refuse(kind, engine, structure, mask, own_coordinates)
+    _refuse_starts(kind, {"landmarks": landmarks, "own coordinates": own_coordinates, "a start": start, "a map": given})
     fixed, first = case.image(fixed)
     moving, second = case.image(moving)
     if fixed == moving:
@@ -60,15 +62,15 @@ def register(
     identities = (first.acquisition.patient_digest, second.acquisition.patient_digest)
     if all(identities) and identities[0] != identities[1]:
         raise MismatchError(f"images {fixed} and {moving} of two patients", "images of one patient")
-    asked = Asked(fixed, moving, kind, engine, landmarks, structure, mask, own_coordinates)
+    asked = Asked(fixed, moving, kind, engine, landmarks, structure, mask, own_coordinates, start, given)
     if kind == "vertebrae":
         from navplan.verbs.register_vertebrae import register_vertebrae
 
         return with_registered(case, register_vertebrae(case, fixed, moving, asked.pairs, progress, cancelled))
     found, field = found_by(case, asked, progress, cancelled)
     made = ImageRegistration(
-        fixed, moving, "given" if own_coordinates and field is None else kind, found.transform, _errors(found, first),
-        tuple(_check(one) for one in found.checks), first.digest, second.digest,
+        fixed, moving, "given" if given or (own_coordinates and field is None) else kind, found.transform,
+        _errors(found, first), tuple(_check(one) for one in found.checks), first.digest, second.digest,
         f"{found.transform.origin}, from {found.start}", found.transform.date, field,
     )  # fmt: skip
     moved = motion_doubt(second.acquisition, first.acquisition)
@@ -103,6 +105,17 @@ def _refuse(kind: str, engine: str, structure: str, mask: str, own_coordinates: 
     if own_coordinates and (kind not in ("rigid", "deformable") or (mask and kind == "rigid")):
         words = f"own coordinates for a {kind} registration" + (" with a mask" if mask else "")
         raise InputError(words, "the kind rigid, which judges them, or deformable, which begins there")
+
+
+def _refuse_starts(kind: str, asked: dict[str, object]) -> None:
+    """Raises InputError for two places to begin from, or one that the kind does not take."""
+    chosen = [words for words, one in asked.items() if one]
+    if len(chosen) > 1:
+        raise InputError(f"a registration from {' and '.join(chosen)}", "one of them")
+    if asked["a start"] and kind not in BY_IMAGES:
+        raise InputError(f"a start for a {kind} registration", ", ".join(BY_IMAGES))
+    if asked["a map"] and kind != "rigid":
+        raise InputError(f"a map as it is for a {kind} registration", "no kind: it is judged as it is")
 
 
 def _errors(found: FoundRegistration, fixed: Volume) -> ErrorGrid:

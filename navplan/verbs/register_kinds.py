@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import ChoiceError, InputError
+from navplan.geometry.transform import Transform
 from navplan.model.case import Case
 from navplan.model.structure import Presence, Structure
 
@@ -38,6 +39,14 @@ class Asked:
     structure: str
     mask: str
     own_coordinates: bool
+    start: str | Path = ""
+    given: str | Path = ""
+
+    def transform(self, path: str | Path) -> Transform:
+        """fixed_from_moving of a file. Raises FileFormatError, MismatchError."""
+        from navplan.files.transform_files import read_transform
+
+        return read_transform(path, self.fixed, self.moving, None)
 
     @cached_property
     def pairs(self) -> LandmarkPairs | None:
@@ -82,14 +91,17 @@ def _by_images(
             "Register them without --own-coordinates",
         )
     masks = _masks(case, asked)
-    if asked.own_coordinates and asked.kind != "deformable":
+    if asked.given or (asked.own_coordinates and asked.kind != "deformable"):
+        given = asked.transform(asked.given) if asked.given else np.eye(4)
         judged = judge_registration(
-            first, second, np.eye(4), fixed_mask=masks[0], moving_mask=masks[1], fixed_name=asked.fixed,
+            first, second, given, fixed_mask=masks[0], moving_mask=masks[1], fixed_name=asked.fixed,
             moving_name=asked.moving,
         )  # fmt: skip
         return judged, None
-    start: LandmarkPairs | NDArray[np.float64] | str = asked.pairs or "auto"
-    if asked.own_coordinates:
+    start: LandmarkPairs | NDArray[np.float64] | Transform | str = asked.pairs or "auto"
+    if asked.start:
+        start = asked.transform(asked.start)
+    elif asked.own_coordinates:
         start = np.eye(4)
     if asked.kind == "deformable":
         bent = register_deformable(

@@ -11,7 +11,7 @@ import pytest
 import navplan as nv
 from benchmarks.fusion_scenes import as_mr, carried, random_motion
 from navplan.cli import main
-from navplan.errors import InputError, MismatchError, MissingComponentError
+from navplan.errors import ChoiceError, InputError, MismatchError, MissingComponentError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.imaging import deformable, deformable_elastix, fusion
@@ -202,3 +202,48 @@ def test_an_engine_that_is_not_there_or_does_not_fit_is_refused(case, monkeypatc
     monkeypatch.setattr(deformable_elastix, "find_spec", lambda name: None)
     with pytest.raises(MissingComponentError, match="elastix"):
         register(case, "ct", "mr", kind="deformable", engine="elastix")
+
+
+def test_a_map_laid_by_hand_is_a_start_and_one_that_is_given_is_judged_as_it_is(case, tmp_path, monkeypatch):
+    laid = {"format": "navplan transform", "target": "ct", "source": "mr", "matrix": MOVED.tolist()}
+    (tmp_path / "laid.json").write_text(json.dumps(laid))
+    asked = {}
+
+    def search(*images, **more):
+        asked["search"] = more["start"]
+        return replace(found(GOOD), transform=Transform(MOVED, "ct", "mr", "2026-01-01", "a search", 2.5))
+
+    def judge(first, second, matrix, **more):
+        asked["judge"] = matrix
+        return replace(found(GOOD), transform=Transform(MOVED, "ct", "mr", "2026-01-01", "given", 2.5))
+
+    monkeypatch.setattr(fusion, "register_images", search)
+    monkeypatch.setattr(fusion, "judge_registration", judge)
+    assert register(case, "ct", "mr", start=tmp_path / "laid.json").registration("ct", "mr").kind == "rigid"
+    assert register(case, "ct", "mr", given=tmp_path / "laid.json").registration("ct", "mr").kind == "given"
+    assert all(np.allclose(asked[one].matrix, MOVED) for one in ("search", "judge"))
+    file = tmp_path / "laid.json"
+    for more in (
+        {"start": file, "own_coordinates": True}, {"kind": "surface", "start": file}, {"kind": "affine", "given": file},
+        {"kind": "affine", "own_coordinates": True},
+        {"structure": "liver"}, {"kind": "surface", "mask": "liver"},
+    ):  # fmt: skip
+        with pytest.raises(InputError):
+            register(case, "ct", "mr", **more)
+
+
+def test_a_mask_counts_on_each_image_that_shows_it(case, monkeypatch):
+    body, liver = (nv.phantom("abdomen", spacing_mm=(12.0, 12.0, 12.0)).structures[name] for name in ("body", "liver"))
+    masks = []
+
+    def search(*images, **more):
+        masks.append([None if one is None else one.name for one in (more["fixed_mask"], more["moving_mask"])])
+        return replace(found(GOOD), transform=Transform(MOVED, "ct", "mr", "2026-01-01", "a search", 2.5))
+
+    monkeypatch.setattr(fusion, "register_images", search)
+    masked = case.with_structures(replace(body, image_id="mr"), replace(liver, image_id="mr"))
+    register(masked, "ct", "mr", mask="liver")
+    register(masked, "ct", "mr")
+    assert masks == [[None, "liver"], [None, "body"]]
+    with pytest.raises(ChoiceError, match="on neither"):
+        register(masked, "ct", "mr", mask="spleen")
