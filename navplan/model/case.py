@@ -222,8 +222,10 @@ class Case:
         return found
 
     def with_registration(self, registration: ImageRegistration) -> Case:
-        """With the place of one image in the frame of another, instead of an earlier one of the two."""
-        return replace(self, registrations={**self.registrations, registration.key: registration})
+        """With the place of one image in the frame of another, instead of an earlier one of the two, either way round."""
+        both = registration.key, registration_key(registration.moving, registration.fixed)
+        kept = {key: one for key, one in self.registrations.items() if key not in both}
+        return replace(self, registrations={**kept, registration.key: registration})
 
     def with_audit(self, entry: AuditEntry) -> Case:
         """With one line more in the record."""

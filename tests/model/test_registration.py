@@ -102,6 +102,14 @@ def test_a_case_gives_only_what_was_registered_of_these_images():
         other.registration("ct", "mr")
 
 
+def test_a_new_one_stands_for_an_earlier_one_of_the_two_whichever_way_round():
+    found = registration()
+    back = replace(found, fixed="mr", moving="ct", transform=linear().inverse())
+    case = Case().with_registration(found).with_registration(back)
+    assert list(case.registrations.values()) == [back]
+    assert list(case.with_registration(found).registrations.values()) == [found]
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="kind"):
         replace(registration(), kind="magic")

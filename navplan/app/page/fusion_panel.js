@@ -41,11 +41,11 @@ export default {
       </section>
       <section v-if="carried" role="status" data-test="carried"><p>{{ carried.words }}</p>
         <ul><li v-for="it in carried.told" :key="it.name" :class="it.doubt ? 'np-WARN' : 'np-PASS'">{{ it.doubt ? '!' : '✓' }} {{ toldOf(it) }}</li></ul></section>
-      <section v-for="one in unregistered" :key="one.id">
+      <section v-for="one in doc.others" :key="one.id">
         <p v-if="one.moved" class="np-WARN">{{ nav.filled(f.moved, one) }}</p>
         <p class="np-row"><label>{{ f.kind }} <select v-model="kind"><option v-for="name in doc.kinds" :key="name" :value="name">{{ f.kinds[name] }}</option></select></label>
           <label v-if="kind === 'surface'">{{ f.surface }} <select v-model="surface" data-test="register-surface"><option v-for="name in doc.shared[one.id]" :key="name" :value="name">{{ name.replaceAll("_", " ") }}</option></select></label>
-          <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind, structure: kind === 'surface' ? surface : '' })" :data-test="'register-' + one.id">{{ nav.filled(f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
+          <button type="button" :disabled="nav.busy" @click="nav.run('register', { fixed: nav.doc.case.image, moving: one.id, kind, structure: kind === 'surface' ? surface : '' })" :data-test="'register-' + one.id">{{ nav.filled(registered(one.id) ? f.register_anew : f.register, { moving: one.id, fixed: nav.doc.case.image }) }}</button>
           <button v-if="nav.busy" type="button" @click="nav.stop()">{{ t.stop }}</button></p>
       </section>
     </template>`,
@@ -56,7 +56,6 @@ export default {
     over() { return this.nav.over; },
     set() { return this.nav.ui.over; },
     refused() { return this.doc.others.filter((one) => one.refusal && this.registered(one.id)); },
-    unregistered() { return this.doc.others.filter((one) => !this.registered(one.id)); },
   },
   methods: {
     name(id) { const one = this.doc.images.find((image) => image.id === id); return [id, one.modality, one.date, one.description].filter(Boolean).join(", "); },
