@@ -222,7 +222,7 @@ class Case:
         return found
 
     def with_registration(self, registration: ImageRegistration) -> Case:
-        """With the place of one image in the frame of another, instead of an earlier one of the two, either way round."""
+        """With the place of one image in the frame of another, instead of an earlier one, whichever way round."""
         both = registration.key, registration_key(registration.moving, registration.fixed)
         kept = {key: one for key, one in self.registrations.items() if key not in both}
         return replace(self, registrations={**kept, registration.key: registration})
