@@ -28,7 +28,7 @@ from navplan.geometry.transform import Transform
 from navplan.imaging.fusion_checks import Agreement, Check, FusionErrorMap, agreement, checks_of, local_check
 from navplan.imaging.fusion_local import local_shifts
 from navplan.imaging.fusion_pair import FusionPair
-from navplan.imaging.fusion_search import Found, Matrix, globally, rigid_about
+from navplan.imaging.fusion_search import Found, Matrix, globally, optimised, rigid_about
 from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
@@ -125,6 +125,7 @@ def register_images(
         found = globally(pair.levels, [(name, pair.computed(matrix))], False, kind == "affine", lambda share: None)[0]
     else:
         found = elsewhere[0]
+    found = _at_last(pair, found, kind)
     stop("checks", 0.7)
     if not judged:
         return _unjudged(pair, found, kind, (fixed_name, moving_name))
@@ -167,7 +168,8 @@ class Judge:
 
     def best(self, names: tuple[str, str] = ("fixed", "moving")) -> FoundRegistration:
         """The rigid map that `register_images` finds without a start."""
-        return _judged(self._pair, self._elsewhere[0], self._elsewhere, "rigid", None, names, f"rigid {FOUND_HERE}")
+        found = _at_last(self._pair, self._elsewhere[0], "rigid")
+        return _judged(self._pair, found, self._elsewhere, "rigid", None, names, f"rigid {FOUND_HERE}")
 
     def __call__(
         self, matrix: ArrayLike | Transform, *, landmarks: LandmarkPairs | None = None,
@@ -210,6 +212,13 @@ def _elsewhere(pair: FusionPair, own_coordinates: bool, kind: Kind, stop: Callab
     if own_coordinates:
         starts.append(("the images' own coordinates", np.eye(4)))
     return globally(pair.levels, starts, True, kind == "affine", stop)
+
+
+def _at_last(pair: FusionPair, found: Found, kind: Kind) -> Found:
+    """The result after one more descent, with more points where the image holds them."""
+    if pair.last is pair.levels[-1]:
+        return found
+    return replace(found, matrix=optimised(pair.last, found.matrix, kind == "affine"))
 
 
 def _judged(

@@ -18,6 +18,7 @@ from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
 POINTS = (2_000, 6_000, 60_000)  # of the search, the coarse and the fine images
+LAST_POINTS = 240_000  # of the fine images, for the last descent of the result alone
 BLOCKS = 4.0  # along each side of the box, of the halves that are registered by themselves
 SMALLER = 0.6  # of what the fixed image shows: then the moving one is sampled
 
@@ -54,6 +55,13 @@ class FusionPair:
         first, second = (self.moving, self.fixed) if self.turned else (self.fixed, self.moving)
         made = [Level.of(one, other, count) for one, other, count in zip(first, second, POINTS, strict=True)]
         return made[0], made[1], made[2]
+
+    @cached_property
+    def last(self) -> Level:
+        """The fine level with more points, where the image holds them."""
+        fine = self.levels[-1]
+        more = Level.of(fine.sampled, fine.other, LAST_POINTS)
+        return more if len(more.points_mm) > 1.2 * len(fine.points_mm) else fine
 
     @cached_property
     def _back(self) -> Level:
