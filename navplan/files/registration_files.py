@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,12 @@ from navplan.model.registration import ErrorGrid, ImageRegistration
 
 if TYPE_CHECKING:
     from navplan.files.staged_files import StagedFiles
+
+
+READ_ERRORS = (
+    OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, MemoryError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 def registration_entry(registration: ImageRegistration, staged: StagedFiles) -> RegistrationEntry:
@@ -53,7 +60,7 @@ def registration_of(entry: RegistrationEntry, path: Path) -> ImageRegistration:
     try:
         with np.load(path, allow_pickle=False) as held:
             arrays: list[NDArray[np.float32]] = [held[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except READ_ERRORS as error:
         raise CaseFolderError(f"{path.name}: {error}", "the arrays of a registration") from error
     field = None if entry.field_grid is None else DisplacementField(arrays[1], entry.field_grid.grid())
     return ImageRegistration(

@@ -35,8 +35,9 @@ def carry(
     A carried structure can forbid a way and cannot free one. One by a registration that is not good enough, that
     nobody checked, or whose error there is not known, leaves it NOT_EVALUATED.
 
-    Raises ChoiceError for images that nobody registered and names that are not there; MismatchError for images that
-    were registered with other voxels; InputError where nothing is left to carry; GeometryError for a map that folds.
+    Raises ChoiceError for images that nobody registered and names of what image `moving` does not show by itself;
+    MismatchError for images that were registered with other voxels; InputError where nothing is left to carry;
+    GeometryError for a map that folds.
     """
     registration = case.registration(fixed, moving)
     image, source = case.volumes[fixed], case.volumes[moving]
@@ -72,8 +73,20 @@ def _wanted(there: dict[str, Structure], names: Sequence[str], moving: str) -> l
     unknown = [name for name in names if name not in there]
     if unknown:
         raise ChoiceError(f"{', '.join(unknown)} on image {moving}", ", ".join(sorted(there)) or "none")
-    chosen = [one for name, one in sorted(there.items()) if not names or name in names]
-    return [one for one in chosen if one.presence is not Presence.UNKNOWN and not one.carried_from]
+    seen = {
+        name: one for name, one in sorted(there.items())
+        if one.presence is not Presence.UNKNOWN and not one.carried_from
+    }  # fmt: skip
+    not_seen = [name for name in names if name not in seen]
+    if not_seen:
+        why = ", ".join(
+            f"{name} ({f'carried from image {there[name].carried_from}' if there[name].carried_from else 'unknown'})"
+            for name in not_seen
+        )
+        raise ChoiceError(f"{why} on image {moving}", ", ".join(seen) or "none", "Carry what an image shows by itself")
+    if not seen:
+        raise InputError(f"nothing to carry: image {moving} shows no structure by itself", "a structure seen on it")
+    return [one for name, one in seen.items() if not names or name in names]
 
 
 def _carried(

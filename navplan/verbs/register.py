@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 STEP_MM = 10.0  # of the grid on which the expected error is kept
 FOLLOWED_BY = " (--kind deformable follows them)"
+LEAST_THICK_MM = 12.0  # of an image that is searched: 6 mm held too few samples for the search, 12 mm enough (measured)
 PASSED = {"passed": True, "failed": False, "not computed": None}
 
 
@@ -50,7 +51,7 @@ def register(
     move.
 
     Raises ChoiceError for an unknown image or structure; MismatchError for images of two patients; InputError for one
-    image twice, another kind or engine, what does not go together, images in which nothing is found;
+    image twice, another kind or engine, what does not go together, images too thin or in which nothing is found;
     MissingComponentError for elastix that is not installed; Cancelled.
     """
     _refuse(kind, engine, structure, mask, own_coordinates)
@@ -63,6 +64,9 @@ def register(
     if all(identities) and identities[0] != identities[1]:
         raise MismatchError(f"images {fixed} and {moving} of two patients", "images of one patient")
     asked = Asked(fixed, moving, kind, engine, landmarks, structure, mask, own_coordinates, start, given)
+    if kind in (*BY_IMAGES, "vertebrae"):
+        _refuse_thin(fixed, first)
+        _refuse_thin(moving, second)
     if kind == "vertebrae":
         from navplan.verbs.register_vertebrae import register_vertebrae
 
@@ -116,6 +120,16 @@ def _refuse_starts(kind: str, asked: dict[str, object]) -> None:
         raise InputError(f"a start for a {kind} registration", ", ".join(BY_IMAGES))
     if asked["a map"] and kind != "rigid":
         raise InputError(f"a map as it is for a {kind} registration", "no kind: it is judged as it is")
+
+
+def _refuse_thin(name: str, image: Volume) -> None:
+    """Raises InputError for a slice or a thin slab, which says too little of where it lies across."""
+    size = np.asarray(image.grid.shape) * image.grid.spacing_mm
+    if min(image.grid.shape) < 2 or float(size.min()) < LEAST_THICK_MM:
+        raise InputError(
+            f"image {name} of {' x '.join(str(n) for n in image.grid.shape)} voxels, {size.min():g} mm thick",
+            f"two slices or more, {LEAST_THICK_MM:g} mm thick or more", "Use --kind landmarks, or a thicker image",
+        )  # fmt: skip
 
 
 def _errors(found: FoundRegistration, fixed: Volume) -> ErrorGrid:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import ChoiceError, InputError
+from navplan.errors import ChoiceError, GeometryError, InputError
 from navplan.geometry.transform import Transform
 from navplan.model.case import Case
 from navplan.model.structure import Presence, Structure
@@ -43,10 +43,13 @@ class Asked:
     given: str | Path = ""
 
     def transform(self, path: str | Path) -> Transform:
-        """fixed_from_moving of a file. Raises FileFormatError, MismatchError."""
+        """fixed_from_moving of a file. Raises FileFormatError, MismatchError, GeometryError (no inverse)."""
         from navplan.files.transform_files import read_transform
 
-        return read_transform(path, self.fixed, self.moving, None)
+        try:
+            return read_transform(path, self.fixed, self.moving, None)
+        except np.linalg.LinAlgError as error:
+            raise GeometryError(f"{Path(path).name}: a map without an inverse", "a rigid or affine map") from error
 
     @cached_property
     def pairs(self) -> LandmarkPairs | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fusion_scenes import random_motion
-from navplan.errors import GeometryError
+from navplan.errors import GeometryError, InputError
 from navplan.geometry.grid import Grid
 from navplan.imaging.fusion import LandmarkPairs
 from navplan.imaging.landmark_fusion import register_landmarks
@@ -15,7 +15,10 @@ MOTION = random_motion(np.random.default_rng(3), np.zeros(3))
 
 
 def volume(spacing_mm: float) -> Volume:
-    return Volume(np.zeros((9, 9, 9), dtype=np.int16), Grid(np.diag([*[spacing_mm] * 3, 1.0]), (9, 9, 9)), "CT", "HU")
+    count = int(300 / spacing_mm)
+    affine = np.diag([*[spacing_mm] * 3, 1.0])
+    affine[:3, 3] = -150.0
+    return Volume(np.zeros((count,) * 3, dtype=np.int16), Grid(affine, (count,) * 3), "CT", "HU")
 
 
 CT, MR = volume(1.0), volume(2.0)
@@ -62,3 +65,23 @@ def test_a_wrong_pair_is_named():
 def test_too_few_or_collinear_pairs_are_refused(points):
     with pytest.raises(GeometryError):
         register_landmarks(CT, MR, LandmarkPairs(points, points))
+
+
+def test_one_landmark_given_twice_does_not_check_itself():
+    three = np.repeat(POINTS[:3], 2, axis=0)
+    with pytest.raises(InputError, match="landmark 1 and landmark 2 at one place"):
+        register_landmarks(CT, MR, LandmarkPairs(three + 3.0, three))
+
+
+def test_a_landmark_beside_its_image_is_refused():
+    for shift in ([5000.0, 0, 0], [1e300, 0, 0]):
+        with pytest.raises(InputError, match="beside image mr"):
+            register_landmarks(CT, MR, LandmarkPairs(POINTS, POINTS + shift), "ct", "mr")
+
+
+def test_weights_do_not_make_the_error_smaller_than_voxels_allow():
+    alike = register_landmarks(CT, MR, LandmarkPairs(POINTS, POINTS)).transform.expected_error_mm
+    weights = np.array([1.0, 1, 1, 1000, 1, 1])
+    assert register_landmarks(CT, MR, LandmarkPairs(POINTS, POINTS, weights)).transform.expected_error_mm >= alike
+    with pytest.raises(InputError, match="weights from"):
+        register_landmarks(CT, MR, LandmarkPairs(POINTS, POINTS, np.where(weights > 1, 1e300, 1.0)))

@@ -132,3 +132,17 @@ def test_what_is_not_there_is_refused():
     beside = replace(case.registration("ct", "mr"), transform=far)
     with pytest.raises(InputError, match="nothing to carry"):
         carry(case.with_registration(beside), "mr", "ct")
+
+
+def test_what_an_image_does_not_show_by_itself_is_not_left_out_in_silence():
+    case = a_case(linear())
+    case = case.with_structures(
+        replace(ball(case.volumes["mr"].grid, CENTRE, 20.0, "spleen"), carried_from="ct"),
+        Structure("trachea", Presence.UNKNOWN, image_id="mr"),
+    )
+    with pytest.raises(ChoiceError, match=r"spleen \(carried from image ct\), trachea \(unknown\) on image mr"):
+        carry(case, "mr", "ct", ["liver", "spleen", "trachea"])
+    done = carry(case, "mr", "ct")
+    assert set(done.structures_of("ct")) & {"liver", "spleen", "trachea"} == {"liver"}
+    with pytest.raises(InputError, match="image mr shows no structure by itself"):
+        carry(replace(case, structures={}), "mr", "ct")

@@ -11,7 +11,7 @@ import pytest
 import navplan as nv
 from benchmarks.fusion_scenes import as_mr, carried, random_motion
 from navplan.cli import main
-from navplan.errors import ChoiceError, InputError, MismatchError, MissingComponentError
+from navplan.errors import ChoiceError, GeometryError, InputError, MismatchError, MissingComponentError
 from navplan.geometry.grid import Grid
 from navplan.geometry.transform import Transform
 from navplan.imaging import deformable, deformable_elastix, fusion
@@ -247,3 +247,18 @@ def test_a_mask_counts_on_each_image_that_shows_it(case, monkeypatch):
     assert masks == [[None, "liver"], [None, "body"]]
     with pytest.raises(ChoiceError, match="on neither"):
         register(masked, "ct", "mr", mask="spleen")
+
+
+def test_a_slice_and_a_map_without_an_inverse_are_refused(case, tmp_path):
+    ct = case.volumes["ct"]
+    thin = replace(ct, voxels=ct.voxels[:, :, 20:21], grid=Grid(ct.grid.affine, (*ct.grid.shape[:2], 1)))
+    with pytest.raises(InputError, match="6 mm thick"):
+        register(Case(id="thin").with_volume("ct", ct).with_volume("mr", thin), "ct", "mr")
+    flat = tmp_path / "flat.tfm"
+    flat.write_text(
+        "#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\n"
+        "Parameters: 0 0 0 0 1 0 0 0 1 0 0 0\nFixedParameters: 0 0 0\n"
+    )
+    for asked in ({"given": flat}, {"start": flat}):
+        with pytest.raises(GeometryError, match=r"flat\.tfm: a map without an inverse"):
+            register(case, "ct", "mr", **asked)
