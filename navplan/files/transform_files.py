@@ -79,11 +79,21 @@ def read_landmark_rows(path: str | Path) -> LandmarkRows:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise FileFormatError(f"{path.name}, {path.stat().st_size} bytes", expected)
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))[: MOST_LANDMARKS + 1]
+        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), restkey="more")
+        rows = list(reader)[: MOST_LANDMARKS + 1]
+        unknown = set(reader.fieldnames or ()) - {*LANDMARK_COLUMNS, "weight", "name"}
+        lacking = set(LANDMARK_COLUMNS) - set(reader.fieldnames or ())
+        if unknown or lacking or any("more" in row for row in rows):
+            words = [f"without {one}" for one in sorted(lacking)] + [f"with {one[:40]!r}" for one in sorted(unknown)]
+            raise FileFormatError(f"{path.name}: {', '.join(words) or 'a row of more values than columns'}", expected)
         pairs = np.array([[float(row[name]) for name in LANDMARK_COLUMNS] for row in rows])
         weights = np.array([float(row["weight"]) for row in rows]) if rows and "weight" in rows[0] else None
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path.name}: {error!r}", expected) from error
+    except OSError as error:
+        raise FileFormatError(f"{path.name}: {error.strerror or error}", expected) from error
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{path.name}: not text in UTF-8", expected) from error
+    except (csv.Error, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path.name}: a value that is no number, or a row cut short", expected) from error
     if not len(pairs) or len(pairs) > MOST_LANDMARKS or not np.isfinite(pairs).all():
         raise FileFormatError(f"{path.name}: {len(pairs)} pairs, or one that is not finite", expected)
     if weights is not None and not (np.isfinite(weights) & (weights > 0)).all():

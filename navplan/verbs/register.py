@@ -13,6 +13,7 @@ from navplan.errors import InputError, MismatchError
 from navplan.geometry.grid import Grid
 from navplan.model.case import Case
 from navplan.model.registration import KINDS, ErrorGrid, ImageRegistration, RegistrationCheck
+from navplan.model.structure import Structure
 from navplan.planning.carried_plan import motion_doubt
 from navplan.verbs.register_kinds import BY_IMAGES, ENGINES, FOUND_BY, Asked, found_by
 from navplan.verbs.register_kinds import shared_structures as shared_structures
@@ -26,6 +27,7 @@ Progress = Callable[[str, float], None]
 STEP_MM = 10.0  # of the grid on which the expected error is kept
 FOLLOWED_BY = " (--kind deformable follows them)"
 LEAST_THICK_MM = 12.0  # of an image that is searched: 6 mm held too few samples for the search, 12 mm enough (measured)
+ANEW = "the images were registered anew since it was carried: carry it again"
 PASSED = {"passed": True, "failed": False, "not computed": None}
 
 
@@ -85,15 +87,28 @@ def register(
 
 
 def with_registered(case: Case, made: ImageRegistration) -> Case:
-    """The case with a registration that was found, and a line in its record. Raises MismatchError where the case no
-    longer holds the images that were registered."""
-    kept = case.with_registration(made)
+    """The case with a registration that was found, and a line in its record. What was carried between the two images
+    before is in doubt from here on: it lies where another map put it. Raises MismatchError where the case no longer
+    holds the images that were registered."""
+    kept = case.with_registration(made).with_structures(*_carried_before(case, made))
     kept.registration(made.fixed, made.moving)
     expected = made.transform.expected_error_mm
     return audited(
         kept, "register", fixed=made.fixed, moving=made.moving, kind=made.kind, good=made.good, doubt=made.doubt,
         expected_error_mm=None if expected is None else round(expected, 2), made_with=made.made_with,
     )  # fmt: skip
+
+
+def _carried_before(case: Case, made: ImageRegistration) -> list[Structure]:
+    """Structures that an earlier registration carried from one of the images to the other, with that doubt."""
+    pair = {made.fixed, made.moving}
+    if not any({one.fixed, one.moving} == pair for one in case.registrations.values()):
+        return []
+    return [
+        replace(one, carried_doubt="; ".join(filter(None, (one.carried_doubt, ANEW))))
+        for image_id in sorted(pair) for one in case.structures_of(image_id).values()
+        if {one.image_id, one.carried_from} == pair and ANEW not in one.carried_doubt
+    ]  # fmt: skip
 
 
 def _refuse(kind: str, engine: str, structure: str, mask: str, own_coordinates: bool) -> None:

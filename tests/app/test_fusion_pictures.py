@@ -238,7 +238,7 @@ def test_a_registration_that_is_cancelled_leaves_the_case_as_it_was(
     case, begun, told = served.session.case, threading.Event(), []
     before = kept_in(served.session.folder)
 
-    def register(case, fixed, moving, *, kind, progress):
+    def register(case, fixed, moving, *, kind, structure, progress):
         progress("searching", 0.25)
         begun.set()
         if last:
@@ -277,7 +277,7 @@ def test_a_carry_that_is_cancelled_leaves_the_case_as_it_was(served: Served) -> 
 def test_images_are_registered_without_the_lock_of_the_session(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     from navplan.session import fusion
 
-    def register(case, fixed, moving, *, kind, progress):
+    def register(case, fixed, moving, *, kind, structure, progress):
         assert (fixed, moving, kind) == ("ct", "mr", "affine")
         with ThreadPoolExecutor(1) as other:  # another request is not kept waiting
             other.submit(served.session.lock.acquire).result(timeout=10)

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from navplan.errors import FileFormatError, MismatchError
-from navplan.files.transform_files import read_transform
+from navplan.files.transform_files import read_landmark_rows, read_transform
 
 MATRIX = [[0.0, -1.0, 0.0, 10.0], [1.0, 0.0, 0.0, -20.0], [0.0, 0.0, 1.0, 30.0], [0.0, 0.0, 0.0, 1.0]]
 
@@ -50,3 +50,20 @@ def test_what_is_refused(tmp_path: Path) -> None:
     sitk.WriteTransform(bent, str(tmp_path / "bent.tfm"))
     with pytest.raises(FileFormatError, match=r"bends|linear"):
         read_transform(tmp_path / "bent.tfm", "today", "ct", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("from_x,from_y,from_z,to_x,to_y,to_z,wieght\n1,2,3,4,5,6,7\n", "'wieght'"),
+        ("from_x,from_y,from_z,to_x,to_y\n1,2,3,4,5\n", "without to_z"),
+        ("from_x,from_y,from_z,to_x,to_y,to_z\n1,2,3,4,5,6,7\n", "more values"),
+        ("from_x,from_y,from_z,to_x,to_y,to_z\n1,2,3,4,5\n", "cut short"),
+    ],
+)  # fmt: skip
+def test_columns_that_are_not_known_and_rows_that_are_not_whole_are_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(FileFormatError, match=said):
+        read_landmark_rows(tmp_path / "pairs.csv")

@@ -17,6 +17,7 @@ from navplan.model.registration import ErrorGrid, ImageRegistration, Registratio
 from navplan.model.structure import Presence, Structure
 from navplan.model.volume import Volume
 from navplan.verbs.carry import carry
+from navplan.verbs.register import with_registered
 
 GOOD = (RegistrationCheck("starts", "starts agree", 0.4, 2.0, passed=True),)
 CENTRE = np.array([10.0, -6.0, 4.0])
@@ -120,6 +121,15 @@ def test_what_the_image_has_by_itself_is_kept():
     assert carry(case.with_structures(unknown), "mr", "ct").structures_of("ct")["liver"].presence is Presence.PRESENT
     again = carry(carry(case, "mr", "ct"), "mr", "ct")
     assert again.structures_of("ct")["liver"].carried_error_mm == pytest.approx(1.5)
+
+
+def test_what_was_carried_before_the_images_were_registered_anew_is_in_doubt():
+    case = carry(a_case(linear()), "mr", "ct")
+    assert not case.structures_of("ct")["liver"].carried_doubt
+    anew = with_registered(case, case.registration("ct", "mr"))
+    assert "registered anew" in anew.structures_of("ct")["liver"].carried_doubt
+    assert not anew.structures_of("mr")["liver"].carried_doubt
+    assert not carry(anew, "mr", "ct").structures_of("ct")["liver"].carried_doubt
 
 
 def test_what_is_not_there_is_refused():
