@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
 
 from navplan.errors import GeometryError
 from navplan.geometry.grid import Grid
@@ -51,6 +50,8 @@ class DisplacementField:
 
     def at(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """(..., 3) displacement at points (..., 3), linear between voxels."""
+        from scipy.ndimage import map_coordinates  # not before it is asked for: opening a case needs none of it
+
         points = np.asarray(points_mm, dtype=np.float64)
         at = self.grid.indices(points.reshape(-1, 3)).T
         parts = [map_coordinates(self.mm[..., axis], at, np.float64, order=1, mode="constant") for axis in range(3)]
