@@ -6,6 +6,7 @@ stopped by the user, nothing changed; 1 a fault of navplan, with a report file f
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from argparse import Namespace
@@ -14,11 +15,13 @@ from collections.abc import Sequence
 from navplan.cli.parser import make_parser
 from navplan.errors import InputError, NavplanError
 
+COORDINATES = re.compile(r"-[\d.][\d.eE+-]*(,[\d.eE+-]+)+")  # "-10,0,-20": argparse takes it for an option
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; gives back the exit code."""
     try:
-        options = make_parser().parse_args(arguments)
+        options = make_parser().parse_args(_with_minus(sys.argv[1:] if arguments is None else arguments))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     from navplan.cli import commands
@@ -54,6 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if arguments is not None:  # else the process ends here
             listen_to_interrupts(interrupts)
+
+
+def _with_minus(words: Sequence[str]) -> list[str]:
+    """The words, with coordinates that begin with a minus put to the option before them: --at=-10,0,-20."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1].startswith("--") and "=" not in found[-1] and COORDINATES.fullmatch(word):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def _refuse_empty_paths(options: Namespace) -> None:

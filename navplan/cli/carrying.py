@@ -60,12 +60,14 @@ def do_register(options: Namespace, output: Output) -> int:
     found = case.registration(options.fixed, options.moving)
     expected_mm = found.transform.expected_error_mm
     mean = MEAN_OF.get(found.kind, "the mean over the body")
-    told_error = "not known" if expected_mm is None else f"{expected_mm:.1f} mm, {mean}"
+    told_error = "not known" if expected_mm is None else f"{expected_mm:.1f} mm in 95 of 100, {mean}"
     lines = [
         f"{options.case}: revision {saved.revision}",
         f"  {found.made_with}: {'good' if found.good else 'NOT GOOD ENOUGH'}",
         f"  expected error: {told_error}",
     ]
+    if found.good and expected_mm is not None:
+        lines.append("  good: every check passed; that does not make the error small: look at it where the needle goes")
     signs = {True: "passed", False: "FAILED", None: "NOT COMPUTED"}
     lines += [f"  {signs[check.passed]}: {check.words}" for check in found.checks]
     told = {

@@ -185,6 +185,6 @@ def _start_check(before: FoundRegistration) -> list[Check]:
     for one in before.checks:
         if one.name == "other starts":
             words = one.words.split(":")[0]
-            said = "not computed" if one.value is None else f"{one.value:.1f} mm, at most {REACH_MM:g}"
+            said = "not computed" if one.value is None else f"{one.value:.1f} mm, at most {REACH_MM:g} allowed"
             return [Check("linear start", one.value, REACH_MM, f"{words}: {said}")]
     return []

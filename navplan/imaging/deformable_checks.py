@@ -85,14 +85,17 @@ def bent_checks(pair: BentPair) -> list[Check]:
         if len(pair.body_mm) < FEWEST_EDGES:
             return Check(name, None, limit, f"{words}: not computed")
         value = float(np.percentile(off(), MOST_OF))
-        return Check(name, value, limit, f"{words}: {value:.1f} mm in {MOST_OF:g} of 100, at most {limit:.1f}")
+        return Check(name, value, limit, f"{words}: {value:.1f} mm in {MOST_OF:g} of 100, at most {limit:.1f} allowed")
 
     field = pair.judged.field
     assert isinstance(field, DisplacementField)
     least, largest = field.least_volume, float(field.volumes.max())
     ratio, gain, overlap = edge_ratio(pair), likeness_gain(pair), _overlap(pair)
     return [
-        Check("folding", least, LEAST_VOLUME, _said("the most pressed voxel is left with", least, LEAST_VOLUME), True),
+        Check(
+            "folding", least, LEAST_VOLUME,
+            _said("the most pressed voxel is left with", least, LEAST_VOLUME, True), True,
+        ),
         Check("swelling", largest, LARGEST_VOLUME, _said("the most swollen voxel grows by", largest, LARGEST_VOLUME)),
         length(
             "restarts", "from near by and on another lattice the search ends off by",
@@ -106,14 +109,18 @@ def bent_checks(pair: BentPair) -> list[Check]:
             "other way round", "there and back by the other image carried to this one lies off by",
             lambda: pair.way_back_mm(pair.body_mm),
         ),
-        Check("edges", ratio, EDGES, _said("distance of edges, of that of copies set off", ratio, EDGES)),
-        Check("likeness", gain, LIKENESS, _said("information, of that of copies set off", gain, LIKENESS), True),
-        Check("overlap", overlap, OVERLAP, _said("share of the smaller image in both", overlap, OVERLAP), True),
+        Check("edges", ratio, EDGES, _said("distance of edges, as a share of that of copies set off", ratio, EDGES)),
+        Check(
+            "likeness", gain, LIKENESS,
+            _said("likeness, as a multiple of that of copies set off", gain, LIKENESS, True), True,
+        ),
+        Check("overlap", overlap, OVERLAP, _said("share of the smaller image in both", overlap, OVERLAP, True), True),
     ]  # fmt: skip
 
 
-def _said(words: str, value: float | None, limit: float) -> str:
-    return f"{words}: not computed" if value is None else f"{words}: {value:.2f}, limit {limit:.2f}"
+def _said(words: str, value: float | None, limit: float, at_least: bool = False) -> str:
+    asked = f"at least {limit:.2f} needed" if at_least else f"at most {limit:.2f} allowed"
+    return f"{words}: not computed" if value is None else f"{words}: {value:.2f}, {asked}"
 
 
 def _copies(pair: BentPair) -> list[Matrix]:

@@ -270,5 +270,8 @@ def landmark_check(found_mm: ArrayLike, seen_mm: ArrayLike, voxel_mm: float) -> 
     off = np.linalg.norm(first - second, axis=1)
     value, limit = float(np.sqrt((off**2).mean())), max(LANDMARKS * voxel_mm, LEAST_LANDMARK_MM)
     return Check(
-        "landmarks", value, limit, f"landmarks lie off by {value:.1f} mm (root mean square), at most {limit:.1f}"
+        "landmarks",
+        value,
+        limit,
+        f"landmarks lie off by {value:.1f} mm (root mean square), at most {limit:.1f} allowed",
     )

@@ -100,23 +100,38 @@ def checks_of(pair: FusionPair, matrix: Matrix, agree: Agreement, affine: bool) 
     def length(name: str, maps: Sequence[Matrix], share: float, words: str) -> Check:
         value = max((pair.apart_mm(matrix, one) for one in maps), default=None)
         limit = max(share * edge, LEAST_MM)
-        said = "not computed" if value is None else f"{value:.1f} mm, at most {limit:.1f}"
+        said = "not computed" if value is None else f"{value:.1f} mm, at most {limit:.1f} allowed"
         return Check(name, value, limit, f"{words}: {said}")
 
     checks = [
-        length("restarts", agree.restarts, RESTARTS, "from here and from near by the images are drawn away by"),
-        length("other starts", agree.rivals, OTHER_STARTS, "a search without this map ends, as good or better, off by"),
+        length("restarts", agree.restarts, RESTARTS, "searched again from here and from near by, the map moves by"),
+        length(
+            "other starts",
+            agree.rivals,
+            OTHER_STARTS,
+            "a search that does not know this map ends, as good or better, off by",
+        ),
         length("other way round", agree.back, WAY_BACK, "the other image carried to this one lies off by"),
         length("halves", agree.halves, HALVES, "half of the body by itself would lie off by"),
     ]
     ratio = edge_ratio(pair, matrix)
-    checks.append(Check("edges", ratio, EDGES, _said("distance of edges, of that of copies set off", ratio, EDGES)))
+    checks.append(
+        Check("edges", ratio, EDGES, _said("distance of edges, as a share of that of copies set off", ratio, EDGES))
+    )
     gain = likeness_gain(pair, matrix)
     checks.append(
-        Check("likeness", gain, LIKENESS, _said("information, of that of copies set off", gain, LIKENESS), True)
+        Check(
+            "likeness",
+            gain,
+            LIKENESS,
+            _said("likeness, as a multiple of that of copies set off", gain, LIKENESS, True),
+            True,
+        )
     )
     shared = likeness(fine.points_mm, fine.bins, fine.other, matrix).overlap
-    checks.append(Check("overlap", shared, OVERLAP, _said("share of the smaller image in both", shared, OVERLAP), True))
+    checks.append(
+        Check("overlap", shared, OVERLAP, _said("share of the smaller image in both", shared, OVERLAP, True), True)
+    )
     return checks + linear_checks(told, affine)
 
 
@@ -124,12 +139,13 @@ def linear_checks(matrix: Matrix, affine: bool) -> list[Check]:
     """Whether a map (4, 4) can be one of two images of a patient: by its turn, stretch and handedness."""
     left, stretch, right = np.linalg.svd(matrix[:3, :3])
     turn = float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1.0, 1.0))))
-    words = f"turned by {turn:.0f} degrees, at most {LARGEST_TURN_DEG:.0f}: beyond, one may say wrongly where left is"
+    allowed = f"at most {LARGEST_TURN_DEG:.0f} allowed: beyond, one may say wrongly where left is"
+    words = f"turned by {turn:.0f} degrees, {allowed}"
     checks = [Check("turn", turn, LARGEST_TURN_DEG, words)]
     if affine or not np.allclose(stretch, 1.0, atol=1e-3) or np.linalg.det(matrix[:3, :3]) < 0:
         most, hand = float(max(stretch.max(), 1 / stretch.min())), float(np.sign(np.linalg.det(matrix[:3, :3])))
         checks.append(Check("stretch", most, LARGEST_STRETCH, _said("stretched or pressed by", most, LARGEST_STRETCH)))
-        checks.append(Check("handedness", hand, 1.0, _said("sign of the determinant", hand, 1.0), True))
+        checks.append(Check("handedness", hand, 1.0, _said("sign of the determinant", hand, 1.0, True), True))
     return checks
 
 
@@ -139,12 +155,13 @@ def local_check(pair: FusionPair, local: LocalShifts | None) -> Check:
     limit = max(LOCAL * pair.voxel_mm, LOCAL_LEAST_MM)
     if "PT" in (pair.fixed[-1].kind, pair.moving[-1].kind):
         limit = max(limit, LOCAL_PET_MM)
-    said = "not computed" if value is None else f"{value:.1f} mm, at most {limit:.1f}"
-    return Check("local", value, limit, f"parts of the body by themselves lie off, 95 of 100, by no more than: {said}")
+    said = "not computed" if value is None else f"{value:.1f} mm, at most {limit:.1f} allowed"
+    return Check("local", value, limit, f"parts of the body, each moved alone, lie off in 95 of 100 by up to: {said}")
 
 
-def _said(words: str, value: float | None, limit: float) -> str:
-    return f"{words}: not computed" if value is None else f"{words}: {value:.2f}, limit {limit:.2f}"
+def _said(words: str, value: float | None, limit: float, at_least: bool = False) -> str:
+    asked = f"at least {limit:.2f} needed" if at_least else f"at most {limit:.2f} allowed"
+    return f"{words}: not computed" if value is None else f"{words}: {value:.2f}, {asked}"
 
 
 def _copies(pair: FusionPair, matrix: Matrix, off_mm: float) -> list[Matrix]:

@@ -102,7 +102,8 @@ def _checks(fit: LandmarkFit, names: tuple[str, ...], edge_mm: float, expected_m
         ),
     ]  # fmt: skip
     turn = float(np.degrees(Rotation.from_matrix(fit.matrix[:3, :3]).magnitude()))
-    words = f"turned by {turn:.0f} degrees, at most {LARGEST_TURN_DEG:.0f}: beyond, one may say wrongly where left is"
+    allowed = f"at most {LARGEST_TURN_DEG:.0f} allowed: beyond, one may say wrongly where left is"
+    words = f"turned by {turn:.0f} degrees, {allowed}"
     checks.append(Check("turn", turn, LARGEST_TURN_DEG, words))
     weights = np.ones(count) if fit.weights is None else fit.weights
     for n, (residual, left_out, weight) in enumerate(zip(fit.residuals_mm, fit.left_out_mm, weights, strict=True)):

@@ -165,7 +165,7 @@ def _checks(
     def length(name: str, maps: tuple[Matrix, ...], times: float, words: str, none: float | None) -> Check:
         value = max((float(apart(at, best.matrix, one).mean()) for one in maps), default=none)
         most = max(times * edge, LEAST_MM)
-        said = "not computed" if value is None else f"{value:.1f} mm, at most {most:.1f}"
+        said = "not computed" if value is None else f"{value:.1f} mm, at most {most:.1f} allowed"
         return Check(name, value, most, f"{words}: {said}")
 
     on_it = float((_plane_mm(sampled.some(FINE), best.matrix, other) <= ON_IT * limit).mean())
@@ -174,11 +174,14 @@ def _checks(
     if len(seen) >= 100:
         off = np.sort(_plane_mm(seen, np.asarray(np.linalg.inv(best.matrix)), sampled))
         symmetric = float(np.sqrt((off[: int(np.ceil(share * len(seen)))] ** 2).mean()))
-    back = "not computed" if symmetric is None else f"{symmetric:.1f} mm, at most {limit:.1f}"
+    back = "not computed" if symmetric is None else f"{symmetric:.1f} mm, at most {limit:.1f} allowed"
     turn = float(np.degrees(Rotation.from_matrix(told[:3, :3]).magnitude()))
     what = "" if best.least >= SLIDES else f": {_open_words(best)} is not determined by this shape"
     return [
-        Check("residual", best.rms_mm, limit, f"the surface lies off by {best.rms_mm:.1f} mm, at most {limit:.1f}"),
+        Check(
+            "residual", best.rms_mm, limit,
+            f"the surface lies off by {best.rms_mm:.1f} mm, at most {limit:.1f} allowed",
+        ),
         Check("symmetric residual", symmetric, limit, f"the other surface lies off this one by {back}"),
         Check(
             "share", on_it, LEAST_SHARE,
@@ -191,8 +194,9 @@ def _checks(
         length("other way round", agree.back, WAY_BACK, "the other surface carried to this one lies off by", None),
         length("halves", agree.halves, HALVES, "half of the surface by itself would lie off by", None),
         Check(
-            "turn", turn, LARGEST_TURN_DEG, f"turned by {turn:.0f} degrees, at most {LARGEST_TURN_DEG:.0f}: beyond, one"
-            " may say wrongly where left is",
+            "turn", turn, LARGEST_TURN_DEG,
+            f"turned by {turn:.0f} degrees, at most {LARGEST_TURN_DEG:.0f} allowed: beyond, one may"
+            " say wrongly where left is",
         ),
     ]  # fmt: skip
 

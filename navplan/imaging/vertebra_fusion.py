@@ -137,8 +137,11 @@ def _judged(
     reasons = [
         words
         for wrong, words in (
-            (not max(back) <= limits[0], f"from near by it is drawn {max(back):.1f} mm off, at most {limits[0]:.1f}"),
-            (not half <= limits[1], f"half of it would lie off by {half:.1f} mm, at most {limits[1]:.1f}"),
+            (
+                not max(back) <= limits[0],
+                f"from near by it is drawn {max(back):.1f} mm off, at most {limits[0]:.1f} allowed",
+            ),
+            (not half <= limits[1], f"half of it would lie off by {half:.1f} mm, at most {limits[1]:.1f} allowed"),
             (not rival < OTHER_LEVEL, f"one level away it fits as well ({rival:.2f} of the information)"),
             (not gain >= GAIN, f"copies set off fit nearly as well (information by {gain:.2f}, at least {GAIN})"),
             (not overlap >= OVERLAP, f"the other image shows {overlap:.0%} of it, at least {OVERLAP:.0%}"),

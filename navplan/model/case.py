@@ -115,7 +115,7 @@ class Case:
         raise ChoiceError(
             f"image {image_id!r}" if image_id else f"{len(self.volumes)} images and none chosen",
             have,
-            "Choose one with --image",
+            "" if image_id else "Choose one with --image",
         )
 
     def plan(self, plan_id: str = "") -> Plan:

@@ -77,7 +77,7 @@ def register(
     made = ImageRegistration(
         fixed, moving, "given" if given or (own_coordinates and field is None) else kind, found.transform,
         _errors(found, first), tuple(_check(one) for one in found.checks), first.digest, second.digest,
-        f"{found.transform.origin}, from {found.start}", found.transform.date, field,
+        _how(asked, found), found.transform.date, field,
     )  # fmt: skip
     moved = motion_doubt(second.acquisition, first.acquisition)
     if moved and field is None and made.checks:
@@ -158,6 +158,15 @@ def _errors(found: FoundRegistration, fixed: Volume) -> ErrorGrid:
     points = grid.points_mm(np.moveaxis(np.indices(grid.shape), 0, -1).reshape(-1, 3))
     errors = np.asarray(found.error_map.error_mm(points), dtype=np.float32).reshape(grid.shape)
     return ErrorGrid(np.where(np.isfinite(errors), errors, np.float32(np.nan)), grid)
+
+
+def _how(asked: Asked, found: FoundRegistration) -> str:
+    """Method and start, in the words that are kept with the map."""
+    if asked.given:
+        return "a given map, judged as it is"
+    if asked.own_coordinates and asked.kind == "rigid":
+        return "the images' own coordinates, judged as they are"
+    return f"{found.transform.origin}, from {found.start}"
 
 
 def _check(one: object) -> RegistrationCheck:

@@ -117,6 +117,7 @@ class Over:
         level, width = self.window
         how = f" {round(100 * self.alpha)} %" if self.mode is Mode.BLEND else ""
         how = f" of {self.cell_mm:g} mm" if self.mode is Mode.CHECKERBOARD else how
+        how = f" {self.pair.first} | {self.pair.second}" if self.mode is Mode.SPLIT else how
         low, high = (number(value) for value in (level - width / 2, level + width / 2))
         middle = points_mm[points_mm.shape[0] // 2, points_mm.shape[1] // 2]
         found = [f"{self.pair.second} over {self.pair.first}, {self.mode}{how}, {self.volume.quantity} {low} to {high}"]
@@ -240,8 +241,12 @@ def striped(shape: tuple[int, ...], pixel_mm: float) -> NDArray[np.bool_]:
 
 
 def error_words(error_mm: float) -> str:
-    """How far off a second image may be at a place; NaN: not known."""
-    return f"here off by up to {error_mm:.1f} mm, in 95 of 100" if np.isfinite(error_mm) else "error here not known"
+    """How far off a second image may be in a picture's middle; NaN: not known."""
+    return (
+        f"in the middle off by up to {error_mm:.1f} mm, in 95 of 100"
+        if np.isfinite(error_mm)
+        else "error in the middle not known"
+    )
 
 
 def number(value: float) -> str:

@@ -233,7 +233,7 @@ def _triple(point_mm: ArrayLike) -> tuple[float, float, float]:
 
 
 def _off(error_mm: float) -> str:
-    return error_words(error_mm).removeprefix("here ").replace(" here", "")
+    return error_words(error_mm).replace("in the middle ", "")
 
 
 def _kind(image_id: str, volume: Volume) -> str:

@@ -258,3 +258,10 @@ def test_a_command_begins_without_what_only_others_need() -> None:
     words = "import sys, navplan.cli.commands; print(sorted({'numpy', 'vtk', 'pydicom'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("value", ["-10,0,-20", "-.5,1e-3,2"])
+def test_coordinates_may_begin_with_a_minus(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scene", "nowhere", "--fused", "mr", "--at", value, "--out", "x.png"]) == 2
+    told = capsys.readouterr().err
+    assert "expected one argument" not in told and "nowhere" in told

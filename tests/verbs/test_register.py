@@ -84,6 +84,7 @@ def test_own_coordinates_are_judged_only_in_one_frame(case, monkeypatch):
     }  # fmt: skip
     made = register(replace(case, volumes=framed), "ct", "mr", own_coordinates=True).registration("ct", "mr")
     assert made.kind == "given" and (asked["matrix"] == np.eye(4)).all()
+    assert made.made_with == "the images' own coordinates, judged as they are"
 
 
 def test_what_makes_no_sense_is_refused(case):
@@ -105,9 +106,13 @@ def test_the_command_line_registers_and_carries(case, tmp_path, capsys):
     assert main(["register", folder, "--fixed", "mr", "--moving", "ct", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["good"] and told["expected_error_mm"] < 16 and len(told["checks"]) >= 7
+    for check in told["checks"]:  # which way each limit goes is said
+        least = check["name"] in ("likeness", "overlap")
+        assert (" needed" if least else " allowed") in check["words"]
     assert main(["carry", folder, "--from", "ct", "--to", "mr", "--structure", "body"]) == 0
     assert nv.open_case(folder).structures_of("mr")["body"].carried_from == "ct"
     assert main(["register", folder, "--fixed", "ct", "--moving", "nothing"]) == 2
+    assert "--image" not in capsys.readouterr().err  # register has no such option
 
 
 def test_landmarks_alone_from_the_command_line(case, tmp_path, capsys):

@@ -198,14 +198,15 @@ def words_of(case: Case, **how) -> list[str]:
 
 def test_the_ties_quality_and_error_are_always_said(case: Case) -> None:
     assert words_of(case) == [
-        "pet over ct, blend 50 %, SUV 0 to 10", "✓ good registration", "here off by up to 1.2 mm, in 95 of 100",
-        "striped: no pet there",
+        "pet over ct, blend 50 %, SUV 0 to 10", "✓ good registration",
+        "in the middle off by up to 1.2 mm, in 95 of 100", "striped: no pet there",
     ]  # fmt: skip
+    assert words_of(case, mode="split")[0] == "pet over ct, split ct | pet, SUV 0 to 10"
     found = case.registration("ct", "pet")
     failed = replace(found, checks=(replace(GOOD[0], passed=False, words="starts differ by 9 mm"),))
     assert words_of(case.with_registration(failed))[1] == "! not good enough: starts differ by 9 mm"
     unknown = replace(found, errors=ErrorGrid(np.full((9, 9, 9), np.nan, dtype=np.float32), grid(30.0, 9)))
-    assert "error here not known" in words_of(case.with_registration(unknown))
+    assert "error in the middle not known" in words_of(case.with_registration(unknown))
     framed = two_spots()
     points = axial_plane((0, 0, 0)).points_mm((50, 50), PIXEL)
     told = over_image(framed, "ct", "mr", "checkerboard").words(np.zeros((50, 50)), points)
