@@ -105,9 +105,10 @@ class FusedScene:
              f"{low} to {high}", TEXT),
             (f"{VERDICT_SYMBOLS[self.verdict]} {pair.words}", tint),
         ]  # fmt: skip
-        lines.append((f"{self.place}: {_off(self.error_mm)}", tint))
+        far = TEXT if self.verdict is Verdict.PASS else tint  # a distance is never green: good is not near
+        lines.append((f"{self.place}: {_off(self.error_mm)}", far))
         if self.target_mm is not None and np.linalg.norm(np.subtract(self.target_mm, self.planes.centre_mm)) > 1.0:
-            lines.append((f"at the target: {_off(float(pair.error_mm(self.target_mm)[0]))}", tint))
+            lines.append((f"at the target: {_off(float(pair.error_mm(self.target_mm)[0]))}", far))
         if self.striped:
             lines.append((f"striped: no {pair.second} there", TEXT))
         if not self.planes.planes:
