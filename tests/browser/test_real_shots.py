@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def test_a_person_loads_drags_registers_and_marks(page, tmp_path: Path) -> None:
         front, side = (panel.locator(f"[data-shot='{n}'] canvas").first for n in (0, 1))
 
         front.scroll_into_view_if_needed()
+        until(lambda: front.bounding_box() == (time.sleep(0.2), front.bounding_box())[1])  # all is in its place
         pixel = scene.DETECTOR.pixel_mm * CArm().sod_mm / CArm().sid_mm
         wanted = np.array(scene.OFF[:3]) * [1, 0, 1]  # along the first picture: left and head
         shown = front.bounding_box()["width"] / scene.DETECTOR.cols

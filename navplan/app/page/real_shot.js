@@ -105,17 +105,18 @@ export default {
     inside([row, column]) { return row > -0.5 && column > -0.5 && row < this.real.height - 0.5 && column < this.real.width - 0.5; },
     down(event) {
       if (!this.picture || event.button) return;
-      this.$refs.real.focus();
+      this.$refs.real.focus({ preventScroll: true });
       const at = this.pixel(event);
       if (this.marking) { if (this.inside(at)) this.$emit("mark", at); return; }
-      this.at = at;
+      this.at = [event.clientY, event.clientX];  // of the window: the page may move under a hand that drags
       this.$refs.real.setPointerCapture(event.pointerId);
     },
     drag(event) {
       if (!this.at) return;
-      const now = this.pixel(event), [down, right] = [now[0] - this.at[0], now[1] - this.at[1]];
+      const canvas = this.$refs.real, scale = canvas.width / canvas.getBoundingClientRect().width / this.place(canvas).s;
+      const [down, right] = [scale * (event.clientY - this.at[0]), scale * (event.clientX - this.at[1])];
       if (Math.hypot(down, right) < 2) return;
-      this.at = now;
+      this.at = [event.clientY, event.clientX];
       this.by(right, down);
     },
     up() {
