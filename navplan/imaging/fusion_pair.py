@@ -18,7 +18,8 @@ from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 
 POINTS = (2_000, 6_000, 60_000)  # of the search, the coarse and the fine images
-LAST_POINTS = 240_000  # of the fine images, for the last descent of the result alone
+LAST_POINTS = (240_000, 900_000)  # of the fine images, at least and at most, for the last descent of the result alone
+COARSE_MM = 4.0  # voxels above it: what such images show was told by the fine points already
 BLOCKS = 4.0  # along each side of the box, of the halves that are registered by themselves
 SMALLER = 0.6  # of what the fixed image shows: then the moving one is sampled
 
@@ -58,9 +59,12 @@ class FusionPair:
 
     @cached_property
     def last(self) -> Level:
-        """The fine level with more points, where the image holds them."""
+        """The fine level with more points, where they tell more."""
         fine = self.levels[-1]
-        more = Level.of(fine.sampled, fine.other, LAST_POINTS)
+        if self.voxel_mm > COARSE_MM:
+            return fine
+        held = int(np.clip(len(fine.sampled.taking_part), *LAST_POINTS))
+        more = Level.of(fine.sampled, fine.other, held)
         return more if len(more.points_mm) > 1.2 * len(fine.points_mm) else fine
 
     @cached_property

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from navplan.imaging.fusion_images import FusionImage
-from navplan.imaging.fusion_metric import likeness
+from navplan.imaging.fusion_metric import likeness, likenesses
 
 Matrix = NDArray[np.float64]
 Item = TypeVar("Item")
@@ -51,7 +51,12 @@ class Level:
     def score(self, matrix: Matrix) -> float:
         """Normalised information above none, less where little is shared; for ranking."""
         found = likeness(self.points_mm, self.bins, self.other, matrix)
-        return (found.normalised - 1.0) * min(1.0, found.overlap / ENOUGH_OVERLAP)
+        return float(_ranked(found.normalised, found.overlap))
+
+
+def _ranked(normalised: ArrayLike, overlap: ArrayLike) -> NDArray[np.float64]:
+    share = np.minimum(1.0, np.asarray(overlap) / ENOUGH_OVERLAP)
+    return np.asarray((np.asarray(normalised) - 1.0) * share)
 
 
 def optimised(level: Level, start: Matrix, affine: bool = False, most: int = 40) -> Matrix:
@@ -125,8 +130,9 @@ def searched(level: Level, turns: Sequence[NDArray[np.float64]], keep: int) -> l
             break
         step *= 1.15
     shifts = np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1).reshape(-1, 3)
-    maps = [rigid_about(turn, centre, to + shift) for turn in turns for shift in shifts]
-    scores = np.array([level.score(one) for one in maps])
+    maps = np.repeat([rigid_about(turn, centre, to) for turn in turns], len(shifts), axis=0)
+    maps[:, :3, 3] += np.tile(shifts, (len(turns), 1))
+    scores = _ranked(*likenesses(level.points_mm, level.bins, level.other, maps))
     return distinct(level, [maps[n] for n in np.argsort(-scores, kind="stable")[: 20 * keep]], 0.6 * step, keep)
 
 
