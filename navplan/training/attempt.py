@@ -132,6 +132,7 @@ class Attempt:
         self._hazard_draws = start.uniform(size=len(scenario.hazards))
         self._log: list[Entry] = []
         self._finished: Ending | None = None
+        self._last_ending: Ending | None = None
         self._plan_next_move()
 
     @property
@@ -330,7 +331,7 @@ class Attempt:
         from navplan.training.factors import factors_of
         from navplan.training.hazards import drawn
 
-        found = getattr(self, "_last_ending", None)
+        found = self._last_ending
         if found is None:
             found = Ending(False, float("nan"), "nothing was done at the target")
         present = factors_of(self._log, self.patient.situation, self.way)
@@ -341,7 +342,8 @@ class Attempt:
             events.append(Event("hazard_came" if one.came else "hazard", said, one.name, one.chance))
         self._room.path = None
         self._finished = found
-        return [Event("finished", found.words, value=found.off_mm), *events]
+        met = [Event("goal_met", found.words)] if found.goal_met else []
+        return [Event("finished", found.words, value=found.off_mm), *met, *events]
 
     def _in_hand(self, done: str) -> NeedlePath:
         if self._room.path is None:
