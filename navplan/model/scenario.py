@@ -134,10 +134,25 @@ class MetricLimit:
 
 
 @dataclass(frozen=True)
+class PlannedWay:
+    """The way that an expert would go, LPS mm of the patient's image: the plan that is promised, judged anew whenever the
+    scenario is opened."""
+
+    entry_mm: tuple[float, float, float]
+    target_mm: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        numbers = (*self.entry_mm, *self.target_mm)
+        if len(self.entry_mm) != 3 or len(self.target_mm) != 3 or not all(map(isfinite, numbers)):
+            raise InputError(f"a way from {self.entry_mm} to {self.target_mm}", "two points of three finite mm each, LPS")
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One rehearsal. target, side, level: as asked of planning; device: "" for the protocol's first; bend_mm_at_100: how
     far the bevel takes the tip aside in 100 mm of soft tissue; into_bone: whether the needle is driven through bone;
-    view: purpose of the C-arm view that is judged, "" for none; counted: metrics that are told, in their order."""
+    way: the expert's (None: navplan plans it when the scenario is opened); views: the C-arm views that are judged, in
+    the words of `navplan fluoro` ("AP", "lateral", "scotty L4 L", ...); counted: metrics that are told, in their order."""
 
     id: str
     version: str
@@ -154,7 +169,8 @@ class Scenario:
     device: str = ""
     bend_mm_at_100: float = 3.0
     into_bone: bool = False
-    view: str = ""
+    way: PlannedWay | None = None
+    views: tuple[str, ...] = ()
     breath: BreathModel | None = None
     hazards: tuple[Hazard, ...] = ()
     costs: Costs = field(default_factory=Costs)
