@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 _SET_BY_NAVPLAN = {"origin", "difficulty"}
 _NEED_SOURCE = ("goal", "breath", "hazards", "costs", "variation", "limits")
-_NEVER_BLANK = ("id", "version", "title", "words", "protocol", "name", "metric", "source", "bend_source", "phantom", "case")
+_NEVER_BLANK = (
+    "id", "version", "title", "words", "protocol", "name", "metric", "source", "bend_source", "phantom", "case",
+)  # fmt: skip
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _LONGEST = 2000  # characters of a text
 SOURCE_REMEDY = 'Write "unsourced" where nobody has published it'
@@ -50,7 +52,8 @@ def scenario_from_toml(text: str, named: str, plugin: str = "", folder: str = ""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise FileFormatError(f"{named} {_syntax_line(str(error), text)}: no valid TOML ({error})", "a TOML file") from error
+        at = f"{named} {_syntax_line(str(error), text)}"
+        raise FileFormatError(f"{at}: no valid TOML ({error})", "a TOML file") from error
     except RecursionError as error:
         raise FileFormatError(f"{named}: no valid TOML (nested too deep)", "a TOML file") from error
     lines = lines_of(text)
@@ -112,7 +115,8 @@ class _Reader:
             raise self.refused(at, f"a {type(data).__name__}", "text, a number, true or false, a list or a table")
 
     def _refuse_unknown_or_missing(self, data: dict[str, Any], kind: Any, at: str) -> None:
-        known = {field.name: field for field in fields(kind) if kind is not Scenario or field.name not in _SET_BY_NAVPLAN}
+        hidden = _SET_BY_NAVPLAN if kind is Scenario else set()
+        known = {field.name: field for field in fields(kind) if field.name not in hidden}
         for key in data:
             if key not in known:
                 raise self.refused(f"{at}.{key}".lstrip("."), "no such key here", f"one of {', '.join(sorted(known))}")

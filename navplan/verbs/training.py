@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from navplan.training.patient import SimulatedPatient
 from navplan.verbs.case_verbs import open_case
 from navplan.verbs.phantom import phantom
 from navplan.verbs.plan import plan
+from navplan.verbs.segment import absent
 from navplan.verbs.situation import device_of, situation_of, target_of
 
 Progress = Callable[[str, float], None]
@@ -42,8 +44,9 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, eq=False)
 class Rehearsal:
-    """scenario; case: the patient, image_id: its image; situation: what ways are judged on; patient: what the needle goes
-    into; way: the expert's; promised: what the plan says of it, judged now; views: the C-arm views that are judged."""
+    """scenario; case: the patient, image_id: its image; situation: what ways are judged on; patient: what the needle
+    goes into; way: the expert's; promised: what the plan says of it, judged now; views: the C-arm views that are
+    judged."""
 
     scenario: Scenario
     case: Case
@@ -68,19 +71,19 @@ class Rehearsal:
 def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: None) -> Rehearsal:
     """A scenario made ready: seconds. The way is judged anew; one that navplan fails is refused.
 
-    Raises InputError, with the line of the scenario's file, for a patient, protocol, target, way or view that do not fit
-    together; MismatchError for a case whose image is another one than the scenario was made on.
+    Raises InputError, with the line of the scenario's file, for a patient, protocol, target, way or view that do not
+    fit together; MismatchError for a case whose image is another one than the scenario was made on.
     """
     with _about(scenario, "protocol"):
         rules = registry.protocol(scenario.protocol)
     progress("patient", 0.0)
-    with _about(scenario, "patient"):
+    with _about(scenario, "patient.case" if scenario.patient.case else "patient.phantom"):
         case = _patient(scenario)
         image_id, volume = case.image(scenario.patient.image)
     position = scenario.patient.position or volume.acquisition.patient_position
     with _about(scenario, "target"):
         target = _target(scenario, case, image_id)
-    with _about(scenario, _refused_by_situation(scenario)):
+    with _about(scenario, "level", "side", "guidance", "way.target_mm" if scenario.way else "target"):
         situation = situation_of(
             case, rules, target, side=scenario.side, level=scenario.level, image=image_id, guidance=scenario.guidance,
             patient_position=position,
@@ -92,7 +95,7 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
         with _about(scenario, "target"):
             way, situation = _planned(scenario, case, situation)
     else:
-        with _about(scenario, "way"):
+        with _about(scenario, "way.entry_mm", "way.target_mm", "way.tip_short_mm", "way"):
             way = _given(situation, scenario.way, trajectory_to(
                 np.asarray(scenario.way.entry_mm), np.asarray(scenario.way.target_mm), device
             ))  # fmt: skip
@@ -102,9 +105,9 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
     if promised.verdict is Verdict.FAIL:
         words = f"a way that {rules.id} fails: {'; '.join(failed[:3])}"
         raise located(scenario, "way", InputError(words, "a way that it does not fail", "Plan it: navplan plan"))
-    with _about(scenario, "goal"):
+    with _about(scenario, "goal.kind"):
         _refuse_goal_without_means(scenario, situation, way)
-    with _about(scenario, "breath"):
+    with _about(scenario, "breath.structures"):
         _refuse_unmoved(scenario, situation)
     progress("views", 0.9)
     with _about(scenario, "views"):
@@ -114,12 +117,13 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
 
 
 @contextmanager
-def _about(scenario: Scenario, key: str) -> Iterator[None]:
-    """What is refused within names the line of this key."""
+def _about(scenario: Scenario, *keys: str) -> Iterator[None]:
+    """What is refused within names the line of the key that it speaks of, or of the last one."""
     try:
         yield
     except InputError as error:
-        raise located(scenario, key, error) from error
+        named = [key for key in keys if re.search(rf"\b{key.rpartition('.')[2]}\b", error.received)]
+        raise located(scenario, (*named, keys[-1])[0], error) from error
 
 
 def _patient(scenario: Scenario) -> Case:
@@ -130,6 +134,8 @@ def _patient(scenario: Scenario) -> Case:
             (image_id, volume), *_ = case.volumes.items()
             lies = replace(volume, acquisition=replace(volume.acquisition, patient_position=source.position))
             case = replace(case, volumes={image_id: lies})
+        for name in source.absent:
+            case = absent(case, name, by="the phantom's maker")
         return case
     folder = Path(source.case).expanduser()
     if not folder.is_absolute():
@@ -154,11 +160,6 @@ def _target(scenario: Scenario, case: Case, image_id: str) -> Target:
     return Target(way.target_mm, target_of(structures, scenario.target).structure or scenario.target)
 
 
-def _refused_by_situation(scenario: Scenario) -> str:
-    """The key that is most likely meant where a request does not fit: a side, level or guidance if there is one."""
-    return next((key for key in ("level", "side", "guidance") if getattr(scenario, key)), "way")
-
-
 def _planned(scenario: Scenario, case: Case, situation: Situation) -> tuple[Trajectory, Situation]:
     found = plan(
         case, situation.stated or situation.protocol, scenario.target, side=scenario.side, level=scenario.level,
@@ -172,7 +173,7 @@ def _planned(scenario: Scenario, case: Case, situation: Situation) -> tuple[Traj
 
 
 def _given(situation: Situation, stated: PlannedWay, way: Trajectory) -> Trajectory:
-    """The stated way, its entry on the skin. Raises InputError for one that begins elsewhere or ends outside the target."""
+    """The stated way. Raises InputError for one that begins away from the skin or ends outside the target."""
     entry, target = np.asarray(stated.entry_mm), np.asarray(stated.target_mm)
     if not situation.image.grid.contains(entry):
         raise InputError(f"entry_mm {stated.entry_mm} outside the image", f"a point in {situation.image.grid!r}")
