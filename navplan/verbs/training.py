@@ -26,6 +26,7 @@ from navplan.model.case import Case
 from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.scenario import GoalKind, PlannedWay, Scenario
 from navplan.model.trajectory import Target, Trajectory
+from navplan.planning.ablation import chosen_zone
 from navplan.planning.check_plan import judge
 from navplan.planning.entry_candidates import body_structure
 from navplan.planning.moved_way import entry_on_skin, trajectory_to
@@ -107,6 +108,8 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
         raise located(scenario, "way", InputError(words, "a way that it does not fail", "Plan it: navplan plan"))
     with _about(scenario, "goal.kind"):
         _refuse_goal_without_means(scenario, situation, way)
+    with _about(scenario, "zone"):
+        way = _with_zone(scenario, situation, way)
     with _about(scenario, "breath.structures"):
         _refuse_unmoved(scenario, situation)
     progress("views", 0.9)
@@ -194,6 +197,21 @@ def _refuse_goal_without_means(scenario: Scenario, situation: Situation, way: Tr
         raise InputError(f"kind {kind} without a target structure", "target = the structure's name")
     if kind is GoalKind.EPIDURAL and "spinal_canal" not in situation.structures:
         raise InputError("kind epidural in a patient without a labelled spinal_canal", "a label of spinal_canal")
+
+
+def _with_zone(scenario: Scenario, situation: Situation, way: Trajectory) -> Trajectory:
+    """The way with the probe's setting that is used before all others."""
+    zones, boundary = {zone.id: zone for zone in way.device.zones}, situation.target_boundary
+    if scenario.zone and scenario.zone not in zones:
+        raise ChoiceError(f"zone {scenario.zone!r} of {way.device.id}", ", ".join(zones) or "none: it does not ablate")
+    if not zones or (not scenario.zone and boundary is None):
+        return way
+    if scenario.zone or boundary is None:
+        used = zones[scenario.zone]
+    else:
+        used, _ = chosen_zone(way, boundary, None, scenario.goal.within_mm)
+    others = tuple(zone for zone in way.device.zones if zone is not used)
+    return replace(way, device=replace(way.device, zones=(used, *others)))
 
 
 def _refuse_unmoved(scenario: Scenario, situation: Situation) -> None:
