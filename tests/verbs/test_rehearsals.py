@@ -1,27 +1,36 @@
-"""The scenarios that come with navplan: each can be opened, its way is one that navplan does not fail, and it ends where
-the goal is. On coarser phantoms than the scenarios' own, to be quick."""
+"""Rehearsals: the scenarios that come with navplan are opened, their ways are not failed and end where the goal is, on
+coarser phantoms than their own; a teacher's scenario from a case; what is refused, and by which line."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from navplan.errors import InputError
+from navplan.cli import main
+from navplan.errors import InputError, MismatchError
 from navplan.extend import registry
 from navplan.files.scenario_toml import scenario_from_toml
 from navplan.files.scenario_writing import scenario_text
 from navplan.files.toml_lines import line_of
 from navplan.model.case import Case
+from navplan.model.plan import RankedTrajectory
 from navplan.model.safety import Verdict
 from navplan.model.scenario import GoalKind, PlannedWay, Scenario
+from navplan.training.actions import Place
 from navplan.training.feel import EPIDURAL
 from navplan.verbs import training
+from navplan.verbs.case_verbs import open_case, save_case
+from navplan.verbs.make_scenario import make_scenario
 from navplan.verbs.phantom import phantom
+from navplan.verbs.plan import plan_for
 from navplan.verbs.training import Rehearsal, rehearsal_of
 
 COARSE = {"chest": (5.0, 5.0, 5.0), "lumbar-spine": (2.5, 2.5, 2.5)}
@@ -152,3 +161,110 @@ def test_a_setting_of_the_probe_that_it_does_not_have() -> None:
     assert f"line {lines['device']} " in refused(scenario, patient=patient, way=way, device="spoon")
     # a lesion of 40 mm is not for one probe
     assert "hepatocellular" in refused(scenario, patient=patient, way=way)
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A case folder with a plan of one way; its image says nothing of a phantom, but has a date and UIDs."""
+    ready_one = ready("liver-biopsy-breath")
+    case, situation = ready_one.case, ready_one.situation
+    (image_id, volume), *_ = case.volumes.items()
+    facts = replace(volume.acquisition, source="", series_uid="1.2.3", date="2026-11-20")
+    real = replace(volume, acquisition=facts)
+    of_interest = ("body", "liver", "lesion", "couch", "lung_right", "colon", "gallbladder", "portal_vein", "aorta")
+    case = replace(
+        case, volumes={image_id: real}, structures={name: case.structures[name] for name in of_interest}, salt="salt",
+    )  # fmt: skip
+    way = RankedTrajectory(ready_one.way, {}, 1.0, ready_one.promised)
+    made = plan_for(case, replace(situation, image=real), "mine", (way,))
+    folder = tmp_path_factory.mktemp("teacher") / "cases" / "liver one"
+    save_case(case.with_plan(made), folder)
+    return folder
+
+
+TEACHES: dict[str, Any] = {"title": "Our liver", "by": "Dr X", "sight": "ct_steps", "goal": "sample", "within_mm": 8.0}
+
+
+def test_a_teacher_makes_a_scenario_from_a_case(planned: Path, tmp_path: Path) -> None:
+    case = open_case(planned)
+    out = planned.parent.parent / "scenarios" / "ours.toml"
+    out.parent.mkdir()
+    limits = {"target_off_mm": 10.0, "hazards": 0.0}
+    made = make_scenario(case, "mine", out=out, limits=limits, **TEACHES)
+    scenario = registry.scenario(str(out))
+    assert scenario == made.scenario
+    assert scenario.id == "our-liver"
+    assert scenario.patient.case == "../cases/liver one"
+    assert scenario.patient.digest == case.volumes["ct"].digest
+    assert {limit.metric: (limit.most, limit.source) for limit in scenario.limits} == {
+        "target_off_mm": (10.0, "set by Dr X"), "hazards": (0.0, "set by Dr X"),
+    }  # fmt: skip
+    assert scenario.goal.source == "set by Dr X"
+    assert "hazards" in scenario.counted and "ct_scans" in scenario.counted and "shots" not in scenario.counted
+    assert any("not anonymised: it keeps the day of the image, 2026-11-20, DICOM UIDs" in words for words in made.notes)
+    assert any("liver one" in words for words in made.notes)
+    assert "PHANTOM" not in out.read_text(encoding="utf-8")
+
+    again = rehearsal_of(scenario)
+    planned_way = case.plan("mine").best.trajectory
+    assert again.way == planned_way
+    assert again.attempt(3).act(Place(again.way.entry_mm, _triple(again.way.direction))).needle is not None
+
+    # another image in that folder: refused, with the line
+    text = out.read_text(encoding="utf-8").replace(scenario.patient.digest, "0" * 64)
+    (out.parent / "other.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(MismatchError, match=r"other\.toml line \d+ \(patient\.case\): image ct of case liver one"):
+        rehearsal_of(registry.scenario(str(out.parent / "other.toml")))
+
+    # the scenario moved away from its case
+    moved = tmp_path / "moved.toml"
+    moved.write_bytes(out.read_bytes())
+    with pytest.raises(InputError, match=r"moved\.toml line \d+ \(patient\.case\)"):
+        rehearsal_of(registry.scenario(str(moved)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"by": " "}, "who sets them"),
+        ({"sight": "xray"}, "sight 'xray'"),
+        ({"goal": "win"}, "goal 'win'"),
+        ({"goal": "ablate"}, "has no zone"),
+        ({"goal": "epidural"}, "spinal_canal"),
+        ({"within_mm": float("nan")}, "within_mm nan"),
+        ({"limits": {"luck": 1.0}}, "metric 'luck'"),
+        ({"limits": {"session_s": float("nan")}}, "most nan"),
+        ({"counted": ["target_off_mm"], "limits": {"session_s": 1.0}}, "not counted"),
+        ({"sight": "fluoroscopy", "views": ["askew"]}, "'askew'"),
+        ({"trajectory": 1}, "trajectory 1"),
+        ({"title": " "}, "blank"),
+        ({"id": "A B"}, "small letters"),
+        ({"out": "x.txt"}, "ends in .toml"),
+    ],
+)
+def test_what_a_teacher_gets_wrong_writes_nothing(
+    planned: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    asked = {**TEACHES, "out": "x.toml", **changes}
+    asked["out"] = tmp_path / asked["out"]
+    with pytest.raises(InputError, match=re.escape(words)):
+        make_scenario(open_case(planned), "mine", **asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_scenario_on_the_command_line(planned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "mine.toml"
+    words = ["scenario", str(planned), "--plan", "mine", "--title", "Ours", "--sight", "ct_steps", "--sight", "tracked"]
+    words += ["--goal", "sample", "--within", "8", "--by", "Dr X", "--out", str(out), "--json", "--quiet"]
+    assert main([*words, "--limit", "target_off_mm=10"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["id"] == "ours" and told["path"] == str(out)
+    assert registry.scenario(out).limits[0].most == 10.0
+    assert main([*words, "--limit", "target_off_mm"]) == 2
+    assert "METRIC=MOST" in capsys.readouterr().err
+    assert main(words) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def _triple(vector: Any) -> tuple[float, float, float]:
+    return float(vector[0]), float(vector[1]), float(vector[2])
