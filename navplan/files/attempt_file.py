@@ -36,7 +36,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 @dataclass(frozen=True)
 class AttemptHead:
     """What an attempt was at. rules: of the scenario at that difficulty, all that an attempt's course hangs on; image,
-    structures: the patient's image and what is outlined on it; way: the needle and where the plan has it (SHA-256 each).
+    structures: the patient's image and what is outlined on it; way: the needle and where the plan has it; SHA-256 each.
     seed: of all that differs between attempts; learner: as given, "" for nobody; script: which scripted learner played
     it, "" for a person; date: ISO 8601 with its zone; versions: of what made it.
 
