@@ -152,15 +152,19 @@ def _least(attempt: Attempt, paths: Sequence[NeedlePath | None]) -> dict[str, In
 def _pieces(
     attempt: Attempt, paths: Sequence[NeedlePath | None], moving: bool, held_mm: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Starts and ends (N, 3) of all pieces of shaft that lay in the body, once each, from where the image has what
-    moves."""
-    starts, ends, seen = [np.zeros((0, 3))], [np.zeros((0, 3))], set()
+    """Starts and ends (N, 3) of all pieces of shaft that lay in the body, once each, and of throws, from where the
+    image has what moves."""
+    starts, ends, throw = [np.zeros((0, 3))], [np.zeros((0, 3))], attempt.way.device.throw_mm
+    seen: set[tuple[int, float]] = set()
     for entry, path in zip(attempt.log, paths, strict=True):
         phase = entry.breath if moving else 0.0
-        if path is None or (id(path), phase) in seen:
+        fired = throw > 0.0 and any(event.kind == "fired" for event in entry.events)
+        if path is None or ((id(path), phase) in seen and not fired):
             continue
         seen.add((id(path), phase))
         first, last = (path.withdrawn(held_mm) if held_mm else path).chords()
+        if fired:
+            first, last = np.vstack([first, path.tip_mm]), np.vstack([last, path.tip_mm + throw * path.direction])
         starts.append(first - attempt.patient.shift_mm(phase))
         ends.append(last - attempt.patient.shift_mm(phase))
     return np.concatenate(starts), np.concatenate(ends)

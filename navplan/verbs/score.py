@@ -129,14 +129,19 @@ def beside(one: Score, other: Score) -> tuple[BesideRow, ...]:
     shaft = other.last
     if shaft is None:
         raise MismatchError(f"{other.path.name}, whose needle never was in the body", "an attempt with a needle's path")
-    rows, before = [], None
+    rows: list[BesideRow] = []
+    before: NeedlePath | None = None
     for entry, path in zip(one.replay.attempt.log, one.replay.paths, strict=True):
-        if path is not None and path is not before and path.inserted_mm > 0.0:
+        if path is not None and path.inserted_mm > 0.0 and not _same_tip(path, before):
             off = float(np.linalg.norm(path.tip_mm - _at_depth(shaft, path.inserted_mm)))
             other_s = _first_s(other, path.inserted_mm)
             rows.append(BesideRow(entry.number, entry.action["do"], entry.time_s, other_s, path.inserted_mm, off))
         before = path
     return tuple(rows)
+
+
+def _same_tip(path: NeedlePath, before: NeedlePath | None) -> bool:
+    return before is not None and bool((path.tip_mm == before.tip_mm).all())
 
 
 def _at_depth(path: NeedlePath, depth_mm: float) -> NDArray[np.float64]:
