@@ -411,7 +411,7 @@ def _offered(
     one, two = perpendicular_axes(way.direction)
     aside, turn = rng.normal(0.0, off_mm / np.sqrt(2.0), 2), rng.normal(0.0, off_deg / np.sqrt(2.0), 2)
     axis = np.radians(turn[0]) * np.asarray(one) + np.radians(turn[1]) * np.asarray(two)
-    direction = Rotation.from_rotvec(axis).apply(way.direction)
+    direction = Rotation.from_rotvec(axis).apply(np.array(way.direction))
     return _triple(np.asarray(way.entry_mm) + aside[0] * np.asarray(one) + aside[1] * np.asarray(two)), _triple(direction)
 
 
