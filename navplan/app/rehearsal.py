@@ -71,15 +71,22 @@ class RehearsalPages:
         if self._progress is not None:
             return {"state": "making", **self._progress}
         if self.now is None:
-            choices = [{"id": one.id, "title": one.title, "words": one.words} for one in self._offered()]
+            choices = [
+                {
+                    "id": one.id, "title": one.title, "words": one.words,
+                    "difficulties": [difficulty.name for difficulty in one.difficulties],
+                }
+                for one in self._offered()
+            ]  # fmt: skip
             return {"state": "choose", "scenarios": choices, "failed": self._failed}
         return told(self.now)
 
     async def begin(self, request: web.Request) -> web.Response:
-        """A scenario by its id (scenario; "" for the list again), with a seed: it is made ready behind the page."""
+        """A scenario by its id (scenario; "" for the list again), seed and difficulty: made ready behind the page."""
         asked = await arguments_of(request)
         wanted = text_of(asked.get("scenario", ""), "scenario", 200)
         seed = number_of(asked.get("seed", 0), "seed")
+        difficulty = text_of(asked.get("difficulty", ""), "difficulty", 200)
         if seed < 0:
             raise InputError(f"seed {seed}", "0 or more")
         if not wanted:
@@ -89,18 +96,20 @@ class RehearsalPages:
         found = {one.id: one for one in await asyncio.to_thread(self._offered)}
         if wanted not in found:
             raise InputError(f"scenario {wanted[:60]!a}", ", ".join(sorted(found)))
-        self.make(found[wanted], seed)
+        if difficulty:
+            found[wanted].at(difficulty)  # refused here, in words
+        self.make(found[wanted], seed, difficulty)
         return as_json(await asyncio.to_thread(self._state))
 
-    def make(self, scenario: Scenario, seed: int) -> None:
+    def make(self, scenario: Scenario, seed: int, difficulty: str = "") -> None:
         """Begin to make a scenario ready, in a thread. Raises InputError while another is being made."""
         with self._lock:
             if self._progress is not None:
                 raise InputError("a rehearsal while another is made ready", "one at a time", "Wait for it")
             self._progress = {"words": "patient", "share": 0.0, "title": scenario.title}
-        threading.Thread(target=self._make, args=(scenario, seed), daemon=True).start()
+        threading.Thread(target=self._make, args=(scenario, seed, difficulty), daemon=True).start()
 
-    def _make(self, scenario: Scenario, seed: int) -> None:
+    def _make(self, scenario: Scenario, seed: int, difficulty: str) -> None:
         def progress(words: str, share: float) -> None:
             self._progress = {"words": words, "share": share, "title": scenario.title}
 
@@ -108,7 +117,8 @@ class RehearsalPages:
             if self._ready is None or self._ready.scenario != scenario:
                 self._ready = self._making(scenario, progress=progress)
             ready = self._ready
-            now = Rehearsing(ready, seed, None if self._kept is None else lambda attempt: self._put(ready, attempt))
+            kept = None if self._kept is None else lambda attempt: self._put(ready, attempt)
+            now = Rehearsing(ready, seed, difficulty, kept)
             if now.xrayed:
                 progress("fluoroscopy", 0.9)
                 for plane in now.planes:  # so that the first press of the pedal waits for nothing
@@ -173,8 +183,9 @@ class RehearsalPages:
         log = now.attempt.log
         header = {
             "number": number, "live": live, "width": seen.pixels.shape[1], "height": seen.pixels.shape[0],
-            "letters": seen.letters, "marker": seen.marker, "pixel_mm": seen.pixel_mm, "words": words, "dial_words": dials,
-            "exposure": f"{seen.kv} kV, {seen.mas:.2g} mAs", "time_s": round(now.time_s, 1), "pulses": seen.pulses,
+            "letters": seen.letters, "marker": seen.marker, "pixel_mm": seen.pixel_mm, "words": words,
+            "dial_words": dials, "exposure": f"{seen.kv} kV, {seen.mas:.2g} mAs",
+            "time_s": round(now.time_s, 1), "pulses": seen.pulses,
             "needle": log[-1].needle.inserted_mm if log and log[-1].needle else None,
         }  # fmt: skip
         return binary(headed(header, seen.pixels))

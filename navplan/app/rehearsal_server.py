@@ -16,15 +16,16 @@ from navplan.model.scenario import Scenario
 
 class RehearsalApp:
     """On one port; 0 for a free one, and `port` is then that. token: "" for this machine alone; ready: called with the
-    port that was taken; first: the scenario that is begun at once, with a seed."""
+    port that was taken; first: the scenario that is begun at once, with a seed and a difficulty."""
 
     def __init__(
         self, pages: RehearsalPages, host: str = "127.0.0.1", port: int = 0, token: str = "",
         ready: Callable[[int], None] = lambda port: None, first: Scenario | None = None, seed: int = 0,
+        difficulty: str = "",
     ) -> None:  # fmt: skip
         self.pages, self.host, self.port, self._ready = pages, host, port, ready
         self.guard = Guard(token)
-        self._first, self._seed = first, seed
+        self._first, self._seed, self._difficulty = first, seed, difficulty
 
     def run(self) -> None:
         """Serve until interrupted."""
@@ -43,7 +44,7 @@ class RehearsalApp:
             await site.start()
             self.port = int(runner.addresses[0][1])
             if self._first is not None:
-                self.pages.make(self._first, self._seed)
+                self.pages.make(self._first, self._seed, self._difficulty)
             self._ready(self.port)
             await asyncio.Event().wait()
         finally:

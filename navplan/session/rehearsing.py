@@ -5,8 +5,8 @@
     rehearsing.act({"do": "advance", "mm": 5})
     rehearsing.told()                                 # plain data for a page
 
-Time that passes while a person thinks goes into the log as `Wait`, time with the pedal down as `Xray`: the log alone says
-what happened, and plays again.
+Time that passes while a person thinks goes into the log as `Wait`, time with the pedal down as `Xray`: the log alone
+says what happened, and plays again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from navplan.session.asked import point_of
 from navplan.session.rehearsing_hand import placed_at, steered, tilted
 from navplan.session.rehearsing_scan import Scan
 from navplan.session.rehearsing_xray import Picture, Xray
-from navplan.training.actions import Action, MoveCarm, Place, Wait, action_of
+from navplan.training.actions import Action, MoveCarm, Wait, action_of
 from navplan.training.actions import Xray as XrayOn
 from navplan.training.attempt import Attempt, Entry
 from navplan.training.needle_path import NeedlePath
@@ -44,14 +44,15 @@ PLAIN = ("advance", "turn", "hold_breath", "breathe", "ct_scan", "inject", "fire
 
 
 class Rehearsing:
-    """Thread-safe. kept: called with the attempt when it is finished; its words say where it was put."""
+    """Thread-safe. difficulty: a name of the scenario's, "" as it stands; kept: called with the attempt when it is
+    finished; its words say where it was put."""
 
     def __init__(
-        self, ready: Rehearsal, seed: int = 0, kept: Callable[[Attempt], str] | None = None,
+        self, ready: Rehearsal, seed: int = 0, difficulty: str = "", kept: Callable[[Attempt], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self.ready, self.seed = ready, seed
-        self.attempt = ready.attempt(seed)
+        self.ready, self.seed, self.difficulty = ready, seed, difficulty
+        self.attempt = ready.attempt(seed, difficulty)
         self.lock = threading.RLock()
         self.scans: list[Scan] = []
         self.paths: list[NeedlePath | None] = []  # after each entry of the log
@@ -106,10 +107,10 @@ class Rehearsing:
             return self._xray
 
     def act(self, record: dict[str, Any]) -> Entry:
-        """What a hand does: an action of `navplan.training.actions` (advance, turn, hold_breath, breathe, ct_scan, inject,
-        fire, finish), or one of the page: take (the needle as it is offered), set (point: on the skin there), tilt
-        (towards, deg), carm (see `rehearsing_hand.steered`), shot (plane), save_view, recall_view (number). Raises
-        InputError for what cannot be done now."""
+        """What a hand does: an action of `navplan.training.actions` (advance, turn, hold_breath, breathe, ct_scan,
+        inject, fire, finish), or one of the page: take (the needle as it is offered), set (point: on the skin there),
+        tilt (towards, deg), carm (see `rehearsing_hand.steered`), shot (plane), save_view, recall_view (number).
+        Raises InputError for what cannot be done now."""
         with self.lock:
             action = self._asked(dict(record))  # refused before anything is logged
             self._catch_up()
@@ -119,7 +120,7 @@ class Rehearsing:
             return entry
 
     def press(self, plane: int | None, pulses_per_s: float = USUAL_PULSES) -> None:
-        """The pedal pressed for a plane, both (BOTH), or let go (None). Raises InputError for other planes and rates."""
+        """The pedal pressed for a plane, both (BOTH), or let go (None). Raises InputError for another plane or rate."""
         with self.lock:
             allowed = (*self.planes, *((BOTH,) if len(self.planes) > 1 else ()))
             if plane is not None and (plane not in allowed or pulses_per_s not in PULSES):
@@ -230,7 +231,7 @@ class Rehearsing:
         """Log what time went by since the last action: thought, or X-rays. A page that is gone lets go of the pedal."""
         now = self._clock()
         elapsed, self._last = now - self._last, now
-        if self.attempt.ending is not None or not self.attempt.log and self._pedal is None and elapsed < LEAST_TOLD_S:
+        if self.attempt.ending is not None:
             return
         if self._pedal is not None:
             gone = now - self._looked > WATCHED_S

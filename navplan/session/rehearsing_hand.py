@@ -1,5 +1,5 @@
-"""What a learner's hand asks for in the page, as actions of an attempt: a needle set by a click, tilted by an arrow key,
-a C-arm turned by its dials, a table moved under it."""
+"""What a learner's hand asks for in the page, as actions of an attempt: a needle set by a click, tilted by an arrow
+key, a C-arm turned by its dials, a table moved under it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MOST_TABLE_MM = 300.0
 
 
 def placed_at(patient: SimulatedPatient, point_mm: ArrayLike, direction: ArrayLike) -> Place:
-    """The needle on the skin that is nearest to a point (3,) along a direction (3,). Raises InputError where there is no
-    skin near."""
+    """The needle on the skin that is nearest to a point (3,) along a direction (3,). Raises InputError where there is
+    no skin near."""
     along, point = unit(direction), np.asarray(point_mm, dtype=np.float64)
     steps = np.arange(-SKIN_WITHIN_MM, SKIN_WITHIN_MM + SKIN_STEP_MM, SKIN_STEP_MM)
     inside = np.array([name != OUTSIDE for name in patient.tissues_at(point + steps[:, None] * along)])
@@ -43,9 +43,9 @@ def placed_at(patient: SimulatedPatient, point_mm: ArrayLike, direction: ArrayLi
 def tilted(direction: ArrayLike, towards: Any, deg: Any) -> Lever:
     """The hub tilted towards the head or the feet, or, in an axial picture, clockwise or anticlockwise.
 
-    direction: (3,) of the needle, LPS. In an axial picture left of the patient is at the right and his front up, so that
-    clockwise is a turn about the head's direction. Raises InputError for another way to tilt, and for a needle along the
-    body, which has no hub towards the head.
+    direction: (3,) of the needle, LPS. In an axial picture left of the patient is at the right and his front up, so
+    that clockwise is a turn about the head's direction. Raises InputError for another way to tilt, and for a needle
+    along the body, which has no hub towards the head.
     """
     if towards not in TILTS:
         raise InputError(f"a needle tilted {str(towards)[:40]!a}", ", ".join(TILTS))
@@ -59,7 +59,7 @@ def tilted(direction: ArrayLike, towards: Any, deg: Any) -> Lever:
 
 
 def machine_of(standing: MoveCarm) -> Machine:
-    """The machine as a plane of it is set; its field in the plane of the isocentre, as `MoveCarm` has it on the panel."""
+    """The machine as a plane of it is set; `MoveCarm` has the field on the panel, a machine at the isocentre."""
     base = Machine()
     detector = Detector(SIZE_PX, SIZE_PX, (standing.zoom_mm or DETECTOR_SIDE_MM) / SIZE_PX)
     side = base.carm.at_isocentre_mm(min(standing.field_mm, standing.zoom_mm or DETECTOR_SIDE_MM))
@@ -68,8 +68,8 @@ def machine_of(standing: MoveCarm) -> Machine:
 
 def steered(standing: MoveCarm, position: str, asked: dict[str, Any]) -> MoveCarm:
     """The C-arm after what was asked of it: `dial` [primary, secondary] degrees as the machine shows them, or `turn` by
-    such; `table` [to the right of who looks from the feet, to the head, up] mm by which the patient is moved; `field` and
-    `zoom` mm of the panel. position: DICOM code of the patient's. Raises InputError beyond the arm's reach."""
+    such; `table` [to the right of who looks from the feet, to the head, up] mm by which the patient is moved; `field`
+    and `zoom` mm of the panel. position: DICOM code of the patient's. Raises InputError beyond the arm's reach."""
     unknown = set(asked) - {"dial", "turn", "table", "field", "zoom", "plane"}
     if unknown:
         raise InputError(f"a C-arm with {', '.join(sorted(unknown))[:80]}", "dial, turn, table, field, zoom")
@@ -119,8 +119,8 @@ def carm_words(standing: MoveCarm, position: str) -> tuple[str, str]:
 
 
 def table_axes(position: str) -> NDArray[np.float64]:
-    """(3, 3), a row each: the right of who stands at the feet and looks to the head, the head, and up; LPS. Supine where
-    the position is not stated."""
+    """(3, 3), a row each: the right of who stands at the feet and looks to the head, the head, and up; LPS. Supine
+    where the position is not stated."""
     frame = table_frame(position if position in DOWN_BY_PATIENT_POSITION else "HFS")
     return np.stack([frame.right, HEAD, frame.up])
 

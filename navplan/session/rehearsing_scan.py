@@ -6,6 +6,7 @@ Streaks of the metal are not simulated. What moves with breath moves as a whole,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,15 @@ from navplan.model.device import Device
 from navplan.model.trajectory import SHORTEST_MM, Trajectory
 from navplan.training.needle_path import NeedlePath
 from navplan.training.patient import SimulatedPatient
-from navplan.view.plane_values import NOTHING, Cut, PlaneValues, native_slice, plane_values, sampled_steps, slice_through
+from navplan.view.plane_values import (
+    NOTHING,
+    Cut,
+    PlaneValues,
+    native_slice,
+    plane_values,
+    sampled_steps,
+    slice_through,
+)
 from navplan.view.slices import SlicePlane, needle_planes
 from navplan.view.windows import step_of
 
@@ -101,7 +110,7 @@ def _draw_needle(
     hub_mm = np.linalg.norm(line[0] - line[1])
     if hub_mm > OUTSIDE_MM:
         line[0] = line[1] + (line[0] - line[1]) * OUTSIDE_MM / hub_mm
-    for start, end in zip(line[:-1], line[1:], strict=True):
+    for start, end in pairwise(line):
         count = max(2, int(np.ceil(np.linalg.norm(end - start) / STEP_MM)) + 1)
         offset = start + np.linspace(0.0, 1.0, count)[:, None] * (end - start) - np.asarray(found.plane.centre_mm)
         near = np.abs(offset @ found.plane.into) <= found.thick_mm / 2 + radius_mm

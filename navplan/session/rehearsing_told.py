@@ -34,7 +34,8 @@ def told(rehearsing: Rehearsing) -> dict[str, Any]:
         last = attempt.log[-1] if attempt.log else None
         ended = attempt.ending is not None
         return {
-            "state": "ended" if ended else "going", "seed": rehearsing.seed, "scenario": _scenario(rehearsing),
+            "state": "ended" if ended else "going", "seed": rehearsing.seed, "difficulty": rehearsing.difficulty,
+            "scenario": _scenario(rehearsing),
             "time_s": round(rehearsing.time_s, 2), "needle": _needle(rehearsing), "breath": _breath(rehearsing),
             "said": said(attempt.log), "xray": _xray(rehearsing), "scans": _scans(rehearsing),
             "ct_mgy_cm": last.ct_mgy_cm if last else 0.0, "actions": len(attempt.log),
@@ -183,8 +184,8 @@ def result(rehearsing: Rehearsing) -> dict[str, Any]:
 
 
 def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
-    """What the shaft touched for sure or maybe, and for how long, beside the clearance that the plan promised; then what
-    was promised the least room and not touched."""
+    """What the shaft touched for sure or maybe, and for how long, beside the clearance that the plan promised; then
+    what was promised the least room and not touched."""
     promised = {
         finding.structure: finding.distance for finding in rehearsing.ready.promised.clearances if finding.distance
     }  # fmt: skip

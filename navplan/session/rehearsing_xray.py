@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,6 @@ def rods_of(path: NeedlePath, length_mm: float, diameter_mm: float) -> list[Rod]
     """The needle, bent as it lies, in straight pieces."""
     line = needle_line_mm(path, length_mm)
     return [
-        (start, end, diameter_mm) for start, end in zip(line[:-1], line[1:], strict=True)
+        (start, end, diameter_mm) for start, end in pairwise(line)
         if np.linalg.norm(end - start) > 1e-6
     ]  # fmt: skip

@@ -50,7 +50,7 @@ class Page {
       el("div", { class: "re-body" }, this.needle.element,
         el("div", { class: "re-middle" }, el("div", { class: "re-bar" }, el("label", {}, `${t.series} `, this.series), el("label", {}, `${t.window} `, this.windows), el("button", { type: "button", test: "to-target", onclick: () => this.go(this.state.target_mm) }, t.buttons.to_target), scan, this.scanned), this.stage),
         this.xray ? this.xray.element : ""));
-    this.result = new Result(t, (scenario, seed) => begin(scenario, seed));
+    this.result = new Result(t, (scenario, seed) => begin(scenario, seed, this.state.difficulty));
   }
 
   async send(action) {
@@ -193,10 +193,10 @@ function dialogs() {
   document.body.append(messages, keys, asked);
 }
 
-async function begin(scenario, seed) {
+async function begin(scenario, seed, difficulty = "") {
   if (page && page.xray) page.xray.closed = true;
   page = null;
-  try { await ask("rehearsal/begin", { scenario, seed }); } catch (error) { tell(error.message); }
+  try { await ask("rehearsal/begin", { scenario, seed, difficulty: scenario ? difficulty : "" }); } catch (error) { tell(error.message); }
   await look();
 }
 
@@ -215,7 +215,8 @@ async function look() {
 function choose(state) {
   const seed = el("input", { type: "number", min: "0", max: "999999", value: "0", test: "seed" });
   root.replaceChildren(el("h1", {}, t.choose), el("p", {}, t.schematic), state.failed ? el("p", { class: "re-touched", role: "alert" }, state.failed) : "", el("label", {}, `${t.seed} `, seed),
-    el("ul", { class: "re-scenarios" }, state.scenarios.map((one) => el("li", {}, el("button", { type: "button", class: "re-main", test: `scenario-${one.id}`, onclick: () => begin(one.id, Number(seed.value) || 0) }, one.title), el("p", {}, one.words)))));
+    el("ul", { class: "re-scenarios" }, state.scenarios.map((one) => el("li", {}, el("h2", {}, one.title), el("p", {}, one.words),
+      el("div", { class: "re-row" }, ["", ...one.difficulties].map((name) => el("button", { type: "button", class: name ? "" : "re-main", test: `scenario-${one.id}${name ? `-${name}` : ""}`, "aria-label": `${one.title}: ${name || t.as_it_stands}`, onclick: () => begin(one.id, Number(seed.value) || 0, name) }, name || t.as_it_stands)))))));
 }
 
 async function start() {
