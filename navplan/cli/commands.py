@@ -21,6 +21,7 @@ from navplan.cli.receiving import do_pacs
 from navplan.cli.registering_shots import do_register_shots
 from navplan.cli.scenario_making import do_scenario
 from navplan.cli.serving import do_serve, serve_case
+from navplan.cli.training_commands import do_scenarios, do_score, do_train
 from navplan.cli.two_plans import do_compare, do_needle, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
 
@@ -45,7 +46,10 @@ __all__ = [
     "do_register",
     "do_register_shots",
     "do_scenario",
+    "do_scenarios",
+    "do_score",
     "do_serve",
+    "do_train",
     "do_transfer",
 ]  # fmt: skip
 
