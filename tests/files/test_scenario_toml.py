@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,21 @@ from navplan.errors import FileFormatError, InputError
 from navplan.files.scenario_toml import read_scenario, scenario_from_toml
 from navplan.files.scenario_writing import scenario_text
 from navplan.files.toml_lines import line_of, lines_of
-from navplan.model.scenario import GoalKind, Sight
+from navplan.model.scenario import (
+    BreathModel,
+    Costs,
+    Difficulty,
+    Goal,
+    GoalKind,
+    Hazard,
+    MetricLimit,
+    PatientSource,
+    PlannedWay,
+    Scenario,
+    Sight,
+    Variation,
+)
+from navplan.training.hazards import FACTORS
 
 SCENARIO = """# A comment with a = 3 and [brackets]
 id = "mine"
@@ -296,3 +311,14 @@ def test_lines_agree_with_what_tomllib_reads() -> None:
     for key in keys(tomllib.loads(SCENARIO), ""):
         name = re.sub(r"\[\d+\]$", "", key).rpartition(".")[2]
         assert name in LINES[line_of(found, key) - 1], key
+
+
+def test_the_page_on_scenarios_is_true() -> None:
+    """Its example reads, and it names every key, sight, goal and factor."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    example = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert example and scenario_from_toml(example[1], "docs/scenarios.md").id == "my-liver"
+    kinds = (Scenario, PatientSource, PlannedWay, Goal, BreathModel, Costs, Variation, Difficulty, Hazard, MetricLimit)
+    words = [field.name for kind in kinds for field in fields(kind)] + [*Sight, *GoalKind, *FACTORS]
+    missing = [word for word in words if f"`{word}`" not in page and f"`[{word}]`" not in page]
+    assert [word for word in missing if f"`[[{word}]]`" not in page and word not in ("difficulty", "origin")] == []
