@@ -82,6 +82,9 @@ source = "unsourced"
 [[difficulties]]
 name = "hard"
 variation = {start_mm = 6.0, source = "unsourced"}
+hold_sd = 0.4
+bend_mm_at_100 = 9.0
+source = "made up"
 
 [[hazards]]
 name = "one"
@@ -116,7 +119,12 @@ def test_a_whole_file_is_read_and_its_lines_are_known() -> None:
     assert scenario.way is not None and scenario.way.tip_short_mm == 11.0
     assert scenario.hazards[0].factors == (("fissure_crossed", 3.75),)
     assert scenario.at("hard").variation.start_mm == 6.0
-    assert scenario.at("hard").at("hard").difficulty == "hard"
+    hard = scenario.at("hard")
+    assert hard.at("hard") is hard and hard.difficulty == "hard"
+    assert hard.breath is not None and hard.breath.hold_sd == 0.4
+    assert (hard.bend_mm_at_100, scenario.at("").bend_mm_at_100) == (9.0, 4.0)
+    with pytest.raises(InputError, match="besides hard"):
+        hard.at("usual")
     assert (scenario.origin.plugin, scenario.origin.file, scenario.origin.folder) == ("p", "mine.toml", "/f")
     assert scenario.origin.lines["goal.within_mm"] == line("within_mm")
     assert scenario.origin.lines["hazards[2].base"] == line("base", 2)
@@ -184,6 +192,9 @@ CHANGED = [  # line that begins so, what stands there instead, words of the mess
     ('source = "Dr X"', "source = 7", "a text"),
     ('name = "hard"', 'name = "usual"', "another than"),
     ("variation =", "variation = {start_mm = 6.0}", "without a source"),
+    ("hold_sd = 0.4", "hold_sd = 3", "0 to 1"),
+    ("bend_mm_at_100 = 9", "bend_mm_at_100 = -9", "0 to 50"),
+    ('source = "made up"', "", "without a source"),
     ("variation =", "variation = {start = 6.0, source = 'unsourced'}", "no such key"),
 ]
 
