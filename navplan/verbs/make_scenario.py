@@ -35,7 +35,7 @@ LAST = ("redirections", "entry_off_mm", "angle_off_deg")
 WORDS = {
     GoalKind.SAMPLE: "Bring the needle to its target and fire: the sample's middle is to lie there.",
     GoalKind.TIP: "Bring the needle's tip to its target, then fire.",
-    GoalKind.EPIDURAL: "Go on until resistance is lost behind the ligament, and stop. Contrast medium first, then fire.",
+    GoalKind.EPIDURAL: "Go on until resistance is lost behind the ligament: stop. Contrast medium first, then fire.",
     GoalKind.BLOCK: "Bring the tip to its target. Contrast medium first, then fire.",
     GoalKind.CEMENT: "Bring the tip into the front part of the vertebral body, then fire: cement is given.",
     GoalKind.ABLATE: "Place the probe so that its zone covers the target with its margin, then fire.",
@@ -75,9 +75,8 @@ def make_scenario(
     image_id = chosen.provenance.image_id
     _, volume = case.image(image_id)
     if chosen.provenance.image_digest != volume.digest:
-        raise MismatchError(
-            f"plan {chosen.id}, made on another image than {image_id}", "the image as it was", "Plan again on this image"
-        )
+        received = f"plan {chosen.id}, made on another image than {image_id}"
+        raise MismatchError(received, "the image as it was", "Plan again on this image")
     if not 0 <= trajectory < len(chosen.trajectories):
         raise ChoiceError(f"trajectory {trajectory} of plan {chosen.id}", f"0 to {len(chosen.trajectories) - 1}")
     way = chosen.trajectories[trajectory].trajectory
@@ -131,17 +130,17 @@ def _identity_notes(case: Case, volume: Volume) -> tuple[str, ...]:
     facts = volume.acquisition
     if facts.source == "phantom":
         return ()
-    kept = [
-        words for words, there in (
-            (f"the day of the image, {facts.date[:10]}", facts.date), ("DICOM UIDs", facts.series_uid or facts.study_uid),
-            ("a digest of the patient's identifiers", facts.patient_digest or case.patient_digest),
-        ) if there
-    ]  # fmt: skip
-    not_anonymised = f"the case is not anonymised: it keeps {', '.join(kept)}" if kept else "the case says nothing of who"
+    told = {
+        f"the day of the image, {facts.date[:10]}": facts.date,
+        "DICOM UIDs": facts.series_uid or facts.study_uid,
+        "a digest of the patient's identifiers": facts.patient_digest or case.patient_digest,
+    }
+    kept = ", ".join(words for words, there in told.items() if there)
+    says = f"the case is not anonymised: it keeps {kept}" if kept else "the case does not say who it is"
     return (
-        f"{not_anonymised}; the image itself may show who it is: hand it on only where the patient's data may go",
-        f"the name of the case's folder, {Path(case.folder).name}, stands in the scenario; the patient's name does not, "
-        "unless you wrote it there",
+        f"{says}; the image itself may show it: hand it on only where the patient's data may go",
+        f"the case's folder, {Path(case.folder).name}, stands in the scenario by its name; the patient's name does "
+        "not, unless you wrote it there",
     )
 
 
