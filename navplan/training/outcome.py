@@ -79,8 +79,11 @@ def outcome_of(attempt: Attempt, paths: Sequence[NeedlePath | None], promised: S
         sure_s, maybe_s = (_seconds(log, name, sure) for sure in (True, False))
         here = name in touched or any(entry.needle and name in entry.needle.touched for entry in log)
         (plan, verdict), (at_last, last_verdict) = told.get(name, _UNKNOWN), then.get(name, _UNKNOWN)
+        nearest = least.get(name)
+        if here and nearest is not None:  # what planning counts as crossed is not farther than its surface
+            nearest = Interval(min(nearest.low_mm, 0.0), min(nearest.high_mm, 0.0))
         rows.append(StructureOutcome(
-            name, risk.required_mm, plan, verdict, at_last, last_verdict, least.get(name), here, sure_s, maybe_s
+            name, risk.required_mm, plan, verdict, at_last, last_verdict, nearest, here, sure_s, maybe_s
         ))  # fmt: skip
     rows.sort(key=lambda row: (not row.touched, row.least.low_mm if row.least else np.inf, row.name))
     bow, entry, angle, depth, tip = numbers
