@@ -24,8 +24,8 @@ CONFIGURATION_VARIABLE = "NAVPLAN_CONFIG"
 
 
 def user_folder() -> Path:
-    """The folder of a user's own protocols/*.toml, devices/*.toml and scenarios/*.toml: NAVPLAN_CONFIG, else navplan in the
-    platform's configuration folder. It need not exist."""
+    """The folder of a user's own protocols/*.toml, devices/*.toml and scenarios/*.toml: NAVPLAN_CONFIG, else navplan in
+    the platform's configuration folder. It need not exist."""
     stated = os.environ.get(CONFIGURATION_VARIABLE, "")
     if stated:
         return Path(stated).expanduser()
@@ -40,7 +40,7 @@ def user_folder() -> Path:
 
 @dataclass(frozen=True)
 class Contents:
-    """What the data plugins and the user's folders hold: (where from, protocol, device or scenario), and (where, fault).
+    """What the data plugins and the user's folders hold: (where from, what), and (where, fault).
 
     refused: what a user's own file gives under an id that is taken, by (kind, id): that file.
     """

@@ -1,12 +1,13 @@
 """What is installed: plugins by their entry points, and the protocols, devices and scenarios that they bring.
 
 Groups: navplan.data (a package with protocols/*.toml, devices/*.toml, scenarios/*.toml), navplan.segmenters,
-navplan.interactive, navplan.phantoms and navplan.trackers (an object, or a class without arguments). What ships with navplan comes through
-the same door. A plugin that fails to load is named in a warning and stops nothing else. Two plugins that give the same
-name or id: neither is chosen.
+navplan.interactive, navplan.phantoms and navplan.trackers (an object, or a class without arguments). What ships with
+navplan comes through the same door. A plugin that fails to load is named in a warning and stops nothing else. Two
+plugins that give the same name or id: neither is chosen.
 
-A user's own protocols, devices and scenarios lie in the folders of `user_folder` (there for good) and of NAVPLAN_PROTOCOLS. What
-lies in the first never takes the place of what is installed: an id that is taken is refused, by name.
+A user's own protocols, devices and scenarios lie in the folders of `user_folder` (there for good) and of
+NAVPLAN_PROTOCOLS. What lies in the first never takes the place of what is installed: an id that is taken is refused, by
+name.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 from navplan.errors import FileFormatError, InputError
 from navplan.files.toml_fields import Readable, adapter_of, dataclass_of, key_words, toml_text
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 _SET_BY_NAVPLAN = {"origin", "difficulty"}
 _NEED_SOURCE = ("goal", "breath", "hazards", "costs", "variation", "limits")
-_NEVER_BLANK = ("id", "version", "title", "words", "protocol", "name", "metric", "source", "bend_source", "phantom", "case")
+_NEVER_BLANK = (
+    "id", "version", "title", "words", "protocol", "name", "metric", "source", "bend_source", "phantom", "case",
+)  # fmt: skip
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _LONGEST = 2000  # characters of a text
 SOURCE_REMEDY = 'Write "unsourced" where nobody has published it'
@@ -50,7 +52,8 @@ def scenario_from_toml(text: str, named: str, plugin: str = "", folder: str = ""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise FileFormatError(f"{named} {_syntax_line(str(error), text)}: no valid TOML ({error})", "a TOML file") from error
+        at = f"{named} {_syntax_line(str(error), text)}"
+        raise FileFormatError(f"{at}: no valid TOML ({error})", "a TOML file") from error
     except RecursionError as error:
         raise FileFormatError(f"{named}: no valid TOML (nested too deep)", "a TOML file") from error
     lines = lines_of(text)
@@ -58,6 +61,7 @@ def scenario_from_toml(text: str, named: str, plugin: str = "", folder: str = ""
     reader.refuse_strange(data, Scenario, "")
     for key, value in data.items():
         reader.check_table(key, value)
+    reader.refuse_uncounted(data)
     scenario: Scenario = reader.built(data, Scenario, "")
     reader.check_words(scenario)
     return replace(scenario, origin=Origin(plugin, named, folder, lines))
@@ -112,7 +116,8 @@ class _Reader:
             raise self.refused(at, f"a {type(data).__name__}", "text, a number, true or false, a list or a table")
 
     def _refuse_unknown_or_missing(self, data: dict[str, Any], kind: Any, at: str) -> None:
-        known = {field.name: field for field in fields(kind) if kind is not Scenario or field.name not in _SET_BY_NAVPLAN}
+        hidden = _SET_BY_NAVPLAN if kind is Scenario else set()
+        known = {field.name: field for field in fields(kind) if field.name not in hidden}
         for key in data:
             if key not in known:
                 raise self.refused(f"{at}.{key}".lstrip("."), "no such key here", f"one of {', '.join(sorted(known))}")
@@ -124,10 +129,12 @@ class _Reader:
 
     def check_table(self, key: str, value: Any) -> None:
         """A table, or tables of a list, of a scenario: a source beside its numbers, and what its dataclass asks for."""
-        kind = dataclass_of(get_type_hints(Scenario)[key])
+        hint = get_type_hints(Scenario)[key]
+        kind, listed = dataclass_of(hint), get_origin(hint) is tuple
         if kind is None:
             return
-        listed = isinstance(value, list)
+        if listed != isinstance(value, list):
+            raise self.refused(key, f"{value!r:.80}", f"a table: [[{key}]]" if listed else f"a table: [{key}]")
         for index, table in enumerate(value if listed else [value]):
             at = f"{key}[{index + 1}]" if listed else key
             if not isinstance(table, dict):
@@ -160,7 +167,17 @@ class _Reader:
         steps = [step for step in fault["loc"] if isinstance(step, int) or re.fullmatch(r"[a-z_0-9]+", str(step))]
         key = key_words(*steps)
         key = f"{at}.{key}".strip(".") if at else key
-        return self.refused(key, f"{fault['input']!r:.80}: {fault['msg']}", _expected(fault["type"], fault["msg"]))
+        short = fault["type"] == "missing" and isinstance(fault["loc"][-1], int)
+        kind, words = ("too_short", "too few values") if short else (fault["type"], fault["msg"])
+        return self.refused(key, f"{fault['input']!r:.80}: {words}", _expected(kind, words))
+
+    def refuse_uncounted(self, data: Mapping[str, Any]) -> None:
+        """Limits on metrics that are not counted."""
+        counted = data["counted"] if isinstance(data["counted"], list) else []
+        for number, limit in enumerate(data.get("limits", ()), start=1):
+            if counted and limit["metric"] not in counted:
+                words = f"a limit on {limit['metric']!r:.80}, which is not counted"
+                raise self.refused(f"limits[{number}].metric", words, f"one of {', '.join(map(str, counted))}")
 
     def check_words(self, scenario: Scenario) -> None:
         """Names that navplan knows: metrics, factors of hazards, views."""
@@ -171,12 +188,6 @@ class _Reader:
         for name in scenario.counted:
             if name not in NAMES:
                 raise self.refused("counted", f"metric {name!r:.80}", f"some of {', '.join(NAMES)}")
-        for number, limit in enumerate(scenario.limits, start=1):
-            if limit.metric not in scenario.counted:
-                raise self.refused(
-                    f"limits[{number}].metric", f"a limit on {limit.metric!r:.80}, which is not counted",
-                    f"one of {', '.join(scenario.counted)}",
-                )  # fmt: skip
         self._refuse_twice("limits", [limit.metric for limit in scenario.limits])
         self._refuse_twice("hazards", [hazard.name for hazard in scenario.hazards])
         self._refuse_twice("difficulties", [one.name for one in scenario.difficulties])

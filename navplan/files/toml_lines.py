@@ -13,7 +13,8 @@ _STRING = re.compile(r"'''.*?'''|\"\"\"(?:\\.|.)*?\"\"\"|'[^'\n]*'|\"(?:\\.|[^\"
 
 
 def lines_of(text: str) -> dict[str, int]:
-    """The line, counted from 1, of each table and key of a valid TOML text: "goal", "goal.within_mm", "hazards[2].base".
+    """The line, counted from 1, of each table and key of a valid TOML text: "goal", "goal.within_mm",
+    "hazards[2].base".
 
     Tables of a list are counted from 1. Keys within an inline table stand at its own line under its own name.
     """

@@ -47,7 +47,8 @@ class PatientSource:
     """A digital phantom (with its voxels and seed), or a case folder, one of the two.
 
     case: a path, from the scenario's file; image: of the case, "" for its only one; digest: of that image, "" for
-    whatever image it is; position: how the patient lies in the rehearsal (DICOM code), "" as the image says.
+    whatever image it is; position: how the patient lies in the rehearsal (DICOM code), "" as the image says; absent:
+    structures that the phantom's maker says it has not.
     """
 
     phantom: str = ""
@@ -57,12 +58,15 @@ class PatientSource:
     spacing_mm: tuple[float, float, float] = (1.5, 1.5, 2.0)
     seed: int = 0
     position: str = ""
+    absent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.phantom) == bool(self.case):
             raise InputError(f"phantom {self.phantom!r} and case {self.case!r} for a patient", "one of the two")
         if len(self.spacing_mm) != 3 or not all(SMALLEST_MM <= mm <= LARGEST_MM for mm in self.spacing_mm):
             raise InputError(f"spacing_mm {self.spacing_mm}", f"three numbers from {SMALLEST_MM:g} mm")
+        if self.case and self.absent:
+            raise InputError("absent structures of a case", "what the case itself says: navplan absent")
         if self.seed < 0:
             raise InputError(f"seed {self.seed}", "0 or more")
 
@@ -191,9 +195,12 @@ class MetricLimit:
 
 @dataclass(frozen=True)
 class PlannedWay:
-    """The way that an expert would go, LPS mm of the patient's image: the plan that is promised, judged anew whenever the
-    scenario is opened. tip_short_mm: how far before the target the tip stands (negative: beyond it); None: where the
-    device's tip stands usually."""
+    """The way that an expert would go, LPS mm of the patient's image: the plan that is promised, judged anew whenever
+    the scenario is opened.
+
+    tip_short_mm: how far before the target the tip stands (negative: beyond it); None: as the device's tip stands
+    usually.
+    """
 
     entry_mm: tuple[float, float, float]
     target_mm: tuple[float, float, float]
@@ -222,12 +229,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One rehearsal. target: a structure's name, "" for the way's own end; side, level: as asked of planning; device: ""
-    for the protocol's first; guidance: id of one of the protocol's error models, "" its first; bend_mm_at_100: how far
-    the bevel takes the tip aside in 100 mm of soft tissue; into_bone: whether the needle is driven through bone;
-    way: the expert's (None: navplan plans it when the scenario is opened); views: the C-arm views that are judged, in
-    the words of `navplan fluoro` ("AP", "lateral", "AP of vertebrae_L3", ...); counted: metrics that are told, in their
-    order; difficulties: other variations by name, difficulty: which of them is in use."""
+    """One rehearsal.
+
+    target: a structure's name, "" for the way's own end; side, level: as asked of planning; device: "" for the
+    protocol's first; zone: id of the ablation probe's setting, "" the smallest that reaches the goal; guidance: id of one of the protocol's error models, "" its first; bend_mm_at_100: how far the
+    bevel takes the tip aside in 100 mm of soft tissue; into_bone: whether the needle is driven through bone; way: the
+    expert's (None: navplan plans it when the scenario is opened); views: the C-arm views that are judged, in the words
+    of `navplan fluoro` ("AP", "lateral", "AP of vertebrae_L3", ...); counted: metrics that are told, in their order;
+    difficulties: other variations by name, difficulty: which of them is in use.
+    """
 
     id: str
     version: str
@@ -242,6 +252,7 @@ class Scenario:
     side: str = ""
     level: str = ""
     device: str = ""
+    zone: str = ""
     guidance: str = ""
     bend_mm_at_100: float = 3.0
     bend_source: str = UNSOURCED
@@ -272,8 +283,10 @@ class Scenario:
     def at(self, difficulty: str) -> Scenario:
         """The scenario with another of its variations; "" and "usual": its own. Raises ChoiceError."""
         known = {USUAL: self.variation, **{one.name: one.variation for one in self.difficulties}}
+        if self.difficulty != USUAL and self.difficulty != difficulty:
+            raise InputError(f"a difficulty besides {self.difficulty}", "the scenario as it was read")
         if self.difficulty != USUAL:
-            raise InputError(f"another difficulty than {self.difficulty}, which was chosen", "the scenario as it was read")
+            return self
         if (difficulty or USUAL) not in known:
             raise ChoiceError(f"difficulty {difficulty!r} of {self.id}", ", ".join(known))
         return replace(self, variation=known[difficulty or USUAL], difficulty=difficulty or USUAL)

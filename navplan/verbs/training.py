@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from navplan.model.case import Case
 from navplan.model.safety import SafetyReport, Verdict
 from navplan.model.scenario import GoalKind, PlannedWay, Scenario
 from navplan.model.trajectory import Target, Trajectory
+from navplan.planning.ablation import chosen_zone
 from navplan.planning.check_plan import judge
 from navplan.planning.entry_candidates import body_structure
 from navplan.planning.moved_way import entry_on_skin, trajectory_to
@@ -35,6 +37,7 @@ from navplan.training.patient import SimulatedPatient
 from navplan.verbs.case_verbs import open_case
 from navplan.verbs.phantom import phantom
 from navplan.verbs.plan import plan
+from navplan.verbs.segment import absent
 from navplan.verbs.situation import device_of, situation_of, target_of
 
 Progress = Callable[[str, float], None]
@@ -42,8 +45,9 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, eq=False)
 class Rehearsal:
-    """scenario; case: the patient, image_id: its image; situation: what ways are judged on; patient: what the needle goes
-    into; way: the expert's; promised: what the plan says of it, judged now; views: the C-arm views that are judged."""
+    """scenario; case: the patient, image_id: its image; situation: what ways are judged on; patient: what the needle
+    goes into; way: the expert's; promised: what the plan says of it, judged now; views: the C-arm views that are
+    judged."""
 
     scenario: Scenario
     case: Case
@@ -68,19 +72,19 @@ class Rehearsal:
 def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: None) -> Rehearsal:
     """A scenario made ready: seconds. The way is judged anew; one that navplan fails is refused.
 
-    Raises InputError, with the line of the scenario's file, for a patient, protocol, target, way or view that do not fit
-    together; MismatchError for a case whose image is another one than the scenario was made on.
+    Raises InputError, with the line of the scenario's file, for a patient, protocol, target, way or view that do not
+    fit together; MismatchError for a case whose image is another one than the scenario was made on.
     """
     with _about(scenario, "protocol"):
         rules = registry.protocol(scenario.protocol)
     progress("patient", 0.0)
-    with _about(scenario, "patient"):
+    with _about(scenario, "patient.case" if scenario.patient.case else "patient.phantom"):
         case = _patient(scenario)
         image_id, volume = case.image(scenario.patient.image)
     position = scenario.patient.position or volume.acquisition.patient_position
     with _about(scenario, "target"):
         target = _target(scenario, case, image_id)
-    with _about(scenario, _refused_by_situation(scenario)):
+    with _about(scenario, "level", "side", "guidance", "way.target_mm" if scenario.way else "target"):
         situation = situation_of(
             case, rules, target, side=scenario.side, level=scenario.level, image=image_id, guidance=scenario.guidance,
             patient_position=position,
@@ -92,7 +96,7 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
         with _about(scenario, "target"):
             way, situation = _planned(scenario, case, situation)
     else:
-        with _about(scenario, "way"):
+        with _about(scenario, "way.entry_mm", "way.target_mm", "way.tip_short_mm", "way"):
             way = _given(situation, scenario.way, trajectory_to(
                 np.asarray(scenario.way.entry_mm), np.asarray(scenario.way.target_mm), device
             ))  # fmt: skip
@@ -102,9 +106,11 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
     if promised.verdict is Verdict.FAIL:
         words = f"a way that {rules.id} fails: {'; '.join(failed[:3])}"
         raise located(scenario, "way", InputError(words, "a way that it does not fail", "Plan it: navplan plan"))
-    with _about(scenario, "goal"):
+    with _about(scenario, "goal.kind"):
         _refuse_goal_without_means(scenario, situation, way)
-    with _about(scenario, "breath"):
+    with _about(scenario, "zone"):
+        way = _with_zone(scenario, situation, way)
+    with _about(scenario, "breath.structures"):
         _refuse_unmoved(scenario, situation)
     progress("views", 0.9)
     with _about(scenario, "views"):
@@ -114,12 +120,13 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
 
 
 @contextmanager
-def _about(scenario: Scenario, key: str) -> Iterator[None]:
-    """What is refused within names the line of this key."""
+def _about(scenario: Scenario, *keys: str) -> Iterator[None]:
+    """What is refused within names the line of the key that it speaks of, or of the last one."""
     try:
         yield
     except InputError as error:
-        raise located(scenario, key, error) from error
+        named = [key for key in keys if re.search(rf"\b{key.rpartition('.')[2]}\b", error.received)]
+        raise located(scenario, (*named, keys[-1])[0], error) from error
 
 
 def _patient(scenario: Scenario) -> Case:
@@ -130,6 +137,8 @@ def _patient(scenario: Scenario) -> Case:
             (image_id, volume), *_ = case.volumes.items()
             lies = replace(volume, acquisition=replace(volume.acquisition, patient_position=source.position))
             case = replace(case, volumes={image_id: lies})
+        for name in source.absent:
+            case = absent(case, name, by="the phantom's maker")
         return case
     folder = Path(source.case).expanduser()
     if not folder.is_absolute():
@@ -154,11 +163,6 @@ def _target(scenario: Scenario, case: Case, image_id: str) -> Target:
     return Target(way.target_mm, target_of(structures, scenario.target).structure or scenario.target)
 
 
-def _refused_by_situation(scenario: Scenario) -> str:
-    """The key that is most likely meant where a request does not fit: a side, level or guidance if there is one."""
-    return next((key for key in ("level", "side", "guidance") if getattr(scenario, key)), "way")
-
-
 def _planned(scenario: Scenario, case: Case, situation: Situation) -> tuple[Trajectory, Situation]:
     found = plan(
         case, situation.stated or situation.protocol, scenario.target, side=scenario.side, level=scenario.level,
@@ -172,7 +176,7 @@ def _planned(scenario: Scenario, case: Case, situation: Situation) -> tuple[Traj
 
 
 def _given(situation: Situation, stated: PlannedWay, way: Trajectory) -> Trajectory:
-    """The stated way, its entry on the skin. Raises InputError for one that begins elsewhere or ends outside the target."""
+    """The stated way. Raises InputError for one that begins away from the skin or ends outside the target."""
     entry, target = np.asarray(stated.entry_mm), np.asarray(stated.target_mm)
     if not situation.image.grid.contains(entry):
         raise InputError(f"entry_mm {stated.entry_mm} outside the image", f"a point in {situation.image.grid!r}")
@@ -193,6 +197,21 @@ def _refuse_goal_without_means(scenario: Scenario, situation: Situation, way: Tr
         raise InputError(f"kind {kind} without a target structure", "target = the structure's name")
     if kind is GoalKind.EPIDURAL and "spinal_canal" not in situation.structures:
         raise InputError("kind epidural in a patient without a labelled spinal_canal", "a label of spinal_canal")
+
+
+def _with_zone(scenario: Scenario, situation: Situation, way: Trajectory) -> Trajectory:
+    """The way with the probe's setting that is used before all others."""
+    zones, boundary = {zone.id: zone for zone in way.device.zones}, situation.target_boundary
+    if scenario.zone and scenario.zone not in zones:
+        raise ChoiceError(f"zone {scenario.zone!r} of {way.device.id}", ", ".join(zones) or "none: it does not ablate")
+    if not zones or (not scenario.zone and boundary is None):
+        return way
+    if scenario.zone or boundary is None:
+        used = zones[scenario.zone]
+    else:
+        used, _ = chosen_zone(way, boundary, None, scenario.goal.within_mm)
+    others = tuple(zone for zone in way.device.zones if zone is not used)
+    return replace(way, device=replace(way.device, zones=(used, *others)))
 
 
 def _refuse_unmoved(scenario: Scenario, situation: Situation) -> None:
