@@ -20,6 +20,7 @@ from navplan.cli.output import Output, listen_to_interrupts
 from navplan.cli.receiving import do_pacs
 from navplan.cli.registering_shots import do_register_shots
 from navplan.cli.serving import do_serve, serve_case
+from navplan.cli.training_commands import do_scenarios, do_score, do_train
 from navplan.cli.two_plans import do_compare, do_needle, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
 
@@ -43,7 +44,10 @@ __all__ = [
     "do_pacs",
     "do_register",
     "do_register_shots",
+    "do_scenarios",
+    "do_score",
     "do_serve",
+    "do_train",
     "do_transfer",
 ]  # fmt: skip
 

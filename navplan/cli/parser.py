@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from navplan.cli.editing_words import edit_options
+from navplan.cli.training_parser import training_verbs
 
 RESEARCH = "For research, training and rehearsal; not for clinical use."
 ORIENTATIONS = ("LPS", "RAS", "LAS", "oblique", "tilted")
@@ -338,6 +339,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--listen", type=int, default=None, metavar="PORT", help="take it in too, of this machine alone; 0: a free one"
     )
     one.add_argument("--ae-title", default="NAVPLAN", metavar="NAME", help="as what to listen (default: NAVPLAN)")
+
+    training_verbs(verb, _serving)
 
     one = verb("report", "report.html, report.pdf and the freehand card")
     one.add_argument("case")
