@@ -158,6 +158,13 @@ class Rehearsing:
             self.pictures[plane] = (number, seen)
         return number, True, seen
 
+    def held(self) -> bool:
+        """Whether the breath is held now."""
+        if self.ready.scenario.breath is None:
+            return False
+        now = self.time_s
+        return len({self.attempt.breath_at(now + later) for later in (0.0, 0.01, 0.03)}) == 1
+
     def metrics(self) -> tuple[Any, ...]:
         """Of a finished attempt."""
         return self.ready.metrics(self.attempt)
@@ -208,10 +215,12 @@ class Rehearsing:
         return self.saved[number][plane]
 
     def _do(self, action: Action) -> Entry:
+        begun_s, held = self.attempt.time_s, self.held()
+        phase = self.attempt.breath_at(begun_s)
         entry = self.attempt.act(action)
         self.paths.append(self.attempt.path)
         if entry.action["do"] == "ct_scan":
-            self._scanned(entry)
+            self._scanned(entry.time_s, phase, held)
         if entry.action["do"] == "finish":
             self._pedal = None
             if self._kept is not None:
@@ -219,12 +228,12 @@ class Rehearsing:
         self._last = self._clock()
         return entry
 
-    def _scanned(self, entry: Entry) -> None:
+    def _scanned(self, time_s: float, phase: float, held: bool) -> None:
+        """The picture is of the breath in which it was asked for: what else a scan costs is the way out and back."""
         path = self.attempt.path
         target = self.ready.situation.target_mm
         about: NDArray[np.float64] = target if path is None else path.tip_mm
-        held = self.attempt.breath_at(entry.time_s + 0.5) == entry.breath and self.ready.scenario.breath is not None
-        self.scans.append(Scan(len(self.scans) + 1, entry.time_s, entry.breath, held, path, np.asarray(about)))
+        self.scans.append(Scan(len(self.scans) + 1, time_s, phase, held, path, np.asarray(about)))
 
     def _catch_up(self) -> None:
         """Log what time went by since the last action. A page that is gone has let go of the pedal."""

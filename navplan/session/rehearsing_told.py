@@ -85,9 +85,8 @@ def _breath(rehearsing: Rehearsing) -> dict[str, Any] | None:
         return None
     now, attempt = rehearsing.time_s, rehearsing.attempt
     times = now + np.arange(-8.0, BREATH_TOLD_S, BREATH_STEP_S)
-    held = [attempt.breath_at(now), attempt.breath_at(now + 0.4), attempt.breath_at(now + 0.9)]
     return {
-        "from_s": round(float(times[0]), 2), "step_s": BREATH_STEP_S, "held": len(set(held)) == 1,
+        "from_s": round(float(times[0]), 2), "step_s": BREATH_STEP_S, "held": rehearsing.held(),
         "phase": [round(attempt.breath_at(float(at)), 3) for at in times],
     }  # fmt: skip
 
