@@ -22,6 +22,7 @@ _VERBS = {
     "fluoro": "fluoro", "scene": "scene", "report": "report", "demo": "demo", "plugins": "catalogue",
     "protocols": "catalogue", "lint_protocols": "catalogue", "devices": "catalogue", "phantoms": "catalogue",
     "segmenters": "catalogue",
+    "make_block": "block", "find_block": "block", "block_score": "block_score",
 }  # fmt: skip
 __all__ = ["__version__", *sorted(_VERBS)]
 

@@ -177,7 +177,7 @@ def block_surface(block: TrainingBlock) -> Surface:
     if int(np.prod(shape)) > MOST_POINTS:
         raise InputError(
             f"a block of {' x '.join(f'{mm:.0f}' for mm in block.size_mm)} mm with channels of {narrow:.2f} mm",
-            "a smaller one", "Choose fewer ways with --way, or a thicker device",
+            "a smaller one", "Choose fewer ways with --trajectory, or a thicker device",
         )  # fmt: skip
     affine = np.diag([step, step, step, 1.0])
     affine[:3, 3] = origin

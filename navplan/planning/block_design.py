@@ -140,7 +140,7 @@ def _refuse_large(size: Point, bed: Point) -> None:
         told = " x ".join(f"{mm:.0f}" for mm in size)
         raise InputError(
             f"a block of {told} mm", f"one that fits a bed of {' x '.join(f'{mm:.0f}' for mm in bed)} mm",
-            "Choose fewer ways with --way, or a larger printer with --bed X Y Z",
+            "Choose fewer ways with --trajectory, or a larger printer with --bed X Y Z",
         )  # fmt: skip
 
 
