@@ -2,7 +2,7 @@
 
 Balls are bright blobs of a ball's volume. Which is which follows from their distances alone: three of them give a rigid
 map, which the others bear out or not. A mirrored block fits a mirrored map, and is told so. Each ball's middle is then
-found from its edge: along rays from it, where the image has come half way from the ball to what lies about it there.
+found by a model of the voxels about it: ball, block with its pit, and air.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.optimize import least_squares
 from scipy.spatial.distance import cdist
+from scipy.special import ndtr
 
 from navplan.errors import GeometryError, InputError, MismatchError
 from navplan.geometry.landmarks import LandmarkFit, fit_landmarks
 from navplan.geometry.transform import Transform
-from navplan.model.block import BLOCK, PATIENT, TrainingBlock
+from navplan.model.block import BLOCK, BlockMark, TrainingBlock
+from navplan.imaging.block_solid import PIT_MM
 from navplan.model.volume import Volume
 
 SCAN = "scan"
@@ -30,8 +33,8 @@ NEAR_MM = 1.5  # of its place, that a ball is taken for one of the block's
 LEFT_MM = 0.6  # at most left over (root mean square) by the map: else it is another block, or printed at another size
 MOST_BLOBS = 40
 SIZES = (0.99, 1.01, 0.98, 1.02, 0.97, 1.03, 0.96, 1.04, 0.95, 1.05)  # of a print, that are told apart from a gap
-RAYS, ROUNDS, FINE_MM = 500, 8, 0.1
-OUTWARD = 0.2  # cosine to the face's normal, of rays that meet air alone
+AROUND_MM = 2.0  # about a ball, that is modelled
+WITHIN_MM, BLUR_MM = 0.35, 0.4  # of samples in a voxel; of an edge, to begin with
 _POINTS = NDArray[np.float64]
 
 
@@ -110,7 +113,7 @@ def find_block(volume: Volume, block: TrainingBlock) -> BlockFound:
             "the block itself", "Another block? Its id stands on its sheet",
         )  # fmt: skip
     found = np.stack([
-        _middle(volume, blobs[pairs[n]], block.ball_mm, matrix[:3, :3] @ np.asarray(mark.out))
+        _middle(volume, blobs[pairs[n]], block.ball_mm, mark, matrix[:3, :3])
         for n, mark in enumerate(block.marks)
     ])  # fmt: skip
     try:
@@ -214,42 +217,46 @@ def _borne_out(balls: _POINTS, blobs: _POINTS, matrix: NDArray[np.float64]) -> t
     return pairs, float(np.sqrt((apart.min(axis=1)[near] ** 2).mean())) if pairs else np.inf
 
 
-def _middle(volume: Volume, start_mm: _POINTS, ball_mm: float, out: _POINTS) -> _POINTS:
-    """(3,) the middle of a ball near start_mm, from its edge in air. out: unit, away from the block; rays into the pit,
-    where ball, air and block lie within a voxel, would draw it outward by 0.07 mm and are left out."""
-    radius = ball_mm / 2.0
-    rays = _directions(RAYS)
-    rays = rays[rays @ out > OUTWARD]
-    reach = radius + 1.5 * float(volume.grid.spacing_mm.max()) + 1.0
-    steps = np.arange(0.0, reach, FINE_MM)
-    middle = np.asarray(start_mm, dtype=np.float64)
-    image = np.asarray(volume.voxels, dtype=np.float32)
-    for _ in range(ROUNDS):
-        places = volume.grid.indices(middle + rays[:, None] * steps[:, None])
-        values = ndimage.map_coordinates(image, places.reshape(-1, 3).T, order=1, mode="nearest")
-        values = values.reshape(len(rays), len(steps))
-        inside = np.median(values[:, steps < 0.4 * radius])
-        about = values[:, steps > radius + 0.6 * (reach - radius)].mean(axis=1)
-        half = 0.5 * (inside + about)
-        below = (values < half[:, None]) & (steps > 0.4 * radius)
-        first = np.clip(below.argmax(axis=1), 1, len(steps) - 1)
-        rows = np.arange(len(rays))
-        before, after = values[rows, first - 1], values[rows, first]
-        fine = steps[first] - FINE_MM * (half - after) / np.maximum(before - after, 1e-6)
-        good = below.any(axis=1) & (inside - about > BRIGHTER / 2) & (np.abs(fine - radius) < 0.5 * radius)
-        if good.sum() < 30:
-            break
-        design = np.column_stack([rays[good], np.ones(int(good.sum()))])  # edge = u . shift + radius
-        step = np.linalg.lstsq(design, fine[good], rcond=None)[0][:3]
-        middle = middle + step
-        if float(np.linalg.norm(step)) < 0.005:
-            break
-    return middle
+def _middle(
+    volume: Volume, start_mm: _POINTS, ball_mm: float, mark: BlockMark, turn: NDArray[np.float64]
+) -> _POINTS:
+    """(3,) the middle of a ball near start_mm. turn: (3, 3) scan from block.
 
+    What a voxel holds is modelled: shares of ball, block and air over its volume, their edges blurred alike; the three
+    values follow from the shares by least squares, the middle and the blur by search. Voxels at the scan's largest
+    value are left out: a ball of steel is brighter than the scan can tell.
+    """
+    grid, radius = volume.grid, ball_mm / 2.0
+    around = radius + AROUND_MM
+    middle = np.rint(grid.indices(start_mm)).astype(int)
+    reach = np.ceil(around / grid.spacing_mm).astype(int)
+    first = np.maximum(middle - reach, 0)
+    last = np.minimum(middle + reach + 1, grid.shape)
+    block = np.stack(np.meshgrid(*[np.arange(a, b) for a, b in zip(first, last, strict=True)], indexing="ij"), axis=-1)
+    indices = block.reshape(-1, 3)
+    values = volume.voxels[tuple(indices.T)].astype(np.float64)
+    near = np.linalg.norm(grid.points_mm(indices) - start_mm, axis=1) < around
+    near &= values < float(volume.voxels.max())
+    indices, values = indices[near], values[near]
+    counts = np.ceil(grid.spacing_mm / WITHIN_MM).astype(int)
+    places = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
+    inner = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = (grid.points_mm(indices[:, None] + inner) - start_mm) @ turn  # along the block's axes, from the start
+    out = np.asarray(mark.out)
+    pit = np.asarray(mark.pit_mm) - np.asarray(mark.ball_mm)  # of a ball at the origin
 
-def _directions(count: int) -> _POINTS:
-    """(count, 3) unit vectors spread evenly (Fibonacci's spiral)."""
-    n = np.arange(count) + 0.5
-    z, turn = 1.0 - 2.0 * n / count, np.pi * (1.0 + np.sqrt(5.0)) * n
-    across = np.sqrt(1.0 - z**2)
-    return np.stack([across * np.cos(turn), across * np.sin(turn), z], axis=1)
+    def left(unknown: NDArray[np.float64]) -> NDArray[np.float64]:
+        offset, blur = points - unknown[:3], float(np.exp(unknown[3]))
+        ball = ndtr((radius - np.linalg.norm(offset, axis=-1)) / blur)
+        deep = offset - pit
+        along = deep @ out
+        aside = np.sqrt(np.maximum((deep**2).sum(axis=-1) - along**2, 0.0))
+        material = np.maximum(along - PIT_MM, (along - aside) * np.sqrt(0.5))  # a face with a cone of 90 degrees
+        plastic = (1.0 - ball) * ndtr(-material / blur)
+        shares = np.stack([ball.mean(axis=1), plastic.mean(axis=1), np.ones(len(values))], axis=1)
+        return np.asarray(values - shares @ np.linalg.lstsq(shares, values, rcond=None)[0])
+
+    begin = np.array([0.0, 0.0, 0.0, np.log(BLUR_MM)])
+    bounds = ([-2.0, -2.0, -2.0, np.log(0.1)], [2.0, 2.0, 2.0, np.log(2.0)])
+    found = least_squares(left, begin, bounds=bounds, x_scale=(0.1, 0.1, 0.1, 0.2), xtol=1e-4, ftol=1e-5, max_nfev=25)
+    return np.asarray(start_mm + turn @ found.x[:3])
