@@ -16,7 +16,6 @@ from navplan.model.block import TrainingBlock
 from navplan.model.volume import Volume
 
 AIR, PLASTIC, GLASS = -1000.0, 100.0, 2000.0  # HU, unsourced
-SUBSAMPLES = 3
 BLUR_MM = 0.4  # standard deviation of the scanner's point spread, in the slice and across
 _ROOM_MM = 8.0
 
@@ -24,7 +23,8 @@ _ROOM_MM = 8.0
 @dataclass(frozen=True)
 class Scan:
     """spacing_mm of the voxels; noise_hu; ball_hu; without: balls that are missing; mirrored: printed as in a mirror;
-    scale: of the print (the balls stay as they are)."""
+    scale: of the print (the balls stay as they are);
+    subsamples: along each edge of a voxel."""
 
     spacing_mm: tuple[float, float, float] = (0.6, 0.6, 1.0)
     noise_hu: float = 30.0
@@ -32,6 +32,7 @@ class Scan:
     without: tuple[str, ...] = ()
     mirrored: bool = False
     scale: float = 1.0
+    subsamples: int = 3
 
 
 def any_pose(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -74,7 +75,8 @@ def scan_of(block: TrainingBlock, pose: NDArray[np.float64], scan: Scan, seed: i
     for ball in balls:
         edge |= ((inside - ball) ** 2).sum(axis=1) < (block.ball_mm / 2 + 2.0) ** 2
     values = np.where(field < 0.0, PLASTIC, AIR)
-    offsets = (np.stack(np.meshgrid(*[(np.arange(SUBSAMPLES) + 0.5) / SUBSAMPLES - 0.5] * 3, indexing="ij"), axis=-1)
+    count = scan.subsamples
+    offsets = (np.stack(np.meshgrid(*[(np.arange(count) + 0.5) / count - 0.5] * 3, indexing="ij"), axis=-1)
                .reshape(-1, 3) * spacing)  # fmt: skip
     some = centres[edge]
     values[edge] = sum(at(some + offset) for offset in offsets) / len(offsets)

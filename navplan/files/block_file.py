@@ -1,4 +1,4 @@
-"""A training block as files: block.json, STL surfaces, tables of its ways, and landmarks; and what was measured by hand.
+"""A training block as files: block.json, STL, tables of its ways, landmarks; and what was measured by hand.
 
 block.json: the data of `navplan.model.block.TrainingBlock`, mm, with its format. Measurements: a CSV file, a row a
 needle, with the columns of MEASURED; empty cells are what the file's reader takes for them.
@@ -23,8 +23,8 @@ FORMAT = "navplan block 1"
 LARGEST_FILE, MOST_ROWS = 4 << 20, 1000
 MEASURED = ("name", "way", "depth_mm", "angle_deg", "compass_deg", "x_mm", "y_mm")
 MEASURED_WORDS = (
-    "a CSV file with the columns way, depth_mm, angle_deg and compass_deg, and name, x_mm and y_mm (where the needle goes"
-    " through the top face) where you like"
+    "a CSV file with the columns way, depth_mm, angle_deg and compass_deg, and name, x_mm and y_mm (where the needle"
+    " goes through the top face) where you like"
 )
 _BLOCK = document_of(TrainingBlock, "BlockDocument", format=str)
 _STL = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("more", "<u2")])
@@ -85,9 +85,9 @@ def marks_csv(block: TrainingBlock) -> bytes:
     """Where the pits are, and balls that lie in them, block frame and patient LPS, mm."""
     head = ("name", *(f"{what}_{frame}_{axis}_mm" for what in ("pit", "ball") for frame in ("block", "patient")
                       for axis in "xyz"))  # fmt: skip
-    places = [[one.pit_mm, block.transform.apply(one.pit_mm), one.ball_mm, block.transform.apply(one.ball_mm)]
-              for one in block.marks]  # fmt: skip
-    rows = [(name, *(f"{mm:.3f}" for mm in np.ravel(place))) for name, place in zip(block.names, places, strict=True)]
+    pits, balls = block.pits_mm, block.balls_mm
+    places = np.hstack([pits, block.transform.apply(pits), balls, block.transform.apply(balls)])
+    rows = [(name, *(f"{mm:.3f}" for mm in place)) for name, place in zip(block.names, places, strict=True)]
     return _csv(head, rows)
 
 

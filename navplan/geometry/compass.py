@@ -20,8 +20,8 @@ def compass_of(direction: ArrayLike) -> tuple[float, float]:
 
 
 def along_compass(angle_deg: float, compass_deg: float) -> NDArray[np.float64]:
-    """(3,) unit direction towards the tip; see `compass_of`. Raises GeometryError: not finite, or an angle not from 0 to
-    89 degrees."""
+    """(3,) unit direction towards the tip; see `compass_of`. Raises GeometryError: not finite, or an angle that is not
+    from 0 to 89 degrees."""
     if not (np.isfinite(angle_deg) and np.isfinite(compass_deg)) or not 0.0 <= angle_deg <= STEEPEST_DEG:
         raise GeometryError(
             f"a needle at {angle_deg} degrees to the face's normal, compass {compass_deg}",

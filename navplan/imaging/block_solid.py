@@ -2,7 +2,8 @@
 
 A field that is negative in the material is sampled on a grid and contoured cell by cell; each vertex is then moved
 along its grid edge to where the field itself is zero. Every triangle stays in its own cell, so that none crosses
-another, and every vertex lies on the true surface: what is left is the sag of a triangle's side in a round wall.
+another, and every vertex lies on the true surface: what is left is the sag of a triangle's side in a round wall. A
+channel is made wider by half of the largest sag, so that it is as much too wide here as too narrow there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from navplan.imaging.surfaces import Surface, cell_by_cell
 from navplan.imaging.voxelise import check_closed
 from navplan.model.block import TrainingBlock
 
-COARSEST_MM, FINEST_MM, STEPS_ACROSS = 0.5, 0.3, 3.5  # of the grid; cells across the narrowest channel
+COARSEST_MM, FINEST_MM = 0.5, 0.28  # of the grid
+SAG_MM = 0.06  # at most, of a triangle's side in a channel's round wall
 MOST_POINTS = 80_000_000  # of the grid
 ENGRAVED_MM, STROKE_MM, LETTER_MM = 1.0, 1.2, 7.0  # deep; wide; high
 PIT_MM = 3.5
@@ -97,11 +99,11 @@ class _Letter(_Hole):
 
 
 class BlockSolid:
-    """Where a block's material is."""
+    """Where a block's material is. step_mm: of the grid that it is contoured on, 0 for the block as it is meant."""
 
-    def __init__(self, block: TrainingBlock) -> None:
+    def __init__(self, block: TrainingBlock, step_mm: float = 0.0) -> None:
         self.block, self.size = block, np.asarray(block.size_mm, dtype=np.float64)
-        self._holes = tuple(_holes(block))
+        self._holes = tuple(_holes(block, step_mm))
 
     def at(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N,) of points (N, 3), block frame: negative in the material, positive outside, a lower bound of the distance
@@ -141,11 +143,12 @@ class BlockSolid:
         return np.asarray((x + y - (self.size[0] + self.size[1] - self.block.bevel_mm)) * np.sqrt(0.5))
 
 
-def _holes(block: TrainingBlock) -> Iterator[_Hole]:
+def _holes(block: TrainingBlock, step_mm: float) -> Iterator[_Hole]:
     top = block.size_mm[2]
     for way in block.ways:
         if way.channel_mm > 0.0:
             bottom, out, radius = np.asarray(way.tip_mm), -way.direction, way.channel_mm / 2.0
+            radius += 0.5 * _sag_mm(radius, step_mm)
             length = way.depth_mm + _CLEAR_MM + radius * np.tan(np.radians(way.angle_deg))
             yield _Channel(*_bounds(np.stack([bottom, bottom + length * out]), radius), bottom, out, length, radius)
     for mark in block.marks:
@@ -162,6 +165,11 @@ def _holes(block: TrainingBlock) -> Iterator[_Hole]:
         yield _Letter(low, high, strokes, top - ENGRAVED_MM)
 
 
+def _sag_mm(radius: float, step_mm: float) -> float:
+    """The largest, of a side that is as long as a cell's diagonal."""
+    return 3.0 * step_mm**2 / (8.0 * radius)
+
+
 def _bounds(points: Array, radius: float) -> tuple[Array, Array]:
     return points.min(axis=0) - radius - 1.0, points.max(axis=0) + radius + 1.0
 
@@ -170,8 +178,8 @@ def block_surface(block: TrainingBlock) -> Surface:
     """The closed surface of a block, block frame, outward. Raises InputError for a block that would take too fine a
     grid."""
     narrow = min([way.channel_mm for way in block.ways if way.channel_mm > 0.0], default=np.inf)
-    step = float(np.clip(narrow / STEPS_ACROSS, FINEST_MM, COARSEST_MM))
-    solid = BlockSolid(block)
+    step = float(np.clip(np.sqrt(SAG_MM * 4.0 / 3.0 * narrow), FINEST_MM, COARSEST_MM))
+    solid = BlockSolid(block, step)
     origin = -np.array([1.2718, 1.3141, 1.4142]) * step  # no face of the block on a plane of the grid
     shape = np.ceil((solid.size - origin) / step).astype(int) + 2
     if int(np.prod(shape)) > MOST_POINTS:

@@ -20,8 +20,8 @@ from scipy.special import ndtr
 from navplan.errors import GeometryError, InputError, MismatchError
 from navplan.geometry.landmarks import LandmarkFit, fit_landmarks
 from navplan.geometry.transform import Transform
-from navplan.model.block import BLOCK, BlockMark, TrainingBlock
 from navplan.imaging.block_solid import PIT_MM
+from navplan.model.block import BLOCK, BlockMark, TrainingBlock
 from navplan.model.volume import Volume
 
 SCAN = "scan"
@@ -32,16 +32,17 @@ SMALLEST, LARGEST = 0.3, 2.5  # of a ball's volume, that a blob may have
 NEAR_MM = 1.5  # of its place, that a ball is taken for one of the block's
 LEFT_MM = 0.6  # at most left over (root mean square) by the map: else it is another block, or printed at another size
 MOST_BLOBS = 40
-SIZES = (0.99, 1.01, 0.98, 1.02, 0.97, 1.03, 0.96, 1.04, 0.95, 1.05)  # of a print, that are told apart from a gap
+SIZES = (0.99, 1.01, 0.98, 1.02, 0.97, 1.03, 0.96, 1.04, 0.95, 1.05)  # of a print, that are told
 AROUND_MM = 2.0  # about a ball, that is modelled
-WITHIN_MM, BLUR_MM = 0.35, 0.4  # of samples in a voxel; of an edge, to begin with
+WITHIN_MM, EDGE_MM = 0.45, 0.15  # of samples in a voxel; of an edge
+BLUR_MM = 0.4  # of the scan, to begin with
 _POINTS = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class BlockFound:
-    """A block in a scan. found_mm: (N, 3) the balls' middles, scan's LPS mm, in the block's order; fit: scan from block,
-    with what is left over; scale: by which the found ones lie wider apart than the block's."""
+    """A block in a scan. found_mm: (N, 3) the balls' middles, scan's LPS mm, in the block's order; fit: scan from
+    block, with what is left over; scale: by which the found ones lie wider apart than the block's."""
 
     block: TrainingBlock
     found_mm: _POINTS
@@ -51,7 +52,7 @@ class BlockFound:
     @property
     def scan_from_block(self) -> Transform:
         """Where the block lies."""
-        return Transform(self.fit.matrix, SCAN, BLOCK, origin="balls of the block", expected_error_mm=self._mean_mm)
+        return Transform(self.fit.matrix, SCAN, BLOCK, origin="balls of the block", expected_error_mm=self._most_mm)
 
     @property
     def patient_from_scan(self) -> Transform:
@@ -59,7 +60,7 @@ class BlockFound:
         return self.block.transform @ self.scan_from_block.inverse()
 
     @property
-    def _mean_mm(self) -> float:
+    def _most_mm(self) -> float:
         ways = [place for way in self.block.ways for place in (way.top_mm, way.tip_mm)]
         places = self.fit.matrix[:3, :3] @ np.asarray(ways or [self.block.size_mm]).T + self.fit.matrix[:3, 3:]
         return float(self.fit.error_mm(places.T).max())
@@ -68,8 +69,8 @@ class BlockFound:
     def words(self) -> str:
         """What was found."""
         return (
-            f"block {self.block.id}: {len(self.found_mm)} of {len(self.found_mm)} balls, {self.fit.fre_mm:.2f} mm left over,"
-            f" expected error along its ways at most {self._mean_mm:.2f} mm"
+            f"block {self.block.id}: all {len(self.found_mm)} balls, {self.fit.fre_mm:.2f} mm left over, expected error"
+            f" along its ways at most {self._most_mm:.2f} mm"
         )
 
 
@@ -83,8 +84,9 @@ def find_block(volume: Volume, block: TrainingBlock) -> BlockFound:
     spacing = float(volume.grid.spacing_mm.max())
     if spacing * VOXELS_ACROSS > block.ball_mm:
         raise InputError(
-            f"a scan with voxels of {spacing:.2g} mm", f"at most {block.ball_mm / VOXELS_ACROSS:.2g} mm along each axis,"
-            f" for balls of {block.ball_mm:g} mm", "Scan it with thinner slices, or a smaller field of view",
+            f"a scan with voxels of {spacing:.2g} mm",
+            f"at most {block.ball_mm / VOXELS_ACROSS:.2g} mm along each axis, for balls of {block.ball_mm:g} mm",
+            "Scan it with thinner slices, or a smaller field of view",
         )  # fmt: skip
     blobs = _blobs(volume, block.ball_mm)
     balls = block.balls_mm
@@ -94,22 +96,21 @@ def find_block(volume: Volume, block: TrainingBlock) -> BlockFound:
         mirrored, _ = _paired(mirror, blobs)
         if len(mirrored) > max(len(pairs), 3):
             raise MismatchError(
-                f"a mirrored block: {len(mirrored)} of its {len(balls)} balls lie as in a mirror", f"block {block.id} as it is",
+                f"a mirrored block: {len(mirrored)} of its {len(balls)} balls lie as in a mirror",
+                f"block {block.id} as it is",
                 "Was the STL or the scan mirrored? Nothing measured on it counts",
             )  # fmt: skip
         sized = _sized(balls, blobs)
         if sized:
-            raise MismatchError(
-                f"a block printed at {100 * sized:.0f} %", f"block {block.id} at 100 %", "Print it again, without scaling"
-            )
+            raise _of_another_size(block, sized)
         if len(pairs) >= 4:
             missing = [name for n, name in enumerate(block.names) if n not in pairs]
             raise MismatchError(
-                f"{len(pairs)} of {len(balls)} balls of block {block.id}; missing: {', '.join(missing)}", "all of them",
-                "Put a ball into each pit, and scan the whole block",
+                f"{len(pairs)} of {len(balls)} balls of block {block.id}; missing: {', '.join(missing)}",
+                "all of them", "Put a ball into each pit, and scan the whole block",
             )  # fmt: skip
         raise MismatchError(
-            f"{len(blobs)} things as bright and large as a ball, of which {len(pairs)} lie as balls of block {block.id}",
+            f"{len(blobs)} things as bright and large as a ball, {len(pairs)} of which lie as balls of {block.id}",
             "the block itself", "Another block? Its id stands on its sheet",
         )  # fmt: skip
     found = np.stack([
@@ -122,13 +123,19 @@ def find_block(volume: Volume, block: TrainingBlock) -> BlockFound:
         raise MismatchError(f"balls that give no map ({error.received})", f"block {block.id}") from error
     scale = _spread(found) / _spread(balls)
     if fit.fre_mm > LEFT_MM:
-        sized = fit_landmarks(found, balls * scale).fre_mm
-        better = f"; printed at {100 * scale:.1f} % it would fit to {sized:.2f} mm" if sized < 0.5 * fit.fre_mm else ""
+        if fit_landmarks(found, balls * scale).fre_mm < 0.5 * fit.fre_mm:
+            raise _of_another_size(block, scale)
         raise MismatchError(
-            f"a block of which {fit.fre_mm:.2f} mm are left over{better}", f"block {block.id}, at most {LEFT_MM:g} mm",
-            "Print it at 100 %, and check that every ball sits in its pit",
+            f"a block of which {fit.fre_mm:.2f} mm are left over", f"block {block.id}, at most {LEFT_MM:g} mm",
+            "Check that every ball sits in its pit",
         )  # fmt: skip
     return BlockFound(block, found, fit, scale)
+
+
+def _of_another_size(block: TrainingBlock, scale: float) -> MismatchError:
+    return MismatchError(
+        f"a block printed at {100 * scale:.1f} %", f"block {block.id} at 100 %", "Print it again, without scaling"
+    )
 
 
 def _spread(points: _POINTS) -> float:
@@ -222,41 +229,49 @@ def _middle(
 ) -> _POINTS:
     """(3,) the middle of a ball near start_mm. turn: (3, 3) scan from block.
 
-    What a voxel holds is modelled: shares of ball, block and air over its volume, their edges blurred alike; the three
-    values follow from the shares by least squares, the middle and the blur by search. Voxels at the scan's largest
-    value are left out: a ball of steel is brighter than the scan can tell.
+    What a voxel holds is modelled: ball, block and air on a finer grid, blurred alike, and averaged in each voxel; the
+    three values follow by least squares, the middle and the blur by search. Voxels at the scan's largest value are left
+    out: a ball of steel is brighter than the scan can tell.
     """
     grid, radius = volume.grid, ball_mm / 2.0
     around = radius + AROUND_MM
     middle = np.rint(grid.indices(start_mm)).astype(int)
     reach = np.ceil(around / grid.spacing_mm).astype(int)
-    first = np.maximum(middle - reach, 0)
-    last = np.minimum(middle + reach + 1, grid.shape)
-    block = np.stack(np.meshgrid(*[np.arange(a, b) for a, b in zip(first, last, strict=True)], indexing="ij"), axis=-1)
-    indices = block.reshape(-1, 3)
-    values = volume.voxels[tuple(indices.T)].astype(np.float64)
-    near = np.linalg.norm(grid.points_mm(indices) - start_mm, axis=1) < around
-    near &= values < float(volume.voxels.max())
-    indices, values = indices[near], values[near]
+    first, last = np.maximum(middle - reach, 0), np.minimum(middle + reach + 1, grid.shape)
+    voxels = volume.voxels[tuple(slice(a, b) for a, b in zip(first, last, strict=True))].astype(np.float64)
     counts = np.ceil(grid.spacing_mm / WITHIN_MM).astype(int)
-    places = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
-    inner = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(-1, 3)
-    points = (grid.points_mm(indices[:, None] + inner) - start_mm) @ turn  # along the block's axes, from the start
+    axes = [a + (np.arange((b - a) * n) + 0.5) / n - 0.5 for a, b, n in zip(first, last, counts, strict=True)]
+    fine = grid.points_mm(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
+    points = (fine - start_mm) @ turn  # along the block's axes, from the start
+    centres = _averaged(fine[..., 0], counts), _averaged(fine[..., 1], counts), _averaged(fine[..., 2], counts)
+    near = np.linalg.norm(np.stack(centres, axis=-1) - start_mm, axis=-1) < around
+    near &= voxels < float(volume.voxels.max())
+    values = voxels[near]
     out = np.asarray(mark.out)
     pit = np.asarray(mark.pit_mm) - np.asarray(mark.ball_mm)  # of a ball at the origin
+    width = grid.spacing_mm / counts
 
     def left(unknown: NDArray[np.float64]) -> NDArray[np.float64]:
-        offset, blur = points - unknown[:3], float(np.exp(unknown[3]))
-        ball = ndtr((radius - np.linalg.norm(offset, axis=-1)) / blur)
+        offset = points - unknown[:3]
+        ball = ndtr((radius - np.linalg.norm(offset, axis=-1)) / EDGE_MM)
         deep = offset - pit
         along = deep @ out
         aside = np.sqrt(np.maximum((deep**2).sum(axis=-1) - along**2, 0.0))
         material = np.maximum(along - PIT_MM, (along - aside) * np.sqrt(0.5))  # a face with a cone of 90 degrees
-        plastic = (1.0 - ball) * ndtr(-material / blur)
-        shares = np.stack([ball.mean(axis=1), plastic.mean(axis=1), np.ones(len(values))], axis=1)
-        return np.asarray(values - shares @ np.linalg.lstsq(shares, values, rcond=None)[0])
+        plastic = (1.0 - ball) * ndtr(-material / EDGE_MM)
+        sigma = float(np.exp(unknown[3])) / width
+        blurred = (ndimage.gaussian_filter(one, sigma, mode="nearest") for one in (ball, plastic))
+        shares = [_averaged(one, counts)[near] for one in blurred]
+        design = np.stack([*shares, np.ones(len(values))], axis=1)
+        return np.asarray(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])
 
     begin = np.array([0.0, 0.0, 0.0, np.log(BLUR_MM)])
-    bounds = ([-2.0, -2.0, -2.0, np.log(0.1)], [2.0, 2.0, 2.0, np.log(2.0)])
+    bounds = ([-2.0, -2.0, -2.0, np.log(0.05)], [2.0, 2.0, 2.0, np.log(2.0)])
     found = least_squares(left, begin, bounds=bounds, x_scale=(0.1, 0.1, 0.1, 0.2), xtol=1e-4, ftol=1e-5, max_nfev=25)
     return np.asarray(start_mm + turn @ found.x[:3])
+
+
+def _averaged(fine: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(i, j, k) of an array with so many samples along each axis of a voxel."""
+    i, j, k = (size // n for size, n in zip(fine.shape, counts, strict=True))
+    return np.asarray(fine.reshape(i, counts[0], j, counts[1], k, counts[2]).mean(axis=(1, 3, 5)))

@@ -7,12 +7,13 @@ for another.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from navplan.errors import InputError
 from navplan.model.block import BlockMark, BlockWay, Point, Row, TrainingBlock
@@ -26,6 +27,7 @@ LEAST_APART_MM = 2.0  # by which a wrong pairing of the pits must miss, root mea
 BED_MM = (220.0, 220.0, 250.0)  # of a common printer (unsourced)
 BALL_MM, CLEARANCE_MM = 5.0, 0.4  # of a ball, and of a channel over its device, in diameter (unsourced: try a piece)
 PIT_MM = 3.5  # deep, and as wide to each side: a cone of 90 degrees
+WALL_MM = 0.8  # between two channels, that a printer can make (unsourced)
 _TRIES = 60
 _LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))  # of +, - along each patient axis
 
@@ -59,7 +61,8 @@ def design_block(
         raise InputError("a block without a way", "one way or more of a plan")
     turn, letters = _axes(ways[0][1].direction)
     places = [
-        (number, way, *(turn.T @ np.asarray(p) for p in (way.entry_mm, way.point_at_mm(way.tip_depth_mm), way.target_mm)))
+        (number, way, turn.T @ np.asarray(way.entry_mm), turn.T @ way.point_at_mm(way.tip_depth_mm),
+         turn.T @ np.asarray(way.target_mm))
         for number, way in ways
     ]  # fmt: skip
     top = float(places[0][2][2])
@@ -75,8 +78,8 @@ def design_block(
     _refuse_large(size, sizes.bed_mm)
     made = tuple(
         BlockWay(
-            f"way{number}", number, way.device.id, way.device.diameter_mm, _point(on_top - corner), _point(tip - corner),
-            _point(target - corner), _point(entry - corner),
+            f"way{number}", number, way.device.id, way.device.diameter_mm, _point(on_top - corner),
+            _point(tip - corner), _point(target - corner), _point(entry - corner),
             way.device.diameter_mm + sizes.clearance_mm if sizes.channels else 0.0,
         )
         for (number, way, entry, tip, target), on_top in zip(places, crossed, strict=True)
@@ -88,7 +91,7 @@ def design_block(
     rows = [_row(row) for row in matrix]
     return TrainingBlock(
         digest[:12], plan_id, image_id, image_digest, size, BEVEL_MM, letters, (rows[0], rows[1], rows[2], rows[3]),
-        sizes.ball_mm, sizes.clearance_mm, apart, marks, made,
+        sizes.ball_mm, sizes.clearance_mm, apart, marks, made, tuple(_meeting(made)),
     )  # fmt: skip
 
 
@@ -132,6 +135,17 @@ def _on_top(number: int, entry: NDArray[np.float64], tip: NDArray[np.float64], t
             f"at most {STEEPEST_DEG:g} degrees", "Put it in a block of its own",
         )  # fmt: skip
     return np.asarray(entry + along * (top - entry[2]) / along[2])
+
+
+def _meeting(ways: Sequence[BlockWay]) -> Iterator[str]:
+    """Which channels run into each other, in words."""
+    share = np.linspace(0.0, 1.0, 201)[:, None]
+    for one, other in combinations([way for way in ways if way.channel_mm > 0.0], 2):
+        first, second = (np.subtract(way.tip_mm, way.top_mm) * share + way.top_mm for way in (one, other))
+        near = cdist(first, second) < (one.channel_mm + other.channel_mm) / 2.0 + WALL_MM
+        if near.any():
+            depth = float(share[near.any(axis=1)][0, 0]) * one.depth_mm
+            yield f"the channels of {one.name} and {other.name} meet {depth:.0f} mm deep: a needle may slip across"
 
 
 def _refuse_large(size: Point, bed: Point) -> None:

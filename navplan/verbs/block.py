@@ -41,8 +41,8 @@ def make_block(
     """A block about ways of a plan (counted from 0; the first has its entry on the top face), each judged anew.
 
     structures: present ones, each as a closed surface of its own in the block's frame. out: a folder, made if need be,
-    that all files are written to, or none: block.stl, structure-NAME.stl, block.json, sheet.html, ways.csv, fiducials.csv,
-    landmarks.csv, measured.csv, block.png. Without one nothing is written.
+    that all files are written to, or none: block.stl, structure-NAME.stl, block.json, sheet.html, ways.csv,
+    fiducials.csv, landmarks.csv, measured.csv, block.png. Without one nothing is written.
 
     Raises MismatchError for a plan of another image or patient, ChoiceError for a way or structure that is none,
     InputError for ways that no block holds, and a folder that cannot be written to.
@@ -58,10 +58,11 @@ def make_block(
         case.volumes[image_id].digest, sizes or BlockSizes(),
     )  # fmt: skip
     notes = [
-        f"{way.name} of plan {found.id}, judged when the block was made: {one.report.verdict.value}, {one.report.headline}"
+        f"{way.name} of plan {found.id}, judged when the block was made: {one.report.verdict.value},"
+        f" {one.report.headline}"
         for way, one in zip(made.ways, checked, strict=True)
     ]
-    block = replace(made, notes=(*notes, *_outside(case, made)))
+    block = replace(made, notes=(*notes, *made.notes, *_outside(case, made)))
     solids = {name: _solid(case, image_id, name, block) for name in structures}
     if str(out):
         _write(block, solids, Path(out), progress)
@@ -81,7 +82,9 @@ def _solid(case: Case, image_id: str, name: str, block: TrainingBlock) -> Surfac
     structure = case.structures_of(image_id).get(name)
     if structure is None or structure.occupancy is None or structure.grid is None:
         present = [one.name for one in case.structures_of(image_id).values() if one.occupancy is not None]
-        raise ChoiceError(f"structure {name!r}, of which there is no shape", ", ".join(sorted(present)) or "none is present")
+        raise ChoiceError(
+            f"structure {name!r}, of which there is no shape", ", ".join(sorted(present)) or "none is present"
+        )
     found = surface_of(structure.occupancy, structure.grid, SOLID_STEP_MM, np.iinfo(np.int64).max)
     check_closed(found.triangles, name)
     turn = block.transform.matrix[:3, :3]
@@ -102,7 +105,8 @@ def _write(
     told = f"block {block.id}, mm, z up"
     files = {"block.stl": stl_bytes(surface.points_mm, surface.triangles, told)}
     for name, solid in solids.items():
-        files[f"structure-{file_stem(name)}.stl"] = stl_bytes(solid.points_mm, solid.triangles, f"{name}, in the frame of {told}")
+        words = f"{name}, in the frame of {told}"
+        files[f"structure-{file_stem(name)}.stl"] = stl_bytes(solid.points_mm, solid.triangles, words)
     progress("its picture", 0.7)
     files |= {
         "block.json": block_bytes(block), "sheet.html": block_sheet_html(block).encode(), "ways.csv": ways_csv(block),

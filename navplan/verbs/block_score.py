@@ -56,7 +56,8 @@ class HandErrors:
 class BlockScore:
     """One needle. entry_mm, tip_mm: where its line meets the patient's skin (the block's top face, where it meets none)
     and its tip, LPS mm. tip_off_target_mm: of the place that the needle is for (its tip; of a cutting needle the middle
-    of its sample) to the target. tip_off_mm: of its tip to the planned tip: deeper_mm along the planned way (negative:
+    of its sample) to the target; in_target: whether it lies in the target's structure (None: the target is a bare
+    point). tip_off_mm: of its tip to the planned tip: deeper_mm along the planned way (negative:
     not deep enough), aside_mm across it. entry_off_mm: on the top face. angle_off_deg: between the two lines.
     tip_error_mm: root mean square, of the tip by the measuring. touched, maybe: structures that the plan's needle along
     this line touches for sure, and may touch, with the measuring's error. verdict, judged: by the plan's rules."""
@@ -65,7 +66,7 @@ class BlockScore:
     way: str
     entry_mm: Point
     tip_mm: Point
-    in_target: bool
+    in_target: bool | None
     tip_off_target_mm: float
     tip_off_mm: float
     deeper_mm: float
@@ -79,15 +80,20 @@ class BlockScore:
     judged: str
 
     @property
+    def _met(self) -> str:
+        return "" if self.in_target is None else ", which it meets" if self.in_target else ", which it misses"
+
+    @property
     def words(self) -> str:
         """On a few lines."""
         deep = f"{abs(self.deeper_mm):.1f} mm too {'deep' if self.deeper_mm > 0 else 'shallow'}"
         return (
-            f"{self.name} ({self.way}): {self.tip_off_target_mm:.1f} mm off the target, which it"
-            f" {'meets' if self.in_target else 'misses'}; tip {self.tip_off_mm:.1f} mm off the planned one, {deep},"
+            f"{self.name} ({self.way}): {self.tip_off_target_mm:.1f} mm off the target{self._met};"
+            f" tip {self.tip_off_mm:.1f} mm off the planned one, {deep},"
             f" {self.aside_mm:.1f} mm aside (measured to {self.tip_error_mm:.1f} mm)\n"
             f"   entry {self.entry_off_mm:.1f} mm and direction {self.angle_off_deg:.1f} deg off\n"
-            f"   touches {', '.join(self.touched) or 'nothing for sure'}; may touch {', '.join(self.maybe) or 'nothing'}\n"
+            f"   touches {', '.join(self.touched) or 'nothing for sure'};"
+            f" may touch {', '.join(self.maybe) or 'nothing'}\n"
             f"   {self.verdict.value}: {self.judged}"
         )
 
@@ -155,7 +161,7 @@ def _score(
     measured_mm = SURE * float(np.sqrt(np.linalg.eigvalsh(spread)[-1]))
     sure, maybe = _touched(patient, start, point, direction, radius, measured_mm)
     verdict, judged = _judged(case, plan, way, start, aimed)
-    inside = bool(target.structure) and bool(patient.in_structure(target.structure, aimed[None])[0])
+    inside = bool(patient.in_structure(target.structure, aimed[None])[0]) if target.structure else None
     turned = np.degrees(np.arccos(np.clip(along @ way.direction, -1.0, 1.0)))
     return BlockScore(
         row.name, way.name, _point(start), _point(point), inside,

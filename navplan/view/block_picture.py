@@ -10,9 +10,9 @@ from navplan.imaging.surfaces import Surface
 from navplan.model.block import TrainingBlock
 from navplan.view.camera import Camera
 from navplan.view.colours import NEEDLE, TARGET, TEXT, Colour
+from navplan.view.labels import font, written
 from navplan.view.meshes import ball, ghost, joined, painted, turned_body
 from navplan.view.render import render
-from navplan.view.labels import font, written
 
 SIZE = (1100, 900)
 _PLASTIC: Colour = (120, 150, 178)
@@ -34,7 +34,8 @@ def block_png(block: TrainingBlock, surface: Surface) -> bytes:
         radius = max(way.device_mm / 2.0, 0.5)
         start = np.asarray(way.top_mm) - _HUB_MM * way.direction
         deep = way.depth_mm + _HUB_MM
-        needles.append(turned_body(start, way.direction, [0, 0, deep - 3 * radius, deep], [0, radius, radius, 0], NEEDLE))
+        depths, radii = [0, 0, deep - 3 * radius, deep], [0, radius, radius, 0]
+        needles.append(turned_body(start, way.direction, depths, radii, NEEDLE))
         targets.append(ball(way.target_mm, 2.2, TARGET))
     balls = [ball(mark.ball_mm, block.ball_mm / 2.0, _BALL) for mark in block.marks]
     shell = ghost(painted(surface, _PLASTIC), camera.position_mm, 0.22, 0.5)
