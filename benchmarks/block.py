@@ -128,9 +128,10 @@ def page(rows: list[Row], refusals: dict[str, tuple[int, int]], asked: argparse.
     command = f"python -m benchmarks.block --scans {asked.scans} --refusals {asked.refusals} --out docs/block-found.md"
     lines = [
         "# Training blocks found in simulated scans", "",
-        f"Made by `{command}` in {seconds / 60:.0f} minutes on a shared machine. Each scan: another block (a way of 40 to"
-        " 80 mm, leaning up to 35 degrees), any pose, its own seed. Balls of 5 mm; block, balls and air of 100, 2000 and"
-        " -1000 HU (unsourced); partial volume by 27 samples a voxel, a blur of 0.4 mm. The goal is 0.2 mm for each ball.",
+        f"Made by `{command}` in {seconds / 60:.0f} minutes on a shared machine. Each scan: another block (a way of 40"
+        " to 80 mm, leaning up to 35 degrees), any pose, its own seed. Balls of 5 mm; block, balls and air of 100, 2000"
+        " and -1000 HU (unsourced); partial volume by 27 samples a voxel, a blur of 0.4 mm. The goal is 0.2 mm for each"
+        " ball.",
         "",
         "| scan | scans | refused | balls, mean mm | balls, max mm | balls over 0.2 mm | tip, mean mm | tip, max mm |"
         " tips within the error told for 95 of 100 |",

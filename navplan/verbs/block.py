@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,12 +51,25 @@ def make_block(
     found = plan_named(case, plan)
     if len(set(ways)) < len(ways):
         raise InputError(f"ways {', '.join(str(way + 1) for way in ways)}", "each way once")
+    with ExitStack() as stack:
+        if str(out):
+            stack.enter_context(_folder(Path(out)))
+        block, solids = _made(case, found, plan, ways, structures, sizes or BlockSizes(), progress)
+        if str(out):
+            _write(block, solids, Path(out), progress)
+    return block
+
+
+def _made(
+    case: Case, found: Plan, plan: Plan | str | Path, ways: Sequence[int], structures: Sequence[str], sizes: BlockSizes,
+    progress: Callable[[str, float], None],
+) -> tuple[TrainingBlock, dict[str, Surface]]:  # fmt: skip
     progress("judging", 0.0)
     checked = [checked_way(case, found, number, from_file=isinstance(plan, Path)) for number in ways]
     image_id = found.provenance.image_id
     made = design_block(
         [(number + 1, one.trajectory) for number, one in zip(ways, checked, strict=True)], found.id, image_id,
-        case.volumes[image_id].digest, sizes or BlockSizes(),
+        case.volumes[image_id].digest, sizes,
     )  # fmt: skip
     notes = [
         f"{way.name} of plan {found.id}, judged when the block was made: {one.report.verdict.value},"
@@ -63,10 +77,22 @@ def make_block(
         for way, one in zip(made.ways, checked, strict=True)
     ]
     block = replace(made, notes=(*notes, *made.notes, *_outside(case, made)))
-    solids = {name: _solid(case, image_id, name, block) for name in structures}
-    if str(out):
-        _write(block, solids, Path(out), progress)
-    return block
+    return block, {name: _solid(case, image_id, name, block) for name in structures}
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Made before any work is done. Raises InputError."""
+    from navplan.files.durable import folder_made
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(folder_made(folder))
+        except OSError as error:
+            raise InputError(
+                f"folder {folder}: {error.strerror or error}", "a folder that can be written to", "Choose another"
+            ) from error
+        yield
 
 
 def _outside(case: Case, block: TrainingBlock) -> list[str]:
@@ -95,7 +121,7 @@ def _write(
     block: TrainingBlock, solids: dict[str, Surface], folder: Path, progress: Callable[[str, float], None]
 ) -> None:
     from navplan.files.block_file import block_bytes, landmarks_csv, marks_csv, measured_csv, stl_bytes, ways_csv
-    from navplan.files.durable import file_stem, folder_made
+    from navplan.files.durable import file_stem
     from navplan.files.files_together import write_together
     from navplan.reports.block_sheet import block_sheet_html
     from navplan.view.block_picture import block_png
@@ -114,9 +140,5 @@ def _write(
         "block.png": block_png(block, surface),
     }  # fmt: skip
     progress("writing", 0.95)
-    try:
-        with folder_made(folder):
-            write_together(folder, files)
-    except OSError as error:
-        raise InputError(f"folder {folder}: {error.strerror or error}", "a folder that can be written to") from error
+    write_together(folder, files)
     progress("done", 1.0)

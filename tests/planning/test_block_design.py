@@ -83,6 +83,8 @@ def test_no_turn_no_mirror_and_no_other_order_fits_the_pits() -> None:
         ((((0, 0, 0), (0, 60, 0)),), {"bed_mm": (float("nan"), 60.0, 60.0)}, "bed of"),
     ],
 )
-def test_what_no_block_holds_is_refused(ways: tuple[tuple[Point, Point], ...], sizes: dict[str, float], told: str) -> None:
+def test_what_no_block_holds_is_refused(
+    ways: tuple[tuple[Point, Point], ...], sizes: dict[str, float], told: str
+) -> None:
     with pytest.raises(InputError, match=told):
         block_about(*ways, sizes=BlockSizes(**sizes))  # type: ignore[arg-type]
