@@ -232,11 +232,12 @@ class Scenario:
     """One rehearsal.
 
     target: a structure's name, "" for the way's own end; side, level: as asked of planning; device: "" for the
-    protocol's first; zone: id of the ablation probe's setting, "" the smallest that reaches the goal; guidance: id of one of the protocol's error models, "" its first; bend_mm_at_100: how far the
-    bevel takes the tip aside in 100 mm of soft tissue; into_bone: whether the needle is driven through bone; way: the
-    expert's (None: navplan plans it when the scenario is opened); views: the C-arm views that are judged, in the words
-    of `navplan fluoro` ("AP", "lateral", "AP of vertebrae_L3", ...); counted: metrics that are told, in their order;
-    difficulties: other variations by name, difficulty: which of them is in use.
+    protocol's first; zone: id of an ablation probe's setting, "" the smallest that reaches the goal; guidance: id of
+    one of the protocol's error models, "" its first; bend_mm_at_100: how far the bevel takes the tip aside in 100 mm of
+    soft tissue; into_bone: whether the needle is driven through bone; way: the expert's (None: navplan plans it when
+    the scenario is opened); views: the C-arm views that are judged, in the words of `navplan fluoro` ("AP", "lateral",
+    "AP of vertebrae_L3", ...); counted: metrics that are told, in their order; difficulties: other variations by name,
+    difficulty: which of them is in use.
     """
 
     id: str
