@@ -105,8 +105,10 @@ def values_of(id_: str, runs: int, attempts: int, keep: Path, say: Callable[[str
                     file.flush()
                     say(f"{id_}: {number} of {len(missing)}, {(time.monotonic() - began) / number:.3f} s an attempt")
     found_of = {name: np.array([rows[name, seed] for seed in of]) for name, of in seeds.items()}
-    shape = (runs, attempts, len(MEASURED))
-    return {name: found.reshape(shape) if name in SKILLS else found for name, found in found_of.items()}
+    shape = (attempts, runs, len(MEASURED))  # so that more attempts a run can be added to those that are kept
+    return {
+        name: found.reshape(shape).swapaxes(0, 1) if name in SKILLS else found for name, found in found_of.items()
+    }
 
 
 @dataclass(frozen=True)
