@@ -5,8 +5,7 @@
     rehearsing.act({"do": "advance", "mm": 5})
     rehearsing.told()                                 # plain data for a page
 
-Time that passes while a person thinks goes into the log as `Wait`, time with the pedal down as `Xray`: the log alone
-says what happened, and plays again.
+Time that passes while a person thinks goes into the log as `Wait`: the log alone says what happened, and plays again.
 """
 
 from __future__ import annotations
@@ -20,15 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import InputError
+from navplan.fluoroscopy.image import HELD_PULSES
 from navplan.geometry.carm import frontal, parse_view
 from navplan.model.scenario import Sight
 from navplan.session.asked import point_of
 from navplan.session.rehearsing_hand import placed_at, steered, tilted
 from navplan.session.rehearsing_scan import Scan
-from navplan.session.rehearsing_xray import Picture, Xray
-from navplan.training.actions import Action, MoveCarm, Wait, action_of
+from navplan.session.rehearsing_xray import Contrast, Picture, Xray
+from navplan.training.actions import Action, MoveCarm, Pedal, Wait, action_of
 from navplan.training.actions import Xray as XrayOn
 from navplan.training.attempt import Attempt, Entry
+from navplan.training.contrast import Pattern
 from navplan.training.needle_path import NeedlePath
 from navplan.verbs.training import Rehearsal
 
@@ -38,6 +39,7 @@ PULSES = (3.0, 7.5, 15.0, 30.0)
 USUAL_PULSES = 15.0
 WATCHED_S = 1.5  # without a page that asks for pictures, the pedal is let go
 LONGEST_TICK_S = 1.0  # of X-rays, in one entry of the log
+RUNS_OFF_S = 4.0  # in which contrast medium in a vessel falls to a third (unsourced)
 BOTH = 2  # planes of the C-arm
 XRAYED = (Sight.FLUOROSCOPY, Sight.BIPLANE)
 PLAIN = ("advance", "turn", "hold_breath", "breathe", "ct_scan", "inject", "fire", "finish")
@@ -92,12 +94,8 @@ class Rehearsing:
     def time_s(self) -> float:
         """Of the room, now."""
         if self.attempt.ending is not None:
-            return self._logged_s
-        return self._logged_s + max(0.0, self._clock() - self._last)
-
-    @property
-    def _logged_s(self) -> float:
-        return self.attempt.log[-1].time_s if self.attempt.log else 0.0
+            return self.attempt.time_s
+        return self.attempt.time_s + max(0.0, self._clock() - self._last)
 
     def xray(self) -> Xray:
         """The patient made ready for fluoroscopy: seconds, once."""
@@ -131,10 +129,12 @@ class Rehearsing:
             if self.attempt.ending is not None and plane is not None:
                 raise InputError("X-rays after the end", "a new attempt")
             self._catch_up()
-            if self._pedal is not None and plane is None:
-                self._hold(self._pedal)
-            self._pedal, self.pulses_per_s = plane, pulses_per_s if plane is not None else self.pulses_per_s
             self._looked = self._clock()
+            if plane is None:
+                self._release()
+            elif plane != self._pedal or pulses_per_s != self.pulses_per_s:
+                self._do(Pedal(pulses_per_s, plane))
+                self._pedal, self.pulses_per_s = plane, pulses_per_s
 
     def frame(self, plane: int) -> tuple[int, bool, Picture] | None:
         """The picture of a plane now: its number, whether X-rays are on, and the picture; None before the first."""
@@ -151,13 +151,19 @@ class Rehearsing:
             self._looked = self._clock()
             self._frame += 1
             number, standing = self._frame, self.attempt.carm(plane)
-            path, moved = self.attempt.path, self.attempt.moved_mm
+            path, moved, contrast = self.attempt.path, self.attempt.moved_mm, self._contrast()
         assert standing is not None
-        device = self.ready.way.device
-        seen = self.xray().picture(standing, moved, path, device.length_mm, device.diameter_mm, number)
+        seen = self.xray().picture(standing, moved, path, self.ready.way.device, contrast, number)
         with self.lock:
             self.pictures[plane] = (number, seen)
         return number, True, seen
+
+    def held(self) -> bool:
+        """Whether the breath is held now."""
+        if self.ready.scenario.breath is None:
+            return False
+        now = self.time_s
+        return len({self.attempt.breath_at(now + later) for later in (0.0, 0.01, 0.03)}) == 1
 
     def metrics(self) -> tuple[Any, ...]:
         """Of a finished attempt."""
@@ -209,10 +215,12 @@ class Rehearsing:
         return self.saved[number][plane]
 
     def _do(self, action: Action) -> Entry:
+        begun_s, held = self.attempt.time_s, self.held()
+        phase = self.attempt.breath_at(begun_s)
         entry = self.attempt.act(action)
         self.paths.append(self.attempt.path)
         if entry.action["do"] == "ct_scan":
-            self._scanned(entry)
+            self._scanned(entry.time_s, phase, held)
         if entry.action["do"] == "finish":
             self._pedal = None
             if self._kept is not None:
@@ -220,45 +228,58 @@ class Rehearsing:
         self._last = self._clock()
         return entry
 
-    def _scanned(self, entry: Entry) -> None:
+    def _scanned(self, time_s: float, phase: float, held: bool) -> None:
+        """The picture is of the breath in which it was asked for: what else a scan costs is the way out and back."""
         path = self.attempt.path
         target = self.ready.situation.target_mm
         about: NDArray[np.float64] = target if path is None else path.tip_mm
-        held = self.attempt.breath_at(entry.time_s + 0.5) == entry.breath and self.ready.scenario.breath is not None
-        self.scans.append(Scan(len(self.scans) + 1, entry.time_s, entry.breath, held, path, np.asarray(about)))
+        self.scans.append(Scan(len(self.scans) + 1, time_s, phase, held, path, np.asarray(about)))
 
     def _catch_up(self) -> None:
-        """Log what time went by since the last action: thought, or X-rays. A page that is gone lets go of the pedal."""
+        """Log what time went by since the last action. A page that is gone has let go of the pedal."""
         now = self._clock()
         elapsed, self._last = now - self._last, now
         if self.attempt.ending is not None:
             return
-        if self._pedal is not None:
-            gone = now - self._looked > WATCHED_S
-            on = max(0.0, elapsed - (now - self._looked - WATCHED_S)) if gone else elapsed
-            while on > 1e-3:
-                part = min(on, 30.0)
-                self._do(XrayOn(round(part, 3), self.pulses_per_s, self._pedal))
-                on -= part
-            if gone:
-                self._hold(self._pedal)
-                self._pedal = None
-        elif elapsed >= LEAST_TOLD_S:
+        unwatched = now - self._looked - WATCHED_S
+        if self._pedal is not None and unwatched > 0.0:
+            self._do(Wait(round(min(max(0.0, elapsed - unwatched), LONGEST_THOUGHT_S), 2)))
+            self._release()
+            elapsed = min(elapsed, unwatched)
+        if elapsed >= LEAST_TOLD_S:
             self._do(Wait(round(min(elapsed, LONGEST_THOUGHT_S), 2)))
         else:
             self._last = now - elapsed  # goes into the next
 
+    def _release(self) -> None:
+        """The pedal let go: the last picture stays."""
+        if self._pedal is not None:
+            plane, self._pedal = self._pedal, None
+            self._do(Pedal(0.0, plane))
+            self._hold(plane)
+
     def _hold(self, plane: int) -> None:
         """The picture that stays."""
-        device = self.ready.way.device
+        device, contrast = self.ready.way.device, self._contrast()
         for one in self.planes if plane == BOTH else (plane,):
             standing = self.attempt.carm(one)
             assert standing is not None
             self._frame += 1
-            held = self.xray().held(
-                standing, self.attempt.moved_mm, self.attempt.path, device.length_mm, device.diameter_mm, self._frame
+            held = self.xray().picture(
+                standing, self.attempt.moved_mm, self.attempt.path, device, contrast, self._frame, HELD_PULSES
             )
             self.pictures[one] = (self._frame, held)
+
+    def _contrast(self) -> Contrast | None:
+        """What contrast medium a picture shows now. In a vessel it runs off."""
+        spread = self.attempt.spread
+        injected = next((one for one in reversed(self.attempt.log) if one.action["do"] == "inject"), None)
+        if spread is None or injected is None or not len(spread.points_mm):
+            return None
+        left = 1.0
+        if spread.pattern is Pattern.VASCULAR:
+            left = float(np.exp(-(self.time_s - injected.time_s) / RUNS_OFF_S))
+        return Contrast(spread.points_mm, injected.action["ml"] * left)
 
     def _stand(self) -> None:
         """The C-arm as the room is given over: frontal, a second plane from the left, about the target."""

@@ -23,7 +23,7 @@ from navplan.training.patient import SimulatedPatient
 SKIN_WITHIN_MM, SKIN_STEP_MM = 60.0, 0.5  # of a click, along the needle
 SIZE_PX = 512  # a side of a fluoroscopic picture
 TILTS = ("clockwise", "anticlockwise", "head", "feet")
-LEAST_ZOOM_MM = 100.0
+LEAST_ZOOM_MM, LEAST_FIELD_MM = 100.0, 50.0
 MOST_TABLE_MM = 300.0
 
 
@@ -98,12 +98,12 @@ def steered(standing: MoveCarm, position: str, asked: dict[str, Any]) -> MoveCar
     field, zoom = (
         length_of(asked.get(key, getattr(standing, f"{key}_mm")), key) for key in ("field", "zoom")
     )
-    if not (field == 0.0 or 20.0 <= field <= DETECTOR_SIDE_MM) or not (
+    if not (field == 0.0 or LEAST_FIELD_MM <= field <= DETECTOR_SIDE_MM) or not (
         zoom == 0.0 or LEAST_ZOOM_MM <= zoom <= DETECTOR_SIDE_MM
     ):
-        expected = f"0 (open) or 20 to {DETECTOR_SIDE_MM:g}; 0 or {LEAST_ZOOM_MM:g} to {DETECTOR_SIDE_MM:g}"
+        expected = f"0 (open) or {LEAST_FIELD_MM:g} to {DETECTOR_SIDE_MM:g}; 0 or {LEAST_ZOOM_MM:g} to the same"
         raise InputError(f"a field of {field:g} mm, {zoom:g} mm of the panel", expected)
-    return MoveCarm(angles.primary_deg, angles.secondary_deg, _triple(isocentre), field, zoom, standing.plane)
+    return MoveCarm(angles.primary_deg, angles.secondary_deg, _triple(isocentre), field, zoom, plane=standing.plane)
 
 
 def dial_of(standing: MoveCarm, position: str) -> ViewAngles:

@@ -29,6 +29,7 @@ from navplan.view.windows import step_of
 
 METAL_HU, BEHIND_HU = 3000.0, 40.0  # of steel, as a CT shows it; of what a moved organ leaves behind (soft tissue)
 HALF_LENGTH_MM = 40.0  # of the body that a control scan covers, to each side of the needle's tip
+LEAST_SHIFT_MM = 0.5  # of what moves with breath: less is drawn as it is in the image
 STEP_MM, OUTSIDE_MM = 0.25, 60.0  # between places along the needle; of its shaft outside the body that is drawn
 PLANE_PX, PLANE_MM = 300, 150.0
 
@@ -78,7 +79,7 @@ def _as_scanned(found: PlaneValues, scan: Scan, patient: SimulatedPatient, devic
     points = found.points_mm()
     values = found.values.copy()
     shift = patient.shift_mm(scan.phase)
-    if np.any(shift):
+    if np.linalg.norm(shift) > LEAST_SHIFT_MM:
         tissues = patient.situation.tissues
         moves = np.array([patient.moves(name) for name in tissues.names])
         here, there = moves[tissues.at(points)], moves[tissues.at(points - shift)]

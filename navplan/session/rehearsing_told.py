@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from navplan.fluoroscopy.exposure import Dose
 from navplan.model.scenario import Sight
 from navplan.session.rehearsing import PULSES, Rehearsing
 from navplan.session.rehearsing_hand import carm_words, dial_of
@@ -20,9 +21,11 @@ BREATH_STEP_S, BREATH_TOLD_S = 0.25, 30.0
 FEELS = ((0.3, "nothing"), (1.5, "soft"), (3.5, "firm"), (8.0, "stiff"), (float("inf"), "very hard"))  # N, at most
 FELT = {
     "placed": "The needle rests on the skin.", "gives_way": "Gives way: resistance is lost.",
-    "stopped": "Stops hard.", "hub": "The hub is at the skin: it goes no farther.", "out": "The tip comes out.",
+    "stopped": "Stops hard.",
+    "hub": "The hub is at the skin: it goes no farther.", "out": "The tip comes out.",
     "ct_scan": "Control scan taken.", "breath_held": "The breath is held.", "patient_moved": "The patient moved.",
-    "contrast": "Contrast medium injected.", "fired": "Done. What it came to is told at the end.",
+    "contrast": "Contrast medium injected: look where it goes.", "breathes": "The breath could not be held any longer.",
+    "fired": "Done. What it came to is told at the end.",
 }  # fmt: skip
 STIFFER_N = 1.0  # from layer to layer, for a hand to say so
 
@@ -82,9 +85,8 @@ def _breath(rehearsing: Rehearsing) -> dict[str, Any] | None:
         return None
     now, attempt = rehearsing.time_s, rehearsing.attempt
     times = now + np.arange(-8.0, BREATH_TOLD_S, BREATH_STEP_S)
-    held = [attempt.breath_at(now), attempt.breath_at(now + 0.4), attempt.breath_at(now + 0.9)]
     return {
-        "from_s": round(float(times[0]), 2), "step_s": BREATH_STEP_S, "held": len(set(held)) == 1,
+        "from_s": round(float(times[0]), 2), "step_s": BREATH_STEP_S, "held": rehearsing.held(),
         "phase": [round(attempt.breath_at(float(at)), 3) for at in times],
     }  # fmt: skip
 
@@ -124,8 +126,14 @@ def _xray(rehearsing: Rehearsing) -> dict[str, Any] | None:
         "planes": planes, "pedal": rehearsing.pedal, "pulses_per_s": rehearsing.pulses_per_s, "rates": list(PULSES),
         "shots": sum(event.kind == "shot" for event in events),
         "seconds": round(sum(event.value for event in events if event.kind == "fluoroscopy"), 1),
-        "dose": attempt.log[-1].dose.words if attempt.log and attempt.log[-1].dose.pulses else "",
+        "dose": _dose(attempt.log[-1].dose) if attempt.log and attempt.log[-1].dose.pulses else None,
         "saved": [carm_words(views[0], rehearsing.position)[0] for views in rehearsing.saved],
+    }  # fmt: skip
+
+
+def _dose(dose: Dose) -> dict[str, Any]:
+    return {
+        "kerma_mgy": dose.reference_kerma_ugy / 1e3, "dap_gy_cm2": dose.dap_ugy_cm2 / 1e6, "pulses": dose.pulses,
     }  # fmt: skip
 
 
@@ -191,7 +199,9 @@ def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
     }  # fmt: skip
     seconds: dict[str, float] = {}
     maybe: dict[str, float] = {}
-    before_s, sure_now, maybe_now = 0.0, (), ()
+    before_s = 0.0
+    sure_now: tuple[str, ...] = ()
+    maybe_now: tuple[str, ...] = ()
     for entry in rehearsing.attempt.log:
         for names, into in ((sure_now, seconds), (maybe_now, maybe)):
             for name in names:

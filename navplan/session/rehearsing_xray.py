@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navplan.fluoroscopy.anatomy import Anatomy
-from navplan.fluoroscopy.image import HELD_PULSES, Rod, View
+from navplan.fluoroscopy.image import Rod, View
+from navplan.fluoroscopy.smooth import blurred
 from navplan.geometry.carm import ViewAngles
 from navplan.geometry.conventions import orientation_letters
+from navplan.model.device import Device
 from navplan.model.volume import Volume
 from navplan.session.rehearsing_hand import machine_of
 from navplan.session.rehearsing_scan import needle_line_mm
@@ -24,7 +26,17 @@ from navplan.training.actions import MoveCarm
 from navplan.training.needle_path import NeedlePath
 
 KEPT_VIEWS = 6
+IODINE_G_PER_ML = 0.3  # of undiluted contrast medium (300 mg/ml)
+BLUR_MM = 1.0  # of the medium's points
 SIDE_SEEN = 0.3  # of a beam's direction along left and right, from which the side at the detector is told
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """points_mm: (N, 3) LPS, N >= 1, over which so many ml are spread."""
+
+    points_mm: NDArray[np.float64]
+    ml: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +81,14 @@ class Xray:
             return self._views[key]
 
     def picture(
-        self, standing: MoveCarm, moved_mm: NDArray[np.float64], path: NeedlePath | None, length_mm: float,
-        diameter_mm: float, frame: int, pulses: int = 1,
+        self, standing: MoveCarm, moved_mm: NDArray[np.float64], path: NeedlePath | None, device: Device,
+        contrast: Contrast | None, frame: int, pulses: int = 1,
     ) -> Picture:  # fmt: skip
-        """One pulse, or a last image hold of more, with the needle as it lies."""
+        """One pulse, or a last image hold of more, with the needle as it lies and contrast medium where it is."""
         view = self.view(standing, moved_mm)
-        added = view.added(rods=rods_of(path, length_mm, diameter_mm)) if path is not None else None
-        pixels = view.pixels(added, frame, pulses)
+        rods = rods_of(path, device.length_mm, device.diameter_mm) if path is not None else []
+        media = {} if contrast is None else {"iodine": iodine_mm(view, contrast)}
+        pixels = view.pixels(view.added(rods=rods, media=media) if rods or media else None, frame, pulses)
         beam, toward = view.beam, view.beam.detector_centre_mm - view.beam.source_mm
         aside = float(toward[0] / np.linalg.norm(toward))
         right, up = beam.columns, beam.up
@@ -87,12 +100,18 @@ class Xray:
             view.exposure.tube.kv, view.exposure.mas, pulses,
         )  # fmt: skip
 
-    def held(
-        self, standing: MoveCarm, moved_mm: NDArray[np.float64], path: NeedlePath | None, length_mm: float,
-        diameter_mm: float, frame: int,
-    ) -> Picture:  # fmt: skip
-        """A last image hold."""
-        return self.picture(standing, moved_mm, path, length_mm, diameter_mm, frame, HELD_PULSES)
+
+def iodine_mm(view: View, contrast: Contrast) -> NDArray[np.float32]:
+    """(rows, cols) g/cm3 times mm of iodine on each ray: the medium spread evenly over its points, each blurred a
+    little, since between them there is nothing."""
+    detector, beam = view.detector, view.beam
+    found = np.zeros((detector.rows, detector.cols), np.float32)
+    columns, rows = np.rint(beam.project(contrast.points_mm, detector)).astype(int).T
+    inside = (columns >= 0) & (rows >= 0) & (columns < detector.cols) & (rows < detector.rows)
+    pixel_mm = view.carm.at_isocentre_mm(detector.pixel_mm)
+    each_mm = 1000.0 * contrast.ml / len(contrast.points_mm) / pixel_mm**2
+    np.add.at(found, (rows[inside], columns[inside]), np.float32(IODINE_G_PER_ML * each_mm))
+    return blurred(found, BLUR_MM / pixel_mm)
 
 
 def rods_of(path: NeedlePath, length_mm: float, diameter_mm: float) -> list[Rod]:

@@ -27,7 +27,7 @@ class Page {
     if (this.xray) this.xray.took = (now) => this.show(now);
     this.build(state);
     this.show(state);
-    this.views.forEach((one) => one.ask());
+    this.choose("plan");
   }
 
   build(state) {

@@ -28,7 +28,7 @@ export class NeedlePanel {
       el("section", { test: "needle-panel" }, el("h2", {}, t.needle),
         el("div", { class: "re-depthrow" }, this.depthBar, el("div", {}, el("p", {}, `${t.depth}: `, this.depth), el("p", {}, `${t.force}: `, this.feels), this.force, this.angles)),
         el("div", { class: "re-row" }, push(1), push(5), push(-1), push(-5)),
-        el("div", { class: "re-row" }, tilt("head"), tilt("feet"), tilt("anticlockwise"), tilt("clockwise")),
+        el("div", { class: "re-row" }, tilt("head"), tilt("feet")), el("div", { class: "re-row" }, tilt("anticlockwise"), tilt("clockwise")),
         el("div", { class: "re-row" }, button("turn-15", { do: "turn", deg: 15 }, ["deg"]), once("turn180", { do: "turn", deg: 180 }))),
       this.breathPart,
       el("section", {}, el("h2", {}, t.done_with), el("div", { class: "re-row" }, (this.inject = once("inject", { do: "inject", ml: 1 })), once("fire", { do: "fire" }))),

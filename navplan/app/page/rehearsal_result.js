@@ -6,7 +6,13 @@ import { onPlane } from "./geometry.js";
 import { el, filled, say } from "./rehearsal_dom.js";
 import { WINDOWS } from "./rehearsal_ct.js";
 
-const told = (value, unit) => (value === null ? "–" : `${Math.abs(value) < 10 && value % 1 ? value.toFixed(1) : Math.round(value)} ${unit}`);
+function told(t, value, unit) {
+  if (value === null) return t.never;
+  if (unit === "0 or 1") return value ? t.yes : t.no;
+  if (unit === "uGy cm2") return `${(value / 1e6).toPrecision(3)} Gy cm²`;
+  const number = Math.abs(value) < 10 && value % 1 ? value.toFixed(unit === "share" ? 2 : 1) : String(Math.round(value));
+  return `${number} ${t.units[unit] ?? unit}`;
+}
 const spoken = (name) => name.replaceAll("_", " ");
 
 export class Result {
@@ -18,17 +24,17 @@ export class Result {
     const metrics = el("table", { test: "metrics" }, el("caption", {}, t.metrics_told),
       el("thead", {}, el("tr", {}, [t.metric, t.value, t.means, t.from].map((one) => el("th", { scope: "col" }, one)))),
       el("tbody", {}, result.metrics.map((one) => el("tr", { "data-metric": one.name },
-        el("th", { scope: "row" }, spoken(one.name)),
-        el("td", { class: "re-number" }, told(one.value, one.unit), one.limit === null ? "" : el("div", { class: one.beyond ? "re-beyond" : "re-within" }, filled(one.beyond ? t.beyond : t.within, { limit: told(one.limit, one.unit), source: one.limit_source }))),
+        el("th", { scope: "row" }, t.labels[one.name] || spoken(one.name)),
+        el("td", { class: "re-number" }, told(t, one.value, one.unit), one.limit === null ? "" : el("div", { class: one.beyond ? "re-beyond" : "re-within" }, filled(one.beyond ? t.beyond : t.within, { limit: told(t, one.limit, one.unit), source: one.limit_source }))),
         el("td", {}, one.words), el("td", { class: "re-source" }, one.source)))));
     const rows = result.structures.map((one) => el("tr", {}, el("th", { scope: "row" }, spoken(one.name)),
       el("td", {}, one.promised_mm ? filled(t.promised_mm, { low: one.promised_mm[0], high: one.promised_mm[1] }) : t.not_promised),
       el("td", { class: `re-${one.how}` }, filled(t.touched[one.how], one))));
     const structures = el("table", { test: "structures" }, el("caption", {}, t.promise_against),
       el("thead", {}, el("tr", {}, [t.structure, t.promised, t.happened].map((one) => el("th", { scope: "col" }, one)))), el("tbody", {}, rows));
-    const hazards = result.hazards.length ? [el("h2", {}, t.hazards), el("ul", { test: "hazards" }, result.hazards.map((one) => el("li", { class: one.came ? "re-touched" : "" }, one.words)))] : [];
+    const hazards = result.hazards.length ? [el("h2", {}, t.hazards), el("ul", { test: "hazards" }, result.hazards.map((one) => el("li", { class: one.came ? "re-touched" : "" }, spoken(one.words))))] : [];
     this.element.replaceChildren(
-      el("h1", { test: "ending" }, filled(result.goal_met ? t.goal_met : t.goal_missed, scenario)), el("p", {}, `${result.words}. ${t.no_mark}`),
+      el("h1", { test: "ending" }, filled(result.goal_met ? t.goal_met : t.goal_missed, scenario)), el("p", {}, `${spoken(result.words)}. ${t.no_mark}`),
       el("p", { class: "re-kept", test: "kept" }, result.kept || t.not_kept),
       el("div", { class: "re-columns" },
         el("div", {}, el("h2", {}, t.numbers), metrics),
@@ -62,7 +68,7 @@ export class Result {
   draw() {
     if (!this.steps || this.views.some((one) => !one.picture)) return;
     const at = Number(this.slider.value), step = this.steps.steps[at], { expert } = this.steps, dpr = window.devicePixelRatio || 1;
-    say(this.words, `${at + 1} / ${this.steps.steps.length}   ${step.time_s} s   ${this.t.done[step.do] || spoken(step.do)}${step.words.length ? `: ${step.words.join("; ")}` : ""}`);
+    say(this.words, `${at + 1} / ${this.steps.steps.length}   ${step.time_s} s   ${this.t.done[step.do] || spoken(step.do)}${step.words.length ? `: ${spoken(step.words.join("; "))}` : ""}`);
     for (const { canvas, picture } of this.views) {
       const c = canvas.getContext("2d"), { width, height } = canvas, scale = Math.min(width / (picture.width * picture.pixel_mm[0]), height / (picture.height * picture.pixel_mm[1]));
       const wide = picture.width * picture.pixel_mm[0] * scale, tall = picture.height * picture.pixel_mm[1] * scale;
@@ -70,14 +76,14 @@ export class Result {
       c.drawImage(windowed(picture, WINDOWS[this.window]), (width - wide) / 2, (height - tall) / 2, wide, tall);
       const px = (point) => { const [u, v] = onPlane(picture, point); return [width / 2 + u * scale, height / 2 + v * scale]; };
       const line = (points, tint, dash) => {
-        for (const [style, broad] of [["rgba(0,0,0,.75)", 5], [tint, 2.2]]) {
+        for (const [style, broad] of dash.length ? [[tint, 1.6]] : [["rgba(0,0,0,.75)", 6], [tint, 3.4]]) {
           c.strokeStyle = style; c.lineWidth = broad * dpr; c.setLineDash(dash); c.beginPath();
           points.forEach((one) => c.lineTo(...px(one))); c.stroke();
         }
         c.setLineDash([]);
       };
-      line([expert.entry_mm, expert.tip_mm], "#E66BD3", [7 * dpr, 4 * dpr]);
       if (step.line_mm) line(step.line_mm, "#F4F8FF", []);
+      line([expert.entry_mm, expert.tip_mm], "#E66BD3", [7 * dpr, 5 * dpr]);
       c.strokeStyle = "#E66BD3"; c.lineWidth = 2 * dpr; c.beginPath(); c.arc(...px(expert.target_mm), 8 * dpr, 0, 7); c.stroke();
       c.font = `600 ${13 * dpr}px sans-serif`;
       const [left, right, top, bottom] = picture.letters;

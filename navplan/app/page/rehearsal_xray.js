@@ -100,7 +100,7 @@ export class XrayPart {
     const t = this.t, here = state.xray.planes.find((one) => one.plane === this.chosen);
     say(this.dials, `${here.words}${here.dial_words && here.dial_words !== here.words ? `  (${filled(t.dial, { words: here.dial_words })})` : ""}`);
     this.field.value = String(here.field_mm); this.zoom.value = String(here.zoom_mm);
-    const rows = [[t.shots, state.xray.shots], [t.beam_s, `${state.xray.seconds} s`], [t.dose, state.xray.dose || t.no_dose]];
+    const rows = [[t.shots, state.xray.shots], [t.beam_s, `${state.xray.seconds} s`], [t.dose, state.xray.dose ? filled(t.dose_told, { kerma: state.xray.dose.kerma_mgy.toPrecision(3), dap: state.xray.dose.dap_gy_cm2.toPrecision(3), pulses: state.xray.dose.pulses }) : t.no_dose]];
     this.dose.replaceChildren(...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
     this.saved.replaceChildren(...state.xray.saved.map((words, number) => el("button", { type: "button", test: `view-${number}`, onclick: () => this.recall(number) }, `${number + 1}: ${words}`)));
     for (const one of this.planes) one.wanted = state.xray.planes.find((plane) => plane.plane === one.number).picture;
