@@ -31,6 +31,7 @@ TIP_MM = 6.0  # of the way's end in which bone is what the tip rests on, not wha
 ALWAYS = ("no_go_touched", "no_go_s", "target_off_mm", "goal_missed", "session_s", "needle_mm", "skin_contacts")
 BY_CT = ("ct_scans", "ct_mgy_cm")
 BY_XRAYS = ("shots", "fluoroscopy_s", "dap_ugy_cm2", "view_error_deg")
+OF_SPINE = ("endplates_deg", "pedicle_off_share")
 LAST = ("redirections", "entry_off_mm", "angle_off_deg")
 WORDS = {
     GoalKind.SAMPLE: "Bring the needle to its target and fire: the sample's middle is to lie there.",
@@ -95,7 +96,7 @@ def make_scenario(
         ),
         sight=seen,
         goal=Goal(kind, float(within_mm), f"set by {by}"),
-        counted=tuple(counted) or _counted(seen, xrays, limits or {}),
+        counted=tuple(counted) or _counted(seen, xrays, bool(chosen.level), limits or {}),
         target=chosen.target.structure,
         side=chosen.side,
         level=chosen.level,
@@ -152,8 +153,9 @@ def _bone_on_the_way(ready: Rehearsal) -> list[str]:
     return sorted({name for name in tissues if feel_of(name).stops})
 
 
-def _counted(seen: tuple[Sight, ...], xrays: bool, limits: Mapping[str, float]) -> tuple[str, ...]:
-    usual = (*ALWAYS, *(BY_CT if Sight.CT_STEPS in seen else ()), *(BY_XRAYS if xrays else ()), *LAST)
+def _counted(seen: tuple[Sight, ...], xrays: bool, spine: bool, limits: Mapping[str, float]) -> tuple[str, ...]:
+    views = (*(BY_XRAYS if xrays else ()), *(OF_SPINE if xrays and spine else ()))
+    usual = (*ALWAYS, *(BY_CT if Sight.CT_STEPS in seen else ()), *views, *LAST)
     return (*usual, *(name for name in limits if name not in usual))
 
 
