@@ -85,9 +85,10 @@ def do_score(options: Namespace, output: Output) -> int:
         raise InputError(f"--picture of {len(options.files)} attempts", "one attempt, and another with --beside")
     if options.picture and Path(options.picture).suffix.lower() != ".png":
         raise InputError(f"--picture {options.picture}", "a file that ends in .png")
-    more = [options.beside] if options.beside and options.beside not in options.files else []
+    files = list(dict.fromkeys(options.files))
+    more = [options.beside] if options.beside and options.beside not in files else []
     found = scores(
-        [*options.files, *more], scenario=options.scenario, other_bits=options.other_bits, progress=output.progress
+        [*files, *more], scenario=options.scenario, other_bits=options.other_bits, progress=output.progress
     )
     by_file = {str(one.path): one for one in found}
     other = by_file[str(Path(options.beside))] if options.beside else None
@@ -99,13 +100,13 @@ def do_score(options: Namespace, output: Output) -> int:
     learnt = curves(mine, limits) if options.curve else ()
     for one in learnt:
         lines += ["", *curve_lines(one)]
-    if options.csv:
-        write_table(options.csv, mine)
-        lines += ["", options.csv]
     if options.picture:
         from navplan.verbs.score_picture import write_picture
 
-        lines.append(str(write_picture(options.picture, mine[0], other)))
+        lines += ["", str(write_picture(options.picture, mine[0], other))]
+    if options.csv:
+        write_table(options.csv, mine)
+        lines += ["", options.csv]
     told = {"attempts": [_told(one) for one in mine], "beside": rows, "curves": [_curve(one) for one in learnt]}
     output.result("\n".join(lines), told | {"csv": options.csv or None, "picture": options.picture or None})
     return DONE

@@ -169,8 +169,11 @@ def test_what_was_touched_stands_beside_the_promise(ready: Rehearsal, through_th
     aorta = next(row for row in found.outcome.structures if row.name == "aorta")
     risk = next(risk for risk in ready.situation.risks if risk.name == "aorta")
     lines = [path.points_mm[[0, -1]] for path in found.replay.paths if path is not None and path.inserted_mm > 1.0]
+    last = found.last
+    assert last is not None
+    lines.append(np.stack([last.tip_mm, last.tip_mm + ready.way.device.throw_mm * last.direction]))
     measured = margins([risk.boundary], [line[0] for line in lines], [line[1] for line in lines])
-    assert aorta.least is not None
+    assert aorta.least is not None and aorta.last is not None
     assert aorta.least.low_mm == pytest.approx(measured.low_mm(radius).min(), abs=0.3)  # bent shafts are not lines
 
 
