@@ -155,7 +155,9 @@ class Rehearsing:
         assert standing is not None
         seen = self.xray().picture(standing, moved, path, self.ready.way.device, contrast, number)
         with self.lock:
-            self.pictures[plane] = (number, seen)
+            before = self.pictures.get(plane)
+            if before is None or before[0] < number:  # the pedal may have been let go meanwhile
+                self.pictures[plane] = (number, seen)
         return number, True, seen
 
     def held(self) -> bool:
