@@ -75,12 +75,17 @@ def _in_the_page(options: Namespace, output: Output) -> int:
 
 def do_score(options: Namespace, output: Output) -> int:
     """What attempts come to."""
+    from navplan.cli.scenario_making import limits_of
     from navplan.cli.score_words import beside_lines, curve_lines, score_lines, table_lines
+    from navplan.model.scenario import MetricLimit
     from navplan.training.cusum import CusumLimits
     from navplan.verbs.learning import curves, write_table
     from navplan.verbs.score import beside, scores
 
     limits = CusumLimits(options.p0, options.p1)
+    if options.limit and not (options.curve and options.by.strip()):
+        raise InputError("--limit without --curve or --by", "both: who sets it stands beside the curve")
+    teachers = [MetricLimit(name, most, options.by.strip()) for name, most in limits_of(options.limit).items()]
     if options.picture and len(options.files) != 1:
         raise InputError(f"--picture of {len(options.files)} attempts", "one attempt, and another with --beside")
     if options.picture and Path(options.picture).suffix.lower() != ".png":
@@ -97,7 +102,7 @@ def do_score(options: Namespace, output: Output) -> int:
     rows = {one.path.name: beside(one, other) for one in mine if one is not other} if other is not None else {}
     for name, parted in rows.items():
         lines += ["", *beside_lines(name, parted, other.path.name if other is not None else "")]
-    learnt = curves(mine, limits) if options.curve else ()
+    learnt = curves(mine, limits, teachers=teachers) if options.curve else ()
     for one in learnt:
         lines += ["", *curve_lines(one)]
     if options.picture:

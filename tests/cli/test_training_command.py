@@ -75,6 +75,9 @@ def test_several_are_a_table_with_curve_csv_and_another_beside(
     assert len(told["attempts"]) == 2 and len(told["curves"]) == 1 and len(told["beside"]) == 2
     assert all(one["same_bits"] and one["structures"] and one["metrics"] for one in told["attempts"])
     assert told["curves"][0]["limits"][0]["source"] == "test's own teacher"
+    assert main([*words[:-4], "--limit", "session_s=1", "--by", "Dr X"]) == 0
+    out = capsys.readouterr().out
+    assert "session_s above 1, as set by: Dr X" in out and "0.85\n2  " in out and "1.71" in out
 
 
 def test_what_is_wrong_is_2_and_writes_nothing(
@@ -97,6 +100,8 @@ def test_what_is_wrong_is_2_and_writes_nothing(
         (["score", *attempts, *of, "--picture", out + ".png"], "--picture of 3 attempts"),
         (["score", attempts[0], *of, "--picture", out + ".jpg"], "ends in .png"),
         (["score", attempts[0], *of, "--curve", "--p0", "0.3"], "0 < p0 < p1"),
+        (["score", attempts[0], *of, "--curve", "--limit", "session_s=9"], "--limit without --curve or --by"),
+        (["score", attempts[0], *of, "--curve", "--limit", "shots=9", "--by", "X"], "does not count"),
         (["score", attempts[0], str(copy), *of, "--curve", "--csv", out], "the same attempt"),
         (["score", attempts[0], *of, "--csv", str(tmp_path / "no" / "t.csv")], "cannot write"),
     ):
