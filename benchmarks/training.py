@@ -37,7 +37,7 @@ from navplan.verbs.training import Rehearsal, rehearsal_of
 
 WANTED, SESSIONS = 0.95, (1, 3, 5)
 MEASURED = tuple(name for name in NAMES if name not in ("endplates_deg", "pedicle_off_share"))
-LEARNERS = (*SKILLS, "blind", "idle")
+LEARNERS, FEW = (*SKILLS, "blind", "idle"), 100  # attempts of those without skill
 
 
 def blind(attempt: Attempt) -> None:
@@ -77,7 +77,7 @@ def _engine() -> list[Path]:
 
 
 def values_of(id_: str, runs: int, attempts: int, keep: Path, say: Callable[[str], None]) -> dict[str, Values]:
-    """Of each learner: (R, K, M) metrics, in the order of MEASURED."""
+    """Of each skill: (R, K, M) metrics, in the order of MEASURED; of the other learners (N, M)."""
     scenario = registry.scenario(id_)
     kept = keep / f"{id_}-{key_of(scenario)}.jsonl"
     rows: dict[tuple[str, int], list[float]] = {}
@@ -86,7 +86,10 @@ def values_of(id_: str, runs: int, attempts: int, keep: Path, say: Callable[[str
             if line.endswith("]}"):
                 row = json.loads(line)
                 rows[row["learner"], row["seed"]] = [float(value) for value in row["values"]]
-    wanted = [(name, seed) for seed in range(runs * attempts) for name in LEARNERS]
+    seeds = {name: range(runs * attempts) for name in SKILLS}
+    for name in LEARNERS[len(SKILLS) :]:
+        seeds[name] = range(min(runs * attempts, FEW))
+    wanted = [(name, seed) for seed in seeds["expert"] for name in LEARNERS if seed in seeds[name]]
     missing = [one for one in wanted if one not in rows]
     if missing:
         say(f"{id_}: {len(missing)} attempts to play")
@@ -101,10 +104,9 @@ def values_of(id_: str, runs: int, attempts: int, keep: Path, say: Callable[[str
                 if number % 250 == 0:
                     file.flush()
                     say(f"{id_}: {number} of {len(missing)}, {(time.monotonic() - began) / number:.3f} s an attempt")
+    found_of = {name: np.array([rows[name, seed] for seed in of]) for name, of in seeds.items()}
     shape = (runs, attempts, len(MEASURED))
-    return {
-        name: np.array([rows[name, seed] for seed in range(runs * attempts)]).reshape(shape) for name in LEARNERS
-    }
+    return {name: found.reshape(shape) if name in SKILLS else found for name, found in found_of.items()}
 
 
 @dataclass(frozen=True)
