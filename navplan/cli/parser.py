@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from navplan.cli.editing_words import edit_options
+from navplan.cli.scenario_making import scenario_options
 from navplan.cli.training_parser import training_verbs
 
 RESEARCH = "For research, training and rehearsal; not for clinical use."
@@ -106,6 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--image", default="", metavar="ID")
 
     edit_options(verb("edit", "change a structure by hand: operations in the given order, as one edit; or undo, redo"))
+    scenario_options(verb("scenario", "make a rehearsal from a case with a plan: goal, sight and limits by a teacher"))
 
     one = verb("plan", "ranked ways to a target; 0 one is PASS or WARN, 3 none is, 4 not decided")
     one.add_argument("case")

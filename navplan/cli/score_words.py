@@ -75,7 +75,7 @@ def value_words(value: float) -> str:
         return "not known"
     if isinf(value):
         return "never"
-    return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+    return f"{value:.0f}" if value == round(value) or abs(value) >= 1000.0 else f"{value:.1f}"
 
 
 def _title(one: Score) -> str:
@@ -91,6 +91,8 @@ def _promise_lines(one: Score) -> list[str]:
     lines = [f"the plan:    {promised.verdict}: {promised.headline}"]
     if outcome.last is None:
         return [*lines, "the needle:  none that can be judged"]
+    if one.ready.scenario.breath is not None:
+        lines.append(f"breath then: {outcome.breath:.0%} of the way from the image's state to its other end")
     lines += [
         f"the needle:  {outcome.last.verdict}: {outcome.last.headline}",
         f"off the plan: entry {outcome.entry_off_mm:.1f} mm, direction {outcome.angle_off_deg:.1f} degrees, depth "

@@ -67,7 +67,10 @@ def do_train(options: Namespace, output: Output) -> int:
 def _in_the_page(options: Namespace, output: Output) -> int:
     if options.runs != 1:
         raise InputError(f"--runs {options.runs} without --learner", "--learner expert, intermediate or novice")
-    raise InputError("train without --learner", "--learner expert, intermediate or novice", "The page is not there yet")
+    from navplan.cli.serving import serve_rehearsal
+
+    serve_rehearsal(options, output)
+    return DONE
 
 
 def do_score(options: Namespace, output: Output) -> int:

@@ -22,6 +22,7 @@ from navplan.errors import InputError
 from navplan.extend import registry
 from navplan.extend.protocol_lint import Weight, lint
 from navplan.files.protocol_toml import read_devices, read_protocol
+from navplan.files.scenario_toml import located, read_scenario
 from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.geometry.grid import Grid
 from navplan.model.device import Device
@@ -35,24 +36,34 @@ AT_ONCE_S = 2.0  # that a call of a tracker may take: generous, for a busy machi
 
 
 def check_data_plugin(package: str | ModuleType) -> tuple[tuple[ProcedureProtocol, ...], tuple[Device, ...]]:
-    """Read every protocol and device of a data package and judge them; gives what was read.
+    """Read every protocol, device and scenario of a data package and judge them; gives the protocols and devices.
 
     Raises InputError: a file that cannot be read, an id given twice, a protocol whose device nobody brings, an unknown
-    metric or patient position, bone or metal that may be crossed without being named, a rule without effect.
+    metric or patient position, bone or metal that may be crossed without being named, a rule without effect, a scenario
+    whose protocol nobody brings.
     """
     module = import_module(package) if isinstance(package, str) else package
     name = module.__name__
     protocols = tuple(read_protocol(file, plugin=name) for file in _toml_files(module, "protocols"))
     devices = tuple(device for file in _toml_files(module, "devices") for device in read_devices(file))
-    if not protocols and not devices:
-        raise InputError(f"{name} brings nothing", "protocols/*.toml or devices/*.toml inside the package")
-    for kind, ids in (("protocol", [p.id for p in protocols]), ("device", [d.id for d in devices])):
+    scenarios = tuple(read_scenario(file, plugin=name) for file in _toml_files(module, "scenarios"))
+    if not protocols and not devices and not scenarios:
+        raise InputError(f"{name} brings nothing", "protocols/, devices/ or scenarios/*.toml inside the package")
+    kinds: dict[str, list[str]] = {
+        "protocol": [p.id for p in protocols], "device": [d.id for d in devices], "scenario": [s.id for s in scenarios],
+    }  # fmt: skip
+    for kind, ids in kinds.items():
         twice = sorted({id for id in ids if ids.count(id) > 1})
         if twice:
             raise InputError(f"{name}: {kind} {', '.join(twice)} twice", "ids that are given once")
     known = {device.id for device in devices} | set(registry.devices())
     for protocol in protocols:
         _check_protocol(protocol, known)
+    played = {protocol.id for protocol in protocols} | set(registry.protocols())
+    for scenario in scenarios:
+        if scenario.protocol not in played:
+            unknown = InputError(f"protocol {scenario.protocol!r}", ", ".join(sorted(played)))
+            raise located(scenario, "protocol", unknown)
     return protocols, devices
 
 

@@ -23,7 +23,7 @@ from navplan.files.recording import versions
 from navplan.files.whole_file import whole_file
 from navplan.fluoroscopy.exposure import Dose
 from navplan.training.actions import action_of
-from navplan.training.attempt import Entry, Event, NeedleState
+from navplan.training.log import Entry, Event, NeedleState
 
 FORMAT, FORMAT_VERSION, ENDING = "navplan attempt", 1, ".attempt"
 LARGEST_BYTES = 64 << 20

@@ -143,11 +143,11 @@ class _Reader:
             self.built(table, kind, at)
 
     def _refuse_without_source(self, key: str, table: dict[str, Any], at: str) -> None:
-        inner = table.get("variation") if key == "difficulties" else table
-        if isinstance(inner, dict) and key in (*_NEED_SOURCE, "difficulties") and "source" not in inner:
-            raise self.refused(
-                at, f"[{key}] without a source", 'source = "where the numbers come from"', SOURCE_REMEDY
-            )
+        inner = table.get("variation") if key == "difficulties" else None
+        numbers = any(isinstance(value, (int, float)) for value in table.values())
+        needed = key in _NEED_SOURCE or (key == "difficulties" and numbers)
+        if (needed and "source" not in table) or (isinstance(inner, dict) and "source" not in inner):
+            raise self.refused(at, f"[{key}] without a source", 'source = "where the numbers come from"', SOURCE_REMEDY)
 
     def built(self, data: Any, kind: Any, at: str) -> Any:
         """The dataclass of a table. Raises InputError for values of a wrong type or out of range."""

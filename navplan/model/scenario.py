@@ -13,7 +13,7 @@ from math import isfinite
 from navplan.errors import ChoiceError, InputError
 from navplan.model.protocol import UNSOURCED
 
-SMALLEST_MM, LARGEST_MM, MOST_COST = 0.3, 200.0, 3600.0
+SMALLEST_MM, LARGEST_MM, MOST_COST, MOST_BEND_MM = 0.3, 200.0, 3600.0, 50.0
 
 
 class Sight(StrEnum):
@@ -169,12 +169,20 @@ _MOST_VARIED = {"start_mm": 100.0, "start_deg": 60.0, "bend_share": 3.0, "moves_
 
 @dataclass(frozen=True)
 class Difficulty:
-    """A name for a variation: "easy", "hard"."""
+    """A name ("easy", "hard") for a variation in place of the usual one; hold_sd of the breath and the needle's
+    bend_mm_at_100 in place of the scenario's, where they are given."""
 
     name: str
     variation: Variation
+    hold_sd: float | None = None
+    bend_mm_at_100: float | None = None
+    source: str = UNSOURCED
 
     def __post_init__(self) -> None:
+        if self.hold_sd is not None and not 0.0 <= self.hold_sd <= 1.0:
+            raise InputError(f"hold_sd {self.hold_sd}", "0 to 1")
+        if self.bend_mm_at_100 is not None and not 0.0 <= self.bend_mm_at_100 <= MOST_BEND_MM:
+            raise InputError(f"bend_mm_at_100 {self.bend_mm_at_100}", f"0 to {MOST_BEND_MM:g} mm")
         if not self.name or self.name == USUAL:
             raise InputError(f"name {self.name!r} of a difficulty", f"another than {USUAL!r}, which is [variation]")
 
@@ -232,11 +240,12 @@ class Scenario:
     """One rehearsal.
 
     target: a structure's name, "" for the way's own end; side, level: as asked of planning; device: "" for the
-    protocol's first; zone: id of the ablation probe's setting, "" the smallest that reaches the goal; guidance: id of one of the protocol's error models, "" its first; bend_mm_at_100: how far the
-    bevel takes the tip aside in 100 mm of soft tissue; into_bone: whether the needle is driven through bone; way: the
-    expert's (None: navplan plans it when the scenario is opened); views: the C-arm views that are judged, in the words
-    of `navplan fluoro` ("AP", "lateral", "AP of vertebrae_L3", ...); counted: metrics that are told, in their order;
-    difficulties: other variations by name, difficulty: which of them is in use.
+    protocol's first; zone: id of an ablation probe's setting, "" the smallest that reaches the goal; guidance: id of
+    one of the protocol's error models, "" its first; bend_mm_at_100: how far the bevel takes the tip aside in 100 mm of
+    soft tissue; into_bone: whether the needle is driven through bone; way: the expert's (None: navplan plans it when
+    the scenario is opened); views: the C-arm views that are judged, in the words of `navplan fluoro` ("AP", "lateral",
+    "AP of vertebrae_L3", ...); counted: metrics that are told, in their order; difficulties: other variations by name,
+    difficulty: which of them is in use.
     """
 
     id: str
@@ -272,8 +281,11 @@ class Scenario:
         for name in ("id", "version", "title", "words", "protocol", "sight", "counted"):
             if not getattr(self, name):
                 raise InputError(f"{name}: nothing", "something")
-        if not 0.0 <= self.bend_mm_at_100 <= 50.0:
-            raise InputError(f"bend_mm_at_100 {self.bend_mm_at_100}", "0 to 50 mm")
+        if not 0.0 <= self.bend_mm_at_100 <= MOST_BEND_MM:
+            raise InputError(f"bend_mm_at_100 {self.bend_mm_at_100}", f"0 to {MOST_BEND_MM:g} mm")
+        for one in self.difficulties:
+            if one.hold_sd is not None and self.breath is None:
+                raise InputError(f"difficulties: {one.name} with a hold_sd, without [breath]", "a [breath]")
         if not self.target and self.way is None:
             raise InputError("target and way: neither", "a structure's name, or the way to a point")
         unknown = {limit.metric for limit in self.limits} - set(self.counted)
@@ -281,12 +293,19 @@ class Scenario:
             raise InputError(f"limits on {', '.join(sorted(unknown))}, which are not counted", "limits on what counts")
 
     def at(self, difficulty: str) -> Scenario:
-        """The scenario with another of its variations; "" and "usual": its own. Raises ChoiceError."""
-        known = {USUAL: self.variation, **{one.name: one.variation for one in self.difficulties}}
-        if self.difficulty != USUAL and self.difficulty != difficulty:
-            raise InputError(f"a difficulty besides {self.difficulty}", "the scenario as it was read")
+        """The scenario as one of its difficulties has it; "" and "usual": as it stands. Raises ChoiceError, and
+        InputError where another difficulty was chosen before."""
         if self.difficulty != USUAL:
+            if difficulty != self.difficulty:
+                raise InputError(f"a difficulty besides {self.difficulty}", "the scenario as it was read")
             return self
-        if (difficulty or USUAL) not in known:
-            raise ChoiceError(f"difficulty {difficulty!r} of {self.id}", ", ".join(known))
-        return replace(self, variation=known[difficulty or USUAL], difficulty=difficulty or USUAL)
+        if difficulty in ("", USUAL):
+            return self
+        known = {one.name: one for one in self.difficulties}
+        if difficulty not in known:
+            raise ChoiceError(f"difficulty {difficulty!r} of {self.id}", ", ".join((USUAL, *known)))
+        one, breath = known[difficulty], self.breath
+        if breath is not None and one.hold_sd is not None:
+            breath = replace(breath, hold_sd=one.hold_sd)
+        bend = self.bend_mm_at_100 if one.bend_mm_at_100 is None else one.bend_mm_at_100
+        return replace(self, variation=one.variation, breath=breath, bend_mm_at_100=bend, difficulty=difficulty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
-from typing import Any, ClassVar, Union, get_args
+from typing import Any, ClassVar, get_args
 
 from navplan.errors import InputError
 
@@ -70,8 +70,8 @@ class CtScan:
 @dataclass(frozen=True)
 class MoveCarm:
     """The C-arm turned (patient angles, degrees), its isocentre (LPS mm of the patient: table and height), collimated
-    field at the panel (mm, 0: open), zoom (mm of the panel, 0: all of it), source to panel (mm, 0: the arm's own). plane:
-    0, or 1 for the second one of a biplane system."""
+    field at the panel (mm, 0: open), zoom (mm of the panel, 0: all of it), source to panel (mm, 0: the arm's own).
+    plane: 0, or 1 for the second one of a biplane system."""
 
     do: ClassVar[str] = "move_carm"
     primary_deg: float
@@ -95,8 +95,8 @@ class Xray:
 
 @dataclass(frozen=True)
 class Pedal:
-    """X-rays on, at pulses a second, for as long as what follows takes: the needle is pushed under live pictures. 0 pulses:
-    off. plane: as of Xray."""
+    """X-rays on, at pulses a second, for as long as what follows takes: the needle is pushed under live pictures. 0
+    pulses: off. plane: as of Xray."""
 
     do: ClassVar[str] = "pedal"
     pulses_per_s: float
@@ -133,10 +133,11 @@ class Finish:
     do: ClassVar[str] = "finish"
 
 
-Action = Union[
-    Place, Advance, Turn, Lever, HoldBreath, Breathe, CtScan, MoveCarm, Xray, Pedal, Inject, Fire, Wait, Finish
-]  # fmt: skip
-KINDS: dict[str, type] = {kind.do: kind for kind in get_args(Action)}
+Action = (
+    Place | Advance | Turn | Lever | HoldBreath | Breathe | CtScan | MoveCarm | Xray | Pedal | Inject | Fire | Wait
+    | Finish
+)  # fmt: skip
+KINDS: dict[str, type[Action]] = {kind.do: kind for kind in get_args(Action)}
 LARGEST = 1e5
 
 

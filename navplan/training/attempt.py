@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from navplan.errors import InputError
-from navplan.fluoroscopy.exposure import Dose
 from navplan.geometry.lines import perpendicular_axes
 from navplan.model.scenario import Scenario
 from navplan.model.trajectory import Trajectory
@@ -54,6 +53,7 @@ from navplan.training.log import NeedleState as NeedleState
 from navplan.training.log import chained
 from navplan.training.needle_path import STEP_MM, NeedlePath, bend_per_mm
 from navplan.training.patient import SimulatedPatient
+from navplan.training.xrays import Xrays
 
 SKIN_MM = 2.0  # of thickness (unsourced)
 LONGEST_HOLD_S = 20.0  # that a patient holds his breath (unsourced)
@@ -71,12 +71,7 @@ class _Room:
     time_s: float = 0.0
     held_until_s: float = -1.0
     held_phase: float = 0.0
-    kerma_ugy: float = 0.0
-    dap_ugy_cm2: float = 0.0
-    pulses: float = 0.0
     ct_mgy_cm: float = 0.0
-    carm: dict[int, MoveCarm] = field(default_factory=dict)
-    pedal: tuple[tuple[int, ...], float] = ((), 0.0)  # planes, pulses a second
     table_mm: Vector = field(default_factory=lambda: np.zeros(3))  # by which the patient moved on it
     next_move_s: float = np.inf
     touched: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -98,7 +93,7 @@ class Attempt:
     ) -> None:  # fmt: skip
         fits(scenario.goal, patient, way)
         self.scenario, self.patient, self.way, self.seed = scenario, patient, way, seed
-        self._dose = dose or patient.dose
+        self._xrays = Xrays(dose or patient.dose)
         self._rng, self._vessels = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 3])
         self._room = _Room()
         start = np.random.default_rng([seed, 0])
@@ -145,7 +140,7 @@ class Attempt:
 
     def carm(self, plane: int = 0) -> MoveCarm | None:
         """Where a plane of the C-arm stands."""
-        return self._room.carm.get(plane)
+        return self._xrays.standing.get(plane)
 
     def breath_at(self, time_s: float) -> float:
         """The phase, 0 as in the image to 1: Lujan et al. 1999 (Med Phys 26:715), cos^4, longest at 0; held breaths
@@ -165,18 +160,17 @@ class Attempt:
         ends = isinstance(done, Finish)
         if (len(self._log) >= MOST_ACTIONS or self._room.time_s > LONGEST_S) and not ends:
             raise InputError(f"more than {MOST_ACTIONS} actions or {LONGEST_S:g} s", "an attempt that ends: finish")
-        before_s, pedal, held_s = self._room.time_s, self._room.pedal, self._room.held_until_s
+        before_s, pedal, held_s = self._room.time_s, self._xrays.pedal, self._room.held_until_s
         events = self._done(done)
         events += self._looked() if not ends else []
-        events += self._irradiated(pedal, self._room.time_s - before_s)
+        events += self._xrays.irradiate(pedal, self._room.time_s - before_s)
         if before_s < held_s <= self._room.time_s and held_s == self._room.held_until_s:
             events.append(Event("breathes", "the breath could not be held any longer"))
         events += self._patient_moves()
         room = self._room
         made = Entry(
             len(self._log) + 1, room.time_s, record_of(done), tuple(events), self._needle_state(),
-            self.breath_at(room.time_s), Dose(room.kerma_ugy, room.dap_ugy_cm2, int(room.pulses + 1e-9)),
-            room.ct_mgy_cm, room.touched_s, "",
+            self.breath_at(room.time_s), self._xrays.dose, room.ct_mgy_cm, room.touched_s, "",
         )  # fmt: skip
         entry = replace(made, chain=chained(self._log[-1].chain if self._log else "", made))
         self._log.append(entry)
@@ -206,13 +200,13 @@ class Attempt:
                 room.ct_mgy_cm += costs.ct_scan_mgy_cm
                 return [Event("ct_scan", "control scan", value=costs.ct_scan_mgy_cm)]
             case MoveCarm():
-                self._carm_moved(action)
+                room.time_s += self._xrays.move(action) * costs.carm_s_per_deg
             case Xray():
-                return self._xrayed(action)
+                events = self._xrays.shoot(action)
+                room.time_s += action.seconds or costs.shot_s
+                return events
             case Pedal():
-                if not 0.0 <= action.pulses_per_s <= 30.0:
-                    raise InputError(f"{action.pulses_per_s:g} pulses a second", "0 (off) to 30")
-                room.pedal = (self._planes(action.plane) if action.pulses_per_s else (), action.pulses_per_s)
+                self._xrays.press(action)
             case Inject():
                 return self._injected(action.ml)
             case Fire():
@@ -231,7 +225,7 @@ class Attempt:
         path = NeedlePath.on_skin(action.point_mm, action.direction).rotated(self._bevel_deg)
         before, within = self.patient.tissues_at(path.tip_mm + np.array([[-6.0], [6.0]]) * path.direction)
         if within == OUTSIDE or before != OUTSIDE:
-            raise InputError("a needle that is not set on the skin, pointing in", "a point on the skin, a way into the body")
+            raise InputError("a needle that is not set on the skin, pointing in", "a point on the skin, a way in")
         self._room.path = path
         self._room.passage.passes += 1
         self._room.time_s += self.scenario.costs.place_s
@@ -284,48 +278,6 @@ class Attempt:
         room.held_until_s = room.time_s + LONGEST_HOLD_S
         return [Event("breath_held", "breath held", value=room.held_phase)]
 
-    def _carm_moved(self, action: MoveCarm) -> None:
-        if action.plane not in (0, 1) or abs(action.primary_deg) > 180 or abs(action.secondary_deg) > 90:
-            raise InputError(f"plane {action.plane} at {action.primary_deg:g}/{action.secondary_deg:g} degrees", "a view")
-        self._dose.checked(action)
-        before = self._room.carm.get(action.plane)
-        turned = 0.0
-        if before is not None:
-            around = abs((action.primary_deg - before.primary_deg + 180.0) % 360.0 - 180.0)
-            turned = max(around, abs(action.secondary_deg - before.secondary_deg))
-        self._room.carm[action.plane] = action
-        self._room.time_s += turned * self.scenario.costs.carm_s_per_deg
-
-    def _planes(self, plane: int) -> tuple[int, ...]:
-        planes = (0, 1) if plane == 2 else (plane,)
-        if any(one not in self._room.carm for one in planes):
-            raise InputError(f"X-rays in plane {plane} before its C-arm was set", "a view first: move_carm")
-        return planes
-
-    def _xrayed(self, action: Xray) -> list[Event]:
-        planes = self._planes(action.plane)
-        if not 0.0 <= action.seconds <= 60.0 or not 0.0 <= action.pulses_per_s <= 30.0:
-            raise InputError(f"{action.seconds:g} s at {action.pulses_per_s:g} pulses a second", "0 to 60 s, 0 to 30")
-        if action.seconds > 0.0 and action.pulses_per_s == 0.0:
-            raise InputError(f"X-rays for {action.seconds:g} s without pulses", "pulses a second; 0 s for one shot")
-        self._room.time_s += action.seconds or self.scenario.costs.shot_s
-        if action.seconds:
-            return self._irradiated((planes, action.pulses_per_s), action.seconds)
-        self._irradiated((planes, 1.0), 1.0)
-        return [Event("shot", f"shot in plane {plane + 1}", str(plane)) for plane in planes]
-
-    def _irradiated(self, pedal: tuple[tuple[int, ...], float], seconds: float) -> list[Event]:
-        """X-rays on in planes at pulses a second."""
-        planes, pulses_per_s = pedal
-        if not planes or seconds <= 0.0:
-            return []
-        for plane in planes:
-            dose = self._dose.of(self._room.carm[plane], pulses_per_s * seconds)
-            self._room.kerma_ugy += dose.reference_kerma_ugy
-            self._room.dap_ugy_cm2 += dose.dap_ugy_cm2
-            self._room.pulses += pulses_per_s * seconds
-        return [Event("fluoroscopy", f"X-rays in plane {plane + 1}", str(plane), seconds) for plane in planes]
-
     def _injected(self, ml: float) -> list[Event]:
         path, room = self._in_hand("injected through"), self._room
         if path.inserted_mm <= 0.0 or not 0.0 < ml <= MOST_ML:
@@ -370,10 +322,11 @@ class Attempt:
         events = []
         for hazard, share in zip(self.scenario.hazards, self._hazard_draws, strict=True):
             one = drawn(hazard, present, float(share))
-            said = f"{one.name}: {'yes' if one.came else 'no'} (chance {one.chance:.0%}; {', '.join(one.factors) or 'base'})"
+            came, why = "yes" if one.came else "no", ", ".join(one.factors) or "base"
+            said = f"{one.name}: {came} (chance {one.chance:.0%}; {why})"
             events.append(Event("hazard_came" if one.came else "hazard", said, one.name, one.chance))
         self._count_touch()
-        self._room.path, self._room.pedal = None, ((), 0.0)
+        self._room.path = None
         self._finished = found
         met = [Event("goal_met", found.words)] if found.goal_met else []
         return [Event("finished", found.words, value=found.off_mm), *met, *events]
@@ -440,7 +393,8 @@ class Attempt:
             self._room.table_mm = self._room.table_mm + by
             self._plan_next_move()
             length = float(np.linalg.norm(by))
-            events.append(Event("patient_moved", f"the patient moved by {length:.0f} mm: saved views are off", value=length))
+            said = f"the patient moved by {length:.0f} mm: saved views are off"
+            events.append(Event("patient_moved", said, value=length))
         return events
 
 
@@ -459,9 +413,9 @@ def _offered(
     """Where an assistant holds the needle at first: about the planned entry, along about the planned way."""
     one, two = perpendicular_axes(way.direction)
     aside, turn = rng.normal(0.0, off_mm / np.sqrt(2.0), 2), rng.normal(0.0, off_deg / np.sqrt(2.0), 2)
-    axis = np.radians(turn[0]) * np.asarray(one) + np.radians(turn[1]) * np.asarray(two)
+    axis = np.radians(turn[0]) * one + np.radians(turn[1]) * two
     direction = Rotation.from_rotvec(axis).apply(np.array(way.direction))
-    return _triple(np.asarray(way.entry_mm) + aside[0] * np.asarray(one) + aside[1] * np.asarray(two)), _triple(direction)
+    return _triple(np.asarray(way.entry_mm) + aside[0] * one + aside[1] * two), _triple(direction)
 
 
 def _triple(point: Vector) -> tuple[float, float, float]:

@@ -1,9 +1,10 @@
-"""Dose of X-rays in a rehearsal: an ESTIMATE from the way of a few rays through the CT, not the simulated picture's own.
+"""Dose of X-rays in a rehearsal: an ESTIMATE from the way of a few rays through the CT, not the simulated picture's
+own.
 
 Amounts of water and bone along five rays about the central one, by the same conversion as fluoroscopy's pictures; tube
 load, kV and dose-area product by the same automatic exposure. What is left out: where in the field the measuring area
-lies, movement with breath, the needle. A picture of `navplan.fluoroscopy.image.View` may differ by some tens of percent.
-"""
+lies, movement with breath, the needle. A picture of `navplan.fluoroscopy.image.View` may differ by some tens of
+percent. """
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class DoseEstimate:
     system's."""
 
     def __init__(
-        self, image: Volume | None, carm: CArm | None = None, detector: Detector | None = None, panel: Panel | None = None
+        self, image: Volume | None, carm: CArm | None = None, detector: Detector | None = None,
+        panel: Panel | None = None,
     ) -> None:  # fmt: skip
         self._image = image if image is not None and image.modality == "CT" and image.quantity == "HU" else None
         self.carm, self.detector, self.panel = carm or CArm(), detector or Detector(), panel or Panel()
@@ -39,7 +41,8 @@ class DoseEstimate:
         widest = max(self.detector.cols, self.detector.rows) * self.detector.pixel_mm
         for name, value in (("field", view.field_mm), ("zoom", view.zoom_mm)):
             if value != 0.0 and not PANEL_MM_LEAST <= value <= widest + 1e-6:
-                raise InputError(f"a {name} of {value:g} mm", f"0 (all of the panel), or {PANEL_MM_LEAST:g} to {widest:g} mm")
+                most = f"0 (all of the panel), or {PANEL_MM_LEAST:g} to {widest:g} mm"
+                raise InputError(f"a {name} of {value:g} mm", most)
         if view.sid_mm != 0.0 and not self.carm.sod_mm + 50.0 <= view.sid_mm <= self.carm.sid_mm + 200.0:
             raise InputError(
                 f"a panel {view.sid_mm:g} mm from the source",

@@ -22,8 +22,8 @@ SAMPLES = 40  # along a sample
 
 @dataclass(frozen=True)
 class Ending:
-    """goal_met: by the scenario's own goal; off_mm: from what is aimed at (NaN: nothing was done); share: of a sample in
-    the target."""
+    """goal_met: by the scenario's own goal; off_mm: from what is aimed at (NaN: nothing was done); share: of a sample
+    in the target."""
 
     goal_met: bool
     off_mm: float

@@ -1,4 +1,5 @@
-"""What a needle went through, and which of the hazards' factors (`navplan.training.hazards.FACTORS`) that amounts to."""
+"""What a needle went through, and which of the hazards' factors (`navplan.training.hazards.FACTORS`) that amounts
+to."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ _ON_BACK_OR_FRONT = ("HFS", "HFP", "FFS", "FFP")
 
 @dataclass
 class Passage:
-    """Of an attempt so far: entered, the tissues that its tip went into; touched, by the shaft for sure; pleura, how often
-    the tip went into lung; lung_mm, its greatest way beyond the pleura; passes, needles set on the skin."""
+    """Of an attempt so far: entered, the tissues that its tip went into; touched, by the shaft for sure; pleura, how
+    often the tip went into lung; lung_mm, its greatest way beyond the pleura; passes, needles set on the skin."""
 
     entered: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
@@ -50,12 +51,13 @@ def _is_lung(tissue: str) -> bool:
 
 def _lies_in_lung(tissue: str) -> bool:
     """What lies in lung, so that lung behind it is no new puncture."""
-    return anatomy_of(tissue).tissue in (Tissue.LESION, Tissue.AIRWAY) or tissue.startswith(("lung_vessel", "pulmonary_", "fissure"))
+    named = tissue.startswith(("lung_vessel", "pulmonary_", "fissure"))
+    return named or anatomy_of(tissue).tissue in (Tissue.LESION, Tissue.AIRWAY)
 
 
 def factors_of(passage: Passage, situation: Situation, way: Trajectory) -> frozenset[str]:
-    """Factors that are present. depth_30mm: from the pleura; several_pleural_punctures: the tip went into lung from what is
-    no part of it more than once; no_pleural_contact: lung was crossed."""
+    """Factors that are present. depth_30mm: from the pleura; several_pleural_punctures: the tip went into lung from
+    what is no part of it more than once; no_pleural_contact: lung was crossed."""
     everything = passage.touched | passage.entered
     position = situation.patient_position
     down = _SIDE_DOWN.get(position, "")

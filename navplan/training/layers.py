@@ -40,8 +40,8 @@ class CanalLayers:
 
     @cached_property
     def _back(self) -> tuple[int, int, float, NDArray[np.float64]]:
-        """The grid's axes that run from front to back and along the canal, the sign of the first, and where along it the
-        canal's middle lies in each slice across the second."""
+        """The grid's axes that run from front to back and along the canal, the sign of the first, and where along it
+        the canal's middle lies in each slice across the second."""
         axes = self.grid.axes
         back = int(np.argmax(np.abs(axes[1])))
         along = max((axis for axis in range(3) if axis != back), key=lambda axis: abs(float(axes[2, axis])))
@@ -53,7 +53,8 @@ class CanalLayers:
         return back, along, float(np.sign(axes[1, back])), middles
 
     def at(self, points_mm: NDArray[np.float64]) -> NDArray[np.int64]:
-        """(N,) the layer at points (N, 3): NONE, FLAVUM_LAYER, EPIDURAL_LAYER or SAC_LAYER, whatever is labelled there."""
+        """(N,) the layer at points (N, 3): NONE, FLAVUM_LAYER, EPIDURAL_LAYER or SAC_LAYER, whatever is labelled
+        there."""
         at = self.grid.indices(points_mm) + _PAD
         last = np.asarray(self._mask.shape) - 1
         near = ((at >= 0) & (at <= last)).all(axis=1)
@@ -64,9 +65,8 @@ class CanalLayers:
         deep = ndimage.map_coordinates(self.depth_mm, close.T, order=1, mode="nearest")
         back, along, sign, middles = self._back
         behind = (close[:, back] - np.interp(close[:, along], np.arange(len(middles)), middles)) * sign > 0.0
-        found[near] = np.select(
-            [deep > EPIDURAL_MM, deep > 0.0, (deep > -FLAVUM_MM) & behind], [SAC_LAYER, EPIDURAL_LAYER, FLAVUM_LAYER], NONE
-        )
+        here = [deep > EPIDURAL_MM, deep > 0.0, (deep > -FLAVUM_MM) & behind]
+        found[near] = np.select(here, [SAC_LAYER, EPIDURAL_LAYER, FLAVUM_LAYER], NONE)
         return found
 
     def voxels(self, layer: int) -> NDArray[np.float64]:

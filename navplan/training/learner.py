@@ -52,6 +52,7 @@ class ScriptedLearner:
         self._rng = np.random.default_rng([seed, 2, sum(map(ord, skill.name))])
         self._planes = 1
         self._again_done = 0
+        self._second = False
 
     def play(self, attempt: Attempt) -> None:
         """From the first action to finish."""
@@ -116,6 +117,10 @@ class ScriptedLearner:
             return True
         if to_go <= there:
             return True
+        if self._planes == 1 and len(self.views) > 1 and not self._second and to_go <= CLOSE_MM:
+            self._second = True  # one plane: its second view is for the depth
+            if attempt.carm() is not None:
+                self._set_view(attempt, self.views[1], 0)
         if self._again(attempt, path, miss, to_go):
             return False
         self._correct(attempt, path, miss, to_go)
@@ -129,7 +134,9 @@ class ScriptedLearner:
         if felt and to_go <= CLOSE_MM:
             for _ in range(int(np.ceil((to_go + FELT_MM) / skill.near_mm))):
                 entry = attempt.act(Advance(skill.near_mm))
-                left, _ = self._ahead(attempt, np.asarray(attempt.path.tip_mm), attempt.path)  # type: ignore[union-attr]
+                path = attempt.path
+                assert path is not None
+                left, _ = self._ahead(attempt, path.tip_mm, path)
                 lost = any(event.kind == "gives_way" and event.structure == EPIDURAL for event in entry.events)
                 if any(event.kind in ("stopped", "hub") for event in entry.events):
                     return True
@@ -147,7 +154,7 @@ class ScriptedLearner:
         if "stopped" in kinds:
             path = attempt.path
             assert path is not None
-            left, miss = self._ahead(attempt, path.tip_mm, path)
+            left, _ = self._ahead(attempt, path.tip_mm, path)
             if left <= max(3.0, 3.0 * skill.depth_mm) or self._again_done >= MOST_AGAIN:
                 return True
             self._back(attempt, path)
@@ -183,10 +190,12 @@ class ScriptedLearner:
             if path.inserted_mm > 0.0 and attempt.scenario.bend_mm_at_100 >= STEERS_MM:
                 attempt.act(Turn(180.0))  # a bevel that is turned over at each step drives the needle straight
             return
-        wanted = miss / off
+        sign = -1.0 if self._rng.uniform() < self.skill.misreads else 1.0
+        wanted = sign * miss / off
         if path.inserted_mm < SHALLOW_MM:
             share = float(np.exp(-path.inserted_mm / HELD_MM))
-            angle = float(np.degrees(np.arctan2(off, to_go + path.inserted_mm)) / share)
+            gain = float(np.exp(self._rng.normal(0.0, self.skill.gain_sd)))
+            angle = gain * float(np.degrees(np.arctan2(off, to_go + path.inserted_mm)) / share)
             attempt.act(Lever(_triple(np.cross(path.direction, wanted)), min(angle, 20.0)))
             return
         side = np.cross(path.direction, path.bevel)

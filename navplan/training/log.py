@@ -22,8 +22,8 @@ class Event:
 
 @dataclass(frozen=True)
 class NeedleState:
-    """Where the needle is: tip and direction (LPS), entry, length in the body, force on a hand that holds it (N), tissue
-    at the tip, structures that the shaft touches, and those that it may touch."""
+    """Where the needle is: tip and direction (LPS), entry, length in the body, force on a hand that holds it (N),
+    tissue at the tip, structures that the shaft touches, and those that it may touch."""
 
     tip_mm: tuple[float, float, float]
     direction: tuple[float, float, float]

@@ -1,10 +1,9 @@
 """What an attempt comes to, in raw numbers with their definitions. No composite and no pass mark.
 
-Which of them tell novices from experts (DISCRIMINATING): liver biopsy simulator (Johnson et al. 2012, Br J Radiol 85:555,
-PMC3479890): no-go area touched and time in it, targeting, session length, needle distance, skin contacts; for fluoroscopy
-shots, time, dose-area product, error of the view. Path length and time alone did not discriminate in a randomised trial
-with Perk Tutor: the needle's way is told and not weighed.
-"""
+Which of them tell novices from experts (DISCRIMINATING): liver biopsy simulator (Johnson et al. 2012, Br J Radiol
+85:555, PMC3479890): no-go area touched and time in it, targeting, session length, needle distance, skin contacts; for
+fluoroscopy shots, time, dose-area product, error of the view. Path length and time alone did not discriminate in a
+randomised trial with Perk Tutor: the needle's way is told and not weighed. """
 
 from __future__ import annotations
 
@@ -39,7 +38,9 @@ NAMES: dict[str, tuple[str, str, str]] = {
     "dap_ugy_cm2": ("uGy cm2", "dose-area product of all X-rays, estimated", FLUOROSCOPY),
     "view_error_deg": ("degrees", "mean angle of the views used to the nearest wanted one", FLUOROSCOPY),
     "endplates_deg": ("degrees", "mean angle between the beam and the endplates of the target's vertebra", PLAN),
-    "pedicle_off_share": ("share", "mean, in views 15 to 60 degrees from AP: pedicle from the body's middle, of its half width", PLAN),
+    "pedicle_off_share": (
+        "share", "pedicle from the body's middle, of its half width: mean of views 15 to 60 degrees from AP", PLAN
+    ),
     "ct_scans": ("scans", "control scans", PLAN),
     "ct_mgy_cm": ("mGy cm", "dose-length product of control scans, by the scenario", PLAN),
     "entry_off_mm": ("mm", "last entry from the planned one", PLAN),
@@ -70,8 +71,8 @@ def metrics_of(
     log: Sequence[Entry], way: Trajectory, wanted_views: Sequence[ViewAngles] = (), names: Sequence[str] = tuple(NAMES),
     seen: SeenVertebra | None = None,
 ) -> tuple[Metric, ...]:  # fmt: skip
-    """The metrics of a finished attempt's log, in the order of names. seen: the vertebra that views are judged by. Raises
-    InputError for one that is not known, and for a log without its end."""
+    """The metrics of a finished attempt's log, in the order of names. seen: the vertebra that views are judged by.
+    Raises InputError for one that is not known, and for a log without its end."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise InputError(f"metrics {', '.join(unknown)}", ", ".join(NAMES))

@@ -1,8 +1,8 @@
 """A needle in tissue: the way that its tip cut, which the shaft follows.
 
-A bevel drives the tip along an arc towards the side that it is cut from, whatever its speed; turning the shaft turns that
-side (unicycle model without slip: Webster et al. 2006, Int J Robotics Research 25:509). The shaft lies in the way of
-the tip. Levering the hub turns what lies shallow and is held by the tissue deeper in: a schematic share, unsourced.
+A bevel drives the tip along an arc towards the side that it is cut from, whatever its speed; turning the shaft turns
+that side (unicycle model without slip: Webster et al. 2006, Int J Robotics Research 25:509). The shaft lies in the way
+of the tip. Levering the hub turns what lies shallow and is held by the tissue deeper in: a schematic share, unsourced.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class NeedlePath:
-    """points_mm: (N, 3) LPS, from the skin to the tip, N >= 1 (1: the tip rests on the skin). tangents: (N, 3) unit, of
-    the way at each of them; bevel: (3,) unit, square to the last: the side that the tip bends to. turned_deg: by how much
-    the shaft was turned."""
+    """points_mm: (N, 3) LPS, from the skin to the tip, N >= 1 (1: the tip rests on the skin). tangents: (N, 3) unit,
+    of the way at each of them; bevel: (3,) unit, square to the last: the side that the tip bends to. turned_deg: by
+    how much the shaft was turned."""
 
     points_mm: Vector
     tangents: Vector

@@ -18,7 +18,8 @@ from navplan.model.safety import FindingKind, Interval, SafetyReport, Verdict
 from navplan.planning.check_plan import judge
 from navplan.planning.margins import margins
 from navplan.planning.situation import Risk
-from navplan.training.attempt import Attempt, Entry
+from navplan.training.attempt import Attempt
+from navplan.training.log import Entry
 from navplan.training.needle_path import NeedlePath
 
 SHORTEST_MM = 2.0  # of a needle in the body that is judged
@@ -28,8 +29,8 @@ SHORTEST_MM = 2.0  # of a needle in the body that is judged
 class StructureOutcome:
     """A risk structure. promised, verdict: the plan's clearance of it; last, last_verdict: that of the last needle, as
     if it were planned; least: the least distance in the whole attempt, -radius where the shaft goes through it (None:
-    never in the body); touched_s, maybe_s: for how long it was touched for sure, and perhaps; touched: whether it ever
-    was, by shaft or throw."""
+    never in the body); touched: whether it ever was, by shaft or throw; touched_s, maybe_s: for how long for sure, and
+    perhaps, to the action: what began and ended within one counts no time here."""
 
     name: str
     required_mm: float

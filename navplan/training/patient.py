@@ -70,16 +70,20 @@ class SimulatedPatient:
             found[n] = name
         return tuple(OUTSIDE if name == NO_BODY else name for name in found)
 
-    def touched(self, path: NeedlePath, radius_mm: float, phase: float = 0.0) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def touched(
+        self, path: NeedlePath, radius_mm: float, phase: float = 0.0
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Risk structures that the inserted shaft touches for sure, and those that it may touch, by name.
 
-        Sure: the upper end of planning's interval is at most 0, or a piece of the axis begins within the structure; maybe:
-        the lower end is. Structures whose box lies out of reach of the shaft are not measured: neither could hold.
+        Sure: its axis runs through a voxel that planning counts as crossed (mostly the structure's), or the upper end
+        of planning's interval is at most 0; maybe: the lower end is. Structures whose box lies out of reach of the
+        shaft are not measured: neither could hold.
         """
         sure: set[str] = set()
         maybe: set[str] = set()
         for chosen, moving, held_mm in self._groups:
-            starts, ends = (path.withdrawn(held_mm) if held_mm else path).chords()
+            shaft = path.withdrawn(held_mm) if held_mm else path
+            starts, ends = shaft.chords()
             if not len(starts):
                 continue
             shift = self.shift_mm(phase) if moving else np.zeros(3)
@@ -93,9 +97,12 @@ class SimulatedPatient:
                 continue
             measured = margins([risk.boundary for risk in risks], starts, ends)
             highest, lowest = measured.high_mm(radius_mm).min(axis=0), measured.low_mm(radius_mm).min(axis=0)
-            inside = (measured.centre_mm <= 0.0).any(axis=0)
-            sure |= {risk.name for risk, at, within in zip(risks, highest, inside, strict=True) if at <= 0.0 or within}
-            maybe |= {risk.name for risk, at in zip(risks, lowest, strict=True) if at <= 0.0}
+            axis = shaft.points_mm - shift
+            for risk, most, least in zip(risks, highest.tolist(), lowest.tolist(), strict=True):
+                if least <= 0.0:
+                    maybe.add(risk.name)
+                    if most <= 0.0 or (occupancy_at(risk.boundary.structure, axis) >= MOSTLY_INSIDE).any():
+                        sure.add(risk.name)
         return tuple(sorted(sure)), tuple(sorted(maybe - sure))
 
     def in_structure(self, name: str, points_mm: Points, phase: float = 0.0) -> NDArray[np.bool_]:

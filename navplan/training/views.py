@@ -33,9 +33,10 @@ class SeenVertebra:
 
 @dataclass(frozen=True)
 class JudgedView:
-    """off_deg: from the nearest wanted view (NaN: none is wanted); wanted: its number. endplates_deg: between the beam and
-    the plane of the endplates' mean, 0 squared. pedicle_share: where in the body's half width, seen along the beam, the
-    pedicle nearest to the needle lies: 0 in the middle (the eye of a Scottie dog), 1 at the edge. NaN: not known."""
+    """off_deg: from the nearest wanted view (NaN: none is wanted); wanted: its number. endplates_deg: between the beam
+    and the plane of the endplates' mean, 0 squared. pedicle_share: where in the body's half width, seen along the
+    beam, the pedicle nearest to the needle lies: 0 in the middle (the eye of a Scottie dog), 1 at the edge. NaN: not
+    known."""
 
     off_deg: float
     wanted: int

@@ -29,21 +29,23 @@ def score_picture(score: Score, other: Score | None = None) -> NDArray[np.uint8]
     names = [situation.target.structure, *touched, *(row.name for row in outcome.structures[:NEAREST])]
     outlined = {name: situation.structures[name] for name in dict.fromkeys(names) if name in situation.structures}
     planned = np.stack([np.asarray(way.entry_mm), way.point_at_mm(way.tip_depth_mm)])
-    paths = [DrawnPath(planned, PLANNED, 3.0, "the plan")]
+    throw = way.device.throw_mm
+    paths = [DrawnPath(planned, PLANNED, 3.0, "the plan", throw)]
     if other is not None and other.last is not None:
-        paths.append(DrawnPath(other.last.points_mm, OTHER, 3.0, f"{other.who}, seed {other.head.seed}"))
+        paths.append(DrawnPath(other.last.points_mm, OTHER, 3.0, f"{other.who}, seed {other.head.seed}", throw))
     paths += [DrawnPath(path.points_mm, ATTEMPT, 1.5) for path in _passes(score)]
     if score.last is not None:
-        paths.append(DrawnPath(score.last.points_mm, ATTEMPT, 3.0, f"{score.who}, seed {score.head.seed}"))
+        paths.append(DrawnPath(score.last.points_mm, ATTEMPT, 3.0, f"{score.who}, seed {score.head.seed}", throw))
     lung = any(anatomy_of(section.structure).tissue is Tissue.LUNG for section in score.ready.promised.path)
-    window = Window.WIDE if lung else Window.SOFT_TISSUE
+    window = Window.WIDE if lung else Window.BONE if score.ready.scenario.into_bone else Window.SOFT_TISSUE
+    off = score.ready.patient.target_shift_mm(outcome.breath) if outcome.last is not None else np.zeros(3)
     frame = table_frame(situation.patient_position)
     planes = [as_the_patient_lies(plane, frame) for plane in needle_planes(way)[:2]]
     log = score.replay.attempt.log
     at = [entry.needle.tip_mm for entry in log if entry.needle and any(one.kind == "touched" for one in entry.events)]
     return attempt_picture(
         situation.image, planes, outlined, paths, target=situation.target.structure, touched=touched,
-        touched_at_mm=at, window=window, lines=_lines(score, window),
+        touched_at_mm=at, window=window, lines=_lines(score, window), target_off_mm=off if off.any() else None,
     )  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def _passes(score: Score) -> list[NeedlePath]:
 def _lines(score: Score, window: Window) -> list[str]:
     words = "wide window (-350 / 1400 HU)" if window is Window.WIDE else WINDOW_WORDS[window]
     lines = [f"{score.ready.scenario.title}: {score.path.name}; {score.replay.words}; {words}"]
-    told = "solid: within half a slice of the plane; dashed: before or behind it; thin: earlier passes"
+    told = "solid: within half a slice of the plane; dashed: before or behind it; thin: earlier passes, and throws"
     breath = score.ready.scenario.breath
     moves = f"; what moves with breath ({', '.join(breath.structures)}) stands as in the image" if breath else ""
     return [*lines, told + moves, "Simulated. For research, training and rehearsal; not for clinical use."]

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from navplan.errors import ChoiceError, InputError, MismatchError
+from navplan.errors import InputError, MismatchError
 from navplan.extend import registry
 from navplan.files.attempt_file import DIGESTS, read_attempt
-from navplan.training.learner import SKILLS, ScriptedLearner
+from navplan.training.learner import ScriptedLearner
+from navplan.training.skills import skill_named
 from navplan.verbs.attempts import attempt_name, head_of, keep_attempt
 from navplan.verbs.training import Rehearsal, rehearsal_of
 
@@ -36,11 +37,10 @@ def train(
     of that skill does the same. An attempt is written whole when it is finished: stopped at any moment, the same call
     goes on with the seeds that are missing.
 
-    Raises ChoiceError for an unknown scenario, difficulty or learner, InputError for a number of runs or a folder that
-    cannot be, MismatchError for a file of that name that is an attempt at something else.
+    Raises InputError for a scenario, difficulty or learner that is not known, a number of runs or a folder that cannot
+    be, MismatchError for a file of that name that is an attempt at something else.
     """
-    if learner not in SKILLS:
-        raise ChoiceError(f"learner {learner[:40]!r}", ", ".join(SKILLS))
+    skill_named(learner)
     if not 1 <= runs <= MOST_RUNS or seed < 0:
         raise InputError(f"{runs} runs from seed {seed}", f"1 to {MOST_RUNS} runs, a seed of 0 or more")
     ready = scenario if isinstance(scenario, Rehearsal) else rehearsal_of(registry.scenario(scenario), progress)
@@ -63,5 +63,5 @@ def _made(ready: Rehearsal, learner: str, seed: int, difficulty: str, out: Path)
             words = f"{path}: an attempt with other {', '.join(other)}"
             raise MismatchError(words, "a new folder", "Choose another --out")
         return Trained(path, seed, False)
-    ScriptedLearner(SKILLS[learner], seed, ready.views).play(attempt)
+    ScriptedLearner(skill_named(learner), seed, ready.views).play(attempt)
     return Trained(keep_attempt(ready, attempt, out, script=learner), seed, True)

@@ -100,6 +100,8 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
             way = _given(situation, scenario.way, trajectory_to(
                 np.asarray(scenario.way.entry_mm), np.asarray(scenario.way.target_mm), device
             ))  # fmt: skip
+    with _about(scenario, "zone"):
+        way = _with_zone(scenario, situation, way)
     progress("what the plan promises", 0.7)
     promised = judge(way, situation)
     failed = [finding.words for finding in promised.findings if finding.verdict is Verdict.FAIL]
@@ -108,8 +110,6 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
         raise located(scenario, "way", InputError(words, "a way that it does not fail", "Plan it: navplan plan"))
     with _about(scenario, "goal.kind"):
         _refuse_goal_without_means(scenario, situation, way)
-    with _about(scenario, "zone"):
-        way = _with_zone(scenario, situation, way)
     with _about(scenario, "breath.structures"):
         _refuse_unmoved(scenario, situation)
     progress("views", 0.9)

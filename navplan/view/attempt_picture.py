@@ -14,14 +14,14 @@ from navplan.model.structure import Structure
 from navplan.model.volume import Volume
 from navplan.view.colours import NEEDLE, PANEL, QUIET_TEXT, TARGET, TEXT, VERDICT_COLOURS, Colour, anatomy_colour
 from navplan.view.labels import font
-from navplan.view.slices import SlicePlane, runs, slice_picture
+from navplan.view.slices import SlicePlane, outlines, runs, slice_picture
 from navplan.view.windows import AnyWindow
 
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
 PLANNED: Colour = NEEDLE
-ATTEMPT: Colour = (0xF0, 0xE4, 0x42)
+ATTEMPT: Colour = (0x9B, 0xFF, 0x3C)
 OTHER: Colour = (0x56, 0xB4, 0xE9)
 TOUCHED: Colour = VERDICT_COLOURS[Verdict.FAIL]
 _FINER, _STEP_MM, _DASH_MM, _GAP_PX = 3, 0.25, 3.0, 6
@@ -31,29 +31,41 @@ _BEYOND_MM = 22.0  # of the image, about all that is drawn
 @dataclass(frozen=True, eq=False)
 class DrawnPath:
     """A shaft: points (N, 3) LPS mm from the skin to the tip, its colour, its width in px, what it is called ("": it is
-    like the one before)."""
+    like the one before), how far it throws beyond the tip."""
 
     points_mm: NDArray[np.float64]
     colour: Colour
     width_px: float
     words: str = ""
+    throw_mm: float = 0.0
+
+    @property
+    def end_mm(self) -> NDArray[np.float64]:
+        """(3,) of the throw."""
+        along = self.points_mm[-1] - self.points_mm[-2]
+        return np.asarray(self.points_mm[-1] + self.throw_mm * along / np.linalg.norm(along))
 
 
 def attempt_picture(
     volume: Volume, planes: Sequence[SlicePlane], structures: Mapping[str, Structure], paths: Sequence[DrawnPath], *,
     target: str, touched: Sequence[str], touched_at_mm: Sequence[Sequence[float]], window: AnyWindow,
-    lines: Sequence[str], side_px: int = 760,
+    lines: Sequence[str], target_off_mm: NDArray[np.float64] | None = None, side_px: int = 760,
 ) -> NDArray[np.uint8]:  # fmt: skip
     """The planes side by side, below them what the colours mean and `lines`: (height, width, 3) uint8.
 
     structures: outlined; those of `touched` in the colour of what must not be. paths: the last one topmost; solid
     within half a slice of the plane, dashed before or behind it. touched_at_mm: LPS places of the tip, a ring each.
+    target_off_mm: (3,) by which the target lay elsewhere than in the image: dotted there.
     """
     from PIL import Image, ImageDraw
 
     text_px = side_px // 46
-    everything = np.concatenate([path.points_mm for path in paths])
+    everything = np.concatenate([*(path.points_mm for path in paths), *(path.end_mm[None] for path in paths)])
     rows = _legend(structures, paths, target, touched)
+    if target_off_mm is not None and target in structures:
+        rows[1].insert(1, (TARGET, "dotted: where it was then"))
+    rows = [line for row in rows for line in _wrapped(row, len(planes) * side_px - 2 * text_px, text_px)]
+    lines = [line for words in lines for line in _broken(words, len(planes) * side_px - 2 * text_px, text_px)]
     below = round((len(rows) + len(lines) + 1) * 1.55 * text_px)
     width = len(planes) * side_px + (len(planes) - 1) * _GAP_PX
     sheet = Image.new("RGB", (width, side_px + below), PANEL)
@@ -64,11 +76,18 @@ def attempt_picture(
         at = SlicePlane(tuple(centre.tolist()), plane.right, plane.down, plane.title)
         size, scale = (side_px, side_px), 2.0 * reach / side_px
         plain = {name: one for name, one in structures.items() if name not in touched}
-        drawn = slice_picture(volume, at, plain, size=size, width_mm=2.0 * reach, window=window, target=target)
+        drawn = slice_picture(
+            volume, at, plain, size=size, width_mm=2.0 * reach, window=window, target=target, text_px=text_px
+        )
         picture = Image.fromarray(drawn)
         layer = Image.new("RGBA", (side_px * _FINER, side_px * _FINER), (0, 0, 0, 0))
         draw = ImageDraw.Draw(layer)
-        _outline(draw, at, [one for name, one in structures.items() if name in touched], size, scale)
+        points = at.points_mm(size, scale)
+        for name in touched:
+            for line in outlines(structures[name], points) if name in structures else ():
+                draw.line([tuple(xy) for xy in (line + 0.5) * _FINER], fill=(*TOUCHED, 255), width=round(2.5 * _FINER))
+        if target_off_mm is not None and target in structures:
+            _dotted(draw, outlines(structures[target], points - target_off_mm))
         thick_mm = float(np.abs(volume.grid.axes.T @ at.into) @ volume.grid.spacing_mm)
         for path in paths:
             _draw_path(draw, at, path, size, scale, thick_mm)
@@ -95,15 +114,40 @@ def _legend(
     return [shafts, names]
 
 
-def _outline(
-    draw: ImageDraw.ImageDraw, plane: SlicePlane, chosen: Sequence[Structure], size: tuple[int, int], scale: float
-) -> None:
-    from navplan.view.slices import outlines
+def _dotted(draw: ImageDraw.ImageDraw, lines: Sequence[NDArray[np.float64]]) -> None:
+    """A dot every few pixels of outlines (K, 2)."""
+    for line in lines:
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+        for place in np.arange(0.0, along[-1], 7.0):
+            x, y = ((np.interp(place, along, line[:, axis]) + 0.5) * _FINER for axis in range(2))
+            reach = 1.6 * _FINER
+            draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=(*TARGET, 255))
 
-    points = plane.points_mm(size, scale)
-    for structure in chosen:
-        for line in outlines(structure, points):
-            draw.line([tuple(xy) for xy in (line + 0.5) * _FINER], fill=(*TOUCHED, 255), width=round(2.5 * _FINER))
+
+def _wrapped(row: Sequence[tuple[Colour, str]], width_px: float, text_px: int) -> list[list[tuple[Colour, str]]]:
+    """A row of the legend as rows that fit."""
+    rows: list[list[tuple[Colour, str]]] = [[]]
+    left = width_px
+    for colour, words in row:
+        needed = 3.4 * text_px + font(text_px).getlength(words)
+        if needed > left and rows[-1]:
+            rows.append([])
+            left = width_px
+        rows[-1].append((colour, words))
+        left -= needed
+    return rows
+
+
+def _broken(words: str, width_px: float, text_px: int) -> list[str]:
+    """Words as lines that fit."""
+    lines = [""]
+    for word in words.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font(text_px).getlength(longer) > width_px:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _draw_path(
@@ -119,6 +163,11 @@ def _draw_path(
             line = [tuple(xy) for xy in (seen[first : last + 1, :2] + 0.5) * _FINER]
             if len(line) > 1:
                 draw.line(line, fill=colour, width=round((path.width_px + wider) * _FINER), joint="curve")
+    if path.throw_mm > 0.0:
+        ends = plane.pixels([path.points_mm[-1], path.end_mm], size, scale)[:, :2]
+        line = [tuple(xy) for xy in (ends + 0.5) * _FINER]
+        draw.line(line, fill=(0, 0, 0, 200), width=round((0.4 * path.width_px + 2.0) * _FINER))
+        draw.line(line, fill=(*path.colour, 255), width=round(0.4 * path.width_px * _FINER))
     x, y = (seen[-1, :2] + 0.5) * _FINER
     reach = (path.width_px / 2 + 2.0) * _FINER
     draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=(*path.colour, 255), outline=(0, 0, 0, 255))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,21 @@ from navplan.errors import FileFormatError, InputError
 from navplan.files.scenario_toml import read_scenario, scenario_from_toml
 from navplan.files.scenario_writing import scenario_text
 from navplan.files.toml_lines import line_of, lines_of
-from navplan.model.scenario import GoalKind, Sight
+from navplan.model.scenario import (
+    BreathModel,
+    Costs,
+    Difficulty,
+    Goal,
+    GoalKind,
+    Hazard,
+    MetricLimit,
+    PatientSource,
+    PlannedWay,
+    Scenario,
+    Sight,
+    Variation,
+)
+from navplan.training.hazards import FACTORS
 
 SCENARIO = """# A comment with a = 3 and [brackets]
 id = "mine"
@@ -67,6 +82,9 @@ source = "unsourced"
 [[difficulties]]
 name = "hard"
 variation = {start_mm = 6.0, source = "unsourced"}
+hold_sd = 0.4
+bend_mm_at_100 = 9.0
+source = "made up"
 
 [[hazards]]
 name = "one"
@@ -101,7 +119,12 @@ def test_a_whole_file_is_read_and_its_lines_are_known() -> None:
     assert scenario.way is not None and scenario.way.tip_short_mm == 11.0
     assert scenario.hazards[0].factors == (("fissure_crossed", 3.75),)
     assert scenario.at("hard").variation.start_mm == 6.0
-    assert scenario.at("hard").at("hard").difficulty == "hard"
+    hard = scenario.at("hard")
+    assert hard.at("hard") is hard and hard.difficulty == "hard"
+    assert hard.breath is not None and hard.breath.hold_sd == 0.4
+    assert (hard.bend_mm_at_100, scenario.at("").bend_mm_at_100) == (9.0, 4.0)
+    with pytest.raises(InputError, match="besides hard"):
+        hard.at("usual")
     assert (scenario.origin.plugin, scenario.origin.file, scenario.origin.folder) == ("p", "mine.toml", "/f")
     assert scenario.origin.lines["goal.within_mm"] == line("within_mm")
     assert scenario.origin.lines["hazards[2].base"] == line("base", 2)
@@ -169,6 +192,9 @@ CHANGED = [  # line that begins so, what stands there instead, words of the mess
     ('source = "Dr X"', "source = 7", "a text"),
     ('name = "hard"', 'name = "usual"', "another than"),
     ("variation =", "variation = {start_mm = 6.0}", "without a source"),
+    ("hold_sd = 0.4", "hold_sd = 3", "0 to 1"),
+    ("bend_mm_at_100 = 9", "bend_mm_at_100 = -9", "0 to 50"),
+    ('source = "made up"', "", "without a source"),
     ("variation =", "variation = {start = 6.0, source = 'unsourced'}", "no such key"),
 ]
 
@@ -296,3 +322,14 @@ def test_lines_agree_with_what_tomllib_reads() -> None:
     for key in keys(tomllib.loads(SCENARIO), ""):
         name = re.sub(r"\[\d+\]$", "", key).rpartition(".")[2]
         assert name in LINES[line_of(found, key) - 1], key
+
+
+def test_the_page_on_scenarios_is_true() -> None:
+    """Its example reads, and it names every key, sight, goal and factor."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    example = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert example and scenario_from_toml(example[1], "docs/scenarios.md").id == "my-liver"
+    kinds = (Scenario, PatientSource, PlannedWay, Goal, BreathModel, Costs, Variation, Difficulty, Hazard, MetricLimit)
+    words = [field.name for kind in kinds for field in fields(kind)] + [*Sight, *GoalKind, *FACTORS]
+    missing = [word for word in words if f"`{word}`" not in page and f"`[{word}]`" not in page]
+    assert [word for word in missing if f"`[[{word}]]`" not in page and word not in ("difficulty", "origin")] == []
