@@ -64,7 +64,7 @@ def curve_lines(one: LearnersCurve) -> list[str]:
         f"{one.who} at {one.scenario}: {one.curve.words}",
         *(f"  a failure: {limit.metric} above {limit.most:g}, as set by: {limit.source}" for limit in one.limits),
         f"  acceptable share of failures {limits.p0:g}, unacceptable {limits.p1:g}, errors {limits.alpha:g} and"
-        f" {limits.beta:g}: s {limits.step:.4f}, h {limits.height:.3f}",
+        f" {limits.beta:g}: s {limits.step:.4f}, h {limits.height:.4f}",
         *aligned(rows),
     ]
 

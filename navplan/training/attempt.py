@@ -12,14 +12,12 @@ from the log alone (`navplan.training.metrics`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from navplan.errors import InputError
-from navplan.geometry.lines import perpendicular_axes
 from navplan.model.scenario import Scenario
 from navplan.model.trajectory import Trajectory
 from navplan.training.actions import (
@@ -44,8 +42,8 @@ from navplan.training.actions import (
 from navplan.training.contrast import VASCULAR_SHARE, Spread, at_a_root, spread_of
 from navplan.training.dose import DoseEstimate
 from navplan.training.endings import Ending, ending_of, fits
-from navplan.training.factors import Passage, factors_of
-from navplan.training.feel import OUTSIDE, SKIN, drag_n, feel_of, gives_way
+from navplan.training.factors import factors_of
+from navplan.training.feel import OUTSIDE, SKIN, drag_n, feel_of
 from navplan.training.hazards import drawn
 from navplan.training.log import Entry as Entry
 from navplan.training.log import Event as Event
@@ -53,6 +51,7 @@ from navplan.training.log import NeedleState as NeedleState
 from navplan.training.log import chained
 from navplan.training.needle_path import STEP_MM, NeedlePath, bend_per_mm
 from navplan.training.patient import SimulatedPatient
+from navplan.training.room import Room, felt, offered_at, triple
 from navplan.training.xrays import Xrays
 
 SKIN_MM = 2.0  # of thickness (unsourced)
@@ -61,26 +60,6 @@ LOOK_MM = 2.0  # between places at which it is looked what the shaft touches
 SAME_PLACE_MM = 1.5  # within which a tip lies where it was injected, in the same vessel or beside it (unsourced)
 FARTHEST_MM, LONGEST_S, MOST_ACTIONS, MOST_ML = 400.0, 3600.0, 20_000, 20.0
 Vector = NDArray[np.float64]
-
-
-@dataclass
-class _Room:
-    """What changes from action to action."""
-
-    path: NeedlePath | None = None
-    time_s: float = 0.0
-    held_until_s: float = -1.0
-    held_phase: float = 0.0
-    ct_mgy_cm: float = 0.0
-    table_mm: Vector = field(default_factory=lambda: np.zeros(3))  # by which the patient moved on it
-    next_move_s: float = np.inf
-    touched: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-    looked_s: float = 0.0
-    touched_s: float = 0.0
-    spread: Spread | None = None
-    spread_at: Vector | None = None
-    hidden: bool = False
-    passage: Passage = field(default_factory=Passage)
 
 
 class Attempt:
@@ -95,11 +74,11 @@ class Attempt:
         self.scenario, self.patient, self.way, self.seed = scenario, patient, way, seed
         self._xrays = Xrays(dose or patient.dose)
         self._rng, self._vessels = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 3])
-        self._room = _Room()
+        self._room = Room()
         start = np.random.default_rng([seed, 0])
         varied = scenario.variation
         self._bend = bend_per_mm(scenario.bend_mm_at_100) * float(max(0.0, 1.0 + varied.bend_share * start.normal()))
-        self.offered = _offered(way, varied.start_mm, varied.start_deg, start)
+        self.offered = offered_at(way, varied.start_mm, varied.start_deg, start)
         self._bevel_deg = float(start.uniform(0.0, 360.0))
         self._hazard_draws = start.uniform(size=len(scenario.hazards))
         self._log: list[Entry] = []
@@ -261,7 +240,7 @@ class Attempt:
             room.time_s += step * costs.advance_s_per_mm
             room.passage.goes(there, depth)
             if there != here:
-                events.append(_felt(here, there))
+                events.append(felt(here, there))
                 here = there
             if since >= LOOK_MM:
                 since, room.path = 0.0, path
@@ -376,7 +355,7 @@ class Attempt:
             if len(middles):
                 force += drag_n(self.patient.tissues_at(middles, phase), lengths)
             state = NeedleState(
-                _triple(path.tip_mm), _triple(path.direction), _triple(path.entry_mm), inserted, force, tissue,
+                triple(path.tip_mm), triple(path.direction), triple(path.entry_mm), inserted, force, tissue,
                 *self._room.touched,
             )  # fmt: skip
             self._state = path, phase, state
@@ -396,30 +375,6 @@ class Attempt:
             said = f"the patient moved by {length:.0f} mm: saved views are off"
             events.append(Event("patient_moved", said, value=length))
         return events
-
-
-def _felt(here: str, there: str) -> Event:
-    """What a hand feels between two tissues."""
-    if gives_way(here, there):
-        return Event("gives_way", f"resistance is lost: {there}", there)
-    if there == OUTSIDE:
-        return Event("out", "the tip comes out of the body", there)
-    return Event("entered", f"enters {there}", there, feel_of(there).puncture_n)
-
-
-def _offered(
-    way: Trajectory, off_mm: float, off_deg: float, rng: np.random.Generator
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Where an assistant holds the needle at first: about the planned entry, along about the planned way."""
-    one, two = perpendicular_axes(way.direction)
-    aside, turn = rng.normal(0.0, off_mm / np.sqrt(2.0), 2), rng.normal(0.0, off_deg / np.sqrt(2.0), 2)
-    axis = np.radians(turn[0]) * one + np.radians(turn[1]) * two
-    direction = Rotation.from_rotvec(axis).apply(np.array(way.direction))
-    return _triple(np.asarray(way.entry_mm) + aside[0] * one + aside[1] * two), _triple(direction)
-
-
-def _triple(point: Vector) -> tuple[float, float, float]:
-    return float(point[0]), float(point[1]), float(point[2])
 
 
 def replayed(

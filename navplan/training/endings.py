@@ -12,7 +12,7 @@ from navplan.model.scenario import Goal, GoalKind
 from navplan.model.trajectory import Trajectory
 from navplan.planning.ablation_margin import margin_in
 from navplan.planning.ablation_zone import Ellipsoid
-from navplan.training.contrast import UNSAFE, Pattern
+from navplan.training.contrast import UNSAFE, Pattern, at_a_root
 from navplan.training.feel import DURA, EPIDURAL
 from navplan.training.needle_path import NeedlePath
 from navplan.training.patient import SimulatedPatient
@@ -49,7 +49,8 @@ def ending_of(
     contrast: Pattern | None = None, entered: frozenset[str] = frozenset(),
 ) -> Ending:  # fmt: skip
     """way: the plan's needle; what TIP, EPIDURAL, BLOCK and CEMENT aim at is its tip, moved as the target is. contrast:
-    what was seen of an injection at this very place; entered: all tissues that the tip went into."""
+    what was seen of an injection at this very place, epidural where the target is a foramen or a root; entered: all
+    tissues that the tip went into."""
     target = patient.situation.target.structure
     if goal.kind is GoalKind.SAMPLE:
         return _sampled(goal, patient, way, path, phase)
@@ -69,6 +70,8 @@ def ending_of(
         missing.append(f"contrast medium was {contrast}")
     if goal.kind is GoalKind.BLOCK and contrast is None:
         missing.append("no contrast medium was injected here first")
+    elif goal.kind is GoalKind.BLOCK and at_a_root(target) and contrast not in (Pattern.EPIDURAL, *UNSAFE):
+        missing.append(f"contrast medium was not epidural but {contrast}")
     return Ending(near and not missing, off, ", ".join([words, *missing]))
 
 

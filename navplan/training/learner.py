@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from navplan.errors import InputError
 from navplan.geometry.carm import ViewAngles
 from navplan.geometry.lines import perpendicular_axes
 from navplan.model.scenario import GoalKind, Sight
@@ -23,23 +24,25 @@ from navplan.training.actions import (
     Lever,
     MoveCarm,
     Place,
+    Point,
     Turn,
     Wait,
     Xray,
 )
 from navplan.training.attempt import Attempt
-from navplan.training.contrast import UNSAFE, Pattern
+from navplan.training.contrast import UNSAFE, Pattern, at_a_root
 from navplan.training.feel import EPIDURAL, OUTSIDE
 from navplan.training.needle_path import HELD_MM, NeedlePath
 from navplan.training.skills import EXPERT, INTERMEDIATE, NOVICE, SKILLS, Skill
 
 __all__ = ["EXPERT", "INTERMEDIATE", "NOVICE", "SKILLS", "ScriptedLearner", "Skill"]
 Vector = NDArray[np.float64]
+MOST_PLACES = 10
 SHALLOW_MM, MOST_STEPS, MOST_AGAIN, MOST_INJECTIONS = 30.0, 80, 3, 3
 BACK_TO_MM = 12.0  # of depth to which he pulls back before he levers anew
 CLOSE_MM = 14.0  # from the end, where steps get small if the end is felt or bone is near
 FELT_MM = 9.0  # of the planned depth, within which loss of resistance is believed
-PULSES_PER_S, ML = 7.5, 1.0
+PULSES_PER_S, ML, MOVED_MM = 7.5, 1.0, 2.0
 STEERS_MM = 1.5
 
 
@@ -90,6 +93,16 @@ class ScriptedLearner:
 
     def _begin(self, attempt: Attempt) -> None:
         """The needle on the skin, about where the plan has it."""
+        self._think(attempt)
+        for left in range(MOST_PLACES, 0, -1):
+            try:
+                attempt.act(Place(*self._place(attempt)))
+                return
+            except InputError:  # beside the body, or along it: so he sees
+                if left == 1:
+                    raise
+
+    def _place(self, attempt: Attempt) -> tuple[Point, Point]:
         way, skill = attempt.way, self.skill
         one, two = (np.asarray(axis) for axis in perpendicular_axes(way.direction))
         aside = self._rng.normal(0.0, skill.place_mm / np.sqrt(2.0), 2)
@@ -98,8 +111,7 @@ class ScriptedLearner:
         aimed = np.asarray(way.target_mm) - entry
         aimed = aimed / np.linalg.norm(aimed) + np.tan(turn[0]) * one + np.tan(turn[1]) * two
         aimed = aimed / np.linalg.norm(aimed)
-        self._think(attempt)
-        attempt.act(Place(_triple(_on_skin(attempt, entry, aimed)), _triple(aimed)))
+        return _triple(on_skin(attempt, entry, aimed)), _triple(aimed)
 
     def _step(self, attempt: Attempt) -> bool:
         """One push with what follows it; whether he thinks that he is there."""
@@ -222,10 +234,12 @@ class ScriptedLearner:
             for _ in range(MOST_INJECTIONS):
                 attempt.act(Inject(ML))
                 self._look(attempt)
-                wrong = attempt.spread is not None and attempt.spread.pattern in (*UNSAFE, Pattern.OUTSIDE)
+                pattern = attempt.spread.pattern if attempt.spread is not None else Pattern.OUTSIDE
+                short = at_a_root(attempt.patient.situation.target.structure) and pattern is Pattern.SOFT_TISSUE
+                wrong = short or pattern in (*UNSAFE, Pattern.OUTSIDE)
                 if not wrong or self._rng.uniform() >= self.skill.heeds:
                     break
-                attempt.act(Advance(-2.0))
+                attempt.act(Advance(MOVED_MM if short else -MOVED_MM))
                 if attempt.path is None or attempt.path.inserted_mm <= 0.0:
                     return
         elif attempt.scenario.breath is not None and self._rng.uniform() < self.skill.holds:
@@ -233,7 +247,7 @@ class ScriptedLearner:
         attempt.act(Fire())
 
 
-def _on_skin(attempt: Attempt, entry: Vector, direction: Vector) -> Vector:
+def on_skin(attempt: Attempt, entry: Vector, direction: Vector) -> Vector:
     """Where a line meets the patient's skin from outside, near an entry: the last place outside before the body, so far
     out that it is on the skin for sure."""
     steps = np.arange(-40.0, 41.0, 0.5)[:, None]

@@ -23,6 +23,7 @@ from navplan.training.log import Entry
 from navplan.training.needle_path import NeedlePath
 
 SHORTEST_MM = 2.0  # of a needle in the body that is judged
+_UNKNOWN: tuple[Interval | None, Verdict | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def outcome_of(attempt: Attempt, paths: Sequence[NeedlePath | None], promised: S
     log = attempt.log
     at = last_needle(log, paths)
     last, path = None, None if at is None else paths[at]
-    numbers = (float("nan"),) * 5
+    numbers: tuple[float, ...] = (float("nan"),) * 5
     if at is not None and path is not None:
         last, numbers = _last_of(attempt, path)
     least = _least(attempt, paths)
@@ -77,12 +78,17 @@ def outcome_of(attempt: Attempt, paths: Sequence[NeedlePath | None], promised: S
         name = risk.name
         sure_s, maybe_s = (_seconds(log, name, sure) for sure in (True, False))
         here = name in touched or any(entry.needle and name in entry.needle.touched for entry in log)
+        (plan, verdict), (at_last, last_verdict) = told.get(name, _UNKNOWN), then.get(name, _UNKNOWN)
+        nearest = least.get(name)
+        if here and nearest is not None:  # what planning counts as crossed is not farther than its surface
+            nearest = Interval(min(nearest.low_mm, 0.0), min(nearest.high_mm, 0.0))
         rows.append(StructureOutcome(
-            name, risk.required_mm, *told.get(name, (None, None)), *then.get(name, (None, None)), least.get(name), here,
-            sure_s, maybe_s,
+            name, risk.required_mm, plan, verdict, at_last, last_verdict, nearest, here, sure_s, maybe_s
         ))  # fmt: skip
     rows.sort(key=lambda row: (not row.touched, row.least.low_mm if row.least else np.inf, row.name))
-    return Outcome(tuple(rows), last, numbers[0], log[at].breath if at is not None else float("nan"), *numbers[1:])
+    bow, entry, angle, depth, tip = numbers
+    breath = log[at].breath if at is not None else float("nan")
+    return Outcome(tuple(rows), last, bow, breath, entry, angle, depth, tip)
 
 
 def last_needle(log: Sequence[Entry], paths: Sequence[NeedlePath | None]) -> int | None:
@@ -113,7 +119,7 @@ def _last_of(attempt: Attempt, path: NeedlePath) -> tuple[SafetyReport | None, t
         return None, numbers
 
 
-def _clearances(report: SafetyReport | None) -> dict[str, tuple[Interval | None, Verdict]]:
+def _clearances(report: SafetyReport | None) -> dict[str, tuple[Interval | None, Verdict | None]]:
     if report is None:
         return {}
     found = [one for one in report.findings if one.kind is FindingKind.CLEARANCE]

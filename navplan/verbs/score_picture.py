@@ -30,7 +30,7 @@ def score_picture(score: Score, other: Score | None = None) -> NDArray[np.uint8]
     outlined = {name: situation.structures[name] for name in dict.fromkeys(names) if name in situation.structures}
     planned = np.stack([np.asarray(way.entry_mm), way.point_at_mm(way.tip_depth_mm)])
     throw = way.device.throw_mm
-    paths = [DrawnPath(planned, PLANNED, 3.0, "the plan", throw)]
+    paths = [DrawnPath(planned, PLANNED, 6.0, "the plan", throw)]
     if other is not None and other.last is not None:
         paths.append(DrawnPath(other.last.points_mm, OTHER, 3.0, f"{other.who}, seed {other.head.seed}", throw))
     paths += [DrawnPath(path.points_mm, ATTEMPT, 1.5) for path in _passes(score)]
