@@ -75,19 +75,25 @@ def _in_the_page(options: Namespace, output: Output) -> int:
 
 def do_score(options: Namespace, output: Output) -> int:
     """What attempts come to."""
+    from navplan.cli.scenario_making import limits_of
     from navplan.cli.score_words import beside_lines, curve_lines, score_lines, table_lines
+    from navplan.model.scenario import MetricLimit
     from navplan.training.cusum import CusumLimits
     from navplan.verbs.learning import curves, write_table
     from navplan.verbs.score import beside, scores
 
     limits = CusumLimits(options.p0, options.p1)
+    if options.limit and not (options.curve and options.by.strip()):
+        raise InputError("--limit without --curve or --by", "both: who sets it stands beside the curve")
+    teachers = [MetricLimit(name, most, options.by.strip()) for name, most in limits_of(options.limit).items()]
     if options.picture and len(options.files) != 1:
         raise InputError(f"--picture of {len(options.files)} attempts", "one attempt, and another with --beside")
     if options.picture and Path(options.picture).suffix.lower() != ".png":
         raise InputError(f"--picture {options.picture}", "a file that ends in .png")
-    more = [options.beside] if options.beside and options.beside not in options.files else []
+    files = list(dict.fromkeys(options.files))
+    more = [options.beside] if options.beside and options.beside not in files else []
     found = scores(
-        [*options.files, *more], scenario=options.scenario, other_bits=options.other_bits, progress=output.progress
+        [*files, *more], scenario=options.scenario, other_bits=options.other_bits, progress=output.progress
     )
     by_file = {str(one.path): one for one in found}
     other = by_file[str(Path(options.beside))] if options.beside else None
@@ -96,16 +102,16 @@ def do_score(options: Namespace, output: Output) -> int:
     rows = {one.path.name: beside(one, other) for one in mine if one is not other} if other is not None else {}
     for name, parted in rows.items():
         lines += ["", *beside_lines(name, parted, other.path.name if other is not None else "")]
-    learnt = curves(mine, limits) if options.curve else ()
+    learnt = curves(mine, limits, teachers=teachers) if options.curve else ()
     for one in learnt:
         lines += ["", *curve_lines(one)]
-    if options.csv:
-        write_table(options.csv, mine)
-        lines += ["", options.csv]
     if options.picture:
         from navplan.verbs.score_picture import write_picture
 
-        lines.append(str(write_picture(options.picture, mine[0], other)))
+        lines += ["", str(write_picture(options.picture, mine[0], other))]
+    if options.csv:
+        write_table(options.csv, mine)
+        lines += ["", options.csv]
     told = {"attempts": [_told(one) for one in mine], "beside": rows, "curves": [_curve(one) for one in learnt]}
     output.result("\n".join(lines), told | {"csv": options.csv or None, "picture": options.picture or None})
     return DONE

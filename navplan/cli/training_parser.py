@@ -38,6 +38,11 @@ def training_verbs(
     one.add_argument(
         "--curve", action="store_true", help="the learning curve (CUSUM) of each learner, by the teacher's limits"
     )
+    one.add_argument(
+        "--limit", action="append", default=[], metavar="METRIC=MOST",
+        help="of --curve: beyond it an attempt is a failure; in place of the scenario's own; needs --by; repeatable",
+    )  # fmt: skip
+    one.add_argument("--by", default="", metavar="NAME", help="of --limit: who sets it")
     one.add_argument("--p0", type=float, default=0.1, metavar="SHARE", help="of --curve: acceptable failures (0.1)")
     one.add_argument("--p1", type=float, default=0.2, metavar="SHARE", help="of --curve: unacceptable ones (0.2)")
     one.add_argument("--beside", default="", metavar="FILE", help="another attempt: where the needles part")

@@ -65,7 +65,7 @@ class Rehearsing:
         self._kept, self._clock = kept, clock
         self._last = self._looked = clock()
         self._pedal: int | None = None
-        self._frame = 0
+        self._frame = self._drawing = 0
         self._xray: Xray | None = None
         if self.xrayed:
             self._stand()
@@ -148,14 +148,21 @@ class Rehearsing:
                 self._catch_up()
                 if self._pedal is None:
                     return self.frame(plane)
-            self._looked = self._clock()
+            self._drawing += 1
             self._frame += 1
             number, standing = self._frame, self.attempt.carm(plane)
             path, moved, contrast = self.attempt.path, self.attempt.moved_mm, self._contrast()
         assert standing is not None
-        seen = self.xray().picture(standing, moved, path, self.ready.way.device, contrast, number)
+        try:
+            seen = self.xray().picture(standing, moved, path, self.ready.way.device, contrast, number)
+        finally:
+            with self.lock:
+                self._drawing -= 1
+                self._looked = self._clock()
         with self.lock:
-            self.pictures[plane] = (number, seen)
+            before = self.pictures.get(plane)
+            if before is None or before[0] < number:  # the pedal may have been let go meanwhile
+                self.pictures[plane] = (number, seen)
         return number, True, seen
 
     def held(self) -> bool:
@@ -241,7 +248,7 @@ class Rehearsing:
         elapsed, self._last = now - self._last, now
         if self.attempt.ending is not None:
             return
-        unwatched = now - self._looked - WATCHED_S
+        unwatched = 0.0 if self._drawing else now - self._looked - WATCHED_S
         if self._pedal is not None and unwatched > 0.0:
             self._do(Wait(round(min(max(0.0, elapsed - unwatched), LONGEST_THOUGHT_S), 2)))
             self._release()

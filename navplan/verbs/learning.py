@@ -32,27 +32,46 @@ class LearnersCurve:
     curve: LearningCurve
 
 
-def curves(scores: Sequence[Score], limits: CusumLimits | None = None) -> tuple[LearnersCurve, ...]:
-    """One of each learner at each scenario, by the limits of the scenario as it is now.
+def curves(
+    scores: Sequence[Score], limits: CusumLimits | None = None, *, teachers: Sequence[MetricLimit] = ()
+) -> tuple[LearnersCurve, ...]:
+    """One of each learner at each scenario, by the limits of the scenario as it is now, or by a teacher's in their
+    place.
 
-    Raises InputError for a scenario without limits: navplan sets none.
+    Raises InputError for a scenario without limits, since navplan sets none, a limit on what it does not count, and for
+    an attempt that is there twice.
     """
     groups: dict[tuple[str, str], list[Score]] = {}
     for one in sorted(scores, key=lambda one: (one.head.date, one.path.name)):
         groups.setdefault((one.head.scenario, one.who), []).append(one)
     found = []
     for (scenario, who), members in groups.items():
-        asked = members[0].ready.scenario.limits
+        asked = tuple(teachers) or members[0].ready.scenario.limits
         if not asked:
             raise InputError(
                 f"a learning curve of {scenario}, which sets no limits", "a scenario whose teacher did",
-                "Set them in its file: [[limits]] metric, most, source",
+                "Set them in its file, [[limits]] metric, most, source, or with --limit METRIC=MOST --by NAME",
             )  # fmt: skip
+        unknown = [limit.metric for limit in asked if limit.metric not in members[0].ready.scenario.counted]
+        if unknown:
+            raise InputError(
+                f"a limit on {', '.join(unknown)}, which {scenario} does not count",
+                ", ".join(members[0].ready.scenario.counted),
+            )
+        _refuse_twice(members)
         beyond = tuple(_beyond(one, asked) for one in members)
         files = tuple(one.path.name for one in members)
         curve = learning_curve([bool(names) for names in beyond], limits)
         found.append(LearnersCurve(scenario, who, asked, files, beyond, curve))
     return tuple(found)
+
+
+def _refuse_twice(members: Sequence[Score]) -> None:
+    ends: dict[str, str] = {}
+    for one in members:
+        name, end = one.path.name, one.replay.file.log[-1].chain
+        if ends.setdefault(end, name) != name:
+            raise InputError(f"{ends[end]} and {name}, which are the same attempt", "each attempt once")
 
 
 def _beyond(score: Score, limits: Sequence[MetricLimit]) -> tuple[str, ...]:

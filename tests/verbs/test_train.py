@@ -158,18 +158,22 @@ def test_what_was_touched_stands_beside_the_promise(ready: Rehearsal, through_th
     radius = ready.way.device.radius_mm
     assert first.name == "colon" and first.touched and first.least is not None
     assert first.least.low_mm == -radius and first.least.high_mm <= 0.0
-    assert first.promised is not None and first.promised.low_mm > 25.0 and first.last == first.promised
+    assert first.promised is not None and first.last is not None
+    assert first.promised.low_mm > 25.0 and first.last.low_mm == pytest.approx(first.promised.low_mm, abs=1.0)
     entries = found.replay.attempt.log
     assert first.touched_s == pytest.approx(entries[3].time_s - entries[1].time_s)  # waiting there, and coming back
     assert not any(row.touched for row in found.outcome.structures[1:])
     assert found.outcome.last is not None and found.outcome.last.verdict is ready.promised.verdict
-    assert found.outcome.entry_off_mm < 1e-6 and found.outcome.angle_off_deg < 1.0
+    assert found.outcome.entry_off_mm < 1e-6 and found.outcome.angle_off_deg < 2.0
     assert abs(found.outcome.depth_off_mm) < 1e-6
     aorta = next(row for row in found.outcome.structures if row.name == "aorta")
     risk = next(risk for risk in ready.situation.risks if risk.name == "aorta")
     lines = [path.points_mm[[0, -1]] for path in found.replay.paths if path is not None and path.inserted_mm > 1.0]
+    last = found.last
+    assert last is not None
+    lines.append(np.stack([last.tip_mm, last.tip_mm + ready.way.device.throw_mm * last.direction]))
     measured = margins([risk.boundary], [line[0] for line in lines], [line[1] for line in lines])
-    assert aorta.least is not None
+    assert aorta.least is not None and aorta.last is not None
     assert aorta.least.low_mm == pytest.approx(measured.low_mm(radius).min(), abs=0.3)  # bent shafts are not lines
 
 
