@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from benchmarks.cusum_runs import SHARES, TABLE, simulated
 from benchmarks.training_ranks import Values, by_metric, sessions, together
 from navplan.errors import InputError
 from navplan.extend import registry
-from navplan.model.scenario import Scenario, Sight
+from navplan.model.scenario import Origin, Scenario, Sight
 from navplan.training.actions import Advance, Finish, Fire, Inject, Place
 from navplan.training.attempt import Attempt
 from navplan.training.learner import ScriptedLearner, on_skin
@@ -67,7 +67,8 @@ def played(ready: Rehearsal, learner: str, seed: int) -> Attempt:
 def key_of(scenario: Scenario) -> str:
     """Of what decides an attempt: the scenario and the engine's own files."""
     engine = [files("navplan.training").joinpath(path.name).read_bytes() for path in sorted(_engine())]
-    return hashlib.sha256(repr(scenario).encode() + b"".join(engine)).hexdigest()[:12]
+    plain = replace(scenario, origin=Origin())  # wherever its file lies
+    return hashlib.sha256(repr(plain).encode() + b"".join(engine)).hexdigest()[:12]
 
 
 def _engine() -> list[Path]:
