@@ -223,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--attempts", type=int, default=3, help="in each run")
-    parser.add_argument("--several", nargs="*", help="scenarios with several attempts a run, the others one; default all")
+    parser.add_argument("--several", nargs="*", help="scenarios of several attempts a run, the others one; default all")
     parser.add_argument("--scenarios", nargs="*", default=[])
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=Path("training-attempts"))
