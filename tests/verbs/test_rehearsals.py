@@ -1,6 +1,6 @@
-"""Rehearsals: scenarios that come with navplan are opened, their ways are not failed and end where the goal is: some on
-coarser phantoms than their own, all on their own by `make campaigns`. A teacher's scenario from a case. What is refused,
-and by which line."""
+"""Rehearsals: scenarios that come with navplan are opened, their ways are not failed and end where the goal is, some
+on coarser phantoms than their own, all on their own by `make campaigns`. A teacher's scenario from a case. What is
+refused, and by which line."""
 
 from __future__ import annotations
 
