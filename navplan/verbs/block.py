@@ -137,7 +137,7 @@ def _write(
     files |= {
         "block.json": block_bytes(block), "sheet.html": block_sheet_html(block).encode(), "ways.csv": ways_csv(block),
         "fiducials.csv": marks_csv(block), "landmarks.csv": landmarks_csv(block), "measured.csv": measured_csv(block),
-        "block.png": block_png(block, surface),
+        "block.png": block_png(block, surface, solids),
     }  # fmt: skip
     progress("writing", 0.95)
     write_together(folder, files)
