@@ -189,10 +189,10 @@ def line_of(block: TrainingBlock, way: BlockWay, row: Measured) -> tuple[NDArray
 
 
 def tip_covariance_mm2(block: TrainingBlock, way: BlockWay, row: Measured, errors: HandErrors) -> NDArray[np.float64]:
-    """(3, 3) of the tip, block frame, by the errors of measuring, to first order. In a channel, where nobody measured
-    the place, it is known to half the clearance."""
+    """(3, 3) of the tip, block frame, by the errors of measuring, to first order. In a full block's channel, where
+    nobody measured the place, it is known to half the clearance."""
     place = errors.place_mm
-    if row.x_mm is None and way.channel_mm > 0.0:
+    if row.x_mm is None and way.channel_mm > 0.0 and not block.wall_mm:
         place = block.clearance_mm / 2.0
     angle, compass = np.radians([row.angle_deg, row.compass_deg])
     down, round_about = np.radians([errors.angle_deg, errors.compass_deg])

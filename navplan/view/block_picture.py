@@ -22,7 +22,7 @@ _HUB_MM = 25.0  # of needle that is drawn above the block
 
 
 def block_png(block: TrainingBlock, surface: Surface, solids: Mapping[str, Surface]) -> bytes:
-    """PNG of a block, its surface and the structures printed beside it (block frame), from above its corner at +x -y."""
+    """PNG of a block, its surface and structures printed beside it (block frame), from above its corner at +x -y."""
     from PIL import Image, ImageDraw
 
     size = np.asarray(block.size_mm)
