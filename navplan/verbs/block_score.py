@@ -25,6 +25,7 @@ from navplan.model.case import Case
 from navplan.model.finding import Verdict
 from navplan.model.plan import Plan
 from navplan.model.trajectory import Trajectory
+from navplan.planning.target_judgement import POINT_MET_MM
 from navplan.training.feel import OUTSIDE
 from navplan.training.needle_path import NeedlePath
 from navplan.training.patient import SimulatedPatient
@@ -238,9 +239,13 @@ def _touched(
 def _judged(
     case: Case, plan: Plan, way: BlockWay, start: NDArray[np.float64], aimed: NDArray[np.float64]
 ) -> tuple[Verdict, str]:
-    """The line by the plan's own rules; NOT_EVALUATED, with why, where they do not apply to it."""
+    """The line by the plan's own rules; NOT_EVALUATED, with why, where they do not apply to it. Of a plan to a bare
+    point, which no other aim is allowed of, a line that meets the point is judged as if it met it exactly."""
+    met = not plan.target.structure and float(np.linalg.norm(aimed - plan.target.point_mm)) <= POINT_MET_MM
     try:
-        report = checked_way(case, plan, way.trajectory - 1, entry=_point(start), aim=_point(aimed)).report
+        report = checked_way(
+            case, plan, way.trajectory - 1, entry=_point(start), aim=None if met else _point(aimed)
+        ).report
     except InputError as error:
         return Verdict.NOT_EVALUATED, f"not judged by the plan's rules: {error.received}"
     return report.verdict, report.headline
