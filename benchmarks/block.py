@@ -2,7 +2,8 @@
 
     python -m benchmarks.block [--scans 25] [--refusals 12] --out docs/block.md
 
---out: a page, of which the part between two marks is replaced. The simulated scan (`benchmarks.block_scans`) shares the block's solid with navplan, and nothing of the finder.
+--out: a page, of which the part between two marks is replaced. The simulated scan (`benchmarks.block_scans`) shares the
+block's solid with navplan, and nothing of the finder.
 """
 
 from __future__ import annotations
