@@ -2,8 +2,8 @@
 
 A field that is negative in the material is sampled on a grid and contoured cell by cell; each vertex is then moved
 along its grid edge to where the field itself is zero. Every triangle stays in its own cell, so that none crosses
-another, and every vertex lies on the true surface: what is left is the sag of a triangle's side in a round wall. A
-channel is made wider by half of the largest sag, so that it is as much too wide here as too narrow there.
+another, and every vertex lies on the true surface; flat parts are then joined. What is left is the sag of a triangle's
+side in a round wall: a channel is made wider by half of the largest, so that it is as much too wide as too narrow.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from scipy.ndimage import find_objects, label, map_coordinates
 
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
-from navplan.imaging.surfaces import Surface, cell_by_cell, smooth_field
+from navplan.imaging.surfaces import Surface, cell_by_cell, flat_parts_joined, smooth_field
 from navplan.imaging.voxelise import check_closed
 from navplan.model.block import TrainingBlock
 from navplan.model.structure import Structure
 
 COARSEST_MM, FINEST_MM = 0.5, 0.28  # of the grid
+FLAT_MM = 0.001  # by which a vertex that is taken away may lie off the plane of those about it
 SAG_MM = 0.06  # at most, of a triangle's side in a channel's round wall
 MOST_POINTS = 80_000_000  # of the grid
 ENGRAVED_MM, STROKE_MM, LETTER_MM = 1.0, 1.2, 7.0  # deep; wide; high
@@ -250,10 +251,9 @@ def block_surface(block: TrainingBlock, standing: Sequence[Structure] = ()) -> S
         solid = BlockSolid(block, step, standing, posts)
         field = solid.on_grid(grid)
     indices, triangles = cell_by_cell(field)
-    points = _onto(solid, indices, grid)
-    found = Surface(points, _normals(points, triangles), triangles)
+    points, triangles = flat_parts_joined(_onto(solid, indices, grid), triangles, FLAT_MM)
     check_closed(triangles, f"block {block.id}")
-    return found
+    return Surface(points, _normals(points, triangles), triangles)
 
 
 def _posts(field: NDArray[np.float32], grid: Grid) -> Array:

@@ -110,6 +110,37 @@ def cell_by_cell(field: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArr
     return indices, np.ascontiguousarray(triangles[:, ::-1])
 
 
+def flat_parts_joined(
+    points_mm: NDArray[np.float64], triangles: NDArray[np.int64], within_mm: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """A surface with fewer triangles: vertices that lie within so many mm of the plane (or on the straight edge) of
+    those about them are taken away, the others stay where they are, and so does what is connected to what."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+    from vtkmodules.vtkFiltersCore import vtkDecimatePro
+
+    points, cells, mesh, fewer = vtkPoints(), vtkCellArray(), vtkPolyData(), vtkDecimatePro()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(points_mm), deep=True))
+    cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles).ravel(), deep=True))
+    mesh.SetPoints(points)
+    mesh.SetPolys(cells)
+    fewer.SetInputData(mesh)
+    fewer.SetTargetReduction(0.995)
+    fewer.PreserveTopologyOn()
+    fewer.SplittingOff()
+    fewer.BoundaryVertexDeletionOff()
+    fewer.SetFeatureAngle(1.0)
+    fewer.SetErrorIsAbsolute(1)
+    fewer.SetAbsoluteError(within_mm)
+    fewer.SetMaximumError(1.0)
+    fewer.SetOutputPointsPrecision(1)  # double
+    fewer.Update()
+    found = fewer.GetOutput()
+    kept = vtk_to_numpy(found.GetPoints().GetData()).astype(np.float64)
+    return kept, vtk_to_numpy(found.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64)
+
+
 def _cropped(
     occupancy: NDArray[np.uint8], grid: Grid, centre_mm: ArrayLike | None, radius_mm: float | None
 ) -> tuple[NDArray[np.uint8], Grid]:
