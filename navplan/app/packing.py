@@ -64,6 +64,11 @@ def packed(
     return b"".join([_head(header), *pieces, values, over])
 
 
+def headed(header: Mapping[str, Any], pixels: NDArray[np.uint8]) -> bytes:
+    """A header of the caller's own, then pixels (rows, cols) uint8."""
+    return b"".join([_head(header), np.ascontiguousarray(pixels, dtype=np.uint8).tobytes()])
+
+
 def packed_shot(shot: FluoroShot, moving: bool = False, **more: Any) -> bytes:
     """Header as above, then pixels (rows, cols) uint8. In the header: words, angles, marks in pixels, side letters, and
     whether it is a coarse one of an arm that is being swung."""

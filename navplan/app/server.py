@@ -25,17 +25,22 @@ from navplan.app.interactive_actions import InteractiveActions
 from navplan.app.memory import few_heaps
 from navplan.app.pictures import Pictures, as_json
 from navplan.app.real_shots import RealShotPictures
+from navplan.app.rehearsal import RehearsalPages
 from navplan.app.scene_views import SceneViews
 from navplan.app.segment_runs import SegmentRuns
 from navplan.errors import InputError
+from navplan.extend import registry
 from navplan.model.structure import Structure
 from navplan.session.arrivals import Arrivals
 from navplan.session.document import document
 from navplan.session.interactive import OUTLINE, Interactive
 from navplan.session.session import Session
+from navplan.training.attempt import Attempt
+from navplan.verbs.attempts import keep_attempt
+from navplan.verbs.training import Rehearsal
 
 PAGE = Path(__file__).with_name("page")
-
+ATTEMPTS = "attempts"  # beside the case: what was rehearsed from its page
 
 LEAVE_S = 0.3  # for the answer to reach the page before the server ends
 
@@ -64,6 +69,7 @@ class App:
         self.guide = GuideStream(session, self.scene.without_findings, self.scene.show_again)
         self.shots = FluoroShots(session, self.actions.refresh, self.guide.guiding)
         self.real_shots = RealShotPictures(session, self.actions.told, self.actions.stopping)
+        self.rehearsal = RehearsalPages(lambda: list(registry.scenarios().values()), self._kept_attempt)
         self.actions.more["register_shots"] = self.real_shots.register
         self.interactive = InteractiveActions(Interactive(session), self._push, self.actions.refresh)
         self.pictures.also_outlined = self._drawn
@@ -142,13 +148,16 @@ class App:
         application.add_routes([web.get("/alive", self._alive), web.post("/paraview/", self._where)])
         parts = (
             self.pictures, self.fusion, self.shots, self.actions, self.scene, self.guide, self.segments,
-            self.interactive, self.real_shots,
+            self.interactive, self.real_shots, self.rehearsal,
         )  # fmt: skip
         for part in parts:
             application.add_routes(part.routes())
         application.add_routes([web.route("*", "/api/{rest:.*}", unknown)])
         application.on_shutdown.append(self.guide.ended)
         self.scene.start()
+
+    def _kept_attempt(self, ready: Rehearsal, attempt: Attempt) -> str:
+        return str(keep_attempt(ready, attempt, self.session.folder / ATTEMPTS))
 
     def _begun(self, port: int) -> None:
         self.port = port

@@ -20,7 +20,9 @@ from navplan.cli.navigating import do_navigate
 from navplan.cli.output import Output, listen_to_interrupts
 from navplan.cli.receiving import do_pacs
 from navplan.cli.registering_shots import do_register_shots
+from navplan.cli.scenario_making import do_scenario
 from navplan.cli.serving import do_serve, serve_case
+from navplan.cli.training_commands import do_scenarios, do_score, do_train
 from navplan.cli.two_plans import do_compare, do_needle, do_transfer
 from navplan.errors import ChoiceError, FileFormatError, InputError
 
@@ -47,7 +49,11 @@ __all__ = [
     "do_pacs",
     "do_register",
     "do_register_shots",
+    "do_scenario",
+    "do_scenarios",
+    "do_score",
     "do_serve",
+    "do_train",
     "do_transfer",
 ]  # fmt: skip
 

@@ -100,3 +100,9 @@ class Output:
         if self._on_line:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
             self._on_line = False
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Rows of one length as lines with their columns one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -6,6 +6,8 @@ import argparse
 
 from navplan.cli.block_words import block_options
 from navplan.cli.editing_words import edit_options
+from navplan.cli.scenario_making import scenario_options
+from navplan.cli.training_parser import training_verbs
 
 RESEARCH = "For research, training and rehearsal; not for clinical use."
 ORIENTATIONS = ("LPS", "RAS", "LAS", "oblique", "tilted")
@@ -106,6 +108,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--image", default="", metavar="ID")
 
     edit_options(verb("edit", "change a structure by hand: operations in the given order, as one edit; or undo, redo"))
+    scenario_options(verb("scenario", "make a rehearsal from a case with a plan: goal, sight and limits by a teacher"))
 
     one = verb("plan", "ranked ways to a target; 0 one is PASS or WARN, 3 none is, 4 not decided")
     one.add_argument("case")
@@ -341,6 +344,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--listen", type=int, default=None, metavar="PORT", help="take it in too, of this machine alone; 0: a free one"
     )
     one.add_argument("--ae-title", default="NAVPLAN", metavar="NAME", help="as what to listen (default: NAVPLAN)")
+
+    training_verbs(verb, _serving)
 
     one = verb("report", "report.html, report.pdf and the freehand card")
     one.add_argument("case")

@@ -1,11 +1,16 @@
-"""serve: the app in a browser."""
+"""serve: the app in a browser; train: the learner's page."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from navplan.cli.output import Output, listen_to_interrupts
 from navplan.errors import InputError
+
+if TYPE_CHECKING:
+    from navplan.model.scenario import Scenario
 
 
 def do_serve(options: Namespace, output: Output) -> int:
@@ -33,7 +38,6 @@ def do_serve(options: Namespace, output: Output) -> int:
 def serve_case(folder: str, options: Namespace, output: Output, inbox: str = "") -> None:
     """Open the case, take the port, print the address, serve; and then whichever case the page asks for. Raises
     InputError for a port that cannot be taken."""
-    import signal
     from contextlib import suppress
     from secrets import token_urlsafe
 
@@ -48,14 +52,7 @@ def serve_case(folder: str, options: Namespace, output: Output, inbox: str = "")
     _check_address(host, port)
     session = Session(folder)
     token = "" if is_loopback(host) else token_urlsafe(24)
-
-    def ready(taken: int) -> None:
-        name = "localhost" if host in ("127.0.0.1", "localhost") else f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{taken}/" + (f"?token={token}" if token else "")
-        interrupts = signal.getsignal(signal.SIGINT)
-        output.result(address, {"address": address})
-        listen_to_interrupts(interrupts)  # after a result Ctrl-C is deaf; here the work only begins
-        output.message("Stop it with Ctrl-C. For research, training and rehearsal; not for clinical use.")
+    ready = _announcing(host, token, output)
 
     def quietly(taken: int) -> None:
         output.message(f"Now serving {session.folder}.")
@@ -69,6 +66,54 @@ def serve_case(folder: str, options: Namespace, output: Output, inbox: str = "")
             if app.next_case is None:
                 return
             session, port, ready = Session(app.next_case), app.port, quietly
+
+
+def serve_rehearsal(options: Namespace, output: Output) -> None:
+    """Open the learner's page with the scenario, print the address, serve; finished attempts go to --out. Raises
+    InputError for a scenario, difficulty, name or port that cannot be."""
+    from contextlib import suppress
+    from secrets import token_urlsafe
+
+    from navplan.app.guard import is_loopback
+    from navplan.app.rehearsal import RehearsalPages
+    from navplan.app.rehearsal_server import RehearsalApp
+    from navplan.extend import registry
+    from navplan.files.attempt_file import learner_name
+    from navplan.verbs.attempts import keep_attempt
+
+    name = learner_name(options.name)
+    first = registry.scenario(options.scenario)
+    first.at(options.difficulty)  # refused here, in words
+    _check_address(options.host, options.port)
+    if name:
+        output.message(f"{name!r} is stored in the file of each attempt: let it be a pseudonym.")
+    token = "" if is_loopback(options.host) else token_urlsafe(24)
+
+    def offered() -> list[Scenario]:
+        return list((registry.scenarios() | {first.id: first}).values())
+
+    pages = RehearsalPages(offered, lambda ready, attempt: str(keep_attempt(ready, attempt, options.out, name)))
+    app = RehearsalApp(
+        pages, options.host, options.port, token, _announcing(options.host, token, output), first, options.seed,
+        options.difficulty,
+    )  # fmt: skip
+    with suppress(KeyboardInterrupt):
+        app.run()
+
+
+def _announcing(host: str, token: str, output: Output) -> Callable[[int], None]:
+    """What prints the address once the port is taken."""
+    import signal
+
+    def ready(taken: int) -> None:
+        name = "localhost" if host in ("127.0.0.1", "localhost") else f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{taken}/" + (f"?token={token}" if token else "")
+        interrupts = signal.getsignal(signal.SIGINT)
+        output.result(address, {"address": address})
+        listen_to_interrupts(interrupts)  # after a result Ctrl-C is deaf; here the work only begins
+        output.message("Stop it with Ctrl-C. For research, training and rehearsal; not for clinical use.")
+
+    return ready
 
 
 def _check_address(host: str, port: int) -> None:

@@ -1,4 +1,5 @@
-"""What data plugins and a user's own files hold: protocols and devices, where each comes from, and what is wrong."""
+"""What data plugins and a user's own files hold: protocols, devices and scenarios, where each comes from, and what is
+wrong."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ from pathlib import Path
 from navplan.errors import InputError
 from navplan.files.protocol_override import override_from_toml
 from navplan.files.protocol_toml import read_devices, read_protocol
+from navplan.files.scenario_toml import read_scenario
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
+from navplan.model.scenario import Scenario
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +24,8 @@ CONFIGURATION_VARIABLE = "NAVPLAN_CONFIG"
 
 
 def user_folder() -> Path:
-    """The folder of a user's own protocols/*.toml and devices/*.toml: NAVPLAN_CONFIG, else navplan in the platform's
-    configuration folder. It need not exist."""
+    """The folder of a user's own protocols/*.toml, devices/*.toml and scenarios/*.toml: NAVPLAN_CONFIG, else navplan in
+    the platform's configuration folder. It need not exist."""
     stated = os.environ.get(CONFIGURATION_VARIABLE, "")
     if stated:
         return Path(stated).expanduser()
@@ -37,13 +40,14 @@ def user_folder() -> Path:
 
 @dataclass(frozen=True)
 class Contents:
-    """What the data plugins and the user's folders hold: (where from, protocol or device), and (where, fault).
+    """What the data plugins and the user's folders hold: (where from, what), and (where, fault).
 
     refused: what a user's own file gives under an id that is taken, by (kind, id): that file.
     """
 
     protocols: list[tuple[str, ProcedureProtocol]] = field(default_factory=list)
     devices: list[tuple[str, Device]] = field(default_factory=list)
+    scenarios: list[tuple[str, Scenario]] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -65,6 +69,9 @@ class Contents:
                 if kind == "protocol":
                     given = [(place, read_protocol(file, plugin=place))]
                     self.protocols.extend(item for item in given if self._is_free(kind, item[1].id, place, taken))
+                elif kind == "scenario":
+                    tasks = [(place, read_scenario(file, plugin=place))]
+                    self.scenarios.extend(item for item in tasks if self._is_free(kind, item[1].id, place, taken))
                 else:
                     needles = [(place, device) for device in read_devices(file)]
                     self.devices.extend(item for item in needles if self._is_free(kind, item[1].id, place, taken))
@@ -88,6 +95,7 @@ class Contents:
             self._fault(CONFIGURATION_VARIABLE, f"no such folder: {own}")
         self.read(own / "protocols", "protocol", "", frozenset(item.id for _, item in self.protocols))
         self.read(own / "devices", "device", "", frozenset(item.id for _, item in self.devices))
+        self.read(own / "scenarios", "scenario", "", frozenset(item.id for _, item in self.scenarios))
         self._override(own / "overrides")
 
     def _override(self, folder: Path) -> None:

@@ -1,12 +1,13 @@
-"""What is installed: plugins by their entry points, and the protocols and devices that they bring.
+"""What is installed: plugins by their entry points, and the protocols, devices and scenarios that they bring.
 
-Groups: navplan.data (a package with protocols/*.toml and devices/*.toml), navplan.segmenters, navplan.interactive,
-navplan.phantoms and navplan.trackers (an object, or a class without arguments). What ships with navplan comes through
-the same door. A plugin that fails to load is named in a warning and stops nothing else. Two plugins that give the same
-name or id: neither is chosen.
+Groups: navplan.data (a package with protocols/*.toml, devices/*.toml, scenarios/*.toml), navplan.segmenters,
+navplan.interactive, navplan.phantoms and navplan.trackers (an object, or a class without arguments). What ships with
+navplan comes through the same door. A plugin that fails to load is named in a warning and stops nothing else. Two
+plugins that give the same name or id: neither is chosen.
 
-A user's own protocols and devices lie in the folders of `user_folder` (there for good) and of NAVPLAN_PROTOCOLS. What
-lies in the first never takes the place of what is installed: an id that is taken is refused, by name.
+A user's own protocols, devices and scenarios lie in the folders of `user_folder` (there for good) and of
+NAVPLAN_PROTOCOLS. What lies in the first never takes the place of what is installed: an id that is taken is refused, by
+name.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from typing import Any, TypeVar
 from navplan.errors import ChoiceError, InputError
 from navplan.extend.contents import Contents
 from navplan.files.protocol_toml import read_devices, read_protocol
+from navplan.files.scenario_toml import read_scenario
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
+from navplan.model.scenario import Scenario
 from navplan.model.seams import InteractiveSegmenter, Phantom, SeededSegmenter, Segmenter, Tracker
 
 log = logging.getLogger(__name__)
@@ -41,7 +44,7 @@ _SEAMS: dict[str, tuple[Any, ...]] = {
     TRACKERS: (Tracker,),
 }
 USER_FOLDERS_VARIABLE = "NAVPLAN_PROTOCOLS"
-_Named = TypeVar("_Named", ProcedureProtocol, Device)
+_Named = TypeVar("_Named", ProcedureProtocol, Device, Scenario)
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,22 @@ def device(chosen: str | Path) -> Device:
     return found[id] if id else next(iter(found.values()))
 
 
+def scenarios() -> dict[str, Scenario]:
+    """Every scenario of rehearsal by its id, from the folders scenarios of the same places, by the same rule."""
+    return _without_conflicts(_contents().scenarios, "scenario")
+
+
+def scenario(chosen: str | Path) -> Scenario:
+    """The scenario of an id, or of a file (a path, or a name that ends in .toml).
+
+    Raises ChoiceError for an unknown id (it lists the ids) or one that two places give, InputError for a bad file.
+    """
+    if _is_file(chosen):
+        path = Path(chosen).expanduser()
+        return read_scenario(path, plugin=f"file {path.name}")
+    return _one(_contents().scenarios, str(chosen), "scenario")
+
+
 def device_places() -> dict[str, str]:
     """Where each of `devices` comes from, by its id: a plugin with its version, or a user's folder or file."""
     places = {device.id: where for where, device in _contents().devices}
@@ -170,6 +189,7 @@ def _contents() -> Contents:
         if not error:
             contents.read(files(package) / "protocols", "protocol", _where(point))
             contents.read(files(package) / "devices", "device", _where(point))
+            contents.read(files(package) / "scenarios", "scenario", _where(point))
     for named in filter(None, os.environ.get(USER_FOLDERS_VARIABLE, "").split(os.pathsep)):
         folder, where = Path(named).expanduser(), f"{USER_FOLDERS_VARIABLE} folder {Path(named).name}"
         if not folder.is_dir():
@@ -178,6 +198,7 @@ def _contents() -> Contents:
         contents.read(folder, "protocol", where)
         contents.read(folder / "protocols", "protocol", where)
         contents.read(folder / "devices", "device", where)
+        contents.read(folder / "scenarios", "scenario", where)
     contents.read_own_files()
     return contents
 
@@ -246,10 +267,10 @@ def _loaded(point: EntryPoint) -> tuple[Any, str]:
 def _misfit(group: str, loaded: Any) -> str:
     if group == DATA:
         if isinstance(loaded, ModuleType) and any(
-            files(loaded).joinpath(folder).is_dir() for folder in ("protocols", "devices")
+            files(loaded).joinpath(folder).is_dir() for folder in ("protocols", "devices", "scenarios")
         ):
             return ""
-        return "not a package with a folder protocols or devices"
+        return "not a package with a folder protocols, devices or scenarios"
     seams = _SEAMS[group]
     names = " or ".join(seam.__name__ for seam in seams)
     return "" if isinstance(loaded, seams) else f"lacks what navplan.model.seams.{names} asks for"

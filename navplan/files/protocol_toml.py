@@ -10,40 +10,26 @@ import json
 import math
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, Protocol, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from navplan.errors import FileFormatError, InputError
 from navplan.files.protocol_parts import with_parts
+from navplan.files.toml_fields import Readable, adapter_of, dataclass_of, key_words, toml_text
 from navplan.model.device import Device
 from navplan.model.protocol import ProcedureProtocol
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-LARGEST_FILE_BYTES = 1_000_000
 _SET_BY_NAVPLAN = {"plugin", "changes"}
 _NEVER_BLANK = {"id", "name", "structure", "metric", "source"}
 _OWN_SOURCE = {
     "pleura_punctures_max": "pleura_punctures_source", "heat_sink_mm": "heat_sink_source",
     "leave_out_capsule_mm": "leave_out_capsule_source",
 }  # fmt: skip
-
-
-class Readable(Protocol):
-    """A file on disk or inside an installed package."""
-
-    @property
-    def name(self) -> str:
-        """Its name without the folder."""
-        ...
-
-    def read_bytes(self) -> bytes:
-        """All of it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +41,7 @@ class DeviceList:
 
 def read_protocol(path: Path | Readable, plugin: str = "") -> ProcedureProtocol:
     """The protocol of one file. Raises FileFormatError or InputError naming the file and the key."""
-    return protocol_from_toml(_text_of(path), str(path), plugin, getattr(path, "parent", None))
+    return protocol_from_toml(toml_text(path), str(path), plugin, getattr(path, "parent", None))
 
 
 def protocol_from_toml(text: str, named: str, plugin: str = "", folder: Any = None) -> ProcedureProtocol:
@@ -78,7 +64,7 @@ def _refuse_other_units(protocol: ProcedureProtocol, named: str) -> None:
 
 def read_devices(path: Path | Readable) -> tuple[Device, ...]:
     """The devices of one file, in its order. Raises FileFormatError or InputError naming the file and the key."""
-    return devices_from_toml(_text_of(path), str(path))
+    return devices_from_toml(toml_text(path), str(path))
 
 
 def devices_from_toml(text: str, named: str) -> tuple[Device, ...]:
@@ -91,19 +77,6 @@ def devices_from_toml(text: str, named: str) -> tuple[Device, ...]:
             f"{named}: " + (f"the id {', '.join(twice)} twice" if twice else "no device"), "one id a device"
         )
     return devices
-
-
-def _text_of(path: Path | Readable) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}", "a TOML file that can be read") from error
-    if len(content) > LARGEST_FILE_BYTES:
-        raise FileFormatError(f"{path}: {len(content)} bytes", f"a TOML file of at most {LARGEST_FILE_BYTES} bytes")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path}: not text in UTF-8 ({error.reason})", "a TOML file in UTF-8") from error
 
 
 def _read(
@@ -119,7 +92,7 @@ def _read(
     _refuse_unknown_keys(data, kind, named, "")
     _refuse_numbers_without_source(data, named, "")
     try:
-        return _adapter(kind).validate_json(json.dumps(data), strict=True)
+        return adapter_of(kind).validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         raise InputError(
             f"{named}: {_words_of(error)}", "the fields of navplan.model.protocol and device, each of its type"
@@ -128,32 +101,10 @@ def _read(
         raise type(error)(f"{named}: {error.received}", error.expected, error.remedy) from error
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Made when a file is read: pydantic takes a quarter of a second, and not every process reads one."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
-
-
 def _words_of(error: ValidationError) -> str:
     """The first few faults as `key: what is wrong`."""
-    faults = [f"{_key(*fault['loc'])}: {fault['msg'][:1].lower()}{fault['msg'][1:]}" for fault in error.errors()]
+    faults = [f"{key_words(*fault['loc'])}: {fault['msg'][:1].lower()}{fault['msg'][1:]}" for fault in error.errors()]
     return "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
-
-
-def _key(*steps: str | int) -> str:
-    """hard[3].source, counted from 1 as a person counts the tables of a file."""
-    return "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
-
-
-def _dataclass_of(hint: Any) -> Any:
-    """The dataclass inside `tuple[X, ...]`, `X | None` or X, or None."""
-    if is_dataclass(hint):
-        return hint
-    if isinstance(hint, UnionType) or get_args(hint):
-        return next((found for part in get_args(hint) if (found := _dataclass_of(part)) is not None), None)
-    return None
 
 
 def _refuse_unknown_keys(data: Any, kind: Any, named: str, at: str) -> None:
@@ -167,7 +118,7 @@ def _refuse_unknown_keys(data: Any, kind: Any, named: str, at: str) -> None:
             where = f"{at}.{key}" if at else key
             if key not in known:
                 raise InputError(f"{named}: {where} is no field", f"one of {', '.join(sorted(known))}")
-            _refuse_unknown_keys(value, _dataclass_of(hints[key]), named, where)
+            _refuse_unknown_keys(value, dataclass_of(hints[key]), named, where)
 
 
 def _refuse_numbers_without_source(data: Any, named: str, at: str) -> None:

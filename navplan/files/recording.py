@@ -2,10 +2,8 @@
 
 The first line says what was followed with what; then each frame with the poses that it was made of, each touch, each
 registration, each word of breath, in their order; the last line, "end", says that nothing was lost. Matrices are the
-bytes of their float64, other numbers as JSON writes them so that they read back the same. A line begins with the first
-32 digits of the SHA-256 of the sum before and its own text: a changed byte is found. A line goes to the system at once,
-so that what a killed program wrote is there; what was torn off behind the last line break is cut on reading. The disk
-is waited for at the beginning and at the end only, never between two frames: a power failure may cost seconds.
+bytes of their float64, other numbers as JSON writes them so that they read back the same. Lines are chained
+(`navplan.files.chained_lines`): a changed byte is found, and what was torn off.
 """
 
 from __future__ import annotations
@@ -14,20 +12,19 @@ import base64
 import dataclasses
 import hashlib
 import json
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navplan.errors import FileFormatError, InputError
-from navplan.files.durable import sync_descriptor, writing
-from navplan.files.whole_file import whole_file
+from navplan.files.chained_lines import ChainedWriter, as_json, read_chained
+from navplan.files.durable import writing
 from navplan.geometry.landmarks import LandmarkFit
 from navplan.geometry.transform import Transform
 from navplan.model.finding import Verdict
@@ -41,13 +38,8 @@ from navplan.navigation.patient_registration import PatientRegistration, Registe
 from navplan.navigation.tool import TrackedTool
 from navplan.navigation.watchdog import Reason
 
-log = logging.getLogger(__name__)
-
 FORMAT, FORMAT_VERSION = "navplan recording", 2
-LARGEST_BYTES = 2 << 30
 CASE_FOLDER = "recordings"  # of a case folder: made where it is missing; a save leaves it alone
-FIRST_SUM, SUM_DIGITS = "0" * 32, 32
-_OPENING = b'{"sum":"'
 _OF_FIT = ("matrix", "to_mm", "residuals_mm", "left_out_mm")
 
 
@@ -128,7 +120,7 @@ def _bits(value: Any) -> Any:
     return str(value)
 
 
-class RecordingWriter:
+class RecordingWriter(ChainedWriter):
     """Writes a recording. fault: why it no longer does, "" while it does: a full disk must not stop guidance, but it is
     told.
 
@@ -136,25 +128,20 @@ class RecordingWriter:
     """
 
     def __init__(self, path: str | Path, head: RecordingHead) -> None:
-        self.path, self.fault, self._sum = Path(path), "", FIRST_SUM
-        if self.path.exists():
-            raise InputError(f"{self.path} is there already", "a new file", "Choose another name for the recording")
-        told = {"kind": "head", "format": FORMAT, "format_version": FORMAT_VERSION, **_plain(dataclasses.asdict(head))}
-        if self.path.parent.name == CASE_FOLDER and self.path.parent.parent.is_dir():
-            with writing(self.path.parent.parent):
-                self.path.parent.mkdir(exist_ok=True)
-        with whole_file(self.path) as file:
-            file.write(self._line(told))
-        with writing(self.path.parent):
-            self._file: IO[bytes] | None = self.path.open("ab")
+        path = Path(path)
+        told = {"kind": "head", "format": FORMAT, "format_version": FORMAT_VERSION, **as_json(dataclasses.asdict(head))}
+        if path.parent.name == CASE_FOLDER and path.parent.parent.is_dir():
+            with writing(path.parent.parent):
+                path.parent.mkdir(exist_ok=True)
+        super().__init__(path, told, "recording")
 
     def step(self, now_s: float, poses: Sequence[ToolPose], fault: str, frame: GuidanceFrame) -> None:
         """One frame, with what it was made of."""
-        self._write(
+        self.write_line(
             {
                 "kind": "frame", "now_s": now_s, "poses": [_pose_plain(pose) for pose in poses], "fault": fault,
                 "verdict": frame.verdict.value, "reasons": [[r.id, r.words, r.verdict.value] for r in frame.reasons],
-                "numbers": _plain(_numbers(frame)), "digest": frame_digest(frame),
+                "numbers": as_json(_numbers(frame)), "digest": frame_digest(frame),
             }
         )  # fmt: skip
 
@@ -170,46 +157,16 @@ class RecordingWriter:
             "fit": {name: _packed(getattr(fit, name)) for name in _OF_FIT}, "least_mm": fit.least_mm,
             "image": None if registration.image is None else dataclasses.asdict(registration.image),
         }  # fmt: skip
-        self._write({"kind": "registered", **_plain(told)})
+        self.write_line({"kind": "registered", **as_json(told)})
 
     def touched(self, name: str, patient_mm: Sequence[float], now_s: float) -> None:
         """A checkpoint was touched."""
-        self._write({"kind": "touched", "name": name, "patient_mm": [float(x) for x in patient_mm], "now_s": now_s})
+        self.write_line({"kind": "touched", "name": name, "patient_mm": [float(x) for x in patient_mm], "now_s": now_s})
 
     def breathed(self, told: BreathSignal | BreathStated | None) -> None:
         """What is known of breath from here on."""
         said = None if told is None else {"as": type(told).__name__, **dataclasses.asdict(told)}
-        self._write({"kind": "breathed", "told": _plain(said)})
-
-    def close(self) -> None:
-        """Say that this was all, and have it on the disk; may be called twice."""
-        if self._file is None:
-            return
-        self._write({"kind": "end"})
-        file, self._file = self._file, None
-        if file is not None:
-            with file:
-                sync_descriptor(file.fileno())
-
-    def _line(self, told: dict[str, Any]) -> bytes:
-        body = json.dumps(told, separators=(",", ":"), allow_nan=False).encode("ascii")
-        self._sum = _sum(self._sum, body)
-        return _OPENING + self._sum.encode() + b'",' + body[1:] + b"\n"
-
-    def _write(self, told: dict[str, Any]) -> None:
-        if self._file is None:
-            return
-        try:
-            self._file.write(self._line(told))
-            self._file.flush()
-        except OSError as error:
-            self.fault = f"the recording stopped: {error.strerror or error}"
-            log.warning("%s: %s", self.path.name, self.fault)
-            file, self._file = self._file, None
-            try:
-                file.close()
-            except OSError:
-                log.debug("and it cannot be closed")
+        self.write_line({"kind": "breathed", "told": as_json(said)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,34 +193,8 @@ class Recording:
 def read_recording(path: str | Path) -> Recording:
     """Read a recording and prove its sums. Raises FileFormatError for what is none, was changed, or has no whole head.
     """
-    path = Path(path)
-    expected = "a recording as navplan wrote it"
-    try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= LARGEST_BYTES else b""
-    except OSError as error:
-        raise FileFormatError(f"{path}: {error.strerror or error}", expected) from error
-    if size > LARGEST_BYTES:
-        raise FileFormatError(f"{path.name}: {size} bytes", f"at most {LARGEST_BYTES}")
-    *lines, rest = data.split(b"\n")
-    total, bodies = FIRST_SUM, []
-    for number, line in enumerate(lines, 1):
-        said = line[len(_OPENING) : len(_OPENING) + SUM_DIGITS]
-        body = b"{" + line[len(_OPENING) + SUM_DIGITS + 2 :]
-        total = _sum(total, body)
-        if line != _OPENING + total.encode() + b'",' + body[1:]:
-            what = "is no line of one" if not said else "was changed, or a line before it is missing"
-            raise FileFormatError(f"{path.name}: line {number} {what}", expected)
-        bodies.append(body)
-    if not bodies:
-        raise FileFormatError(f"{path.name} without a first line", expected)
-    head = _head(path, bodies[0])
-    ended = len(bodies) > 1 and bodies[-1] == b'{"kind":"end"}'
-    return Recording(path, head, bool(rest), ended, tuple(bodies[1 : -1 if ended else None]))
-
-
-def _sum(before: str, body: bytes) -> str:
-    return hashlib.sha256(before.encode() + body).hexdigest()[:SUM_DIGITS]
+    found = read_chained(path, "a recording as navplan wrote it")
+    return Recording(found.path, _head(found.path, found.lines[0]), found.torn, found.ended, found.lines[1:])
 
 
 def _head(path: Path, body: bytes) -> RecordingHead:
@@ -361,16 +292,6 @@ def _unpacked(packed: list[Any]) -> NDArray[np.float64]:
 def _number(value: float) -> float | str:
     """As JSON holds it; what is not finite as text."""
     return float(value) if np.isfinite(value) else str(float(value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float | np.floating):
-        return _number(float(value))
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value
 
 
 def _points(value: Any) -> Any:

@@ -7,11 +7,12 @@ lag, veiling glare; tissue whose composition is neither water's nor bone's (fat,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from navplan.errors import InputError
 from navplan.fluoroscopy.anatomy import Anatomy
@@ -31,6 +32,7 @@ LEAST_FIELD_MM = 10.0
 DISPLAY_PX = 0.7  # standard deviation of what noise filter and monitor blur, in pixels
 HARDENING_BONE_MM = 3.0  # less bone hardens the beam by less than 2 % of what a needle adds
 BRIGHTEST_SHARE = 0.1  # of what it looks at is left out, as the open beam beside a patient would be
+Rod = tuple[ArrayLike, ArrayLike, float]  # of steel: its ends (3,), LPS mm, and its diameter, mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,23 +145,36 @@ class View:
             self.shown = self.in_field & self._shutters.shown
         self.scale = self._scale_of()
 
-    def added(self, needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = ()) -> NDArray[np.float32]:
-        """(rows, cols) what media and needles add to the attenuation: of needles -log of the mean that they let through
-        over each pixel's area. The tissue that they displace is left in: of a needle an error of 2 %."""
+    def added(
+        self, needles: Sequence[Trajectory] = (), fills: Sequence[Fill] = (), rods: Sequence[Rod] = (),
+        media: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """(rows, cols) what media, needles and rods add to the attenuation: of steel -log of the mean that it lets
+        through over each pixel's area. The tissue that it displaces is left in: of a needle an error of 2 %.
+
+        media: of iodine, cement, (rows, cols) g/cm3 or share of the volume, times mm along each ray."""
         found = np.zeros_like(self.attenuation)
-        media: dict[str, NDArray[np.float64]] = {}
+        filled: dict[str, NDArray[np.float64]] = {}
         for fill in fills:
             length = fill.solid.shadow_mm(self.beam, self.detector, self.carm.at_isocentre_mm(self.detector.pixel_mm))
-            amount = fill.share * length.astype(np.float64)
-            where = amount > 0.0
-            before = (self.attenuation + found)[where].astype(np.float64)
-            found[where] += self._seen.added(before, fill.medium, amount[where])
-            media[fill.medium] = media.get(fill.medium, 0.0) + amount
-        for needle in needles:
-            rod = rod_in_beam(self.beam, self.detector, *needle_ends_mm(needle), needle.device.diameter_mm)
+            self._fill(found, filled, fill.medium, fill.share * length.astype(np.float64))
+        for medium, amount in media.items():
+            self._fill(found, filled, medium, amount.astype(np.float64))
+        straight = [(*needle_ends_mm(needle), needle.device.diameter_mm) for needle in needles]
+        for hub, tip, diameter_mm in (*straight, *rods):
+            rod = rod_in_beam(self.beam, self.detector, hub, tip, diameter_mm)
             if rod.pixels.size:
-                found.ravel()[rod.pixels] += self._behind(rod, found, media)
+                found.ravel()[rod.pixels] += self._behind(rod, found, filled)
         return found
+
+    def _fill(
+        self, found: NDArray[np.float32], filled: dict[str, NDArray[np.float64]], medium: str,
+        amount: NDArray[np.float64],
+    ) -> None:  # fmt: skip
+        where = amount > 0.0
+        before = (self.attenuation + found)[where].astype(np.float64)
+        found[where] += self._seen.added(before, medium, amount[where])
+        filled[medium] = filled.get(medium, 0.0) + amount
 
     def _behind(
         self, rod: RodInBeam, found: NDArray[np.float32], media: dict[str, NDArray[np.float64]]

@@ -1,15 +1,19 @@
-"""A rehearsal as data: patient, procedure, tools, what goes wrong, what counts. Every number that decides has a source."""
+"""A rehearsal as data: patient, procedure, tools, what goes wrong, what counts. Every number that decides has a source.
+
+What is refused names its field first: readers of files find the line by it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
 
-from navplan.errors import InputError
+from navplan.errors import ChoiceError, InputError
 from navplan.model.protocol import UNSOURCED
 
-LARGEST_MM = 200.0
+SMALLEST_MM, LARGEST_MM, MOST_COST = 0.3, 200.0, 3600.0
 
 
 class Sight(StrEnum):
@@ -35,18 +39,36 @@ class GoalKind(StrEnum):
     ABLATE = "ablate"
 
 
+USUAL = "usual"  # the difficulty of a scenario's own [variation]
+
+
 @dataclass(frozen=True)
 class PatientSource:
-    """A digital phantom (with its voxels and seed), or a case folder, one of the two."""
+    """A digital phantom (with its voxels and seed), or a case folder, one of the two.
+
+    case: a path, from the scenario's file; image: of the case, "" for its only one; digest: of that image, "" for
+    whatever image it is; position: how the patient lies in the rehearsal (DICOM code), "" as the image says; absent:
+    structures that the phantom's maker says it has not.
+    """
 
     phantom: str = ""
     case: str = ""
+    image: str = ""
+    digest: str = ""
     spacing_mm: tuple[float, float, float] = (1.5, 1.5, 2.0)
     seed: int = 0
+    position: str = ""
+    absent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.phantom) == bool(self.case):
-            raise InputError(f"a patient of phantom {self.phantom!r} and case {self.case!r}", "one of the two")
+            raise InputError(f"phantom {self.phantom!r} and case {self.case!r} for a patient", "one of the two")
+        if len(self.spacing_mm) != 3 or not all(SMALLEST_MM <= mm <= LARGEST_MM for mm in self.spacing_mm):
+            raise InputError(f"spacing_mm {self.spacing_mm}", f"three numbers from {SMALLEST_MM:g} mm")
+        if self.case and self.absent:
+            raise InputError("absent structures of a case", "what the case itself says: navplan absent")
+        if self.seed < 0:
+            raise InputError(f"seed {self.seed}", "0 or more")
 
 
 @dataclass(frozen=True)
@@ -59,13 +81,13 @@ class Goal:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.within_mm <= LARGEST_MM:
-            raise InputError(f"a goal within {self.within_mm} mm", f"0 to {LARGEST_MM:g} mm")
+            raise InputError(f"within_mm {self.within_mm}", f"0 to {LARGEST_MM:g} mm")
 
 
 @dataclass(frozen=True)
 class BreathModel:
     """What moves with breath, by how much at its other end (mm to the left, back and head; as at 0 in the image), how
-    long a breath takes, and how well a held breath comes back to the same place."""
+    long a breath takes, and how well a held breath comes back to the same place (standard deviation, of the whole)."""
 
     structures: tuple[str, ...]
     shift_mm: tuple[float, float, float]
@@ -74,9 +96,14 @@ class BreathModel:
     source: str = UNSOURCED
 
     def __post_init__(self) -> None:
-        numbers = (*self.shift_mm, self.period_s, self.hold_sd)
-        if len(self.shift_mm) != 3 or not all(map(isfinite, numbers)) or self.period_s < 1.0 or self.hold_sd < 0.0:
-            raise InputError(f"breath of {self.shift_mm} mm in {self.period_s} s", "three mm, a second or more")
+        if not self.structures:
+            raise InputError("structures that move with breath: none", "at least one")
+        if len(self.shift_mm) != 3 or not all(isfinite(mm) and abs(mm) <= LARGEST_MM for mm in self.shift_mm):
+            raise InputError(f"shift_mm {self.shift_mm}", f"three finite mm of at most {LARGEST_MM:g}")
+        if not 1.0 <= self.period_s <= 60.0:
+            raise InputError(f"period_s {self.period_s} of a breath", "1 to 60 s")
+        if not 0.0 <= self.hold_sd <= 1.0:
+            raise InputError(f"hold_sd {self.hold_sd}", "0 to 1")
 
 
 @dataclass(frozen=True)
@@ -90,13 +117,16 @@ class Hazard:
     source: str
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.base < 1.0 or any(ratio <= 0.0 or not isfinite(ratio) for _, ratio in self.factors):
-            raise InputError(f"hazard {self.name} of {self.base}", "a chance from 0 to below 1, odds ratios above 0")
+        if not 0.0 <= self.base < 1.0:
+            raise InputError(f"base {self.base} of {self.name}", "a chance from 0 to below 1")
+        wrong = [f"{name} {ratio}" for name, ratio in self.factors if not (isfinite(ratio) and ratio > 0.0)]
+        if wrong:
+            raise InputError(f"factors {', '.join(wrong)} of {self.name}", "odds ratios above 0")
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds that things take. Unsourced: a teacher's to change."""
+    """Seconds that things take, and the dose-length product of a control scan. Unsourced: a teacher's to change."""
 
     place_s: float = 20.0
     advance_s_per_mm: float = 0.5
@@ -110,6 +140,11 @@ class Costs:
     fire_s: float = 5.0
     source: str = UNSOURCED
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "source" and not 0.0 <= value <= MOST_COST:
+                raise InputError(f"{name} {value}", f"0 to {MOST_COST:g}")
+
 
 @dataclass(frozen=True)
 class Variation:
@@ -121,6 +156,27 @@ class Variation:
     bend_share: float = 0.3
     moves_per_hour: float = 0.0
     move_mm: float = 4.0
+    source: str = UNSOURCED
+
+    def __post_init__(self) -> None:
+        for name, most in _MOST_VARIED.items():
+            if not 0.0 <= getattr(self, name) <= most:
+                raise InputError(f"{name} {getattr(self, name)}", f"0 to {most:g}")
+
+
+_MOST_VARIED = {"start_mm": 100.0, "start_deg": 60.0, "bend_share": 3.0, "moves_per_hour": 3600.0, "move_mm": 100.0}
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """A name for a variation: "easy", "hard"."""
+
+    name: str
+    variation: Variation
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name == USUAL:
+            raise InputError(f"name {self.name!r} of a difficulty", f"another than {USUAL!r}, which is [variation]")
 
 
 @dataclass(frozen=True)
@@ -132,42 +188,75 @@ class MetricLimit:
     most: float
     source: str
 
+    def __post_init__(self) -> None:
+        if not isfinite(self.most):
+            raise InputError(f"most {self.most} of {self.metric}", "a finite number")
+
 
 @dataclass(frozen=True)
 class PlannedWay:
-    """The way that an expert would go, LPS mm of the patient's image: the plan that is promised, judged anew whenever the
-    scenario is opened."""
+    """The way that an expert would go, LPS mm of the patient's image: the plan that is promised, judged anew whenever
+    the scenario is opened.
+
+    tip_short_mm: how far before the target the tip stands (negative: beyond it); None: as the device's tip stands
+    usually.
+    """
 
     entry_mm: tuple[float, float, float]
     target_mm: tuple[float, float, float]
+    tip_short_mm: float | None = None
 
     def __post_init__(self) -> None:
-        numbers = (*self.entry_mm, *self.target_mm)
-        if len(self.entry_mm) != 3 or len(self.target_mm) != 3 or not all(map(isfinite, numbers)):
-            raise InputError(f"a way from {self.entry_mm} to {self.target_mm}", "two points of three finite mm each, LPS")
+        for name, point in (("entry_mm", self.entry_mm), ("target_mm", self.target_mm)):
+            if len(point) != 3 or not all(map(isfinite, point)):
+                raise InputError(f"{name} {point}", "three finite mm, LPS")
+        if self.entry_mm == self.target_mm:
+            raise InputError(f"target_mm {self.target_mm}, which is the entry", "two points apart")
+        if self.tip_short_mm is not None and not isfinite(self.tip_short_mm):
+            raise InputError(f"tip_short_mm {self.tip_short_mm}", "a finite number")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a scenario comes from: plugin: what brings it; file: its name in messages; folder: what paths in it start
+    from; lines: of its keys ("goal.within_mm")."""
+
+    plugin: str = ""
+    file: str = ""
+    folder: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One rehearsal. target, side, level: as asked of planning; device: "" for the protocol's first; bend_mm_at_100: how
-    far the bevel takes the tip aside in 100 mm of soft tissue; into_bone: whether the needle is driven through bone;
-    way: the expert's (None: navplan plans it when the scenario is opened); views: the C-arm views that are judged, in
-    the words of `navplan fluoro` ("AP", "lateral", "scotty L4 L", ...); counted: metrics that are told, in their order."""
+    """One rehearsal.
+
+    target: a structure's name, "" for the way's own end; side, level: as asked of planning; device: "" for the
+    protocol's first; zone: id of an ablation probe's setting, "" the smallest that reaches the goal; guidance: id of
+    one of the protocol's error models, "" its first; bend_mm_at_100: how far the bevel takes the tip aside in 100 mm of
+    soft tissue; into_bone: whether the needle is driven through bone; way: the expert's (None: navplan plans it when
+    the scenario is opened); views: the C-arm views that are judged, in the words of `navplan fluoro` ("AP", "lateral",
+    "AP of vertebrae_L3", ...); counted: metrics that are told, in their order; difficulties: other variations by name,
+    difficulty: which of them is in use.
+    """
 
     id: str
     version: str
     title: str
     words: str
     protocol: str
-    target: str
     patient: PatientSource
     sight: tuple[Sight, ...]
     goal: Goal
     counted: tuple[str, ...]
+    target: str = ""
     side: str = ""
     level: str = ""
     device: str = ""
+    zone: str = ""
+    guidance: str = ""
     bend_mm_at_100: float = 3.0
+    bend_source: str = UNSOURCED
     into_bone: bool = False
     way: PlannedWay | None = None
     views: tuple[str, ...] = ()
@@ -175,13 +264,30 @@ class Scenario:
     hazards: tuple[Hazard, ...] = ()
     costs: Costs = field(default_factory=Costs)
     variation: Variation = field(default_factory=Variation)
+    difficulties: tuple[Difficulty, ...] = ()
     limits: tuple[MetricLimit, ...] = ()
+    difficulty: str = USUAL
+    origin: Origin = field(default_factory=Origin, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.id or not self.title or not self.sight or not self.counted:
-            raise InputError(f"scenario {self.id!r} {self.title!r}", "an id, a title, a sight and what counts")
+        for name in ("id", "version", "title", "words", "protocol", "sight", "counted"):
+            if not getattr(self, name):
+                raise InputError(f"{name}: nothing", "something")
         if not 0.0 <= self.bend_mm_at_100 <= 50.0:
-            raise InputError(f"a needle that bends {self.bend_mm_at_100} mm in 100", "0 to 50 mm")
+            raise InputError(f"bend_mm_at_100 {self.bend_mm_at_100}", "0 to 50 mm")
+        if not self.target and self.way is None:
+            raise InputError("target and way: neither", "a structure's name, or the way to a point")
         unknown = {limit.metric for limit in self.limits} - set(self.counted)
         if unknown:
             raise InputError(f"limits on {', '.join(sorted(unknown))}, which are not counted", "limits on what counts")
+
+    def at(self, difficulty: str) -> Scenario:
+        """The scenario with another of its variations; "" and "usual": its own. Raises ChoiceError."""
+        known = {USUAL: self.variation, **{one.name: one.variation for one in self.difficulties}}
+        if self.difficulty != USUAL and self.difficulty != difficulty:
+            raise InputError(f"a difficulty besides {self.difficulty}", "the scenario as it was read")
+        if self.difficulty != USUAL:
+            return self
+        if (difficulty or USUAL) not in known:
+            raise ChoiceError(f"difficulty {difficulty!r} of {self.id}", ", ".join(known))
+        return replace(self, variation=known[difficulty or USUAL], difficulty=difficulty or USUAL)

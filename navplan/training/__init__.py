@@ -1,1 +1,2 @@
-"""Rehearsal: a simulated needle in a simulated patient, what it touches, costs and teaches. Pure functions of a case."""
+"""Rehearsal: a simulated needle in a simulated patient, what it touches, costs and teaches. Pure functions of a
+case."""

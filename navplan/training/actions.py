@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar, get_args
 
 from navplan.errors import InputError
 
@@ -69,8 +69,9 @@ class CtScan:
 
 @dataclass(frozen=True)
 class MoveCarm:
-    """The C-arm turned (patient angles, degrees), its isocentre (LPS mm), collimated field at the panel (mm, 0: open),
-    zoom (mm of the panel, 0: all of it). plane: 0, or 1 for the second one of a biplane system."""
+    """The C-arm turned (patient angles, degrees), its isocentre (LPS mm of the patient: table and height), collimated
+    field at the panel (mm, 0: open), zoom (mm of the panel, 0: all of it), source to panel (mm, 0: the arm's own).
+    plane: 0, or 1 for the second one of a biplane system."""
 
     do: ClassVar[str] = "move_carm"
     primary_deg: float
@@ -78,6 +79,7 @@ class MoveCarm:
     isocentre_mm: Point
     field_mm: float = 0.0
     zoom_mm: float = 0.0
+    sid_mm: float = 0.0
     plane: int = 0
 
 
@@ -88,6 +90,16 @@ class Xray:
     do: ClassVar[str] = "xray"
     seconds: float = 0.0
     pulses_per_s: float = 0.0
+    plane: int = 0
+
+
+@dataclass(frozen=True)
+class Pedal:
+    """X-rays on, at pulses a second, for as long as what follows takes: the needle is pushed under live pictures. 0
+    pulses: off. plane: as of Xray."""
+
+    do: ClassVar[str] = "pedal"
+    pulses_per_s: float
     plane: int = 0
 
 
@@ -121,13 +133,11 @@ class Finish:
     do: ClassVar[str] = "finish"
 
 
-Action = Union[
-    Place, Advance, Turn, Lever, HoldBreath, Breathe, CtScan, MoveCarm, Xray, Inject, Fire, Wait, Finish
-]  # fmt: skip
-KINDS: dict[str, type] = {
-    kind.do: kind
-    for kind in (Place, Advance, Turn, Lever, HoldBreath, Breathe, CtScan, MoveCarm, Xray, Inject, Fire, Wait, Finish)
-}
+Action = (
+    Place | Advance | Turn | Lever | HoldBreath | Breathe | CtScan | MoveCarm | Xray | Pedal | Inject | Fire | Wait
+    | Finish
+)  # fmt: skip
+KINDS: dict[str, type[Action]] = {kind.do: kind for kind in get_args(Action)}
 LARGEST = 1e5
 
 
@@ -152,9 +162,20 @@ def action_of(record: Mapping[str, Any]) -> Action:
         raise InputError(f"{kind.do} that is not whole ({error})", ", ".join(sorted(known))) from None
     for name, like in ((one.name, one.type) for one in fields(kind)):
         value = getattr(made, name)
-        if (like == "Point") != (isinstance(value, tuple) and len(value) == 3):
-            raise InputError(f"{kind.do}: {name} {value!r}", "three numbers" if like == "Point" else "a number")
+        if like == "Point":
+            if not isinstance(value, tuple) or len(value) != 3 or any(isinstance(one, tuple) for one in value):
+                raise InputError(f"{kind.do}: {name} {value!r}", "three numbers")
+        elif isinstance(value, tuple) or (like == "int" and value != int(value)):
+            raise InputError(f"{kind.do}: {name} {value!r}", "a whole number" if like == "int" else "a number")
+        elif like == "int":
+            object.__setattr__(made, name, int(value))
     return made
+
+
+def checked(action: Action) -> Action:
+    """The same action with plain numbers, as it would come back from its record. Raises InputError for one that would
+    not."""
+    return action_of(record_of(action))
 
 
 def _value(value: Any) -> Any:
@@ -162,4 +183,4 @@ def _value(value: Any) -> Any:
         return tuple(_value(one) for one in value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or abs(value) > LARGEST:
         raise InputError(f"a value {value!r}", f"a finite number, at most {LARGEST:g}")
-    return value
+    return float(value)

@@ -1,10 +1,9 @@
 """A learning curve by CUSUM: from what share of failures a learner should reach, whether it was left behind.
 
-Sum after each attempt: up by 1 - s on a failure, down by s on a success, never below 0 (a tabular CUSUM); a signal where
-it gets to h. s and h are those of the sequential probability ratio test of p0 against p1 at error rates alpha and beta
-(Wald 1947; for procedures: Rogers et al. 2004, J Thorac Cardiovasc Surg 128:811). No pass mark: a signal says that the
-failures are more than p0 explains, and nothing of one attempt.
-"""
+Sum after each attempt: up by 1 - s on a failure, down by s on a success, never below 0 (a tabular CUSUM); a signal
+where it gets to h. s and h are those of the sequential probability ratio test of p0 against p1 at error rates alpha
+and beta (Wald 1947; for procedures: Rogers et al. 2004, J Thorac Cardiovasc Surg 128:811). No pass mark: a signal says
+that the failures are more than p0 explains, and nothing of one attempt. """
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ from fractions import Fraction
 from math import log
 
 import numpy as np
-from numpy.typing import NDArray
 
 from navplan.errors import InputError
 
@@ -103,5 +101,4 @@ def average_run_length(failure_rate: float, limits: CusumLimits | None = None, s
             matrix[state, state + unit - down] -= failure_rate
     if failure_rate == 0.0:
         return float("inf")
-    lengths: NDArray[np.float64] = np.linalg.solve(matrix, np.ones(count))
-    return float(lengths[0])
+    return float(np.linalg.solve(matrix, np.ones(count))[0])

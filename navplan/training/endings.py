@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from navplan.model.scenario import GoalKind, Scenario
+from navplan.errors import InputError
+from navplan.model.scenario import Goal, GoalKind
 from navplan.model.trajectory import Trajectory
 from navplan.planning.ablation_margin import margin_in
 from navplan.planning.ablation_zone import Ellipsoid
-from navplan.training.feel import EPIDURAL
+from navplan.training.contrast import UNSAFE, Pattern
+from navplan.training.feel import DURA, EPIDURAL
 from navplan.training.needle_path import NeedlePath
 from navplan.training.patient import SimulatedPatient
 
@@ -19,8 +22,8 @@ SAMPLES = 40  # along a sample
 
 @dataclass(frozen=True)
 class Ending:
-    """goal_met: by the scenario's own goal; off_mm: from what is aimed at (NaN: nothing was done); share: of a sample in
-    the target, of a target that is covered."""
+    """goal_met: by the scenario's own goal; off_mm: from what is aimed at (NaN: nothing was done); share: of a sample
+    in the target."""
 
     goal_met: bool
     off_mm: float
@@ -28,44 +31,69 @@ class Ending:
     share: float = float("nan")
 
 
+def fits(goal: Goal, patient: SimulatedPatient, way: Trajectory) -> None:
+    """Raises InputError for a goal that this target and device cannot come to."""
+    if goal.kind is GoalKind.ABLATE and (not way.device.zones or patient.situation.target_boundary is None):
+        raise InputError(
+            f"an ablation of {patient.situation.target.structure or 'a point'} with {way.device.name}",
+            "a labelled target and a device with zones",
+        )
+    if goal.kind in (GoalKind.SAMPLE, GoalKind.CEMENT) and patient.situation.target_boundary is None:
+        raise InputError(f"a {goal.kind} of a bare point", "a labelled target")
+    if goal.kind is GoalKind.EPIDURAL and patient.canal is None:
+        raise InputError("an epidural without a labelled spinal canal", "a structure spinal_canal")
+
+
 def ending_of(
-    scenario: Scenario, patient: SimulatedPatient, way: Trajectory, path: NeedlePath, phase: float
-) -> Ending:
-    """way: the plan's needle, whose target is what TIP, BLOCK and CEMENT aim at."""
-    goal, target = scenario.goal, patient.situation.target.structure
-    aimed = patient.target_mm(phase)
+    goal: Goal, patient: SimulatedPatient, way: Trajectory, path: NeedlePath, phase: float,
+    contrast: Pattern | None = None, entered: frozenset[str] = frozenset(),
+) -> Ending:  # fmt: skip
+    """way: the plan's needle; what TIP, EPIDURAL, BLOCK and CEMENT aim at is its tip, moved as the target is. contrast:
+    what was seen of an injection at this very place; entered: all tissues that the tip went into."""
+    target = patient.situation.target.structure
     if goal.kind is GoalKind.SAMPLE:
-        along = np.linspace(0.0, way.device.throw_mm, SAMPLES)[:, None]
-        sample = path.tip_mm + along * path.direction
-        share = float(patient.in_structure(target, sample, phase).mean())
-        off = float(np.linalg.norm(sample.mean(axis=0) - aimed))
-        met = share > 0.0 and off <= goal.within_mm
-        return Ending(met, off, f"{share:.0%} of the sample in {target}, its middle {off:.1f} mm off", share)
+        return _sampled(goal, patient, way, path, phase)
+    if goal.kind is GoalKind.ABLATE:
+        return _ablated(goal, patient, way, path, phase)
+    aimed = way.point_at_mm(way.tip_depth_mm) + patient.target_shift_mm(phase)
+    off = float(np.linalg.norm(path.tip_mm - aimed))
+    near, words = off <= goal.within_mm, f"the tip is {off:.1f} mm from the plan's"
+    missing: list[str] = []
+    if goal.kind is GoalKind.CEMENT and not patient.in_structure(target, path.tip_mm, phase)[0]:
+        missing.append(f"outside {target}")
     if goal.kind is GoalKind.EPIDURAL:
         tissue = patient.tissues_at(path.tip_mm, phase)[0]
-        off = float(np.linalg.norm(path.tip_mm - aimed))
-        met = tissue == EPIDURAL and off <= goal.within_mm
-        return Ending(met, off, f"the tip is in {tissue}, {off:.1f} mm from the plan's")
-    if goal.kind is GoalKind.ABLATE:
-        return _ablated(scenario, patient, way, path, phase)
-    off = float(np.linalg.norm(path.tip_mm - aimed))
-    within = goal.kind is not GoalKind.CEMENT or bool(patient.in_structure(target, path.tip_mm, phase)[0])
-    where = "" if within else f", outside {target}"
-    return Ending(within and off <= goal.within_mm, off, f"the tip is {off:.1f} mm from the plan's{where}")
+        missing += [f"in {tissue}"] if tissue != EPIDURAL else []
+        missing += ["the thecal sac was entered"] if DURA in entered else []
+    if goal.kind in (GoalKind.EPIDURAL, GoalKind.BLOCK) and contrast in UNSAFE:
+        missing.append(f"contrast medium was {contrast}")
+    if goal.kind is GoalKind.BLOCK and contrast is None:
+        missing.append("no contrast medium was injected here first")
+    return Ending(near and not missing, off, ", ".join([words, *missing]))
 
 
-def _ablated(
-    scenario: Scenario, patient: SimulatedPatient, way: Trajectory, path: NeedlePath, phase: float
-) -> Ending:
+def _sampled(goal: Goal, patient: SimulatedPatient, way: Trajectory, path: NeedlePath, phase: float) -> Ending:
+    target = patient.situation.target.structure
+    sample = path.tip_mm + np.linspace(0.0, way.device.throw_mm, SAMPLES)[:, None] * path.direction
+    share = float(patient.in_structure(target, sample, phase).mean())
+    off = _from_sample_mm(patient.target_mm(phase), path, way.device.throw_mm)
+    met = share > 0.0 and off <= goal.within_mm
+    return Ending(met, off, f"{share:.0%} of the sample in {target}, its middle {off:.1f} mm off", share)
+
+
+def _from_sample_mm(aimed: NDArray[np.float64], path: NeedlePath, throw_mm: float) -> float:
+    return float(np.linalg.norm(path.tip_mm + throw_mm / 2.0 * path.direction - aimed))
+
+
+def _ablated(goal: Goal, patient: SimulatedPatient, way: Trajectory, path: NeedlePath, phase: float) -> Ending:
     """Minimal ablative margin of the device's first zone, derated, as planning measures it; the lower end counts."""
     zone, boundary = way.device.zones[0], patient.situation.target_boundary
-    assert boundary is not None  # a scenario of an ablation names a structure
-    name = patient.situation.target.structure
-    moved = patient.shift_mm(phase) if patient.moves(name) else np.zeros(3)
+    assert boundary is not None  # as `fits` saw to
+    name, moved = patient.situation.target.structure, patient.target_shift_mm(phase)
     centre = path.tip_mm - zone.centre_before_tip_mm * path.direction
     half_mm = zone.derating * np.asarray([zone.length_mm, zone.width_mm]) / 2
     ellipsoid = Ellipsoid(centre - moved, path.direction, float(half_mm[0]), float(half_mm[1]))
     margin = margin_in(ellipsoid, boundary).interval
     off = float(np.linalg.norm(centre - patient.target_mm(phase)))
-    met = margin.low_mm >= scenario.goal.within_mm
+    met = margin.low_mm >= goal.within_mm
     return Ending(met, off, f"least margin of {name} in the zone {margin.low_mm:.1f} to {margin.high_mm:.1f} mm")

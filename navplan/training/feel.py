@@ -7,11 +7,17 @@ nobody has published for these needles, and they are told as such. Nothing of th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
 
 from navplan.model.anatomy import Tissue, anatomy_of
 
+GIVES_WAY_N = 1.0  # of force that falls away at once, for a hand to feel it (unsourced)
 SKIN, FAT, MUSCLE, OUTSIDE = "skin_layer", "fat", "muscle", "outside"
 FLAVUM, EPIDURAL, DURA = "ligamentum_flavum", "epidural_layer", "thecal_sac"
 
@@ -19,12 +25,13 @@ FLAVUM, EPIDURAL, DURA = "ligamentum_flavum", "epidural_layer", "thecal_sac"
 @dataclass(frozen=True)
 class Feel:
     """puncture_n: what it takes to break in from outside; drag_n_per_mm: along the shaft; stops: bone; bends: share of
-    the needle's own bend that the tissue brings about."""
+    the needle's own bend that the tissue brings about; hardest: not even a needle for bone goes in."""
 
     puncture_n: float
     drag_n_per_mm: float
     stops: bool = False
     bends: float = 1.0
+    hardest: bool = False
 
 
 _LAYERS = {
@@ -51,12 +58,13 @@ _KINDS = {
     Tissue.MUSCLE: _LAYERS[MUSCLE],
     Tissue.FAT: _LAYERS[FAT],
     Tissue.LESION: Feel(2.0, 0.05),
-    Tissue.IMPLANT: Feel(100.0, 1.0, stops=True, bends=0.0),
+    Tissue.IMPLANT: Feel(100.0, 1.0, stops=True, bends=0.0, hardest=True),
 }
 _NAMED = (("*fascia*", Feel(2.5, 0.05)), ("*ligament*", _LAYERS[FLAVUM]), ("diaphragm", Feel(1.5, 0.03)))
 _OTHER = Feel(1.0, 0.02)
 
 
+@lru_cache(maxsize=512)
 def feel_of(tissue: str) -> Feel:
     """Of a layer of this module, or of a structure by its name."""
     if tissue in _LAYERS:
@@ -65,3 +73,14 @@ def feel_of(tissue: str) -> Feel:
         if fnmatchcase(tissue, pattern):
             return feel
     return _KINDS.get(anatomy_of(tissue).tissue, _OTHER)
+
+
+def gives_way(here: str, there: str) -> bool:
+    """Whether a hand that pushes from one tissue into another feels resistance lost."""
+    before, after = feel_of(here).puncture_n, feel_of(there).puncture_n
+    return before - after >= GIVES_WAY_N and after < before / 2.0
+
+
+def drag_n(tissues: Sequence[str], lengths_mm: NDArray[np.float64]) -> float:
+    """Force along the shaft (N), of pieces that lie in tissues."""
+    return float(sum(feel_of(name).drag_n_per_mm * mm for name, mm in zip(tissues, lengths_mm, strict=True)))

@@ -7,8 +7,6 @@ skill is nobody's finding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,44 +28,31 @@ from navplan.training.actions import (
     Xray,
 )
 from navplan.training.attempt import Attempt
+from navplan.training.contrast import UNSAFE, Pattern
+from navplan.training.feel import EPIDURAL, OUTSIDE
 from navplan.training.needle_path import HELD_MM, NeedlePath
+from navplan.training.skills import EXPERT, INTERMEDIATE, NOVICE, SKILLS, Skill
 
+__all__ = ["EXPERT", "INTERMEDIATE", "NOVICE", "SKILLS", "ScriptedLearner", "Skill"]
 Vector = NDArray[np.float64]
-SHALLOW_MM, MOST_STEPS = 30.0, 200
-
-
-@dataclass(frozen=True)
-class Skill:
-    """Standard deviations: place_mm of the entry, aim_deg of the first direction, see_mm of the tip in a picture, view_deg
-    of the C-arm, depth_mm of where he stops. step_mm: pushed between looks; looks: share of steps after which he does
-    look; holds: share of pushes in a held breath; corrects_mm: the miss from which he corrects; again_mm: the miss from
-    which he pulls back and begins anew; thinks_s: between steps."""
-
-    place_mm: float
-    aim_deg: float
-    see_mm: float
-    view_deg: float
-    depth_mm: float
-    step_mm: float
-    looks: float
-    holds: float
-    corrects_mm: float
-    again_mm: float
-    thinks_s: float
-
-
-EXPERT = Skill(1.0, 0.8, 0.6, 2.0, 0.5, 15.0, 1.0, 1.0, 1.0, 6.0, 2.0)
-INTERMEDIATE = Skill(2.5, 2.5, 1.5, 6.0, 1.5, 15.0, 0.8, 0.8, 2.5, 8.0, 6.0)
-NOVICE = Skill(5.0, 5.0, 3.0, 14.0, 4.0, 10.0, 0.6, 0.4, 5.0, 10.0, 14.0)
-SKILLS = {"expert": EXPERT, "intermediate": INTERMEDIATE, "novice": NOVICE}
+SHALLOW_MM, MOST_STEPS, MOST_AGAIN, MOST_INJECTIONS = 30.0, 80, 3, 3
+BACK_TO_MM = 12.0  # of depth to which he pulls back before he levers anew
+CLOSE_MM = 14.0  # from the end, where steps get small if the end is felt or bone is near
+FELT_MM = 9.0  # of the planned depth, within which loss of resistance is believed
+PULSES_PER_S, ML = 7.5, 1.0
+STEERS_MM = 1.5
 
 
 class ScriptedLearner:
-    """Plays an attempt to its end. wanted_views: the C-arm views that he should use; seed: of his own noise."""
+    """Plays an attempt to its end. wanted_views: the C-arm views that he should use; seed: of his own noise, which is
+    another one for each skill."""
 
     def __init__(self, skill: Skill, seed: int, wanted_views: tuple[ViewAngles, ...] = ()) -> None:
         self.skill, self.views = skill, wanted_views
-        self._rng = np.random.default_rng([seed, 2])
+        self._rng = np.random.default_rng([seed, 2, sum(map(ord, skill.name))])
+        self._planes = 1
+        self._again_done = 0
+        self._second = False
 
     def play(self, attempt: Attempt) -> None:
         """From the first action to finish."""
@@ -76,20 +61,32 @@ class ScriptedLearner:
         for _ in range(MOST_STEPS):
             if self._step(attempt):
                 break
-        path = attempt.path
-        if path is not None and path.inserted_mm > 0.0:
-            if attempt.scenario.goal.kind in (GoalKind.BLOCK, GoalKind.EPIDURAL):
-                self._look(attempt)
-                attempt.act(Inject(1.0))
-            attempt.act(Fire())
+        if attempt.path is not None and attempt.path.inserted_mm > 0.0:
+            self._last_act(attempt)
         attempt.act(Finish())
 
     def _carm(self, attempt: Attempt) -> None:
-        for plane, view in enumerate(self.views[:2]):
+        if not {Sight.FLUOROSCOPY, Sight.BIPLANE} & set(attempt.scenario.sight) or not self.views:
+            return
+        self._planes = 2 if Sight.BIPLANE in attempt.scenario.sight and len(self.views) > 1 else 1
+        for plane in range(self._planes):
+            self._set_view(attempt, self.views[plane], plane)
+
+    def _set_view(self, attempt: Attempt, view: ViewAngles, plane: int) -> None:
+        """Turned until he takes it for right: the less sure, the more often."""
+        while True:
             off = self._rng.normal(0.0, self.skill.view_deg / np.sqrt(2.0), 2)
             primary = float(np.clip(view.primary_deg + off[0], -180.0, 180.0))
             secondary = float(np.clip(view.secondary_deg + off[1], -90.0, 90.0))
-            attempt.act(MoveCarm(primary, secondary, attempt.way.target_mm, plane=plane))
+            at = attempt.way.target_mm
+            attempt.act(MoveCarm(primary, secondary, at, field_mm=self.skill.field_mm, plane=plane))
+            self._think(attempt)
+            attempt.act(Xray(plane=plane))
+            if self._rng.uniform() >= 2.0 * self.skill.repeats:
+                return
+
+    def _think(self, attempt: Attempt) -> None:
+        attempt.act(Wait(float(self._rng.gamma(4.0, self.skill.thinks_s / 4.0))))
 
     def _begin(self, attempt: Attempt) -> None:
         """The needle on the skin, about where the plan has it."""
@@ -101,82 +98,149 @@ class ScriptedLearner:
         aimed = np.asarray(way.target_mm) - entry
         aimed = aimed / np.linalg.norm(aimed) + np.tan(turn[0]) * one + np.tan(turn[1]) * two
         aimed = aimed / np.linalg.norm(aimed)
-        attempt.act(Wait(skill.thinks_s))
+        self._think(attempt)
         attempt.act(Place(_triple(_on_skin(attempt, entry, aimed)), _triple(aimed)))
 
     def _step(self, attempt: Attempt) -> bool:
         """One push with what follows it; whether he thinks that he is there."""
         path, skill = attempt.path, self.skill
         assert path is not None
-        attempt.act(Wait(skill.thinks_s))
+        self._think(attempt)
         seen = path.tip_mm
-        if path.inserted_mm > 0.0 and self._rng.uniform() < skill.looks:
+        if path.inserted_mm > 0.0:
             self._look(attempt)
             seen = path.tip_mm + self._rng.normal(0.0, skill.see_mm / np.sqrt(3.0), 3)
-        to_go, miss = self._ahead(attempt, path, seen)
-        if to_go <= max(0.5, abs(self._rng.normal(0.0, skill.depth_mm))):
+        to_go, miss = self._ahead(attempt, seen, path)
+        there = max(0.5, abs(float(self._rng.normal(0.0, skill.depth_mm))))
+        if path.inserted_mm > 0.0 and to_go < -there:
+            attempt.act(Advance(to_go))
             return True
+        if to_go <= there:
+            return True
+        if self._planes == 1 and len(self.views) > 1 and not self._second and to_go <= CLOSE_MM:
+            self._second = True  # one plane: its second view is for the depth
+            if attempt.carm() is not None:
+                self._set_view(attempt, self.views[1], 0)
         if self._again(attempt, path, miss, to_go):
             return False
         self._correct(attempt, path, miss, to_go)
         if attempt.scenario.breath is not None and self._rng.uniform() < skill.holds:
             attempt.act(HoldBreath())
-        wish = min(skill.step_mm, max(to_go, 0.5)) + abs(self._rng.normal(0.0, skill.depth_mm / 4))
-        entry = attempt.act(Advance(float(wish)))
-        return any(event.kind in ("stopped", "hub", "out") for event in entry.events)
+        return self._push(attempt, to_go)
 
-    def _ahead(self, attempt: Attempt, path: NeedlePath, seen: Vector) -> tuple[float, Vector]:
+    def _push(self, attempt: Attempt, to_go: float) -> bool:
+        """On by a step, or in small ones where the end is felt; whether he takes what he feels for the end."""
+        skill, felt = self.skill, attempt.scenario.goal.kind is GoalKind.EPIDURAL
+        if felt and to_go <= CLOSE_MM:
+            for _ in range(int(np.ceil((to_go + FELT_MM) / skill.near_mm))):
+                entry = attempt.act(Advance(skill.near_mm))
+                path = attempt.path
+                assert path is not None
+                left, _ = self._ahead(attempt, path.tip_mm, path)
+                lost = any(event.kind == "gives_way" and event.structure == EPIDURAL for event in entry.events)
+                if any(event.kind in ("stopped", "hub") for event in entry.events):
+                    return True
+                if lost and abs(left) <= FELT_MM and self._rng.uniform() < skill.heeds:
+                    return True
+                if left < -0.5 * FELT_MM:
+                    return True
+            return True
+        wish = min(skill.step_mm, to_go - CLOSE_MM + 1.0 if felt else to_go)
+        wish = max(wish, 0.5) + abs(float(self._rng.normal(0.0, skill.depth_mm / 4.0)))
+        entry = attempt.act(Advance(float(wish)))
+        kinds = {event.kind for event in entry.events}
+        if "hub" in kinds or "out" in kinds:
+            return True
+        if "stopped" in kinds:
+            path = attempt.path
+            assert path is not None
+            left, _ = self._ahead(attempt, path.tip_mm, path)
+            if left <= max(3.0, 3.0 * skill.depth_mm) or self._again_done >= MOST_AGAIN:
+                return True
+            self._back(attempt, path)
+        return False
+
+    def _ahead(self, attempt: Attempt, seen: Vector, path: NeedlePath) -> tuple[float, Vector]:
         """How far he thinks it is to where the tip should stand, and by how much a straight push would miss (3,)."""
         way = attempt.way
-        aim = np.asarray(way.point_at_mm(way.tip_depth_mm))
-        left = aim - seen
+        left = np.asarray(way.point_at_mm(way.tip_depth_mm)) - seen
         to_go = float(left @ path.direction)
         return to_go, np.asarray(left - to_go * path.direction)
 
     def _again(self, attempt: Attempt, path: NeedlePath, miss: Vector, to_go: float) -> bool:
-        """Back to the skin where the way is lost."""
-        off = float(np.linalg.norm(miss))
-        if off <= self.skill.again_mm or path.inserted_mm < SHALLOW_MM or to_go > 0.8 * attempt.way.tip_depth_mm:
+        """Back where the way is lost."""
+        lost = float(np.linalg.norm(miss)) > self.skill.again_mm and path.inserted_mm >= SHALLOW_MM
+        if not lost or to_go > 0.8 * attempt.way.tip_depth_mm or self._again_done >= MOST_AGAIN:
             return False
-        if sum(entry.action["do"] == "place" for entry in attempt.log) >= 4:
-            return False
-        attempt.act(Advance(-path.inserted_mm - 1.0))
-        self._begin(attempt)
+        self._back(attempt, path)
         return True
+
+    def _back(self, attempt: Attempt, path: NeedlePath) -> None:
+        """Out and in anew, or back under the skin to be redirected."""
+        self._again_done += 1
+        if self._rng.uniform() < self.skill.anew or path.inserted_mm <= BACK_TO_MM:
+            attempt.act(Advance(-path.inserted_mm - 1.0))
+            self._begin(attempt)
+        else:
+            attempt.act(Advance(BACK_TO_MM - path.inserted_mm))
 
     def _correct(self, attempt: Attempt, path: NeedlePath, miss: Vector, to_go: float) -> None:
         off = float(np.linalg.norm(miss))
-        if off <= self.skill.corrects_mm or to_go < 1.0:
-            if path.inserted_mm > 0.0:
+        if off <= self.skill.corrects_mm or to_go < 1.0 or path.inserted_mm <= 0.0:
+            if path.inserted_mm > 0.0 and attempt.scenario.bend_mm_at_100 >= STEERS_MM:
                 attempt.act(Turn(180.0))  # a bevel that is turned over at each step drives the needle straight
             return
-        wanted = miss / off
+        sign = -1.0 if self._rng.uniform() < self.skill.misreads else 1.0
+        wanted = sign * miss / off
         if path.inserted_mm < SHALLOW_MM:
-            axis = np.cross(path.direction, wanted)
             share = float(np.exp(-path.inserted_mm / HELD_MM))
-            angle = float(np.degrees(np.arctan2(off, to_go + path.inserted_mm)) / share)
-            attempt.act(Lever(_triple(axis), min(angle, 20.0)))
+            gain = float(np.exp(self._rng.normal(0.0, self.skill.gain_sd)))
+            angle = gain * float(np.degrees(np.arctan2(off, to_go + path.inserted_mm)) / share)
+            attempt.act(Lever(_triple(np.cross(path.direction, wanted)), min(angle, 20.0)))
             return
         side = np.cross(path.direction, path.bevel)
-        angle = float(np.degrees(np.arctan2(wanted @ side, wanted @ path.bevel)))
-        attempt.act(Turn(angle))
+        attempt.act(Turn(float(np.degrees(np.arctan2(wanted @ side, wanted @ path.bevel)))))
 
     def _look(self, attempt: Attempt) -> None:
+        """A picture, and another one where he is not sure; two planes, or the second view near the end, where given."""
         sight = attempt.scenario.sight
-        if Sight.BIPLANE in sight and len(self.views) > 1:
-            attempt.act(Xray(plane=2))
-        elif (Sight.FLUOROSCOPY in sight or Sight.BIPLANE in sight) and self.views:
-            attempt.act(Xray())
-        elif Sight.CT_STEPS in sight:
-            attempt.act(CtScan())
+        while True:
+            if attempt.carm() is not None:
+                plane = 2 if self._planes == 2 else 0
+                if self._rng.uniform() < self.skill.screens:
+                    attempt.act(Xray(self.skill.screen_s, PULSES_PER_S, plane))
+                else:
+                    attempt.act(Xray(plane=plane))
+            elif Sight.CT_STEPS in sight:
+                attempt.act(CtScan())
+            if self._rng.uniform() >= self.skill.repeats:
+                return
+
+    def _last_act(self, attempt: Attempt) -> None:
+        goal = attempt.scenario.goal.kind
+        if goal in (GoalKind.BLOCK, GoalKind.EPIDURAL):
+            for _ in range(MOST_INJECTIONS):
+                attempt.act(Inject(ML))
+                self._look(attempt)
+                wrong = attempt.spread is not None and attempt.spread.pattern in (*UNSAFE, Pattern.OUTSIDE)
+                if not wrong or self._rng.uniform() >= self.skill.heeds:
+                    break
+                attempt.act(Advance(-2.0))
+                if attempt.path is None or attempt.path.inserted_mm <= 0.0:
+                    return
+        elif attempt.scenario.breath is not None and self._rng.uniform() < self.skill.holds:
+            attempt.act(HoldBreath())
+        attempt.act(Fire())
 
 
 def _on_skin(attempt: Attempt, entry: Vector, direction: Vector) -> Vector:
-    """Where a line meets the patient's skin from outside, near an entry."""
+    """Where a line meets the patient's skin from outside, near an entry: the last place outside before the body, so far
+    out that it is on the skin for sure."""
     steps = np.arange(-40.0, 41.0, 0.5)[:, None]
     points = entry + steps * direction
-    inside = np.array([name != "outside" for name in attempt.patient.tissues_at(points)])
-    first = int(np.argmax(inside)) if inside.any() else len(steps) // 2
+    inside = np.array([name != OUTSIDE for name in attempt.patient.tissues_at(points)])
+    near = np.flatnonzero(inside[1:] & ~inside[:-1]) + 1
+    first = int(near[np.argmin(np.abs(steps[near, 0]))]) if len(near) else len(steps) // 2
     return np.asarray(points[first])
 
 

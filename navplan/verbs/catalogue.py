@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from navplan.extend.registry import PluginInfo
     from navplan.model.device import Device
     from navplan.model.protocol import ProcedureProtocol
+    from navplan.model.scenario import Scenario
 
 
 def plugins() -> tuple[PluginInfo, ...]:
@@ -66,6 +67,13 @@ def phantoms() -> tuple[PluginInfo, ...]:
     from navplan.extend import registry
 
     return registry.available(registry.PHANTOMS)
+
+
+def scenarios() -> dict[str, Scenario]:
+    """Every rehearsal that can be played, by its id."""
+    from navplan.extend import registry
+
+    return registry.scenarios()
 
 
 def segmenters() -> tuple[PluginInfo, ...]:
