@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from navplan.errors import InputError, MismatchError
 from navplan.files.block_file import Measured, read_block, read_measured
 from navplan.geometry.compass import along_compass
-from navplan.geometry.lines import perpendicular_axes
 from navplan.model.block import BlockWay, TrainingBlock
 from navplan.model.case import Case
 from navplan.model.finding import Verdict
@@ -228,9 +227,7 @@ def _touched(
     patient: SimulatedPatient, start: NDArray[np.float64], tip: NDArray[np.float64], direction: NDArray[np.float64],
     radius_mm: float, measured_mm: float,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:  # fmt: skip
-    count = max(int(np.ceil(np.linalg.norm(tip - start) / STEP_MM)), 1) + 1
-    points = np.asarray(start + np.linspace(0.0, 1.0, count)[:, None] * (tip - start))
-    path = NeedlePath(points, np.asarray(direction), np.asarray(perpendicular_axes(direction)[0]))
+    path = NeedlePath.on_skin(start, direction).advanced(float(np.linalg.norm(tip - start)), 0.0)
     sure, maybe = patient.touched(path, radius_mm)
     wide, wider = patient.touched(path, radius_mm + measured_mm)
     return sure, tuple(sorted({*maybe, *wide, *wider} - {*sure}))
