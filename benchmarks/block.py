@@ -1,8 +1,9 @@
 """Training blocks found in simulated scans: how far off, and what is refused, over seeded poses.
 
-    python -m benchmarks.block [--scans 25] [--refusals 12] --out docs/block-found.md
+    python -m benchmarks.block [--scans 25] [--refusals 12] --out docs/block.md
 
-The simulated scan (`benchmarks.block_scans`) shares the block's solid with navplan, and nothing of the finder.
+--out: a page, of which the part between two marks is replaced. The simulated scan (`benchmarks.block_scans`) shares the
+block's solid with navplan, and nothing of the finder.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from navplan.planning.block_design import BlockSizes, design_block
 
 FIRST_SEED = 700
 GOAL_MM = 0.2
+BEGINS, ENDS = "<!-- what the benchmark found -->", "<!-- to here -->"  # of the page, what lies between is replaced
 NEEDLES = (Device("18g", "18 G", 18, 1.27, 150.0), Device("22g", "22 G", 22, 0.72, 120.0))
 ROWS = {
     "0.5 x 0.5 x 0.8 mm, noise 20 HU": Scan((0.5, 0.5, 0.8), 20.0),
@@ -124,10 +126,9 @@ def refused_count(kind: str, scans: int, first: int) -> tuple[int, int]:
 
 
 def page(rows: list[Row], refusals: dict[str, tuple[int, int]], asked: argparse.Namespace, seconds: float) -> str:
-    """Markdown."""
-    command = f"python -m benchmarks.block --scans {asked.scans} --refusals {asked.refusals} --out docs/block-found.md"
+    """Markdown, between two marks of the page."""
+    command = f"python -m benchmarks.block --scans {asked.scans} --refusals {asked.refusals} --out docs/block.md"
     lines = [
-        "# Training blocks found in simulated scans", "",
         f"Made by `{command}` in {seconds / 60:.0f} minutes on a shared machine. Each scan: another block (a way of 40"
         " to 80 mm, leaning up to 35 degrees), any pose, its own seed. Balls of 5 mm; block, balls and air of 100, 2000"
         " and -1000 HU (unsourced); partial volume by 27 samples a voxel, a blur of 0.4 mm. The goal is 0.2 mm for each"
@@ -156,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scans", type=int, default=25)
     parser.add_argument("--refusals", type=int, default=12)
-    parser.add_argument("--out", type=Path, default=Path("docs/block-found.md"))
+    parser.add_argument("--out", type=Path, default=Path("docs/block.md"))
     options = parser.parse_args()
     began = time.monotonic()
     rows = []
@@ -166,7 +167,10 @@ def main() -> None:
     refusals = {
         kind: refused_count(kind, options.refusals, FIRST_SEED + 100_000 + 1000 * n) for n, kind in enumerate(REFUSED)
     }
-    options.out.write_text(page(rows, refusals, options, time.monotonic() - began), encoding="utf-8")
+    told = page(rows, refusals, options, time.monotonic() - began)
+    before, rest = options.out.read_text(encoding="utf-8").split(BEGINS)
+    after = rest.split(ENDS)[1]
+    options.out.write_text(before + BEGINS + "\n" + told + ENDS + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

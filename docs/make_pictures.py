@@ -206,10 +206,11 @@ def real_cases(work: Path, images: Path) -> None:
         small(work / "cases" / f"real-{name}.png", f"real-case-{name}")
 
 
-def spine() -> None:
-    """The ways of three procedures of the spine on the lumbar phantom, as docs/protocol-runs.md has them."""
+def spine(work: Path) -> None:
+    """The ways of three procedures of the spine on the lumbar phantom, in docs/protocol-runs.md; a block."""
     sys.path.insert(0, str(ROOT))
     from benchmarks.protocol_runs import RUNS, case_of
+    from navplan.verbs.block import make_block
     from navplan.verbs.plan import plan
     from navplan.verbs.scene import scene
 
@@ -219,6 +220,9 @@ def spine() -> None:
         aim = run.aim if isinstance(run.aim, str) else run.aim(case)
         made = plan(case, protocol, aim, side=run.side, level=run.level)
         scene(case.with_plan(made), plan=made, out=PICTURES / f"spine-{protocol}.png", hero=True)
+        if protocol == "vertebroplasty":
+            make_block(case, made, structures=("vertebrae_L3",), out=work / "block")
+            small(work / "block" / "block.png", "training-block", 1100)
 
 
 def ablation() -> None:
@@ -281,7 +285,7 @@ def main() -> None:
         if "--real-cases" not in sys.argv[1:]:
             from_phantom(Path(work))
             lumbar_views(Path(work))
-            spine()
+            spine(Path(work))
             ablation()
         if (images / "lidc0001_chest_ct").is_dir():
             real_cases(Path(work), images)

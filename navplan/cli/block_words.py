@@ -19,7 +19,11 @@ def block_options(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "--structure", action="append", default=[], metavar="NAME",
         help="also as a solid of its own, in the block's frame; repeatable",
     )  # fmt: skip
-    one.add_argument("--no-channels", action="store_true", help="a block without guide channels")
+    one.add_argument(
+        "--gel", action="store_true",
+        help="an open box to be filled with gel; each --structure stands in it, and channels go through those alone",
+    )  # fmt: skip
+    one.add_argument("--no-channels", action="store_true", help="no holes for the ways")
     one.add_argument("--ball", type=float, default=5.0, metavar="MM", help="diameter of the balls in its pits (5)")
     one.add_argument("--clearance", type=float, default=0.4, metavar="MM", help="of a channel over its needle (0.4)")
     one.add_argument(

@@ -17,7 +17,7 @@ def do_block(options: Namespace, output: Output) -> int:
 
     case = commands.open_case(options.case)
     x, y, z = options.bed
-    sizes = BlockSizes(options.ball, options.clearance, not options.no_channels, (x, y, z))
+    sizes = BlockSizes(options.ball, options.clearance, not options.no_channels, (x, y, z), options.gel)
     if min(options.trajectory or [1]) < 1:
         raise InputError(f"--trajectory {min(options.trajectory)}", "1 or more")
     ways = [number - 1 for number in options.trajectory or [1]]

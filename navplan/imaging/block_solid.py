@@ -2,29 +2,33 @@
 
 A field that is negative in the material is sampled on a grid and contoured cell by cell; each vertex is then moved
 along its grid edge to where the field itself is zero. Every triangle stays in its own cell, so that none crosses
-another, and every vertex lies on the true surface: what is left is the sag of a triangle's side in a round wall. A
-channel is made wider by half of the largest sag, so that it is as much too wide here as too narrow there.
+another, and every vertex lies on the true surface; flat parts are then joined. What is left is the sag of a triangle's
+side in a round wall: a channel is made wider by half of the largest, so that it is as much too wide as too narrow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects, label, map_coordinates
 
 from navplan.errors import InputError
 from navplan.geometry.grid import Grid
-from navplan.imaging.surfaces import Surface, cell_by_cell
+from navplan.imaging.surfaces import Surface, cell_by_cell, flat_parts_joined, smooth_field
 from navplan.imaging.voxelise import check_closed
 from navplan.model.block import TrainingBlock
+from navplan.model.structure import Structure
 
 COARSEST_MM, FINEST_MM = 0.5, 0.28  # of the grid
+FLAT_MM = 0.001  # by which a vertex that is taken away may lie off the plane of those about it
 SAG_MM = 0.06  # at most, of a triangle's side in a channel's round wall
 MOST_POINTS = 80_000_000  # of the grid
 ENGRAVED_MM, STROKE_MM, LETTER_MM = 1.0, 1.2, 7.0  # deep; wide; high
 PIT_MM = 3.5
+FLOOR_MM, POST_MM, STANDING_MM, MOST_POSTS = 5.0, 2.5, 0.7, 12  # of a box for gel; radius of a post; field's step
 _CLEAR_MM = 2.0  # by which a hole is carried on beyond the face that it opens in
 _KEPT = 0.002  # of a grid edge, that a vertex stays away from its ends
 _STROKES: dict[str, tuple[tuple[float, float], ...]] = {  # of letters in a square, pen down all the time
@@ -98,17 +102,45 @@ class _Letter(_Hole):
         return np.asarray(np.maximum(near - STROKE_MM / 2.0, self.bottom - points[:, 2]))
 
 
-class BlockSolid:
-    """Where a block's material is. step_mm: of the grid that it is contoured on, 0 for the block as it is meant."""
+@dataclass(frozen=True, eq=False)
+class _Standing(_Hole):
+    """What stands in a box for gel: a structure, by its smooth field on a grid of the patient."""
 
-    def __init__(self, block: TrainingBlock, step_mm: float = 0.0) -> None:
+    patient_from_block: Array
+    field: NDArray[np.float32]
+    grid: Grid
+
+    def at(self, points: Array) -> Array:
+        there = points @ self.patient_from_block[:3, :3].T + self.patient_from_block[:3, 3]
+        return np.asarray(map_coordinates(self.field, self.grid.indices(there).T, order=1, mode="nearest"))
+
+
+class BlockSolid:
+    """Where a block's material is. step_mm: of the grid that it is contoured on, 0 for the block as it is meant;
+    standing: structures in its box for gel; posts (N, 3): tops of posts from the floor, block frame."""
+
+    def __init__(
+        self, block: TrainingBlock, step_mm: float = 0.0, standing: Sequence[Structure] = (),
+        posts_mm: Array | None = None,
+    ) -> None:  # fmt: skip
         self.block, self.size = block, np.asarray(block.size_mm, dtype=np.float64)
         self._holes = tuple(_holes(block, step_mm))
+        self._added: list[_Hole] = []
+        if block.wall_mm > 0.0:
+            self._added += [_standing(block, one) for one in standing]
+            for top in np.zeros((0, 3)) if posts_mm is None else posts_mm:
+                foot, up = np.array([top[0], top[1], 0.5 * FLOOR_MM]), np.array([0.0, 0.0, 1.0])
+                bounds = _bounds(np.stack([foot, top]), POST_MM)
+                self._added.append(_Channel(*bounds, foot, up, float(top[2] - foot[2]), POST_MM))
 
     def at(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N,) of points (N, 3), block frame: negative in the material, positive outside, a lower bound of the distance
         (in mm) away from its surface."""
-        field = self._box(points_mm)
+        box = self._box(points_mm)
+        field = np.maximum(box, -self._cavity(*points_mm.T))
+        for one in self._added:
+            near = ((points_mm >= one.low) & (points_mm <= one.high)).all(axis=1)
+            field[near] = np.minimum(field[near], np.maximum(one.at(points_mm[near]), box[near]))
         for hole in self._holes:
             near = ((points_mm >= hole.low) & (points_mm <= hole.high)).all(axis=1)
             field[near] = np.maximum(field[near], -hole.at(points_mm[near]))
@@ -121,19 +153,24 @@ class BlockSolid:
         field = np.maximum(np.maximum(np.abs(x - self.size[0] / 2) - self.size[0] / 2,
                                       np.abs(y - self.size[1] / 2) - self.size[1] / 2),
                            self._bevel(x, y)).astype(np.float32)  # fmt: skip
-        field = np.maximum(field, (np.abs(z - self.size[2] / 2) - self.size[2] / 2).astype(np.float32))
+        box = np.maximum(field, (np.abs(z - self.size[2] / 2) - self.size[2] / 2).astype(np.float32))
+        field = np.maximum(box, -self._cavity(x, y, z).astype(np.float32))
+        for one in self._added:
+            for part, found in _planes(one, axes):
+                field[part] = np.minimum(field[part], np.maximum(found, box[part]))
         for hole in self._holes:
-            part = tuple(
-                slice(int(np.searchsorted(axis, hole.low[n])), int(np.searchsorted(axis, hole.high[n], "right")))
-                for n, axis in enumerate(axes)
-            )
-            inside = field[part]
-            if inside.size:
-                for n, plane in enumerate(axes[2][part[2]]):
-                    flat = np.stack(np.meshgrid(axes[0][part[0]], axes[1][part[1]], [plane], indexing="ij"), axis=-1)
-                    found = -hole.at(flat.reshape(-1, 3)).reshape(inside.shape[:2])
-                    inside[:, :, n] = np.maximum(inside[:, :, n], found)
+            for part, found in _planes(hole, axes):
+                field[part] = np.maximum(field[part], -found)
         return np.asarray(field)
+
+    def _cavity(self, x: Array, y: Array, z: Array) -> Array:
+        """Of a box for gel: negative inside, open above."""
+        wall = self.block.wall_mm
+        if not wall > 0.0:
+            return np.full(np.broadcast_shapes(x.shape, y.shape, z.shape), np.inf)
+        wide, long = self.size[0] / 2, self.size[1] / 2
+        aside = np.maximum(np.abs(x - wide) - wide, np.abs(y - long) - long)
+        return np.asarray(np.maximum(aside + wall, FLOOR_MM - z))
 
     def _box(self, points: Array) -> Array:
         aside = np.abs(points - self.size / 2) - self.size / 2
@@ -141,6 +178,24 @@ class BlockSolid:
 
     def _bevel(self, x: Array, y: Array) -> Array:
         return np.asarray((x + y - (self.size[0] + self.size[1] - self.block.bevel_mm)) * np.sqrt(0.5))
+
+
+def _planes(one: _Hole, axes: Sequence[Array]) -> Iterator[tuple[tuple[slice, slice, int], NDArray[np.float32]]]:
+    """A hole's values on the planes of a grid that its box meets: where, and what."""
+    x, y, z = (
+        slice(int(np.searchsorted(axis, one.low[n])), int(np.searchsorted(axis, one.high[n], "right")))
+        for n, axis in enumerate(axes)
+    )
+    shape = (x.stop - x.start, y.stop - y.start)
+    for k in range(z.start, z.stop) if min(shape) > 0 else ():
+        flat = np.stack(np.meshgrid(axes[0][x], axes[1][y], axes[2][k : k + 1], indexing="ij"), axis=-1)
+        yield (x, y, k), one.at(flat.reshape(-1, 3)).reshape(shape).astype(np.float32)
+
+
+def _standing(block: TrainingBlock, structure: Structure) -> _Standing:
+    field, grid = smooth_field(structure, STANDING_MM)
+    corners = block.transform.inverse().apply(grid.points_mm(np.argwhere(field < 0.0)))
+    return _Standing(*_bounds(corners, 2.0 * STANDING_MM), block.transform.matrix, field, grid)
 
 
 def _holes(block: TrainingBlock, step_mm: float) -> Iterator[_Hole]:
@@ -174,12 +229,12 @@ def _bounds(points: Array, radius: float) -> tuple[Array, Array]:
     return points.min(axis=0) - radius - 1.0, points.max(axis=0) + radius + 1.0
 
 
-def block_surface(block: TrainingBlock) -> Surface:
-    """The closed surface of a block, block frame, outward. Raises InputError for a block that would take too fine a
-    grid."""
+def block_surface(block: TrainingBlock, standing: Sequence[Structure] = ()) -> Surface:
+    """The closed surface of a block, block frame, outward. standing: structures in its box for gel; what of them would
+    float gets a post. Raises InputError for a block that would take too fine a grid, or too many posts."""
     narrow = min([way.channel_mm for way in block.ways if way.channel_mm > 0.0], default=np.inf)
     step = float(np.clip(np.sqrt(SAG_MM * 4.0 / 3.0 * narrow), FINEST_MM, COARSEST_MM))
-    solid = BlockSolid(block, step)
+    solid = BlockSolid(block, step, standing)
     origin = -np.array([1.2718, 1.3141, 1.4142]) * step  # no face of the block on a plane of the grid
     shape = np.ceil((solid.size - origin) / step).astype(int) + 2
     if int(np.prod(shape)) > MOST_POINTS:
@@ -190,11 +245,33 @@ def block_surface(block: TrainingBlock) -> Surface:
     affine = np.diag([step, step, step, 1.0])
     affine[:3, 3] = origin
     grid = Grid(affine, (int(shape[0]), int(shape[1]), int(shape[2])))
-    indices, triangles = cell_by_cell(solid.on_grid(grid))
-    points = _onto(solid, indices, grid)
-    found = Surface(points, _normals(points, triangles), triangles)
+    field = solid.on_grid(grid)
+    posts = _posts(field, grid)
+    if len(posts):
+        solid = BlockSolid(block, step, standing, posts)
+        field = solid.on_grid(grid)
+    indices, triangles = cell_by_cell(field)
+    points, triangles = flat_parts_joined(_onto(solid, indices, grid), triangles, FLAT_MM)
     check_closed(triangles, f"block {block.id}")
-    return found
+    return Surface(points, _normals(points, triangles), triangles)
+
+
+def _posts(field: NDArray[np.float32], grid: Grid) -> Array:
+    """(N, 3) tops of posts under whatever does not hang together with the block's first voxel of material."""
+    labels, count = label(field < 0.0)
+    if count < 2:
+        return np.zeros((0, 3))
+    whole = int(np.bincount(labels.ravel())[1:].argmax()) + 1
+    tops = []
+    for number, part in enumerate(find_objects(labels), 1):
+        if number != whole:
+            voxels = np.argwhere(labels[part] == number)
+            lowest = voxels[voxels[:, 2] == voxels[:, 2].min()]
+            middle = lowest[np.linalg.norm(lowest - lowest.mean(axis=0), axis=1).argmin()]
+            tops.append(grid.points_mm(middle + np.asarray([one.start for one in part])) + np.array([0.0, 0.0, 2.0]))
+    if len(tops) > MOST_POSTS:
+        raise InputError(f"{len(tops)} pieces that would float", f"at most {MOST_POSTS}", "Leave out --structure")
+    return np.asarray(tops)
 
 
 def _onto(solid: BlockSolid, indices: Array, grid: Grid) -> Array:

@@ -81,6 +81,15 @@ def surface_of(
     return surface_at(distance, fine, _level_of_volume(distance, fine, occupancy, grid), max_triangles)
 
 
+def smooth_field(structure: Structure, spacing_mm: float = 1.0) -> tuple[NDArray[np.float32], Grid]:
+    """A field [i, j, k], mm, that is 0 on the smooth surface of a present structure and smaller inside, on an
+    isotropic grid about it. Raises InputError for a structure without voxels."""
+    if structure.occupancy is None or structure.grid is None or not structure.occupancy.any():
+        raise InputError(f"the surface of {structure.name}, which is {structure.presence}", "a present structure")
+    distance, fine = _smooth_distance(structure.occupancy, structure.grid, spacing_mm)
+    return distance - np.float32(_level_of_volume(distance, fine, structure.occupancy, structure.grid)), fine
+
+
 def surface_at(field: NDArray[np.float32], grid: Grid, level: float, max_triangles: int) -> Surface:
     """The surface where a field [i, j, k] on an isotropic grid, smaller inside, reaches a level."""
     indices, triangles = _contour(field, level, max_triangles)
@@ -95,10 +104,41 @@ def surface_at(field: NDArray[np.float32], grid: Grid, level: float, max_triangl
 
 
 def cell_by_cell(field: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Where a field [i, j, k], smaller inside, is zero: vertices (N, 3), continuous indices on grid edges, and triangles
-    (M, 3) that face outward on a right-handed grid, none taken away: each lies in one cell."""
+    """Where a field [i, j, k], smaller inside, is zero: vertices (N, 3), continuous indices on grid edges, and
+    triangles (M, 3) that face outward on a right-handed grid, none taken away: each lies in one cell."""
     indices, triangles = _contour(field, 0.0, np.iinfo(np.int64).max)
     return indices, np.ascontiguousarray(triangles[:, ::-1])
+
+
+def flat_parts_joined(
+    points_mm: NDArray[np.float64], triangles: NDArray[np.int64], within_mm: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """A surface with fewer triangles: vertices that lie within so many mm of the plane (or on the straight edge) of
+    those about them are taken away, the others stay where they are, and so does what is connected to what."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+    from vtkmodules.vtkFiltersCore import vtkDecimatePro
+
+    points, cells, mesh, fewer = vtkPoints(), vtkCellArray(), vtkPolyData(), vtkDecimatePro()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(points_mm), deep=True))
+    cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles).ravel(), deep=True))
+    mesh.SetPoints(points)
+    mesh.SetPolys(cells)
+    fewer.SetInputData(mesh)
+    fewer.SetTargetReduction(0.995)
+    fewer.PreserveTopologyOn()
+    fewer.SplittingOff()
+    fewer.BoundaryVertexDeletionOff()
+    fewer.SetFeatureAngle(1.0)
+    fewer.SetErrorIsAbsolute(1)
+    fewer.SetAbsoluteError(within_mm)
+    fewer.SetMaximumError(1.0)
+    fewer.SetOutputPointsPrecision(1)  # double
+    fewer.Update()
+    found = fewer.GetOutput()
+    kept = vtk_to_numpy(found.GetPoints().GetData()).astype(np.float64)
+    return kept, vtk_to_numpy(found.GetPolys().GetConnectivityArray()).reshape(-1, 3).astype(np.int64)
 
 
 def _cropped(

@@ -84,7 +84,8 @@ class TrainingBlock:
     """A block: id (stable: of what it holds); the plan and image that it is of; size_mm; bevel_mm: the leg of the
     bevelled corner at +x +y; letters: what the patient's sides are called at +x, -x, +y, -y and +z; ball_mm: diameter
     of the balls; clearance_mm: of channels, in diameter; apart_mm: what is left over (root mean square) by the best
-    wrong pairing of the pits, turned or mirrored. Raises InputError where it holds no rigid map, too few pits, or names
+    wrong pairing of the pits, turned or mirrored; wall_mm: of an open box for gel, 0 for a full block; standing:
+    structures that stand in it. Raises InputError where it holds no rigid map, too few pits, or names
     twice."""
 
     id: str
@@ -101,13 +102,15 @@ class TrainingBlock:
     marks: tuple[BlockMark, ...]
     ways: tuple[BlockWay, ...]
     notes: tuple[str, ...] = ()
+    wall_mm: float = 0.0
+    standing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.patient_from_block, dtype=np.float64)
         turn = matrix[:3, :3]
         if not np.allclose(turn.T @ turn, np.eye(3), atol=1e-6) or np.linalg.det(turn) < 0.0:
             raise InputError(f"a block with the map {matrix.tolist()}", "a rigid map, not mirrored")
-        numbers = (*self.size_mm, self.bevel_mm, self.ball_mm, self.clearance_mm)
+        numbers = (*self.size_mm, self.bevel_mm, self.ball_mm, self.clearance_mm, self.wall_mm)
         if not all(map(isfinite, numbers)) or min(self.size_mm) <= 0.0 or self.ball_mm <= 0.0:
             raise InputError(f"a block of {self.size_mm} mm for balls of {self.ball_mm} mm", "sizes above 0 mm")
         for what, names in (("pits", [one.name for one in self.marks]), ("ways", [one.name for one in self.ways])):

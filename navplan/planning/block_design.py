@@ -27,6 +27,7 @@ LEAST_APART_MM = 2.0  # by which a wrong pairing of the pits must miss, root mea
 BED_MM = (220.0, 220.0, 250.0)  # of a common printer (unsourced)
 BALL_MM, CLEARANCE_MM = 5.0, 0.4  # of a ball, and of a channel over its device, in diameter (unsourced: try a piece)
 PIT_MM = 3.5  # deep, and as wide to each side: a cone of 90 degrees
+GEL_SIDE_MM, GEL_WALL_MM = 28.0, 14.0  # of a box for gel: beside the ways, and of it the wall, which holds the pits
 WALL_MM = 0.8  # between two channels, that a printer can make (unsourced)
 _TRIES = 60
 _LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))  # of +, - along each patient axis
@@ -35,12 +36,14 @@ _LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))  # of +, - along each patient ax
 @dataclass(frozen=True)
 class BlockSizes:
     """What may be chosen: ball_mm: diameter of the balls; clearance_mm: of a channel over its device, in diameter;
-    channels: whether the ways are holes; bed_mm: the printer's. Raises InputError."""
+    channels: whether the ways are holes; bed_mm: the printer's; gel: an open box to be filled, whose
+    channels go through what stands in it. Raises InputError."""
 
     ball_mm: float = BALL_MM
     clearance_mm: float = CLEARANCE_MM
     channels: bool = True
     bed_mm: Point = BED_MM
+    gel: bool = False
 
     def __post_init__(self) -> None:
         if not 3.0 <= self.ball_mm <= 8.0:
@@ -69,7 +72,8 @@ def design_block(
     crossed = [_on_top(number, entry, tip, top) for number, _, entry, tip, _ in places]
     deep = np.asarray([point for _, _, _, tip, target in places for point in (tip, target)])
     flat = np.vstack([np.asarray(crossed), deep])[:, :2]
-    low, high = flat.min(axis=0) - SIDE_MM, flat.max(axis=0) + SIDE_MM
+    side = GEL_SIDE_MM if sizes.gel else SIDE_MM
+    low, high = flat.min(axis=0) - side, flat.max(axis=0) + side
     wide = np.ceil(np.maximum(high - low, LEAST_MM))
     corner = np.append((low + high - wide) / 2.0, 0.0)
     height = float(np.ceil(top - deep[:, 2].min() + FLOOR_MM))
@@ -87,11 +91,12 @@ def design_block(
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = turn, turn @ corner
     digest = hashlib.sha256(repr((image_digest, made, size, sizes)).encode()).hexdigest()
-    marks, apart = _marks(size, sizes.ball_mm, int(digest[:8], 16))
+    marks, apart = _marks(size, sizes, int(digest[:8], 16))
     rows = [_row(row) for row in matrix]
     return TrainingBlock(
         digest[:12], plan_id, image_id, image_digest, size, BEVEL_MM, letters, (rows[0], rows[1], rows[2], rows[3]),
         sizes.ball_mm, sizes.clearance_mm, apart, marks, made, tuple(_meeting(made)),
+        GEL_WALL_MM if sizes.gel else 0.0,
     )  # fmt: skip
 
 
@@ -158,13 +163,13 @@ def _refuse_large(size: Point, bed: Point) -> None:
         )  # fmt: skip
 
 
-def _marks(size: Point, ball_mm: float, seed: int) -> tuple[tuple[BlockMark, ...], float]:
+def _marks(size: Point, sizes: BlockSizes, seed: int) -> tuple[tuple[BlockMark, ...], float]:
     """Three pits on top, at the corners that are not bevelled, and one in each of three sides."""
     rng = np.random.default_rng(seed)
     best: tuple[tuple[BlockMark, ...], float] = ((), -1.0)
     x, y, z = size
     for _ in range(_TRIES):
-        a, b, c = rng.integers(6, 12, (3, 2)).astype(float)
+        a, b, c = rng.integers(6, 10 if sizes.gel else 12, (3, 2)).astype(float)
         up = rng.uniform(0.25, 0.8, 3).round(2) * z
         across = rng.uniform(0.25, 0.75, 3).round(2)
         places = [
@@ -172,7 +177,7 @@ def _marks(size: Point, ball_mm: float, seed: int) -> tuple[tuple[BlockMark, ...
             ((0, across[0] * y, up[0]), (-1, 0, 0)), ((x, across[1] * (y - BEVEL_MM - 8), up[1]), (1, 0, 0)),
             ((across[2] * x, 0, up[2]), (0, -1, 0)),
         ]  # fmt: skip
-        marks = tuple(_mark(f"F{n}", place, out, ball_mm) for n, (place, out) in enumerate(places, 1))
+        marks = tuple(_mark(f"F{n}", place, out, sizes.ball_mm) for n, (place, out) in enumerate(places, 1))
         apart = apart_mm(np.asarray([one.ball_mm for one in marks]))
         if apart > best[1]:
             best = (marks, apart)

@@ -33,8 +33,9 @@ def block_sheet_html(block: TrainingBlock) -> str:
 
 
 def _skin_words(name: str, above_mm: float) -> str:
-    where = "before" if above_mm > 0 else "behind"
-    return f"{name}: the top face is {abs(above_mm):.1f} mm {where} the skin, along the needle"
+    if abs(above_mm) < 0.05:
+        return f"{name} meets it at the top face"
+    return f"{name} meets it {abs(above_mm):.1f} mm {'deeper' if above_mm > 0 else 'before it'}"
 
 
 def _from_above(block: TrainingBlock) -> Drawing:

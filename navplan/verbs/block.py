@@ -21,6 +21,7 @@ from navplan.imaging.voxelise import check_closed
 from navplan.model.block import TrainingBlock
 from navplan.model.case import Case
 from navplan.model.plan import Plan
+from navplan.model.structure import Structure
 from navplan.planning.block_design import BlockSizes, design_block
 from navplan.verbs.check import checked_way
 from navplan.verbs.navigate import plan_named
@@ -41,7 +42,8 @@ def make_block(
 ) -> TrainingBlock:
     """A block about ways of a plan (counted from 0; the first has its entry on the top face), each judged anew.
 
-    structures: present ones, each as a closed surface of its own in the block's frame. out: a folder, made if need be,
+    structures: present ones, each as a closed surface of its own in the block's frame; in a box for gel (sizes.gel)
+    they stand in it, as one with it. out: a folder, made if need be,
     that all files are written to, or none: block.stl, structure-NAME.stl, block.json, sheet.html, ways.csv,
     fiducials.csv, landmarks.csv, measured.csv, block.png. Without one nothing is written.
 
@@ -54,16 +56,16 @@ def make_block(
     with ExitStack() as stack:
         if str(out):
             stack.enter_context(_folder(Path(out)))
-        block, solids = _made(case, found, plan, ways, structures, sizes or BlockSizes(), progress)
+        block, shapes = _made(case, found, plan, ways, structures, sizes or BlockSizes(), progress)
         if str(out):
-            _write(block, solids, Path(out), progress)
+            _write(block, shapes, Path(out), progress)
     return block
 
 
 def _made(
     case: Case, found: Plan, plan: Plan | str | Path, ways: Sequence[int], structures: Sequence[str], sizes: BlockSizes,
     progress: Callable[[str, float], None],
-) -> tuple[TrainingBlock, dict[str, Surface]]:  # fmt: skip
+) -> tuple[TrainingBlock, dict[str, Structure]]:  # fmt: skip
     progress("judging", 0.0)
     checked = [checked_way(case, found, number, from_file=isinstance(plan, Path)) for number in ways]
     image_id = found.provenance.image_id
@@ -76,8 +78,11 @@ def _made(
         f" {one.report.headline}"
         for way, one in zip(made.ways, checked, strict=True)
     ]
-    block = replace(made, notes=(*notes, *made.notes, *_outside(case, made)))
-    return block, {name: _solid(case, image_id, name, block) for name in structures}
+    block = replace(
+        made, notes=(*notes, *made.notes, *_outside(case, made)), standing=tuple(structures) if made.wall_mm else ()
+    )
+    shapes = [_present(case, image_id, name) for name in structures]
+    return block, {one.name: one for one in shapes}
 
 
 @contextmanager
@@ -104,21 +109,26 @@ def _outside(case: Case, block: TrainingBlock) -> list[str]:
     return [f"{', '.join(names)} lie outside image {block.image}: navplan calibrate refuses them with that image"]
 
 
-def _solid(case: Case, image_id: str, name: str, block: TrainingBlock) -> Surface:
+def _present(case: Case, image_id: str, name: str) -> Structure:
     structure = case.structures_of(image_id).get(name)
     if structure is None or structure.occupancy is None or structure.grid is None:
         present = [one.name for one in case.structures_of(image_id).values() if one.occupancy is not None]
         raise ChoiceError(
             f"structure {name!r}, of which there is no shape", ", ".join(sorted(present)) or "none is present"
         )
+    return structure
+
+
+def _solid(structure: Structure, block: TrainingBlock) -> Surface:
+    assert structure.occupancy is not None and structure.grid is not None
     found = surface_of(structure.occupancy, structure.grid, SOLID_STEP_MM, np.iinfo(np.int64).max)
-    check_closed(found.triangles, name)
+    check_closed(found.triangles, structure.name)
     turn = block.transform.matrix[:3, :3]
     return Surface(block.transform.inverse().apply(found.points_mm), found.normals @ turn, found.triangles)
 
 
 def _write(
-    block: TrainingBlock, solids: dict[str, Surface], folder: Path, progress: Callable[[str, float], None]
+    block: TrainingBlock, shapes: dict[str, Structure], folder: Path, progress: Callable[[str, float], None]
 ) -> None:
     from navplan.files.block_file import block_bytes, landmarks_csv, marks_csv, measured_csv, stl_bytes, ways_csv
     from navplan.files.durable import file_stem
@@ -127,7 +137,8 @@ def _write(
     from navplan.view.block_picture import block_png
 
     progress("its surface", 0.2)
-    surface = block_surface(block)
+    surface = block_surface(block, list(shapes.values()) if block.wall_mm else ())
+    solids = {} if block.wall_mm else {name: _solid(one, block) for name, one in shapes.items()}
     told = f"block {block.id}, mm, z up"
     files = {"block.stl": stl_bytes(surface.points_mm, surface.triangles, told)}
     for name, solid in solids.items():
@@ -137,7 +148,7 @@ def _write(
     files |= {
         "block.json": block_bytes(block), "sheet.html": block_sheet_html(block).encode(), "ways.csv": ways_csv(block),
         "fiducials.csv": marks_csv(block), "landmarks.csv": landmarks_csv(block), "measured.csv": measured_csv(block),
-        "block.png": block_png(block, surface),
+        "block.png": block_png(block, surface, solids),
     }  # fmt: skip
     progress("writing", 0.95)
     write_together(folder, files)

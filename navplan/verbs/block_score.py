@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from navplan.errors import InputError, MismatchError
 from navplan.files.block_file import Measured, read_block, read_measured
 from navplan.geometry.compass import along_compass
-from navplan.geometry.lines import perpendicular_axes
 from navplan.model.block import BlockWay, TrainingBlock
 from navplan.model.case import Case
 from navplan.model.finding import Verdict
 from navplan.model.plan import Plan
 from navplan.model.trajectory import Trajectory
+from navplan.planning.target_judgement import POINT_MET_MM
 from navplan.training.feel import OUTSIDE
 from navplan.training.needle_path import NeedlePath
 from navplan.training.patient import SimulatedPatient
@@ -189,10 +189,10 @@ def line_of(block: TrainingBlock, way: BlockWay, row: Measured) -> tuple[NDArray
 
 
 def tip_covariance_mm2(block: TrainingBlock, way: BlockWay, row: Measured, errors: HandErrors) -> NDArray[np.float64]:
-    """(3, 3) of the tip, block frame, by the errors of measuring, to first order. In a channel, where nobody measured
-    the place, it is known to half the clearance."""
+    """(3, 3) of the tip, block frame, by the errors of measuring, to first order. In a full block's channel, where
+    nobody measured the place, it is known to half the clearance."""
     place = errors.place_mm
-    if row.x_mm is None and way.channel_mm > 0.0:
+    if row.x_mm is None and way.channel_mm > 0.0 and not block.wall_mm:
         place = block.clearance_mm / 2.0
     angle, compass = np.radians([row.angle_deg, row.compass_deg])
     down, round_about = np.radians([errors.angle_deg, errors.compass_deg])
@@ -227,9 +227,7 @@ def _touched(
     patient: SimulatedPatient, start: NDArray[np.float64], tip: NDArray[np.float64], direction: NDArray[np.float64],
     radius_mm: float, measured_mm: float,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:  # fmt: skip
-    count = max(int(np.ceil(np.linalg.norm(tip - start) / STEP_MM)), 1) + 1
-    points = np.asarray(start + np.linspace(0.0, 1.0, count)[:, None] * (tip - start))
-    path = NeedlePath(points, np.asarray(direction), np.asarray(perpendicular_axes(direction)[0]))
+    path = NeedlePath.on_skin(start, direction).advanced(float(np.linalg.norm(tip - start)), 0.0)
     sure, maybe = patient.touched(path, radius_mm)
     wide, wider = patient.touched(path, radius_mm + measured_mm)
     return sure, tuple(sorted({*maybe, *wide, *wider} - {*sure}))
@@ -238,9 +236,13 @@ def _touched(
 def _judged(
     case: Case, plan: Plan, way: BlockWay, start: NDArray[np.float64], aimed: NDArray[np.float64]
 ) -> tuple[Verdict, str]:
-    """The line by the plan's own rules; NOT_EVALUATED, with why, where they do not apply to it."""
+    """The line by the plan's own rules; NOT_EVALUATED, with why, where they do not apply to it. Of a plan to a bare
+    point, which no other aim is allowed of, a line that meets the point is judged as if it met it exactly."""
+    met = not plan.target.structure and float(np.linalg.norm(aimed - plan.target.point_mm)) <= POINT_MET_MM
     try:
-        report = checked_way(case, plan, way.trajectory - 1, entry=_point(start), aim=_point(aimed)).report
+        report = checked_way(
+            case, plan, way.trajectory - 1, entry=_point(start), aim=None if met else _point(aimed)
+        ).report
     except InputError as error:
         return Verdict.NOT_EVALUATED, f"not judged by the plan's rules: {error.received}"
     return report.verdict, report.headline

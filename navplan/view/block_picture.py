@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from navplan.imaging.surfaces import Surface
 from navplan.model.block import TrainingBlock
 from navplan.view.camera import Camera
-from navplan.view.colours import NEEDLE, TARGET, TEXT, Colour
+from navplan.view.colours import NEEDLE, TARGET, TEXT, Colour, anatomy_colour
 from navplan.view.labels import font, written
 from navplan.view.meshes import ball, ghost, joined, painted, turned_body
 from navplan.view.render import render
@@ -20,8 +21,8 @@ _BALL: Colour = (236, 196, 92)
 _HUB_MM = 25.0  # of needle that is drawn above the block
 
 
-def block_png(block: TrainingBlock, surface: Surface) -> bytes:
-    """PNG of a block and its surface, from above its front and right corner."""
+def block_png(block: TrainingBlock, surface: Surface, solids: Mapping[str, Surface]) -> bytes:
+    """PNG of a block, its surface and structures printed beside it (block frame), from above its corner at +x -y."""
     from PIL import Image, ImageDraw
 
     size = np.asarray(block.size_mm)
@@ -38,10 +39,12 @@ def block_png(block: TrainingBlock, surface: Surface) -> bytes:
         needles.append(turned_body(start, way.direction, depths, radii, NEEDLE))
         targets.append(ball(way.target_mm, 2.2, TARGET))
     balls = [ball(mark.ball_mm, block.ball_mm / 2.0, _BALL) for mark in block.marks]
+    bones = [painted(solid, anatomy_colour(name)) for name, solid in solids.items()]
     shell = ghost(painted(surface, _PLASTIC), camera.position_mm, 0.22, 0.5)
     seen = render(
-        camera, SIZE, solid=[joined(balls), joined(targets)], shiny=[joined(needles)], clear=[shell], oversampling=2.0
-    )
+        camera, SIZE, solid=[joined(balls), joined(targets), *bones], shiny=[joined(needles)], clear=[shell],
+        oversampling=2.0,
+    )  # fmt: skip
     sheet = Image.fromarray(seen)
     draw = ImageDraw.Draw(sheet)
     for mark, (px, py) in zip(block.marks, camera.project(block.balls_mm, SIZE), strict=True):

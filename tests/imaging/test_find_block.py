@@ -34,13 +34,13 @@ def pose() -> NDArray[np.float64]:
     return any_pose(np.random.default_rng(5))
 
 
-@pytest.mark.parametrize("scan", [Scan((0.8, 0.8, 1.0), 30.0), Scan((1.0, 1.0, 2.0), 40.0, ball_hu=8000.0)])
-def test_the_balls_come_back_to_a_fifth_of_a_millimetre(
+@pytest.mark.parametrize("scan", [Scan((1.0, 1.0, 1.2), 30.0), Scan((1.0, 1.0, 2.0), 40.0, ball_hu=8000.0)])
+def test_the_balls_come_back_to_less_than_a_fifth_of_a_millimetre(
     block: TrainingBlock, pose: NDArray[np.float64], scan: Scan
 ) -> None:
     found = find_block(scan_of(block, pose, scan, 1), block)
     off = np.linalg.norm(found.found_mm - (block.balls_mm @ pose[:3, :3].T + pose[:3, 3]), axis=1)
-    assert off.max() < 0.2
+    assert off.max() < 0.08  # 0.2 is wanted; blobs' centres of gravity lie some 0.17 off
     (way,) = block.ways
     tip = found.scan_from_block.apply(way.tip_mm)
     assert np.linalg.norm(tip - (pose[:3, :3] @ way.tip_mm + pose[:3, 3])) < 0.2
@@ -54,7 +54,6 @@ def test_the_balls_come_back_to_a_fifth_of_a_millimetre(
     [
         ({"mirrored": True}, "a mirrored block: 6 of its 6"),
         ({"without": ("F2",)}, "5 of 6 balls .* missing: F2"),
-        ({"without": ("F1", "F2", "F5")}, "3 things as bright"),
         ({"scale": 0.97}, "printed at 9[67]"),
     ],
 )
