@@ -1,8 +1,9 @@
 """Dose of X-rays in a rehearsal: an ESTIMATE from the way of some rays through the CT, not the simulated picture's own.
 
-Amounts of water and bone along RAYS x RAYS rays over the measuring area, of the same typical ray as fluoroscopy's
-pictures take; tube load, kV and dose-area product by the same automatic exposure. What is left out: movement with
-breath, the needle, what lies between the rays. In 12 views of two phantoms it came to -24 to +17 % of the pictures' own.
+Amounts of water and bone along RAYS x RAYS rays over the measuring area, of which a typical one counts, as in
+fluoroscopy's pictures; tube load, kV and dose-area product by the same automatic exposure. What is left out: movement
+with breath, the needle, what lies between the rays. In 12 views of two phantoms it came to -24 to +17 % of the
+pictures' own.
 """
 
 from __future__ import annotations
