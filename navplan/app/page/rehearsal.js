@@ -17,7 +17,7 @@ class Page {
   constructor(state) {
     this.state = state;
     this.of = "plan"; this.at = state.target_mm; this.setting = false;
-    this.window = state.scenario.target.includes("vertebra") || state.scenario.into_bone ? "bone" : /lung|nodule|mass/.test(state.scenario.target) ? "lung" : "soft";
+    this.window = state.scenario.target.includes("vertebra") || state.scenario.into_bone ? "bone" : /lung|nodule|mass/.test(state.scenario.target) ? "wide" : "soft";
     this.hand = new Hand((action) => this.send(action), (error) => tell(error.message));
     const does = (action, added) => this.hand.do(action, added);
     this.does = does;
