@@ -33,7 +33,7 @@ def app_pictures(images: Path) -> None:
 
 
 def rehearsal_pictures(browser: Any) -> None:
-    """docs/pictures/app-rehearsal-*.png: a lung biopsy in CT steps, a vertebroplasty under two planes, and their end."""
+    """docs/pictures/app-rehearsal-*.png: a lung biopsy in CT steps and its end, a vertebroplasty under two planes."""
     import asyncio
     import threading
 

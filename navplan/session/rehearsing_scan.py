@@ -91,7 +91,8 @@ def _as_scanned(found: PlaneValues, scan: Scan, patient: SimulatedPatient, devic
         moved = sampled_steps(volume, points - shift)
         inside = (there > 0.0) & (moved != NOTHING)
         mixed = there * moved + (1.0 - there) * behind
-        values = np.where(values == NOTHING, NOTHING, np.where(inside, np.rint(mixed), np.rint(behind))).astype(np.int16)
+        shown = np.where(inside, np.rint(mixed), np.rint(behind))
+        values = np.where(values == NOTHING, NOTHING, shown).astype(np.int16)
     low, high = scan.range_mm
     values[(points[..., 2] < low) | (points[..., 2] > high)] = NOTHING
     if scan.path is not None:
@@ -101,8 +102,8 @@ def _as_scanned(found: PlaneValues, scan: Scan, patient: SimulatedPatient, devic
 
 
 def _moving(patient: SimulatedPatient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """1 where a voxel moves with breath, and the same with the voxels next to them, whose CT numbers are partly theirs;
-    made once for a patient."""
+    """1 where a voxel moves with breath, and the same with the voxels next to those, whose CT numbers are partly
+    theirs; made once for a patient."""
     if patient not in _MOVING:
         tissues = patient.situation.tissues
         moves = np.array([patient.moves(name) for name in tissues.names], np.uint8)[tissues.labels]
