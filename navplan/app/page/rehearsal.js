@@ -225,6 +225,10 @@ async function start() {
   addEventListener("keydown", down);
   addEventListener("keyup", up);
   addEventListener("blur", away);
+  let byHand = false;  // a list that was chosen from by mouse gives the keys back
+  addEventListener("pointerdown", () => { byHand = true; }, true);
+  addEventListener("keydown", () => { byHand = false; }, true);
+  addEventListener("change", (event) => { if (byHand && event.target.tagName === "SELECT") event.target.blur(); });
   setInterval(() => page && page.tick(), 250);
   setInterval(async () => {  // so that the breath and a shared rehearsal stay those of the server
     if (!page || page.over || page.hand.busy) return;

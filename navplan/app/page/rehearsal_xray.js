@@ -81,7 +81,7 @@ export class XrayPart {
     this.saved = el("div", { class: "re-row", test: "saved" });
     const label = (words, inside) => el("label", {}, `${words} `, inside);
     return el("aside", { class: "re-carm", test: "carm" },
-      el("section", {}, el("h2", {}, t.pedal), this.pedal, el("div", { class: "re-row" }, this.planes.length > 1 ? label(t.xrays_of, this.beam) : "", label(t.rate, this.rate)), this.dose),
+      el("section", {}, el("h2", {}, t.pedal), this.pedal, el("div", { class: "re-row" }, this.planes.length > 1 ? label(t.xrays_of, this.beam) : "", label(t.rate, this.rate)), this.dose, el("p", { class: "re-source" }, t.estimated)),
       el("section", {}, el("h2", {}, t.carm), this.planes.length > 1 ? label(t.turns, this.which) : "", this.dials,
         el("div", { class: "re-row" }, turn("rao", -1, 0), turn("lao", 1, 0), turn("cra", 0, 1), turn("cau", 0, -1)),
         el("div", { class: "re-row" }, label(t.field, choice("field", FIELDS, (mm) => (mm ? `${mm} mm` : t.open))), label(t.zoom, choice("zoom", ZOOMS, (mm) => (mm ? `${mm} mm` : t.whole))))),
@@ -100,7 +100,8 @@ export class XrayPart {
     const t = this.t, here = state.xray.planes.find((one) => one.plane === this.chosen);
     say(this.dials, `${here.words}${here.dial_words && here.dial_words !== here.words ? `  (${filled(t.dial, { words: here.dial_words })})` : ""}`);
     this.field.value = String(here.field_mm); this.zoom.value = String(here.zoom_mm);
-    const rows = [[t.shots, state.xray.shots], [t.beam_s, `${state.xray.seconds} s`], [t.dose, state.xray.dose ? filled(t.dose_told, { kerma: state.xray.dose.kerma_mgy.toPrecision(3), dap: state.xray.dose.dap_gy_cm2.toPrecision(3), pulses: state.xray.dose.pulses }) : t.no_dose]];
+    const dose = state.xray.dose || { kerma_mgy: 0, dap_gy_cm2: 0 };
+    const rows = [[t.shots, state.xray.shots], [t.beam_s, `${state.xray.seconds.toFixed(1)} s`], [t.kerma, `${dose.kerma_mgy.toPrecision(3)} mGy`], [t.dap, `${dose.dap_gy_cm2.toPrecision(3)} Gy cm²`]];
     this.dose.replaceChildren(...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
     this.saved.replaceChildren(...state.xray.saved.map((words, number) => el("button", { type: "button", test: `view-${number}`, onclick: () => this.recall(number) }, `${number + 1}: ${words}`)));
     for (const one of this.planes) one.wanted = state.xray.planes.find((plane) => plane.plane === one.number).picture;
