@@ -141,6 +141,18 @@ def test_a_page_that_is_gone_lets_go_of_the_pedal(room, clock):
     assert waited == pytest.approx(60.0, abs=0.1)
 
 
+def test_an_attempt_that_took_too_long_can_still_be_finished(room, clock):
+    room.act({"do": "take"})
+    for _ in range(8):
+        clock.now += 600.0
+        try:
+            room.act({"do": "turn", "deg": 1.0})
+        except InputError as error:
+            assert "finish" in str(error)
+    room.act({"do": "finish"})
+    assert room.attempt.ending is not None and room.pedal is None
+
+
 def test_the_last_picture_stays_and_is_of_the_moment_the_pedal_was_let_go(room, clock):
     near_the_left(room)
     room.press(0)
