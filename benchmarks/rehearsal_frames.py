@@ -1,4 +1,4 @@
-"""How many fluoroscopic pictures a second a learner gets while the needle moves: `python -m benchmarks.rehearsal_frames`.
+"""Fluoroscopic pictures a second that a learner gets while the needle moves: `python -m benchmarks.rehearsal_frames`.
 
 Two figures: what the session makes (no page), and what the page in chromium has drawn, the pedal held down and the key
 that pushes the needle held with it. Pictures of 512 x 512 px; the scenario as it is installed. Prints a table.
@@ -105,7 +105,8 @@ def main() -> None:
     rows = without_a_page(ready)
     if not options.without_browser:
         for pulses, beam, words in (("15", "0", "one plane"), ("30", "0", "one plane"), ("15", "2", "two planes")):
-            rows.append((f"page, {words}, {pulses} pulses a second", f"{in_the_page(ready, pulses, beam):.1f} a second"))
+            drawn = in_the_page(ready, pulses, beam)
+            rows.append((f"page, {words}, {pulses} pulses a second", f"{drawn:.1f} a second"))
     shape, load = "x".join(map(str, ready.situation.image.grid.shape)), os.getloadavg()[0]
     print(f"{SCENARIO}, CT of {shape}, {os.cpu_count()} processors, load {load:.1f} of others and this\n")
     print("| what | measured |\n|---|---|")

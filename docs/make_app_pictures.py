@@ -29,6 +29,73 @@ def app_pictures(images: Path) -> None:
         save_case(lidc_case(images), folder, "import", {})
         with Served(folder) as served, open_browser(Path(work) / "profile") as browser:
             _walk(browser.new_page(), served)
+            rehearsal_pictures(browser)
+
+
+def rehearsal_pictures(browser: Any) -> None:
+    """docs/pictures/app-rehearsal-*.png: a lung biopsy in CT steps and its end, a vertebroplasty under two planes."""
+    import asyncio
+    import threading
+
+    from navplan.app.rehearsal import RehearsalPages
+    from navplan.app.rehearsal_server import RehearsalApp
+    from navplan.extend import registry
+
+    taken = threading.Event()
+    app = RehearsalApp(RehearsalPages(lambda: list(registry.scenarios().values())), ready=lambda port: taken.set())
+    threading.Thread(target=lambda: asyncio.run(app.serve()), daemon=True).start()
+    taken.wait()
+    page = browser.new_page()
+    page.goto(f"http://localhost:{app.port}/")
+    _begun(page, "lung-biopsy-ct")
+    _pushed(page, 60.0)
+    page.keyboard.press("b")
+    page.wait_for_selector("[data-test=breath]:has-text('Breathe on')")
+    page.keyboard.press("c")
+    page.wait_for_selector('[data-test=ct-second][data-drawn="1/along"]')
+    _taken(page, "rehearsal-lung", scene=False)
+    page.keyboard.press("r")
+    assert app.pages.now is not None
+    _pushed(page, app.pages.now.attempt.way.tip_depth_mm)
+    page.keyboard.press("b")
+    page.wait_for_timeout(500)
+    _ended(page)
+    _taken(page, "rehearsal-result", scene=False)
+    page.click("[data-test=other]")
+    _begun(page, "vertebroplasty-biplane")
+    assert app.pages.now is not None
+    page.keyboard.down("x")
+    _pushed(page, app.pages.now.attempt.way.tip_depth_mm - 12.0)
+    _taken(page, "rehearsal-spine", scene=False)
+    page.keyboard.up("x")
+    page.close()
+
+
+def _begun(page: Any, scenario: str) -> None:
+    page.wait_for_selector("[data-test=seed]")
+    page.fill("[data-test=seed]", "3")
+    page.click(f"[data-test=scenario-{scenario}]")
+    page.wait_for_selector("[data-test=ct-axial][data-drawn]", timeout=120_000)
+    page.keyboard.press("o")
+    page.wait_for_selector("[data-test=depth]:has-text('0.0')")
+
+
+def _pushed(page: Any, depth_mm: float) -> None:
+    """By keys, to so deep."""
+    for _ in range(200):
+        now = float(page.inner_text("[data-test=depth]").split()[0])
+        if now >= depth_mm - 0.5:
+            return
+        page.keyboard.press("Shift+W" if depth_mm - now >= 5.0 else "w")
+        page.wait_for_timeout(120)
+
+
+def _ended(page: Any) -> None:
+    page.keyboard.press("f")
+    page.wait_for_timeout(500)
+    page.keyboard.press("g")
+    page.click("[data-test=finish-yes]")
+    page.wait_for_selector("[data-test=replay-along][data-step]")
 
 
 def _walk(page: Any, served: Any) -> None:

@@ -180,13 +180,11 @@ class RehearsalPages:
             return web.Response(status=204)
         number, live, seen = found
         words, dials = carm_words(seen.standing, now.position)
-        log = now.attempt.log
         header = {
             "number": number, "live": live, "width": seen.pixels.shape[1], "height": seen.pixels.shape[0],
             "letters": seen.letters, "marker": seen.marker, "pixel_mm": seen.pixel_mm, "words": words,
             "dial_words": dials, "exposure": f"{seen.kv} kV, {seen.mas:.2g} mAs",
             "time_s": round(now.time_s, 1), "pulses": seen.pulses,
-            "needle": log[-1].needle.inserted_mm if log and log[-1].needle else None,
         }  # fmt: skip
         return binary(headed(header, seen.pixels))
 

@@ -28,7 +28,7 @@ from navplan.session.rehearsing_scan import Scan
 from navplan.session.rehearsing_xray import Contrast, Picture, Xray
 from navplan.training.actions import Action, MoveCarm, Pedal, Wait, action_of
 from navplan.training.actions import Xray as XrayOn
-from navplan.training.attempt import Attempt, Entry
+from navplan.training.attempt import LONGEST_S, MOST_ACTIONS, Attempt, Entry
 from navplan.training.contrast import Pattern
 from navplan.training.needle_path import NeedlePath
 from navplan.verbs.training import Rehearsal
@@ -41,6 +41,7 @@ WATCHED_S = 1.5  # without a page that asks for pictures, the pedal is let go
 LONGEST_TICK_S = 1.0  # of X-rays, in one entry of the log
 RUNS_OFF_S = 4.0  # in which contrast medium in a vessel falls to a third (unsourced)
 BOTH = 2  # planes of the C-arm
+SPARE_ACTIONS = 10  # of an attempt's most, that time is not logged with
 XRAYED = (Sight.FLUOROSCOPY, Sight.BIPLANE)
 PLAIN = ("advance", "turn", "hold_breath", "breathe", "ct_scan", "inject", "fire", "finish")
 
@@ -96,6 +97,12 @@ class Rehearsing:
         if self.attempt.ending is not None:
             return self.attempt.time_s
         return self.attempt.time_s + max(0.0, self._clock() - self._last)
+
+    @property
+    def _open(self) -> bool:
+        """Whether anything but finish can still be done."""
+        there = self.attempt
+        return there.ending is None and there.time_s <= LONGEST_S and len(there.log) < MOST_ACTIONS - SPARE_ACTIONS
 
     def xray(self) -> Xray:
         """The patient made ready for fluoroscopy: seconds, once."""
@@ -246,7 +253,8 @@ class Rehearsing:
         """Log what time went by since the last action. A page that is gone has let go of the pedal."""
         now = self._clock()
         elapsed, self._last = now - self._last, now
-        if self.attempt.ending is not None:
+        if not self._open:
+            self._pedal = None
             return
         unwatched = 0.0 if self._drawing else now - self._looked - WATCHED_S
         if self._pedal is not None and unwatched > 0.0:
@@ -262,7 +270,8 @@ class Rehearsing:
         """The pedal let go: the last picture stays."""
         if self._pedal is not None:
             plane, self._pedal = self._pedal, None
-            self._do(Pedal(0.0, plane))
+            if self._open:
+                self._do(Pedal(0.0, plane))
             self._hold(plane)
 
     def _hold(self, plane: int) -> None:

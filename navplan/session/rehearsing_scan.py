@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, map_coordinates
 
 from navplan.model.device import Device
 from navplan.model.trajectory import SHORTEST_MM, Trajectory
+from navplan.model.volume import Volume
 from navplan.training.needle_path import NeedlePath
 from navplan.training.patient import SimulatedPatient
 from navplan.view.plane_values import (
@@ -30,6 +33,8 @@ from navplan.view.windows import step_of
 METAL_HU, BEHIND_HU = 3000.0, 40.0  # of steel, as a CT shows it; of what a moved organ leaves behind (soft tissue)
 HALF_LENGTH_MM = 40.0  # of the body that a control scan covers, to each side of the needle's tip
 LEAST_SHIFT_MM = 0.5  # of what moves with breath: less is drawn as it is in the image
+RIM = 0.02  # share of a voxel's neighbours that move, from which what is behind them is not known
+_MOVING: WeakKeyDictionary[SimulatedPatient, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = WeakKeyDictionary()
 STEP_MM, OUTSIDE_MM = 0.25, 60.0  # between places along the needle; of its shaft outside the body that is drawn
 PLANE_PX, PLANE_MM = 300, 150.0
 
@@ -80,17 +85,36 @@ def _as_scanned(found: PlaneValues, scan: Scan, patient: SimulatedPatient, devic
     values = found.values.copy()
     shift = patient.shift_mm(scan.phase)
     if np.linalg.norm(shift) > LEAST_SHIFT_MM:
-        tissues = patient.situation.tissues
-        moves = np.array([patient.moves(name) for name in tissues.names])
-        here, there = moves[tissues.at(points)], moves[tissues.at(points - shift)]
-        values[here & ~there] = round(BEHIND_HU / step_of(volume))
-        values[there] = sampled_steps(volume, points - shift)[there]
+        moving, about = _moving(patient)
+        here, there = _share(about, points, volume), _share(moving, points - shift, volume)
+        behind = np.where(here > RIM, BEHIND_HU / step_of(volume), values)
+        moved = sampled_steps(volume, points - shift)
+        inside = (there > 0.0) & (moved != NOTHING)
+        mixed = there * moved + (1.0 - there) * behind
+        shown = np.where(inside, np.rint(mixed), np.rint(behind))
+        values = np.where(values == NOTHING, NOTHING, shown).astype(np.int16)
     low, high = scan.range_mm
     values[(points[..., 2] < low) | (points[..., 2] > high)] = NOTHING
     if scan.path is not None:
         _draw_needle(values, found, scan.path, device, round(METAL_HU / step_of(volume)))
     return PlaneValues(values, found.plane, found.pixel_mm, found.thick_mm, found.number, found.count, found.step_mm,
                        found.step)  # fmt: skip
+
+
+def _moving(patient: SimulatedPatient) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """1 where a voxel moves with breath, and the same with the voxels next to those, whose CT numbers are partly
+    theirs; made once for a patient."""
+    if patient not in _MOVING:
+        tissues = patient.situation.tissues
+        moves = np.array([patient.moves(name) for name in tissues.names], np.uint8)[tissues.labels]
+        _MOVING[patient] = moves, binary_dilation(moves, np.ones((3, 3, 3))).astype(np.uint8)
+    return _MOVING[patient]
+
+
+def _share(moving: NDArray[np.uint8], points: NDArray[np.float64], volume: Volume) -> NDArray[np.float64]:
+    """(H, W) how much of what lies at points moves, linear between voxels; outside the image nothing."""
+    index = np.moveaxis(volume.grid.indices(points), -1, 0)
+    return np.asarray(map_coordinates(moving, index, output=np.float64, order=1))
 
 
 def needle_line_mm(path: NeedlePath, length_mm: float, most: int = 10) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A learner's page: a whole lung biopsy in CT steps and a whole vertebroplasty under two planes, by mouse and keyboard."""
+"""The learner's page: a whole lung biopsy in CT steps and a whole vertebroplasty in two planes, by mouse and keys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import io
 import re
 import threading
+from contextlib import suppress
 from importlib.resources import files
 
 import numpy as np
@@ -50,10 +51,8 @@ class Room:
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._task = self._loop.create_task(self.app.serve())
-        try:
+        with suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
-        except asyncio.CancelledError:
-            pass
 
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._task.cancel)
@@ -134,7 +133,8 @@ def test_lung_biopsy_in_ct_steps(page, room):
     assert violations(page) == []
     assert page.locator("[data-test=pedal]").count() == 0
     for one in page.locator(CONTROLS).all():
-        assert one.get_attribute("tabindex") != "-1" and (one.inner_text() or one.get_attribute("aria-label") or one.evaluate("e => e.labels?.length"))
+        assert one.get_attribute("tabindex") != "-1"
+        assert one.inner_text() or one.get_attribute("aria-label") or one.evaluate("one => one.labels?.length")
     page.click("[data-test=take]")
     until(lambda: depth(page) == 0.0)
     page.click("[data-test='push-5']")
@@ -200,7 +200,7 @@ def test_vertebroplasty_under_two_planes(page, room):
     side = side_of_change(before[0], seen(page, "xray-0"))
     patients = "L" if room.attempt.path.entry_mm[0] > 0 else "R"
     assert letter_at(page, "xray-0", side) == patients
-    assert letter_at(page, "xray-1", side_of_change(before[1], seen(page, "xray-1"))) == "P"  # he lies prone, it comes from behind
+    assert letter_at(page, "xray-1", side_of_change(before[1], seen(page, "xray-1"))) == "P"  # it comes from behind
     page.click("[data-test=save-view]")
     page.keyboard.press("Shift+L")
     until(lambda: abs(room.attempt.carm(0).primary_deg) != 180.0)

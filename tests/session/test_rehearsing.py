@@ -1,4 +1,4 @@
-"""A rehearsal in hand: sides, signs and mm as they are in the patient; what time costs; what is told, and what is not."""
+"""A rehearsal in hand: sides, signs and mm as they are in the patient; what time costs; what is told and what not."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def near_the_left(room, mm: float = 40.0) -> None:
     ("towards", "axis", "sign"), [("clockwise", 0, 1), ("anticlockwise", 0, -1), ("head", 2, 1), ("feet", 2, -1)]
 )
 def test_a_tilt_moves_the_hub_as_it_says(towards, axis, sign):
-    """From the front: the hub is at the top of an axial picture, and clockwise takes it to the right, the patient's left."""
+    """From the front: the hub is at the top of an axial picture, and clockwise takes it to the patient's left."""
     path = NeedlePath.on_skin((0.0, -100.0, 0.0), (0.0, 1.0, 0.0))
     lever = tilted(path.direction, towards, 10.0)
     hub = -path.levered(lever.axis, lever.deg).direction
@@ -85,7 +85,7 @@ def test_the_table_moves_the_patient_as_seen_from_the_feet(position, left_goes):
     moved = steered(standing, position, {"table": [10.0, 0.0, 0.0]})
     assert moved.isocentre_mm == pytest.approx((1.0 - 10.0 * left_goes, 2.0, 3.0))
     assert steered(standing, position, {"table": [0.0, 10.0, 0.0]}).isocentre_mm == pytest.approx((1.0, 2.0, -7.0))
-    lower = steered(standing, position, {"table": [0.0, 0.0, 10.0]}).isocentre_mm[1]  # the patient up: it goes down in him
+    lower = steered(standing, position, {"table": [0.0, 0.0, 10.0]}).isocentre_mm[1]  # patient up, isocentre down
     assert lower == pytest.approx(12.0 if position == "HFS" else -8.0)
 
 
@@ -139,6 +139,18 @@ def test_a_page_that_is_gone_lets_go_of_the_pedal(room, clock):
     assert sum(on) == pytest.approx(2 * WATCHED_S, abs=0.1)  # each plane by itself
     waited = sum(entry.action.get("seconds", 0.0) for entry in room.attempt.log)
     assert waited == pytest.approx(60.0, abs=0.1)
+
+
+def test_an_attempt_that_took_too_long_can_still_be_finished(room, clock):
+    room.act({"do": "take"})
+    for _ in range(8):
+        clock.now += 600.0
+        try:
+            room.act({"do": "turn", "deg": 1.0})
+        except InputError as error:
+            assert "finish" in str(error)
+    room.act({"do": "finish"})
+    assert room.attempt.ending is not None and room.pedal is None
 
 
 def test_the_last_picture_stays_and_is_of_the_moment_the_pedal_was_let_go(room, clock):
@@ -195,7 +207,7 @@ def test_a_scan_shows_what_breath_moved(room):
     patient, at = room.ready.patient, room.ready.situation.target_mm
     scan = Scan(1, 0.0, 1.0, False, None, at)
     volume = room.ready.situation.image
-    up = tuple(at + [0.0, 0.0, SHIFT_MM - volume.grid.spacing_mm[2] * 0.2])
+    up = tuple(at + np.array([0.0, 0.0, 1.0]) * (SHIFT_MM - volume.grid.spacing_mm[2] * 0.2))
     there = scan_slice(scan, patient, Cut.AXIAL, up, room.ready.way.device)
     height = np.asarray(there.plane.centre_mm)[2] - SHIFT_MM
     below = native_slice(volume, Cut.AXIAL, slice_through(volume.grid, Cut.AXIAL, (at[0], at[1], height)))

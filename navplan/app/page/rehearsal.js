@@ -17,7 +17,7 @@ class Page {
   constructor(state) {
     this.state = state;
     this.of = "plan"; this.at = state.target_mm; this.setting = false;
-    this.window = state.scenario.target.includes("vertebra") || state.scenario.into_bone ? "bone" : /lung|nodule|mass/.test(state.scenario.target) ? "lung" : "soft";
+    this.window = state.scenario.target.includes("vertebra") || state.scenario.into_bone ? "bone" : /lung|nodule|mass/.test(state.scenario.target) ? "wide" : "soft";
     this.hand = new Hand((action) => this.send(action), (error) => tell(error.message));
     const does = (action, added) => this.hand.do(action, added);
     this.does = does;
@@ -225,6 +225,10 @@ async function start() {
   addEventListener("keydown", down);
   addEventListener("keyup", up);
   addEventListener("blur", away);
+  let byHand = false;  // a list that was chosen from by mouse gives the keys back
+  addEventListener("pointerdown", () => { byHand = true; }, true);
+  addEventListener("keydown", () => { byHand = false; }, true);
+  addEventListener("change", (event) => { if (byHand && event.target.tagName === "SELECT") event.target.blur(); });
   setInterval(() => page && page.tick(), 250);
   setInterval(async () => {  // so that the breath and a shared rehearsal stay those of the server
     if (!page || page.over || page.hand.busy) return;

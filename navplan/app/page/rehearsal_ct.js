@@ -68,7 +68,7 @@ export class CtView {
     if (plan) this.dashed(c, at(plan.entry_mm), at(plan.target_mm), "#E66BD3", dpr);
     if (ring) this.circle(c, at(ring), near, "#E66BD3", dpr, t.target);
     if (offered) this.circle(c, at(offered), 3 * near, "#8fbeff", dpr, t.offered);
-    if (line) this.dashed(c, at(line[0]), at(line[1]), "#F4F8FF", dpr);
+    if (line) this.dashed(c, at(line[0]), at(line[1]), "#F4F8FF", dpr, []);
     if (this.drag) this.dashed(c, this.drag.from, this.drag.to, "#8fbeff", dpr);
     c.font = `600 ${15 * dpr}px sans-serif`;
     const [left, right, top, bottom] = p.letters, edge = 14 * dpr;
@@ -96,8 +96,8 @@ export class CtView {
     outlined(c, words, x + (RING_PX + 5) * dpr, y, "left", tint);
   }
 
-  dashed(c, [x0, y0], [x1, y1], tint, dpr) {
-    c.save(); c.strokeStyle = tint; c.lineWidth = 2 * dpr; c.setLineDash([6 * dpr, 4 * dpr]);
+  dashed(c, [x0, y0], [x1, y1], tint, dpr, dash = [6, 4]) {
+    c.save(); c.strokeStyle = tint; c.lineWidth = 2 * dpr; c.setLineDash(dash.map((one) => one * dpr));
     c.beginPath(); c.moveTo(x0, y0); c.lineTo(x1, y1); c.stroke(); c.restore();
   }
 

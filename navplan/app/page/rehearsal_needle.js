@@ -49,7 +49,7 @@ export class NeedlePanel {
     say(this.depth, needle ? `${needle.inserted_mm.toFixed(1)} mm` : t.not_placed);
     say(this.feels, needle ? `${t.feels[needle.feels]}, ${needle.force_n.toFixed(1)} N` : "–");
     this.force.value = needle ? Math.min(needle.force_n, MOST_N) : 0;
-    say(this.angles, needle ? filled(t.angles, needle) : "");
+    say(this.angles, `${needle ? filled(t.angles, needle) : ""}${state.tracked && state.tracked.line_mm ? `\n${filled(t.to_go, { mm: state.tracked.to_target_mm.toFixed(0) })}` : ""}`);
     this.breathPart.hidden = !state.breath;
     this.holds = Boolean(state.breath && state.breath.held);
     say(this.breathButton, this.holds ? t.buttons.breathe : t.buttons.hold);

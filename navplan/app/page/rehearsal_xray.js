@@ -40,13 +40,13 @@ class Plane {
     outlined(c, top, x + side / 2, y + edge, "center", "#e8edf2"); outlined(c, bottom, x + side / 2, y + side - edge, "center", "#e8edf2");
     c.font = `600 ${13 * dpr}px sans-serif`;
     outlined(c, `${this.name ? `${this.name}  ` : ""}${p.words}`, x + 10 * dpr, y + 16 * dpr, "left", "#e8edf2");
-    outlined(c, p.live ? t.live : t.held, x + 10 * dpr, y + 36 * dpr, "left", p.live ? "#f0d030" : "#a9b4c0");
+    outlined(c, p.live ? t.live : t.held, x + 10 * dpr, y + 36 * dpr, "left", p.live ? "#f0d030" : "#e8edf2");
     if (p.marker) outlined(c, filled(t.at_detector, { side: t.sides[p.marker] }), x + 10 * dpr, y + 56 * dpr, "left", "#e8edf2");
     const mm = [100, 50, 20, 10].find((one) => (one / p.pixel_mm) * px < side / 3) || 10, bar = (mm / p.pixel_mm) * px, low = y + side - 14 * dpr;
     c.strokeStyle = "#f4f8ff"; c.lineWidth = 2 * dpr; c.beginPath(); c.moveTo(x + 10 * dpr, low); c.lineTo(x + 10 * dpr + bar, low); c.stroke();
     c.font = `${12 * dpr}px sans-serif`;
     outlined(c, filled(t.at_isocentre, { mm }), x + 10 * dpr, low - 12 * dpr, "left", "#e8edf2");
-    outlined(c, p.exposure, x + side - 10 * dpr, low, "right", "#a9b4c0");
+    outlined(c, p.exposure, x + side - 10 * dpr, low, "right", "#e8edf2");
     this.canvas.setAttribute("aria-label", filled(t.shot_told, { words: p.words, live: p.live ? t.live : t.held, left, right }));
   }
 }
@@ -81,11 +81,11 @@ export class XrayPart {
     this.saved = el("div", { class: "re-row", test: "saved" });
     const label = (words, inside) => el("label", {}, `${words} `, inside);
     return el("aside", { class: "re-carm", test: "carm" },
-      el("section", {}, el("h2", {}, t.pedal), this.pedal, el("div", { class: "re-row" }, this.planes.length > 1 ? label(t.xrays_of, this.beam) : "", label(t.rate, this.rate)), this.dose),
+      el("section", {}, el("h2", {}, t.pedal), this.pedal, el("div", { class: "re-row" }, this.planes.length > 1 ? label(t.xrays_of, this.beam) : "", label(t.rate, this.rate)), this.dose, el("p", { class: "re-source" }, t.estimated)),
       el("section", {}, el("h2", {}, t.carm), this.planes.length > 1 ? label(t.turns, this.which) : "", this.dials,
         el("div", { class: "re-row" }, turn("rao", -1, 0), turn("lao", 1, 0), turn("cra", 0, 1), turn("cau", 0, -1)),
         el("div", { class: "re-row" }, label(t.field, choice("field", FIELDS, (mm) => (mm ? `${mm} mm` : t.open))), label(t.zoom, choice("zoom", ZOOMS, (mm) => (mm ? `${mm} mm` : t.whole))))),
-      el("section", {}, el("h2", {}, t.table), el("div", { class: "re-row" }, table("table-left", [-10, 0, 0]), table("table-right", [10, 0, 0]), table("table-head", [0, 10, 0]), table("table-feet", [0, -10, 0]), table("table-up", [0, 0, 10]), table("table-down", [0, 0, -10]))),
+      el("section", {}, el("h2", {}, t.table), el("div", { class: "re-row re-three" }, table("table-left", [-10, 0, 0]), table("table-right", [10, 0, 0]), table("table-head", [0, 10, 0]), table("table-feet", [0, -10, 0]), table("table-up", [0, 0, 10]), table("table-down", [0, 0, -10]))),
       el("section", {}, el("h2", {}, t.views), el("div", { class: "re-row" }, el("button", { type: "button", test: "save-view", title: t.titles.save, onclick: () => this.does({ do: "save_view" }) }, t.buttons.save)), this.saved));
   }
 
@@ -100,7 +100,8 @@ export class XrayPart {
     const t = this.t, here = state.xray.planes.find((one) => one.plane === this.chosen);
     say(this.dials, `${here.words}${here.dial_words && here.dial_words !== here.words ? `  (${filled(t.dial, { words: here.dial_words })})` : ""}`);
     this.field.value = String(here.field_mm); this.zoom.value = String(here.zoom_mm);
-    const rows = [[t.shots, state.xray.shots], [t.beam_s, `${state.xray.seconds} s`], [t.dose, state.xray.dose ? filled(t.dose_told, { kerma: state.xray.dose.kerma_mgy.toPrecision(3), dap: state.xray.dose.dap_gy_cm2.toPrecision(3), pulses: state.xray.dose.pulses }) : t.no_dose]];
+    const dose = state.xray.dose || { kerma_mgy: 0, dap_gy_cm2: 0 };
+    const rows = [[t.shots, state.xray.shots], [t.beam_s, `${state.xray.seconds.toFixed(1)} s`], [t.kerma, `${dose.kerma_mgy.toPrecision(3)} mGy`], [t.dap, `${dose.dap_gy_cm2.toPrecision(3)} Gy cm²`]];
     this.dose.replaceChildren(...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
     this.saved.replaceChildren(...state.xray.saved.map((words, number) => el("button", { type: "button", test: `view-${number}`, onclick: () => this.recall(number) }, `${number + 1}: ${words}`)));
     for (const one of this.planes) one.wanted = state.xray.planes.find((plane) => plane.plane === one.number).picture;
