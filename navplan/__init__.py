@@ -23,6 +23,7 @@ _VERBS = {
     "protocols": "catalogue", "lint_protocols": "catalogue", "devices": "catalogue", "phantoms": "catalogue",
     "segmenters": "catalogue", "scenarios": "catalogue", "rehearsal_of": "training", "train": "train",
     "score": "score", "scores": "score", "curves": "learning", "write_table": "learning",
+    "make_block": "block", "find_block": "block", "block_score": "block_score",
 }  # fmt: skip
 __all__ = ["__version__", *sorted(_VERBS)]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from navplan.cli.approvals import do_adjust, do_approve
 from navplan.cli.beside import beside_of
+from navplan.cli.blocks import do_block, do_block_find, do_block_score
 from navplan.cli.calibrating import do_calibrate
 from navplan.cli.carrying import do_carry, do_register
 from navplan.cli.editing import do_edit
@@ -35,6 +36,9 @@ DONE, WRONG, FAILED, NOT_DECIDED = 0, 2, 3, 4
 __all__ = [
     "do_adjust",
     "do_approve",
+    "do_block",
+    "do_block_find",
+    "do_block_score",
     "do_calibrate",
     "do_carry",
     "do_compare",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from navplan.cli.block_words import block_options
 from navplan.cli.editing_words import edit_options
 from navplan.cli.scenario_making import scenario_options
 from navplan.cli.training_parser import training_verbs
@@ -326,6 +327,8 @@ def make_parser() -> argparse.ArgumentParser:
         "a way of a plan followed live by a tracker; exit by the last frame: 0 PASS or WARN, 3 FAIL, 4 NOT_EVALUATED",
     )
     _navigate(one)
+
+    block_options(verb)
 
     words = "where a tracked tool's tip is (pivot), and where the patient is (landmarks), with the error"
     _calibrate(verbs.add_parser("calibrate", help=words, description=words), common)

@@ -7,6 +7,7 @@ from math import isinf, isnan
 from typing import TYPE_CHECKING
 
 from navplan.cli.output import aligned
+from navplan.model.finding import Verdict
 
 if TYPE_CHECKING:
     from navplan.model.finding import Interval
@@ -88,16 +89,18 @@ def _title(one: Score) -> str:
 
 def _promise_lines(one: Score) -> list[str]:
     outcome, promised = one.outcome, one.ready.promised
-    lines = [f"the plan:    {promised.verdict}: {promised.headline}"]
+    lines = [f"the plan: {promised.verdict}: {promised.headline}"]
     if outcome.last is None:
-        return [*lines, "the needle:  none that can be judged"]
+        return [*lines, "the needle: none that can be judged"]
     if one.ready.scenario.breath is not None:
         lines.append(f"breath then: {outcome.breath:.0%} of the way from the image's state to its other end")
     lines += [
-        f"the needle:  {outcome.last.verdict}: {outcome.last.headline}",
+        f"the needle, as a straight line: {outcome.last.verdict}: {outcome.last.headline}",
         f"off the plan: entry {outcome.entry_off_mm:.1f} mm, direction {outcome.angle_off_deg:.1f} degrees, depth "
         f"{outcome.depth_off_mm:+.1f} mm, tip {outcome.tip_off_mm:.1f} mm; the shaft bowed by {outcome.bow_mm:.1f} mm",
     ]
+    worst = [item for item in outcome.last.open_items if item.verdict is Verdict.FAIL]
+    lines[-1:-1] = [f"   FAIL: {item.words}" for item in worst]
     chosen = [row for n, row in enumerate(outcome.structures) if n < NEAREST or row.touched or row.maybe_s > 0.0]
     rows = [["clearance, mm", "asked", "promised", "last needle", "least of all", "touched", "perhaps"]]
     rows += [_structure_row(row) for row in chosen]

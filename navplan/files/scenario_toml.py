@@ -139,15 +139,19 @@ class _Reader:
             at = f"{key}[{index + 1}]" if listed else key
             if not isinstance(table, dict):
                 raise self.refused(at, f"{table!r:.80}", f"a table: [{key}]")
-            self._refuse_without_source(key, table, at)
             self.built(table, kind, at)
+            self._refuse_without_source(key, table, at)
 
     def _refuse_without_source(self, key: str, table: dict[str, Any], at: str) -> None:
-        inner = table.get("variation") if key == "difficulties" else None
         numbers = any(isinstance(value, (int, float)) for value in table.values())
-        needed = key in _NEED_SOURCE or (key == "difficulties" and numbers)
-        if (needed and "source" not in table) or (isinstance(inner, dict) and "source" not in inner):
-            raise self.refused(at, f"[{key}] without a source", 'source = "where the numbers come from"', SOURCE_REMEDY)
+        if key in _NEED_SOURCE or (key == "difficulties" and numbers):
+            self._refuse_silent(table, at)
+        if key == "difficulties":
+            self._refuse_silent(table["variation"], f"{at}.variation")
+
+    def _refuse_silent(self, table: dict[str, Any], at: str) -> None:
+        if "source" not in table:
+            raise self.refused(at, "no source", 'source = "where the numbers come from"', SOURCE_REMEDY)
 
     def built(self, data: Any, kind: Any, at: str) -> Any:
         """The dataclass of a table. Raises InputError for values of a wrong type or out of range."""

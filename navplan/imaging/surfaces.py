@@ -94,6 +94,13 @@ def surface_at(field: NDArray[np.float32], grid: Grid, level: float, max_triangl
     return Surface(grid.points_mm(indices), normals, np.ascontiguousarray(triangles))
 
 
+def cell_by_cell(field: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Where a field [i, j, k], smaller inside, is zero: vertices (N, 3), continuous indices on grid edges, and triangles
+    (M, 3) that face outward on a right-handed grid, none taken away: each lies in one cell."""
+    indices, triangles = _contour(field, 0.0, np.iinfo(np.int64).max)
+    return indices, np.ascontiguousarray(triangles[:, ::-1])
+
+
 def _cropped(
     occupancy: NDArray[np.uint8], grid: Grid, centre_mm: ArrayLike | None, radius_mm: float | None
 ) -> tuple[NDArray[np.uint8], Grid]:

@@ -363,7 +363,8 @@ class Attempt:
 
     def _plan_next_move(self) -> None:
         rate = self.scenario.variation.moves_per_hour / 3600.0
-        self._room.next_move_s = self._room.time_s + (self._rng.exponential(1.0 / rate) if rate > 0.0 else np.inf)
+        since_s = self._room.next_move_s if np.isfinite(self._room.next_move_s) else self._room.time_s
+        self._room.next_move_s = since_s + (self._rng.exponential(1.0 / rate) if rate > 0.0 else np.inf)
 
     def _patient_moves(self) -> list[Event]:
         events = []

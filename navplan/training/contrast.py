@@ -137,14 +137,15 @@ def _epidural(patient: SimulatedPatient, tip: Points, volume_mm3: float, tissue:
 
 
 def _in_sac(patient: SimulatedPatient, tip: Points, volume_mm3: float) -> Points:
-    """The lowest part of the sac, long and thinned out by what is in it."""
+    """The lowest part of the sac, long and thinned out by what is in it: half of it at most."""
     assert patient.canal is not None
     points, voxel_mm3 = patient.canal.voxels(SAC_LAYER), float(np.prod(patient.canal.grid.spacing_mm))
     down = np.asarray(DOWN_BY_PATIENT_POSITION.get(patient.situation.patient_position, (0, 1, 0)), dtype=np.float64)
     along = np.abs((points - tip) @ _along(patient))
     cost = along / STRETCHED - (points - tip) @ down
     near = along <= FARTHEST_MM
-    return _nearest(points[near], cost[near], round(SAC_SHARE * volume_mm3 / voxel_mm3))
+    most = min(round(SAC_SHARE * volume_mm3 / voxel_mm3), int(near.sum()) // 2)
+    return _nearest(points[near], cost[near], most)
 
 
 def _voxels(patient: SimulatedPatient, name: str) -> Points:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import log
 
 import numpy as np
@@ -82,6 +83,7 @@ def learning_curve(failed: Sequence[bool], limits: CusumLimits | None = None) ->
     return LearningCurve(chosen, tuple(sums), tuple(signals))
 
 
+@lru_cache(maxsize=16)
 def average_run_length(failure_rate: float, limits: CusumLimits | None = None, states: int = STATES) -> float:
     """Mean number of attempts to a signal at a true share of failures, by a Markov chain over the sum (Brook and Evans
     1972, Biometrika 59:539) whose states lie so close that steps are whole numbers of them to within half of one.

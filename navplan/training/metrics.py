@@ -19,7 +19,7 @@ from navplan.model.trajectory import Trajectory
 from navplan.training.attempt import Attempt
 from navplan.training.feel import DURA
 from navplan.training.log import Entry
-from navplan.training.views import JudgedView, SeenVertebra, judged, seen_vertebra
+from navplan.training.views import JudgedView, SeenVertebra, judged
 
 BIOPSY = "PMC3479890"
 FLUOROSCOPY = "listed for fluoroscopic training; no single study"
@@ -86,7 +86,7 @@ def of_attempt(attempt: Attempt, wanted_views: Sequence[ViewAngles] = ()) -> tup
     """Those that its scenario counts."""
     counted = attempt.scenario.counted
     asked = {"endplates_deg", "pedicle_off_share"} & set(counted)
-    seen = seen_vertebra(attempt.patient.situation) if asked else None
+    seen = attempt.patient.vertebra if asked else None
     return metrics_of(attempt.log, attempt.way, wanted_views, counted, seen)
 
 

@@ -23,6 +23,7 @@ from navplan.training.dose import DoseEstimate
 from navplan.training.feel import DURA, EPIDURAL, FAT, FLAVUM, MUSCLE, OUTSIDE
 from navplan.training.layers import CANAL, EPIDURAL_LAYER, FLAVUM_LAYER, SAC_LAYER, CanalLayers
 from navplan.training.needle_path import NeedlePath
+from navplan.training.views import SeenVertebra, seen_vertebra
 
 FAT_HU, BONE_HU = -30.0, 250.0  # of what no label names
 UNLABELLED_BONE = "bone"
@@ -129,6 +130,11 @@ class SimulatedPatient:
         if structure is None or structure.presence is not Presence.PRESENT:
             return None
         return CanalLayers(structure)
+
+    @cached_property
+    def vertebra(self) -> SeenVertebra | None:
+        """That views are judged by, None where none is near the target."""
+        return seen_vertebra(self.situation)
 
     @cached_property
     def dose(self) -> DoseEstimate:

@@ -31,11 +31,12 @@ TIP_MM = 6.0  # of the way's end in which bone is what the tip rests on, not wha
 ALWAYS = ("no_go_touched", "no_go_s", "target_off_mm", "goal_missed", "session_s", "needle_mm", "skin_contacts")
 BY_CT = ("ct_scans", "ct_mgy_cm")
 BY_XRAYS = ("shots", "fluoroscopy_s", "dap_ugy_cm2", "view_error_deg")
+OF_SPINE = ("endplates_deg", "pedicle_off_share")
 LAST = ("redirections", "entry_off_mm", "angle_off_deg")
 WORDS = {
     GoalKind.SAMPLE: "Bring the needle to its target and fire: the sample's middle is to lie there.",
     GoalKind.TIP: "Bring the needle's tip to its target, then fire.",
-    GoalKind.EPIDURAL: "Go on until resistance is lost behind the ligament, and stop. Contrast medium first, then fire.",
+    GoalKind.EPIDURAL: "Go on until resistance is lost behind the ligament: stop. Contrast medium first, then fire.",
     GoalKind.BLOCK: "Bring the tip to its target. Contrast medium first, then fire.",
     GoalKind.CEMENT: "Bring the tip into the front part of the vertebral body, then fire: cement is given.",
     GoalKind.ABLATE: "Place the probe so that its zone covers the target with its margin, then fire.",
@@ -75,9 +76,8 @@ def make_scenario(
     image_id = chosen.provenance.image_id
     _, volume = case.image(image_id)
     if chosen.provenance.image_digest != volume.digest:
-        raise MismatchError(
-            f"plan {chosen.id}, made on another image than {image_id}", "the image as it was", "Plan again on this image"
-        )
+        received = f"plan {chosen.id}, made on another image than {image_id}"
+        raise MismatchError(received, "the image as it was", "Plan again on this image")
     if not 0 <= trajectory < len(chosen.trajectories):
         raise ChoiceError(f"trajectory {trajectory} of plan {chosen.id}", f"0 to {len(chosen.trajectories) - 1}")
     way = chosen.trajectories[trajectory].trajectory
@@ -96,7 +96,7 @@ def make_scenario(
         ),
         sight=seen,
         goal=Goal(kind, float(within_mm), f"set by {by}"),
-        counted=tuple(counted) or _counted(seen, xrays, limits or {}),
+        counted=tuple(counted) or _counted(seen, xrays, bool(chosen.level), limits or {}),
         target=chosen.target.structure,
         side=chosen.side,
         level=chosen.level,
@@ -131,17 +131,17 @@ def _identity_notes(case: Case, volume: Volume) -> tuple[str, ...]:
     facts = volume.acquisition
     if facts.source == "phantom":
         return ()
-    kept = [
-        words for words, there in (
-            (f"the day of the image, {facts.date[:10]}", facts.date), ("DICOM UIDs", facts.series_uid or facts.study_uid),
-            ("a digest of the patient's identifiers", facts.patient_digest or case.patient_digest),
-        ) if there
-    ]  # fmt: skip
-    not_anonymised = f"the case is not anonymised: it keeps {', '.join(kept)}" if kept else "the case says nothing of who"
+    told = {
+        f"the day of the image, {facts.date[:10]}": facts.date,
+        "DICOM UIDs": facts.series_uid or facts.study_uid,
+        "a digest of the patient's identifiers": facts.patient_digest or case.patient_digest,
+    }
+    kept = ", ".join(words for words, there in told.items() if there)
+    says = f"the case is not anonymised: it keeps {kept}" if kept else "the case does not say who it is"
     return (
-        f"{not_anonymised}; the image itself may show who it is: hand it on only where the patient's data may go",
-        f"the name of the case's folder, {Path(case.folder).name}, stands in the scenario; the patient's name does not, "
-        "unless you wrote it there",
+        f"{says}; the image itself may show it: hand it on only where the patient's data may go",
+        f"the case's folder, {Path(case.folder).name}, stands in the scenario by its name; the patient's name does "
+        "not, unless you wrote it there",
     )
 
 
@@ -153,8 +153,9 @@ def _bone_on_the_way(ready: Rehearsal) -> list[str]:
     return sorted({name for name in tissues if feel_of(name).stops})
 
 
-def _counted(seen: tuple[Sight, ...], xrays: bool, limits: Mapping[str, float]) -> tuple[str, ...]:
-    usual = (*ALWAYS, *(BY_CT if Sight.CT_STEPS in seen else ()), *(BY_XRAYS if xrays else ()), *LAST)
+def _counted(seen: tuple[Sight, ...], xrays: bool, spine: bool, limits: Mapping[str, float]) -> tuple[str, ...]:
+    views = (*(BY_XRAYS if xrays else ()), *(OF_SPINE if xrays and spine else ()))
+    usual = (*ALWAYS, *(BY_CT if Sight.CT_STEPS in seen else ()), *views, *LAST)
     return (*usual, *(name for name in limits if name not in usual))
 
 

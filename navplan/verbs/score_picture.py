@@ -19,6 +19,7 @@ from navplan.view.slices import needle_planes
 from navplan.view.windows import Window
 
 NEAREST = 5  # structures that are outlined besides target and touched ones
+SEEN_MM = 0.5  # by which the target has to have moved, to be drawn there too
 
 
 def score_picture(score: Score, other: Score | None = None) -> NDArray[np.uint8]:
@@ -45,7 +46,8 @@ def score_picture(score: Score, other: Score | None = None) -> NDArray[np.uint8]
     at = [entry.needle.tip_mm for entry in log if entry.needle and any(one.kind == "touched" for one in entry.events)]
     return attempt_picture(
         situation.image, planes, outlined, paths, target=situation.target.structure, touched=touched,
-        touched_at_mm=at, window=window, lines=_lines(score, window), target_off_mm=off if off.any() else None,
+        touched_at_mm=at, window=window, lines=_lines(score, window),
+        target_off_mm=off if np.linalg.norm(off) >= SEEN_MM else None,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
-"""Rehearsals: the scenarios that come with navplan are opened, their ways are not failed and end where the goal is, on
-coarser phantoms than their own; a teacher's scenario from a case; what is refused, and by which line."""
+"""Rehearsals: scenarios that come with navplan are opened, their ways are not failed and end where the goal is, some
+on coarser phantoms than their own, all on their own by `make campaigns`. A teacher's scenario from a case. What is
+refused, and by which line."""
 
 from __future__ import annotations
 
@@ -33,12 +34,12 @@ from navplan.verbs.phantom import phantom
 from navplan.verbs.plan import plan_for
 from navplan.verbs.training import Rehearsal, rehearsal_of
 
-COARSE = {"chest": (5.0, 5.0, 5.0), "lumbar-spine": (2.5, 2.5, 2.5)}
+COARSE = {"lumbar-spine": (2.5, 2.5, 2.5)}
 SHIPPED = (
     "interlaminar-epidural", "liver-ablation", "liver-biopsy-breath", "lung-biopsy-ct", "medial-branch-block",
     "tracked-needle", "transforaminal-epidural", "vertebroplasty-biplane",
 )  # fmt: skip
-QUICK = tuple(id for id in SHIPPED if id not in ("liver-ablation", "tracked-needle"))  # these have their own phantom
+QUICK = ("interlaminar-epidural", "liver-biopsy-breath", "medial-branch-block", "vertebroplasty-biplane")
 
 
 @cache
