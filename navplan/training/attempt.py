@@ -291,6 +291,7 @@ class Attempt:
             swept = path.advanced(throw, 0.0)
             new = set(self._touched(swept)[0]) - set(self._touched(path)[0])
             room.passage.touched |= new
+            room.passage.thrown(path.inserted_mm, throw)
             events += [Event("touched", f"the throw touches {name}", name) for name in sorted(new)]
         self._last_ending = found
         return events

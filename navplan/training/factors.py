@@ -18,7 +18,8 @@ _ON_BACK_OR_FRONT = ("HFS", "HFP", "FFS", "FFP")
 @dataclass
 class Passage:
     """Of an attempt so far: entered, the tissues that its tip went into; touched, by the shaft for sure; pleura, how
-    often the tip went into lung; lung_mm, its greatest way beyond the pleura; passes, needles set on the skin."""
+    often the tip went into lung; lung_mm, its greatest way beyond the pleura, throw included; passes, needles set on
+    the skin."""
 
     entered: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
@@ -38,6 +39,11 @@ class Passage:
             self._inside = False
         if self._inside:
             self.lung_mm = max(self.lung_mm, inserted_mm - self._pleura_at_mm)
+
+    def thrown(self, inserted_mm: float, throw_mm: float) -> None:
+        """The needle fires from so deep: the throw counts as way in the lung."""
+        if self._inside:
+            self.lung_mm = max(self.lung_mm, inserted_mm + throw_mm - self._pleura_at_mm)
 
     def back_to(self, inserted_mm: float) -> None:
         """The tip is pulled back."""
