@@ -56,7 +56,10 @@ class Replay:
 def head_of(ready: Rehearsal, attempt: Attempt, learner: str = "", script: str = "") -> AttemptHead:
     """What an attempt is at, as of now. Raises InputError for a learner's name that cannot be one."""
     scenario, situation, way = attempt.scenario, ready.situation, attempt.way
-    structures = {name: (one.presence, one.digest) for name, one in situation.structures.items()}
+    structures = {
+        name: (one.presence, "" if one.occupancy is None else one.digest)  # not who said when that it is absent
+        for name, one in situation.structures.items()
+    }
     return AttemptHead(
         scenario.id, scenario.version, scenario.difficulty, digest_of(_rules(asdict(scenario))),
         digest_of((situation.image.digest, situation.patient_position)), digest_of(structures),

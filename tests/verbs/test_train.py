@@ -15,9 +15,10 @@ from navplan.extend import registry
 from navplan.files.attempt_file import AttemptFile, read_attempt, write_attempt
 from navplan.files.chained_lines import chained
 from navplan.model.scenario import MetricLimit
+from navplan.model.structure import Presence, Structure
 from navplan.planning.margins import margins
 from navplan.training.actions import Advance, CtScan, Finish, Fire, Place, Wait
-from navplan.verbs.attempts import keep_attempt
+from navplan.verbs.attempts import head_of, keep_attempt
 from navplan.verbs.learning import curves
 from navplan.verbs.score import beside, score, scores
 from navplan.verbs.score_picture import score_picture
@@ -150,6 +151,20 @@ def test_another_scenario_patient_or_way_is_refused(
         score(file, replace(ready, scenario=replace(ready.scenario, id="other")))
     told = replace(ready.scenario, words="Better words.", limits=(MetricLimit("session_s", 1.0, "another teacher"),))
     assert score(file, replace(ready, scenario=told)).replay.differs_at == 0  # words and limits may change
+
+
+def test_when_a_structure_was_said_to_be_absent_does_not_matter_and_that_it_was_does(ready: Rehearsal) -> None:
+    def made(presence: Presence, day: str) -> Rehearsal:
+        grid = ready.situation.image.grid
+        said = Structure("spleen", presence, evaluated_in=grid, image_id="ct", stated_by="test", stated_on=day)
+        structures = {**ready.situation.structures, "spleen": said}
+        return replace(ready, situation=replace(ready.situation, structures=structures))
+
+    heads = [
+        head_of(one, one.attempt(0)).structures
+        for one in (made(Presence.ABSENT, "2026-12-01"), made(Presence.ABSENT, "2026-12-02"), ready)
+    ]
+    assert heads[0] == heads[1] != heads[2]
 
 
 def test_what_was_touched_stands_beside_the_promise(ready: Rehearsal, through_the_colon: Path) -> None:
