@@ -5,12 +5,16 @@ from __future__ import annotations
 from argparse import Namespace
 
 from navplan.cli.output import Output
+from navplan.planning.carried_plan import days_apart
 
 DONE, NOT_EVALUATED = 0, 4
 MEAN_OF = {  # of the error
     "landmarks": "the mean at the landmarks", "surface": "the mean at the surface",
     "vertebrae": "the mean in the vertebrae",
 }  # fmt: skip
+
+LONG_DAYS = 90  # between two images, from which on it is told (unsourced)
+NEXT = "look at both (navplan scene --fused), or begin from landmarks (--landmarks) or a map laid by hand (--start)"
 
 
 def do_carry(options: Namespace, output: Output) -> int:
@@ -70,9 +74,14 @@ def do_register(options: Namespace, output: Output) -> int:
         lines.append("  good: every check passed; that does not make the error small: look at it where the needle goes")
     signs = {True: "passed", False: "FAILED", None: "NOT COMPUTED"}
     lines += [f"  {signs[check.passed]}: {check.words}" for check in found.checks]
+    days = days_apart(*(case.volumes[one].acquisition for one in (found.moving, found.fixed)))
+    if days is not None and days > LONG_DAYS:
+        lines.append(f"  {days} days lie between the images: what grew or was operated on since, no check finds")
+    if not found.good:
+        lines.append(f"  kept, and what is carried by it is in doubt; {NEXT}")
     told = {
-        "case": options.case, "revision": saved.revision, "fixed": found.fixed, "moving": found.moving,
-        "kind": found.kind, "good": found.good, "expected_error_mm": expected_mm,
+        "case": options.case, "revision": saved.revision, "days_apart": days, "fixed": found.fixed,
+        "moving": found.moving, "kind": found.kind, "good": found.good, "expected_error_mm": expected_mm,
         "matrix": found.transform.matrix.tolist(),
         "checks": [
             {"name": one.name, "words": one.words, "value": one.value, "limit": one.limit, "passed": one.passed}

@@ -65,8 +65,8 @@ def _refuse_few(landmarks: NDArray[np.float64]) -> None:
 class LandmarkFit:
     """matrix: (4, 4), `to` from `source`, rigid; residuals_mm: (N,) what is left at each pair; fre_mm: their root mean
     square; left_out_mm: (N,) by how much each pair lies off the map of the others, NaN where three are left too few.
-    least_mm: no landmark is taken to be known better, however well they agree. weights: (N,), of mean 1; a landmark's
-    mean square error is taken to go by its inverse. None: alike."""
+    least_mm: no landmark is taken to be known better, however well they agree and however much it weighs. weights:
+    (N,), of mean 1; a landmark's mean square error is taken to go by its inverse. None: alike."""
 
     matrix: NDArray[np.float64]
     to_mm: NDArray[np.float64]
@@ -86,7 +86,7 @@ class LandmarkFit:
         from scipy.stats import chi2
 
         low = float(chi2.ppf(1.0 - SURE, self.free))
-        return max(self._estimated_mm * float(np.sqrt(self.free / low)), self.least_mm)
+        return max(self._estimated_mm * float(np.sqrt(self.free / low)), self._least_mm)
 
     @property
     def free(self) -> int:
@@ -97,6 +97,11 @@ class LandmarkFit:
     def _estimated_mm(self) -> float:
         """<FRE^2> = (1 - 2/N) <FLE^2> (Fitzpatrick, West and Maurer 1998, IEEE Trans Med Imaging 17:694)."""
         return float(np.sqrt((self._weights * self.residuals_mm**2).sum() / (len(self.residuals_mm) - 2)))
+
+    @property
+    def _least_mm(self) -> float:
+        """Of a landmark of weight 1, so that the heaviest is not known better than to least_mm."""
+        return self.least_mm * float(np.sqrt(self._weights.max()))
 
     @property
     def _weights(self) -> NDArray[np.float64]:
@@ -116,7 +121,7 @@ class LandmarkFit:
         unit, middle = motion_covariance(self.to_mm, 1.0 / self._weights, self._weights)
         spread = carried_covariance(points - middle, unit)
         return np.maximum(
-            self._estimated_mm * within_mm(spread, float(self.free)), self.least_mm * within_mm(spread)
+            self._estimated_mm * within_mm(spread, float(self.free)), self._least_mm * within_mm(spread)
         )
 
 

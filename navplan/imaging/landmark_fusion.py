@@ -46,11 +46,9 @@ def register_landmarks(
     never good: none can be checked by the others. Raises GeometryError for fewer, or for landmarks on a line;
     InputError for a landmark beside its image, one that is there twice, and weights that leave others without a say.
     """
-    _refuse(fixed, moving, pairs, fixed_name, moving_name)
+    refuse_landmarks(fixed, moving, pairs, fixed_name, moving_name)
     diagonals = [one.grid.diagonal_mm for one in (fixed, moving)]
     least_mm = float(np.hypot(diagonals[0], diagonals[1]) / np.sqrt(12.0))  # of a place that is anywhere in its voxel
-    if pairs.weights is not None:  # the heaviest is not known better either
-        least_mm *= float(np.sqrt(np.max(pairs.weights) / np.mean(pairs.weights)))
     fit = fit_landmarks(pairs.fixed_mm, pairs.moving_mm, least_mm, pairs.weights)
     edge = max(float(one.grid.spacing_mm.max()) for one in (fixed, moving))
     error_map = LandmarkErrorMap(fit)
@@ -63,7 +61,9 @@ def register_landmarks(
     return FoundRegistration(transform, error_map, tuple(_checks(fit, pairs.names, edge, expected)), start, "rigid")
 
 
-def _refuse(fixed: Volume, moving: Volume, pairs: LandmarkPairs, fixed_name: str, moving_name: str) -> None:
+def refuse_landmarks(
+    fixed: Volume, moving: Volume, pairs: LandmarkPairs, fixed_name: str = "fixed", moving_name: str = "moving"
+) -> None:
     """Raises InputError for what would make a map look better than its landmarks are."""
     for image, name, given in ((fixed, fixed_name, pairs.fixed_mm), (moving, moving_name, pairs.moving_mm)):
         points = np.asarray(given, dtype=np.float64).reshape(-1, 3)

@@ -101,6 +101,12 @@ def motion_doubt(old: Acquisition, new: Acquisition) -> str:
     return "; ".join(words)
 
 
+def days_apart(old: Acquisition, new: Acquisition) -> int | None:
+    """Between two images; None where one does not say when it was made."""
+    first, second = old.day(), new.day()
+    return None if first is None or second is None else abs((second - first).days)
+
+
 def entry_on_skin(
     body: Structure, target_mm: NDArray[np.float64], entry_mm: NDArray[np.float64],
     farthest_mm: float = FARTHEST_SKIN_MM,

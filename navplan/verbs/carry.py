@@ -18,7 +18,7 @@ from navplan.planning.carried_plan import carried_structure, motion_doubt
 from navplan.verbs.situation import audited
 
 Progress = Callable[[str, float], None]
-MOST_POINTS = 4000  # of a structure that are asked how far off they may be
+MOST_POINTS = 100_000  # of a structure that are asked how far off they may be
 UNKNOWN_ERROR = "how far off the registration may be there is not known"
 
 

@@ -67,9 +67,11 @@ def found_by(
     case: Case, asked: Asked, progress: Progress, cancelled: Callable[[], bool]
 ) -> tuple[FoundRegistration, DisplacementField | None]:
     """The map of every kind but vertebrae, and what it adds to its linear part where it bends. Raises as `register`."""
-    from navplan.imaging.landmark_fusion import register_landmarks
+    from navplan.imaging.landmark_fusion import refuse_landmarks, register_landmarks
 
     first, second = case.volumes[asked.fixed], case.volumes[asked.moving]
+    if asked.pairs is not None:
+        refuse_landmarks(first, second, asked.pairs, asked.fixed, asked.moving)
     if asked.kind == "landmarks":
         if asked.pairs is None:
             raise InputError("a registration by landmarks without any", "a CSV file of pairs", "Use --landmarks FILE")

@@ -25,7 +25,7 @@ from navplan.view.scene_meshes import whole_surface
 GRID_MM, MOST_TRIANGLES = 2.0, 12_000
 BANDS, THINNEST_MM = 14, 3.0  # along the largest side of a structure; of a band and its gap together
 DARK, GAP_ALPHA = 0.30, 0.10  # of the gaps: what is left of the colour of an opaque one, and the alpha of others
-MOST_POINTS = 4000  # of a structure that are asked how far off they may be
+MOST_POINTS = 100_000  # of a structure that are asked how far off they may be
 MOST_CARRIED = 12
 UPTAKE: Colour = (255, 176, 32)
 UPTAKE_ALPHA, UPTAKE_RIM = 0.22, 0.55

@@ -136,8 +136,22 @@ def test_landmarks_alone_from_the_command_line(case, tmp_path, capsys):
     assert kept.kind == "landmarks" and kept.error_mm([(0.0, 0, 0)]) > 1.0
     assert command(rows[:3]) == 4
     assert command(rows[:2]) == 2
+    beside = both + np.array([0.0, 0, 0, 0, 9000, 0])
+    file.write_text("from_x,from_y,from_z,to_x,to_y,to_z\n" + "\n".join(",".join(map(str, one)) for one in beside))
+    start = ["register", folder, "--fixed", "ct", "--moving", "mr", "--kind", "rigid", "--landmarks", str(file)]
+    assert main(start) == 2 and "beside image ct" in capsys.readouterr().err
     assert command([rows[0].replace(",1,place", ",0,place"), *rows[1:]]) == 2
     assert main(["register", folder, "--fixed", "ct", "--moving", "mr", "--kind", "landmarks"]) == 2
+
+
+def test_images_years_apart_and_what_to_do_next_are_told(case, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fusion, "register_images", lambda *images, **more: found(BAD))
+    day = {"ct": "2024-03-01", "mr": "2026-03-01"}
+    dated = {k: replace(v, acquisition=replace(v.acquisition, date=day[k])) for k, v in case.volumes.items()}
+    nv.save_case(replace(case, volumes=dated), tmp_path / "case")
+    assert main(["register", str(tmp_path / "case"), "--fixed", "ct", "--moving", "mr"]) == 4
+    told = capsys.readouterr().out
+    assert "730 days lie between the images" in told and "navplan scene --fused" in told
 
 
 def test_a_surface_from_the_command_line(tmp_path, capsys):
