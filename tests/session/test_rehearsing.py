@@ -234,6 +234,7 @@ def test_a_whole_attempt_is_kept_and_told(ready, clock):
     kept = []
     room = Rehearsing(ready, 3, "easy", lambda attempt: kept.append(attempt) or "somewhere", clock)
     near_the_left(room, ready.way.tip_depth_mm)
+    room.act({"do": "hold_breath"})  # the vertebra lies as in the image
     room.act({"do": "fire"})
     room.act({"do": "finish"})
     found = json.loads(json.dumps(told(room), allow_nan=False))["result"]
