@@ -38,7 +38,6 @@ VERBS = (
     "scenarios",
     "train",
     "score",
-    "scenarios",
     "scenario",
     "block",
     "block-find",
