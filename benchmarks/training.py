@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cusum_runs import SHARES, TABLE, simulated
-from benchmarks.training_ranks import Values, by_metric, sessions, together
+from benchmarks.training_ranks import Values, by_metric, by_size, sessions, together
 from navplan.errors import InputError
 from navplan.extend import registry
 from navplan.model.scenario import Origin, Scenario, Sight
@@ -163,13 +163,16 @@ def _skills_table() -> str:
 
 def _ranks_table(told: list[Told], runs: int) -> str:
     counts = [count for count in SESSIONS if count <= runs]
-    heads = [f"{'one attempt' if count == 1 else f'session of {count}'} ({runs // count})" for count in counts]
+    heads = [f"one attempt, by size ({runs})"]
+    heads += [f"{'one attempt' if count == 1 else f'session of {count}'} ({runs // count})" for count in counts]
     lines = ["Rightly ranked together, share of runs (how many):", "", f"| scenario | {' | '.join(heads)} | metrics |"]
-    lines.append("|---|" + "---|" * (len(counts) + 1))
+    lines.append("|---|" + "---|" * (len(counts) + 2))
     for one in told:
-        shares = " | ".join(f"{together(one.means(count)).right:.1%}" for count in counts)
+        each = [by_size(one.means(1)), *(together(one.means(count)) for count in counts)]
+        shares = " | ".join(f"{ranked.right:.1%}" for ranked in each)
         lines.append(f"| {one.scenario.id} | {shares} | {len(one.weighed)} |")
-    shares = " | ".join(f"{_course(told, count):.1%}" for count in counts)
+    course = by_size(np.concatenate([one.means(1) for one in told], axis=2)).right
+    shares = " | ".join(f"{share:.1%}" for share in (course, *(_course(told, count) for count in counts)))
     lines.append(f"| all of them, one after the other | {shares} | {sum(len(one.weighed) for one in told)} |")
     return "\n".join(lines)
 

@@ -45,3 +45,15 @@ def together(means: Values) -> Ranked:
     steps = np.diff(ranks, axis=0)
     right, not_wrong = (steps > 1e-9).all(axis=0), (steps > -1e-9).all(axis=0)
     return Ranked(float(right.mean()), float(not_wrong.mean()))
+
+
+def by_size(means: Values) -> Ranked:
+    """Of means (L, R, M): as `together`, by values in place of ranks: the mean over metrics of the logarithm (of 1 and
+    the value, which may be 0) by its spread between runs of one learner. What never was done counts as the worst."""
+    logs = np.log1p(means)
+    worst = np.where(np.isfinite(logs), logs, -np.inf).max(axis=(0, 1))
+    logs = np.where(np.isfinite(logs), logs, np.where(np.isfinite(worst), worst, 0.0))
+    spread = np.sqrt(logs.var(axis=1).mean(axis=0))
+    told = spread > 0.0
+    steps = np.diff((logs[..., told] / spread[told]).mean(axis=2), axis=0)
+    return Ranked(float((steps > 1e-9).all(axis=0).mean()), float((steps > -1e-9).all(axis=0).mean()))

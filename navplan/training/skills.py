@@ -1,11 +1,9 @@
 """Skills of scripted learners: noise and habits.
 
-No study gives these numbers for one model of a person; they are starting values. Between neighbours every noise
-differs by a factor of about two: freehand angular errors of CT-guided punctures are told between some 2 and 8 degrees,
-and trainees' fall by a few tenths of a degree in five punctures (Dimmick et al., phantom teaching, Clin Radiol 2012),
-so that two steps of a factor of two span what is told and more would be a caricature. Habits are what texts on
-guidance ask for: collimate, hold the breath, screen little, pull back and redirect rather than puncture anew, heed
-what is felt. """
+No study gives these numbers for one model of a person: they are unsourced starting values. Between neighbours every
+noise differs by a factor of about two; more would be a caricature. Habits are what texts on guidance ask for:
+collimate, hold the breath, screen little, pull back and redirect rather than puncture anew, heed what is felt.
+"""
 
 from __future__ import annotations
 

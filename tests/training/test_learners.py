@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.training_ranks import by_metric, sessions, together
+from benchmarks.training_ranks import by_metric, by_size, sessions, together
 from navplan.errors import InputError
 from navplan.geometry.carm import ViewAngles
 from navplan.model.scenario import Sight, Variation
@@ -97,3 +97,12 @@ def test_ranks_of_known_numbers():
     unknown = np.array([[[[np.nan], [2.0]]], [[[np.inf], [1.0]]], [[[np.nan], [np.nan]]]])
     np.testing.assert_array_equal(sessions(unknown, 2)[:, 0, 0], [2.0, np.inf, np.inf])
     assert by_metric(sessions(unknown, 2))[0].not_wrong == 1.0
+
+
+def test_by_size_a_large_difference_weighs_more_than_a_small_one_the_other_way():
+    means = np.array([[[1.0, 5.2], [1.2, 5.0]], [[9.0, 5.1], [8.0, 5.3]], [[80.0, 5.3], [70.0, 5.2]]])
+    assert together(means).right == 0.5 and by_size(means).right == 1.0
+    assert by_size(means[::-1]).right == 0.0 and by_size(np.ones((3, 2, 2))).right == 0.0
+    never = means.copy()
+    never[2, :, 0] = np.inf  # counts as the worst that was: not better than the second
+    assert by_size(never).not_wrong < 1.0
