@@ -101,7 +101,7 @@ def test_ranks_of_known_numbers():
 
 def test_by_size_a_large_difference_weighs_more_than_a_small_one_the_other_way():
     means = np.array([[[1.0, 5.2], [1.2, 5.0]], [[9.0, 5.1], [8.0, 5.3]], [[80.0, 5.3], [70.0, 5.2]]])
-    assert together(means).right == 0.5 and by_size(means).right == 1.0
+    assert together(means).right == 0.0 and by_size(means).right == 1.0
     assert by_size(means[::-1]).right == 0.0 and by_size(np.ones((3, 2, 2))).right == 0.0
     never = means.copy()
     never[2, :, 0] = np.inf  # counts as the worst that was: not better than the second
