@@ -55,5 +55,7 @@ def by_size(means: Values) -> Ranked:
     logs = np.where(np.isfinite(logs), logs, np.where(np.isfinite(worst), worst, 0.0))
     spread = np.sqrt(logs.var(axis=1).mean(axis=0))
     told = spread > 0.0
+    if not told.any():
+        return Ranked(0.0, 1.0)
     steps = np.diff((logs[..., told] / spread[told]).mean(axis=2), axis=0)
     return Ranked(float((steps > 1e-9).all(axis=0).mean()), float((steps > -1e-9).all(axis=0).mean()))
