@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 
 from navplan.cli.output import Output
-from navplan.planning.carried_plan import days_apart
 
 DONE, NOT_EVALUATED = 0, 4
 MEAN_OF = {  # of the error
@@ -53,6 +52,7 @@ def do_carry(options: Namespace, output: Output) -> int:
 def do_register(options: Namespace, output: Output) -> int:
     """One image in the frame of another."""
     from navplan.cli import commands
+    from navplan.planning.carried_plan import days_apart
     from navplan.verbs.register import register
 
     case = register(
