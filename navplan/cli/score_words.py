@@ -63,7 +63,10 @@ def curve_lines(one: LearnersCurve) -> list[str]:
         rows.append([str(number), file, ", ".join(names) or "none", f"{total:.2f}{mark}"])
     return [
         f"{one.who} at {one.scenario}: {one.curve.words}",
-        *(f"  a failure: {limit.metric} above {limit.most:g}, as set by: {limit.source}" for limit in one.limits),
+        *(
+            f"  a failure: {limit.metric} above {limit.most:g}, as set by: {limit.source.removeprefix('set by ')}"
+            for limit in one.limits
+        ),
         f"  acceptable share of failures {limits.p0:g}, unacceptable {limits.p1:g}, errors {limits.alpha:g} and"
         f" {limits.beta:g}: s {limits.step:.4f}, h {limits.height:.4f}",
         *aligned(rows),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,8 @@ def do_train(options: Namespace, output: Output) -> int:
         return STOPPED
     new = sum(one.new for one in made)
     there = f", {len(made) - new} were there" if new < len(made) else ""
-    lines = [*(str(one.path) for one in made), f"{new} made{there}; see what they come to: navplan score FILES"]
+    own = f" --scenario {shlex.quote(options.scenario)}" if options.scenario.lower().endswith(".toml") else ""
+    lines = [*(str(one.path) for one in made), f"{new} made{there}; see what they come to: navplan score FILES{own}"]
     output.result("\n".join(lines), {"attempts": made})
     return DONE
 

@@ -124,11 +124,13 @@ class Case:
             return self.plans[plan_id]
         if not plan_id and len(self.plans) == 1:
             return next(iter(self.plans.values()))
-        have = ", ".join(self.plans) or "no plan at all"
+        if not self.plans:
+            received = f"plan {plan_id!r}, and the case" if plan_id else "the case"
+            raise ChoiceError(f"{received} has no plan at all", "a plan of the case", "Plan first: navplan plan")
         raise ChoiceError(
             f"plan {plan_id!r}" if plan_id else f"{len(self.plans)} plans and none chosen",
-            have,
-            "Name the one that is meant" if self.plans else "Plan first",
+            ", ".join(self.plans),
+            "Name the one that is meant",
         )
 
     def structures_of(self, image_id: str) -> dict[str, Structure]:

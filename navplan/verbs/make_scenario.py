@@ -72,6 +72,8 @@ def make_scenario(
     if not by.strip():
         raise InputError("goal and limits set by nobody", "who sets them", "Say who with --by")
     path = Path(out).expanduser().absolute()
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder", "a folder that is there, for the scenario", "Make it first")
     chosen = case.plan(plan) if isinstance(plan, str) else plan
     image_id = chosen.provenance.image_id
     _, volume = case.image(image_id)
@@ -166,7 +168,7 @@ def _views(target: str) -> tuple[str, ...]:
 def _path_from(folder: Path, case: str) -> str:
     """The case's folder as seen from the scenario's, with forward slashes; whole where they share no drive."""
     try:
-        return Path(os.path.relpath(Path(case).absolute(), folder)).as_posix()
+        return Path(os.path.relpath(os.path.realpath(case), os.path.realpath(folder))).as_posix()
     except ValueError:
         return Path(case).absolute().as_posix()
 

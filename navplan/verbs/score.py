@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from navplan.errors import MismatchError
+from navplan.errors import ChoiceError, MismatchError
 from navplan.extend import registry
 from navplan.files.attempt_file import AttemptFile, AttemptHead, read_attempt
+from navplan.model.scenario import Scenario
 from navplan.training.metrics import Metric
 from navplan.training.needle_path import NeedlePath
 from navplan.training.outcome import Outcome, last_needle, outcome_of
@@ -74,7 +75,7 @@ def score(
     file = attempt if isinstance(attempt, AttemptFile) else read_attempt(attempt)
     file.refuse_unfinished()
     if ready is None:
-        ready = rehearsal_of(registry.scenario(file.head.scenario), progress)
+        ready = rehearsal_of(_installed(file.head.scenario), progress)
     played = replay(file, ready)
     if played.differs_at and not other_bits:
         raise MismatchError(
@@ -101,7 +102,7 @@ def scores(
         progress(file.path.name, number / len(files))
         id = file.head.scenario
         if id not in ready:
-            ready[id] = rehearsal_of(registry.scenario(scenario or id), progress)
+            ready[id] = rehearsal_of(registry.scenario(scenario) if scenario else _installed(id), progress)
         found.append(score(file, ready[id], other_bits=other_bits))
     return found
 
@@ -138,6 +139,15 @@ def beside(one: Score, other: Score) -> tuple[BesideRow, ...]:
             rows.append(BesideRow(entry.number, entry.action["do"], entry.time_s, other_s, path.inserted_mm, off))
         before = path
     return tuple(rows)
+
+
+def _installed(id: str) -> Scenario:
+    try:
+        return registry.scenario(id)
+    except ChoiceError as fault:
+        own = "Of a scenario in a file of yours: navplan score FILES --scenario FILE.toml"
+        remedy = fault.remedy.replace("A FILE.toml will do too", own)
+        raise ChoiceError(fault.received, fault.expected, remedy) from fault
 
 
 def _same_tip(path: NeedlePath, before: NeedlePath | None) -> bool:

@@ -60,7 +60,7 @@ def _made(ready: Rehearsal, learner: str, seed: int, difficulty: str, out: Path)
         there.refuse_unfinished()
         other = [name for name in _ALIKE if getattr(there.head, name) != getattr(head, name)]
         if other:
-            words = f"{path}: an attempt with other {', '.join(other)}"
+            words = f"{path}: an attempt that differs in {', '.join(other)}"
             raise MismatchError(words, "a new folder", "Choose another --out")
         return Trained(path, seed, False)
     ScriptedLearner(skill_named(learner), seed, ready.views).play(attempt)

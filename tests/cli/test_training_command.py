@@ -47,6 +47,8 @@ def test_train_goes_on_where_it_was_stopped(
     out = str(Path(attempts[0]).parent)
     assert main(["train", scenario, "--learner", "novice", "--runs", "2", "--out", out, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["attempts"]
+    assert main(["train", scenario, "--learner", "novice", "--runs", "2", "--out", out]) == 0
+    assert f"navplan score FILES --scenario {scenario}" in capsys.readouterr().out
     assert [(one["seed"], one["new"]) for one in told] == [(0, False), (1, False)]
 
 
@@ -64,6 +66,10 @@ def test_one_attempt_is_told_with_definitions_and_sources(
 def test_several_are_a_table_with_curve_csv_and_another_beside(
     scenario: str, attempts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    own = Path(scenario).with_name("of-a-teacher.toml")  # as `navplan scenario` writes a limit's source
+    own.write_text(Path(scenario).read_text().replace("test's own teacher", "set by Dr X"))
+    assert main(["score", attempts[1], "--scenario", str(own), "--curve"]) == 0
+    assert "target_off_mm above 2, as set by: Dr X\n" in capsys.readouterr().out
     table = tmp_path / "t.csv"
     words = ["score", *attempts[1:], "--scenario", scenario, "--curve", "--csv", str(table), "--beside", attempts[0]]
     assert main(words) == 0
@@ -96,7 +102,7 @@ def test_what_is_wrong_is_2_and_writes_nothing(
         (["train", "nothing", "--learner", "novice", "--out", out], "nothing"),
         (["score", str(torn), *of], "torn off"),
         (["score", str(tmp_path / "none"), *of], "No such file"),
-        (["score", attempts[0]], "small-biopsy"),
+        (["score", attempts[0]], "--scenario FILE.toml"),
         (["score", *attempts, *of, "--picture", out + ".png"], "--picture of 3 attempts"),
         (["score", attempts[0], *of, "--picture", out + ".jpg"], "ends in .png"),
         (["score", attempts[0], *of, "--curve", "--p0", "0.3"], "0 < p0 < p1"),

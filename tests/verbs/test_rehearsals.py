@@ -211,6 +211,13 @@ def test_a_teacher_makes_a_scenario_from_a_case(planned: Path, tmp_path: Path) -
     assert again.way == planned_way
     assert again.attempt(3).act(Place(again.way.entry_mm, _triple(again.way.direction))).needle is not None
 
+    # a link to the folder, elsewhere
+    link = tmp_path / "a" / "b" / "link"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(out.parent, target_is_directory=True)
+    linked = make_scenario(case, "mine", out=link / "linked.toml", **TEACHES)
+    assert linked.scenario.patient.case == "../cases/liver one"
+
     # another image in that folder: refused, with the line
     text = out.read_text(encoding="utf-8").replace(scenario.patient.digest, "0" * 64)
     (out.parent / "other.toml").write_text(text, encoding="utf-8")
@@ -241,6 +248,7 @@ def test_a_teacher_makes_a_scenario_from_a_case(planned: Path, tmp_path: Path) -
         ({"title": " "}, "blank"),
         ({"id": "A B"}, "small letters"),
         ({"out": "x.txt"}, "ends in .toml"),
+        ({"out": "new/x.toml"}, "no such folder"),
     ],
 )
 def test_what_a_teacher_gets_wrong_writes_nothing(

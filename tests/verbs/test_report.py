@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(on, tmp_path
 
 
 def test_refusals(on, tmp_path):
-    with pytest.raises(ChoiceError, match="no plan at all"):
+    with pytest.raises(ChoiceError, match=r"the case has no plan at all\. Expected: a plan of the case\. Plan first"):
         report(on, None, tmp_path / "a")
     with pytest.raises(ChoiceError, match="trajectory 3"):
         report(on, plan(on), tmp_path / "b", trajectory=3)
