@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 
 import navplan as nv
+from navplan.cli.score_words import score_lines
 from navplan.errors import ChoiceError, InputError, MismatchError
 from navplan.extend import registry
 from navplan.files.attempt_file import AttemptFile, read_attempt, write_attempt
 from navplan.files.chained_lines import chained
+from navplan.model.protocol import Need
+from navplan.model.safety import Verdict
 from navplan.model.scenario import MetricLimit
 from navplan.model.structure import Presence, Structure
+from navplan.planning.check_plan import judge
 from navplan.planning.margins import margins
+from navplan.session.rehearsing import Rehearsing
+from navplan.session.rehearsing_told import result
 from navplan.training.actions import Advance, CtScan, Finish, Fire, Place, Wait
 from navplan.verbs.attempts import head_of, keep_attempt
 from navplan.verbs.learning import curves
@@ -198,9 +204,38 @@ def test_no_needle_is_not_judged(ready: Rehearsal, tmp_path: Path) -> None:
     found = score(keep_attempt(ready, attempt, tmp_path), ready)
     assert found.outcome.last is None and found.last is None and np.isnan(found.outcome.tip_off_mm)
     assert all(row.least is None and not row.touched for row in found.outcome.structures)
+    values = {one.name: one.value for one in found.metrics}
+    assert np.isnan(values["no_go_touched"]) and np.isnan(values["no_go_s"])  # none was spared either
     assert curves([found])[0].beyond == (("target_off_mm",),)  # never done is beyond
     with pytest.raises(MismatchError, match="never was in the body"):
         beside(found, found)
+
+
+def test_what_was_never_evaluated_is_not_told_to_be_spared(
+    ready: Rehearsal, novices: tuple[Trained, ...], tmp_path: Path
+) -> None:
+    rules = ready.situation.protocol
+    vein = replace(rules.hard[0], structure="portal_vein", needs=Need.REQUIRED)
+    situation = replace(ready.situation, protocol=replace(rules, hard=(*rules.hard, vein)))
+    blind = replace(ready, situation=situation, promised=judge(ready.way, situation))
+    found = score(novices[0].path, blind)
+    assert {name for name, _ in found.outcome.unevaluated} == {"portal_vein"}
+    values = {one.name: one.value for one in found.metrics}
+    assert np.isnan(values["no_go_touched"]) and np.isnan(values["no_go_s"])
+    limits = (MetricLimit("no_go_touched", 0.0, "test"),)
+    assert curves([found], teachers=limits)[0].beyond == (("no_go_touched",),)
+    assert any("not evaluated, and may have been touched: portal_vein" in line for line in score_lines(found))
+    rehearsing = Rehearsing(blind)
+    rehearsing.act({"do": "finish"})
+    shown = result(rehearsing)["structures"]
+    assert [one["how"] for one in shown if one["name"] == "portal_vein"] == ["unknown"]
+    cut = next(one for one in ready.promised.clearances if one.structure == "aorta")
+    findings = tuple(
+        replace(one, verdict=Verdict.NOT_EVALUATED) if one is cut else one for one in ready.promised.findings
+    )
+    found = score(novices[0].path, replace(ready, promised=replace(ready.promised, findings=findings)))
+    assert next(row.touched for row in found.outcome.structures if row.name == "aorta") is None
+    assert any(line.split()[0] == "aorta" and "not evaluated" in line for line in score_lines(found) if line)
 
 
 def test_two_attempts_part_where_their_needles_do(
