@@ -59,6 +59,7 @@ LONGEST_HOLD_S = 20.0  # that a patient holds his breath (unsourced)
 LOOK_MM = 2.0  # between places at which it is looked what the shaft touches
 SAME_PLACE_MM = 1.5  # within which a tip lies where it was injected, in the same vessel or beside it (unsourced)
 FARTHEST_MM, LONGEST_S, MOST_ACTIONS, MOST_ML = 400.0, 3600.0, 20_000, 20.0
+MOST_LEVER_DEG = 60.0  # at once
 Vector = NDArray[np.float64]
 
 
@@ -166,10 +167,7 @@ class Attempt:
                 room.path = self._in_hand("turned").rotated(action.deg)
                 room.time_s += costs.turn_s
             case Lever():
-                if np.linalg.norm(action.axis) < 1e-9:
-                    raise InputError("a needle levered about no axis", "a direction")
-                room.path = self._in_hand("levered").levered(action.axis, action.deg)
-                room.time_s += costs.turn_s
+                return self._levered(action)
             case HoldBreath():
                 return self._breath_held()
             case Breathe():
@@ -202,13 +200,47 @@ class Attempt:
         if self._room.path is not None and self._room.path.inserted_mm > 0.0:
             raise InputError("a needle set elsewhere while it is in the body", "a needle pulled out first")
         path = NeedlePath.on_skin(action.point_mm, action.direction).rotated(self._bevel_deg)
-        before, within = self.patient.tissues_at(path.tip_mm + np.array([[-6.0], [6.0]]) * path.direction)
-        if within == OUTSIDE or before != OUTSIDE:
-            raise InputError("a needle that is not set on the skin, pointing in", "a point on the skin, a way in")
+        self._refuse_off_skin(path)
         self._room.path = path
         self._room.passage.passes += 1
         self._room.time_s += self.scenario.costs.place_s
         return [Event("placed", "needle on the skin")]
+
+    def _refuse_off_skin(self, path: NeedlePath) -> None:
+        before, within = self.patient.tissues_at(path.tip_mm + np.array([[-6.0], [6.0]]) * path.direction)
+        if within == OUTSIDE or before != OUTSIDE:
+            raise InputError("a needle that is not set on the skin, pointing in", "a point on the skin, a way in")
+
+    def _levered(self, action: Lever) -> list[Event]:
+        """Little by little: bone stops the tip, and what it comes into and the shaft touches on the way is told."""
+        path, room = self._in_hand("levered"), self._room
+        if np.linalg.norm(action.axis) < 1e-9 or abs(action.deg) > MOST_LEVER_DEG:
+            received = f"a needle levered by {action.deg:g} degrees about {action.axis}"
+            raise InputError(received, f"at most {MOST_LEVER_DEG:g} degrees about a direction")
+        depth = path.inserted_mm
+        if depth <= 0.0:
+            path = path.levered(action.axis, action.deg)
+            self._refuse_off_skin(path)
+            room.path, steps = path, 0
+        else:
+            way_mm = float(np.linalg.norm(path.levered(action.axis, action.deg).tip_mm - path.tip_mm))
+            steps = int(np.ceil(way_mm / LOOK_MM)) or 1
+        room.time_s += self.scenario.costs.turn_s
+        events: list[Event] = []
+        here = self._tissue(path.tip_mm, depth)
+        for step in range(steps):
+            path = path.levered(action.axis, action.deg / steps)
+            there = self._tissue(path.tip_mm, depth)
+            if there != here and feel_of(there).stops:
+                events.append(Event("stopped", f"stops hard: {there}", there))
+                break
+            if there != here:
+                room.passage.goes(there, depth)
+                events.append(felt(here, there))
+                here = there
+            room.path = path
+            events += self._looked() if step < steps - 1 else []
+        return events
 
     def _pulled(self, by_mm: float) -> list[Event]:
         path, room = self._in_hand("pulled"), self._room

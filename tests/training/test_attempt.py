@@ -121,6 +121,24 @@ def test_in_the_body_no_second_place_no_axis_no_dry_syringe():
     assert attempt.ending is not None and not attempt.ending.goal_met
 
 
+def test_a_lever_sweeps_what_lies_between_and_no_strength_beats_the_tissue():
+    attempt = attempt_of()
+    attempt.act(Place(AORTA_FRONT, BACK))
+    for turn in (170.0, -100.0, 9e4, -9e4):  # out of the skin, or round and round
+        with pytest.raises(InputError):
+            attempt.act(Lever((0.0, 0.0, 1.0), turn))
+    (touch,) = (risk.boundary for risk in attempt.patient.situation.risks if risk.name == "aorta")
+    middle = touch.centres_mm.mean(axis=0)
+    attempt.act(Lever((0.0, 0.0, 1.0), 15.0))
+    attempt.act(Advance(float(middle[1] - AORTA_FRONT[1])))
+    assert not attempt.log[-1].needle.touched
+    with pytest.raises(InputError):
+        attempt.act(Lever((0.0, 0.0, 1.0), -9e4))
+    swept = [attempt.act(Lever((0.0, 0.0, 1.0), -60.0)) for _ in range(13)]
+    assert any("touched" in kinds(entry) for entry in swept)
+    assert any(event.structure == "aorta" for entry in swept for event in entry.events if event.kind == "entered")
+
+
 def test_an_attempt_that_is_too_long_can_still_be_finished():
     attempt = attempt_of()
     for _ in range(7):
