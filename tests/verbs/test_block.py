@@ -186,6 +186,9 @@ def test_a_tracked_needle_is_registered_by_the_pits_and_guided_green(
         ("way,depth_mm,angle_deg,compass_deg\nway1,50,nan,3\n", "row 1: angle_deg is 'nan'"),
         ("way,depth_mm,angle_deg,compass_deg\nway1,50,10,\n", "row 1: depth 50.0, angle 10.0, compass None"),
         ("way,depth_mm,angle_deg,compass_deg,x_mm,y_mm\nway1,50,0,,3,\n", "row 1: one of x_mm and y_mm"),
+        ("way,depth_mm,angle_deg,compass_deg\nway1,52,5,12,0,90\n", "row 1 with other cells than columns"),
+        ("way,depth_mm,angle_deg,compass_deg,x_mm,y_mm\nway1,50,0\n", "row 1 with other cells than columns"),
+        ("way,depth_mm,depth_mm,angle_deg,compass_deg\nway1,9,50,10,3\n", "with a column twice"),
     ],
 )
 def test_a_bad_measurement_is_named(tmp_path: Path, text: str, told: str) -> None:
