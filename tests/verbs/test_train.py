@@ -11,7 +11,7 @@ import pytest
 
 import navplan as nv
 from navplan.cli.score_words import score_lines
-from navplan.errors import ChoiceError, InputError, MismatchError
+from navplan.errors import ChoiceError, FileFormatError, InputError, MismatchError
 from navplan.extend import registry
 from navplan.files.attempt_file import AttemptFile, read_attempt, write_attempt
 from navplan.files.chained_lines import chained
@@ -24,6 +24,7 @@ from navplan.planning.margins import margins
 from navplan.session.rehearsing import Rehearsing
 from navplan.session.rehearsing_told import result
 from navplan.training.actions import Advance, CtScan, Finish, Fire, Place, Wait
+from navplan.training.log import chained as link
 from navplan.verbs.attempts import head_of, keep_attempt
 from navplan.verbs.learning import curves
 from navplan.verbs.score import beside, score, scores
@@ -59,11 +60,26 @@ def through_the_colon(ready: Rehearsal, tmp_path_factory: pytest.TempPathFactory
 
 
 def tampered(file: AttemptFile, path: Path, number: int, **action: float) -> Path:
-    """The same file with one action's numbers changed, its sums made right again."""
+    """The same file with one action's numbers changed, its sums and links made right again."""
     log = list(file.log)
     log[number - 1] = replace(log[number - 1], action={**log[number - 1].action, **action})
+    for n in range(number - 1, len(log)):
+        log[n] = replace(log[n], chain=link(log[n - 1].chain if n else "", log[n]))
     write_attempt(path, file.head, log)
     return path
+
+
+def test_what_a_file_tells_of_an_action_is_what_its_link_was_made_of(
+    ready: Rehearsal, through_the_colon: Path, tmp_path: Path
+) -> None:
+    file = read_attempt(through_the_colon)
+    log = list(file.log)
+    assert any(event.kind == "touched" for event in log[1].events)
+    log[1] = replace(log[1], events=())
+    write_attempt(tmp_path / "kinder.attempt", file.head, log)
+    for other_bits in (False, True):
+        with pytest.raises(FileFormatError, match="action 2, which was changed after it was done"):
+            score(tmp_path / "kinder.attempt", ready, other_bits=other_bits)
 
 
 def test_an_attempt_is_scored_from_its_replay_to_the_bit(ready: Rehearsal, novices: tuple[Trained, ...]) -> None:
@@ -131,7 +147,7 @@ def test_other_bits_are_told_from_the_entry_on_and_not_scored(
     file = read_attempt(novices[0].path)
     number = next(entry.number for entry in file.log if entry.action["do"] == "advance")
     mm = file.log[number - 1].action["mm"]
-    path = tampered(file, tmp_path / "a.attempt", number, mm=float(np.nextafter(mm, 0.0)))
+    path = tampered(file, tmp_path / "a.attempt", number, mm=mm - 0.25)
     with pytest.raises(MismatchError, match=rf"other bits from action {number} on; made with .*numpy .*--other-bits"):
         score(path, ready)
     found = score(path, ready, other_bits=True)
