@@ -54,6 +54,8 @@ def scenario_from_toml(text: str, named: str, plugin: str = "", folder: str = ""
     except tomllib.TOMLDecodeError as error:
         at = f"{named} {_syntax_line(str(error), text)}"
         raise FileFormatError(f"{at}: no valid TOML ({error})", "a TOML file") from error
+    except ValueError as error:  # of a number with thousands of digits
+        raise FileFormatError(f"{named}: no valid TOML ({str(error)[:60]})", "a TOML file") from error
     except RecursionError as error:
         raise FileFormatError(f"{named}: no valid TOML (nested too deep)", "a TOML file") from error
     lines = lines_of(text)
@@ -196,6 +198,7 @@ class _Reader:
         self._refuse_twice("hazards", [hazard.name for hazard in scenario.hazards])
         self._refuse_twice("difficulties", [one.name for one in scenario.difficulties])
         for number, hazard in enumerate(scenario.hazards, start=1):
+            self._refuse_twice(f"hazards[{number}].factors", [name for name, _ in hazard.factors])
             for name, _ in hazard.factors:
                 if name not in FACTORS:
                     raise self.refused(f"hazards[{number}].factors", f"factor {name!r:.80}", ", ".join(FACTORS))
