@@ -59,6 +59,7 @@ LONGEST_HOLD_S = 20.0  # that a patient holds his breath (unsourced)
 LOOK_MM = 2.0  # between places at which it is looked what the shaft touches
 SAME_PLACE_MM = 1.5  # within which a tip lies where it was injected, in the same vessel or beside it (unsourced)
 FARTHEST_MM, LONGEST_S, MOST_ACTIONS, MOST_ML = 400.0, 3600.0, 20_000, 20.0
+BREATH_STEPS = 8  # of a breath, at which it is looked what it brings to the needle
 MOST_LEVER_DEG = 60.0  # at once
 Vector = NDArray[np.float64]
 
@@ -86,6 +87,8 @@ class Attempt:
         self._finished: Ending | None = None
         self._last_ending: Ending | None = None
         self._state: tuple[NeedlePath, float, NeedleState] | None = None
+        self._swept: tuple[NeedlePath | None, dict[float, tuple[str, ...]]] = (None, {})
+        self._breathing_risks = any(patient.moves(risk.name) for risk in patient.situation.risks)
         self._plan_next_move()
 
     @property
@@ -141,7 +144,9 @@ class Attempt:
         if (len(self._log) >= MOST_ACTIONS or self._room.time_s > LONGEST_S) and not ends:
             raise InputError(f"more than {MOST_ACTIONS} actions or {LONGEST_S:g} s", "an attempt that ends: finish")
         before_s, pedal, held_s = self._room.time_s, self._xrays.pedal, self._room.held_until_s
+        lay = self._room.path
         events = self._done(done)
+        events += self._breathed_over(before_s) if self._room.path is lay else []
         events += self._looked() if not ends else []
         events += self._xrays.irradiate(pedal, self._room.time_s - before_s)
         if before_s < held_s <= self._room.time_s and held_s == self._room.held_until_s:
@@ -374,6 +379,26 @@ class Attempt:
         new = sorted(set(room.touched[0]) - before)
         room.passage.touched |= set(new)
         return [Event("touched", f"touches {name}", name) for name in new]
+
+    def _breathed_over(self, since_s: float) -> list[Event]:
+        """What breath brought to a needle that lay still, and took away again before the action was over."""
+        path, room, breath = self._room.path, self._room, self.scenario.breath
+        if breath is None or path is None or path.inserted_mm <= 0.0 or not self._breathing_risks:
+            return []
+        lasted_s = min(room.time_s - since_s, breath.period_s)
+        seen = [self.breath_at(room.time_s - lasted_s * part) for part in np.linspace(0.0, 1.0, 33)]
+        known = set(room.touched[0])
+        if self._swept[0] is not path:
+            self._swept = path, {}
+        for phase in np.arange(BREATH_STEPS + 1) / BREATH_STEPS:
+            if min(seen) < phase < max(seen):
+                if phase not in self._swept[1]:
+                    radius = self.way.device.radius_mm
+                    self._swept[1][phase] = self.patient.touched(path, radius, float(phase))[0]
+                known |= set(self._swept[1][phase])
+        new = sorted(known - set(room.touched[0]) - set(self._touched(path)[0]))
+        room.passage.touched |= set(new)
+        return [Event("touched", f"breath brings {name} to the needle", name) for name in new]
 
     def _needle_state(self) -> NeedleState | None:
         path, phase = self._room.path, self.breath_at(self._room.time_s)

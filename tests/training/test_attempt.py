@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from navplan.errors import InputError
 from navplan.geometry.carm import ViewAngles
 from navplan.model.device import Device
-from navplan.model.scenario import Goal, GoalKind, Hazard, Variation
+from navplan.model.scenario import BreathModel, Costs, Goal, GoalKind, Hazard, Variation
 from navplan.model.trajectory import Trajectory
 from navplan.planning.margins import margins
 from navplan.training.actions import (
@@ -119,6 +119,18 @@ def test_in_the_body_no_second_place_no_axis_no_dry_syringe():
     with pytest.raises(InputError):
         attempt.act(Wait(1.0))
     assert attempt.ending is not None and not attempt.ending.goal_met
+
+
+def test_whole_breaths_hide_no_touch():
+    breath = BreathModel(("aorta",), (-40.0, 0.0, 0.0), 4.0, 0.1, "test")
+    costs = Costs(place_s=4.0, advance_s_per_mm=0.0)
+    attempt = Attempt(scenario_of(breath=breath, costs=costs), patient_of(breath=breath), way_of())
+    attempt.act(Place((-5.0, -70.0, 0.0), BACK))
+    assert not attempt.act(Advance(100.0)).needle.touched
+    entry = attempt.act(Wait(4.0))  # the aorta has gone over the needle and back
+    assert not entry.needle.touched and kinds(entry) == ["touched"]
+    told = {one.name: one.value for one in metrics_of((*attempt.log, attempt.act(Finish())), attempt.way)}
+    assert told["no_go_touched"] == 1.0
 
 
 def test_a_lever_sweeps_what_lies_between_and_no_strength_beats_the_tissue():
