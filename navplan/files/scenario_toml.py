@@ -19,6 +19,7 @@ from navplan.files.toml_fields import Readable, adapter_of, dataclass_of, key_wo
 from navplan.files.toml_lines import line_of, lines_of
 from navplan.fluoroscopy.purposes import NEEDLE_PURPOSES, parse_purpose
 from navplan.geometry.carm import parse_view
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.scenario import Origin, Scenario
 from navplan.training.hazards import FACTORS
 from navplan.training.metrics import NAMES
@@ -189,6 +190,9 @@ class _Reader:
         """Names that navplan knows: metrics, factors of hazards, views."""
         if not _ID.fullmatch(scenario.id):
             raise self.refused("id", f"id {scenario.id!r:.80}", "small letters, digits, . _ -")
+        position = scenario.patient.position
+        if position and position not in DOWN_BY_PATIENT_POSITION:
+            raise self.refused("patient.position", f"position {position!r:.40}", ", ".join(DOWN_BY_PATIENT_POSITION))
         for key in ("sight", "counted", "views"):
             self._refuse_twice(key, [str(one) for one in getattr(scenario, key)])
         for name in scenario.counted:

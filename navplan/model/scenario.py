@@ -11,7 +11,6 @@ from enum import StrEnum
 from math import isfinite
 
 from navplan.errors import ChoiceError, InputError
-from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.protocol import UNSOURCED
 
 SMALLEST_MM, LARGEST_MM, MOST_COST, MOST_BEND_MM = 0.3, 200.0, 3600.0, 50.0
@@ -70,8 +69,6 @@ class PatientSource:
             raise InputError("absent structures of a case", "what the case itself says: navplan absent")
         if self.seed < 0:
             raise InputError(f"seed {self.seed}", "0 or more")
-        if self.position and self.position not in DOWN_BY_PATIENT_POSITION:
-            raise InputError(f"position {self.position!r:.40}", ", ".join(DOWN_BY_PATIENT_POSITION))
 
 
 @dataclass(frozen=True)
