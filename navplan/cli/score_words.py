@@ -93,6 +93,7 @@ def _title(one: Score) -> str:
 def _promise_lines(one: Score) -> list[str]:
     outcome, promised = one.outcome, one.ready.promised
     lines = [f"the plan: {promised.verdict}: {promised.headline}"]
+    lines += [f"   not evaluated, and may have been touched: {name}: {why}" for name, why in outcome.unevaluated]
     if outcome.last is None:
         return [*lines, "the needle: none that can be judged"]
     if one.ready.scenario.breath is not None:
@@ -112,7 +113,7 @@ def _promise_lines(one: Score) -> list[str]:
 
 
 def _structure_row(row: StructureOutcome) -> list[str]:
-    touched = f"{row.touched_s:.0f} s" if row.touched else "no"
+    touched = f"{row.touched_s:.0f} s" if row.touched else "not evaluated" if row.touched is None else "no"
     return [
         row.name, f"{row.required_mm:g}", _interval(row.promised), _interval(row.last), _interval(row.least), touched,
         f"{row.maybe_s:.0f} s" if row.maybe_s > 0.0 else "no",

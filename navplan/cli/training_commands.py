@@ -138,6 +138,7 @@ def _told(one: Score) -> dict[str, Any]:
         },
         "bow_mm": outcome.bow_mm, "entry_off_mm": outcome.entry_off_mm, "angle_off_deg": outcome.angle_off_deg,
         "depth_off_mm": outcome.depth_off_mm, "tip_off_mm": outcome.tip_off_mm, "structures": outcome.structures,
+        "not_evaluated": [{"structure": name, "words": words} for name, words in outcome.unevaluated],
     }  # fmt: skip
 
 

@@ -136,12 +136,19 @@ def read_measured(path: str | Path) -> tuple[Measured, ...]:
     head = set(reader.fieldnames or ())
     if not {"way", "depth_mm", "angle_deg", "compass_deg"} <= head or head - set(MEASURED):
         raise FileFormatError(f"{path.name} with the columns {', '.join(map(str, head)) or 'none'}", MEASURED_WORDS)
+    if len(head) < len(reader.fieldnames or ()):
+        raise FileFormatError(f"{path.name} with a column twice", MEASURED_WORDS)
     if not rows or len(rows) > MOST_ROWS:
         raise FileFormatError(f"{path.name} with {len(rows)} rows", f"1 to {MOST_ROWS}")
     return tuple(_measured(path.name, number, row) for number, row in enumerate(rows, 1))
 
 
 def _measured(file: str, number: int, row: dict[str, str]) -> Measured:
+    if None in row or None in row.values():
+        raise FileFormatError(
+            f"{file}, row {number} with other cells than columns", "a cell for each column",
+            "Write decimals with a point: 12.5, not 12,5",
+        )  # fmt: skip
     numbers: dict[str, float | None] = {}
     for key in MEASURED[2:]:
         cell = (row.get(key) or "").strip()

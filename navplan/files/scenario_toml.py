@@ -19,6 +19,7 @@ from navplan.files.toml_fields import Readable, adapter_of, dataclass_of, key_wo
 from navplan.files.toml_lines import line_of, lines_of
 from navplan.fluoroscopy.purposes import NEEDLE_PURPOSES, parse_purpose
 from navplan.geometry.carm import parse_view
+from navplan.geometry.conventions import DOWN_BY_PATIENT_POSITION
 from navplan.model.scenario import Origin, Scenario
 from navplan.training.hazards import FACTORS
 from navplan.training.metrics import NAMES
@@ -54,6 +55,8 @@ def scenario_from_toml(text: str, named: str, plugin: str = "", folder: str = ""
     except tomllib.TOMLDecodeError as error:
         at = f"{named} {_syntax_line(str(error), text)}"
         raise FileFormatError(f"{at}: no valid TOML ({error})", "a TOML file") from error
+    except ValueError as error:  # of a number with thousands of digits
+        raise FileFormatError(f"{named}: no valid TOML ({str(error)[:60]})", "a TOML file") from error
     except RecursionError as error:
         raise FileFormatError(f"{named}: no valid TOML (nested too deep)", "a TOML file") from error
     lines = lines_of(text)
@@ -187,6 +190,9 @@ class _Reader:
         """Names that navplan knows: metrics, factors of hazards, views."""
         if not _ID.fullmatch(scenario.id):
             raise self.refused("id", f"id {scenario.id!r:.80}", "small letters, digits, . _ -")
+        position = scenario.patient.position
+        if position and position not in DOWN_BY_PATIENT_POSITION:
+            raise self.refused("patient.position", f"position {position!r:.40}", ", ".join(DOWN_BY_PATIENT_POSITION))
         for key in ("sight", "counted", "views"):
             self._refuse_twice(key, [str(one) for one in getattr(scenario, key)])
         for name in scenario.counted:
@@ -196,6 +202,7 @@ class _Reader:
         self._refuse_twice("hazards", [hazard.name for hazard in scenario.hazards])
         self._refuse_twice("difficulties", [one.name for one in scenario.difficulties])
         for number, hazard in enumerate(scenario.hazards, start=1):
+            self._refuse_twice(f"hazards[{number}].factors", [name for name, _ in hazard.factors])
             for name, _ in hazard.factors:
                 if name not in FACTORS:
                     raise self.refused(f"hazards[{number}].factors", f"factor {name!r:.80}", ", ".join(FACTORS))

@@ -15,6 +15,7 @@ from navplan.session.rehearsing_hand import carm_words, dial_of
 from navplan.session.rehearsing_scan import needle_line_mm
 from navplan.training.attempt import Entry, Event
 from navplan.training.metrics import NAMES
+from navplan.training.outcome import not_evaluated
 
 SAID = 6  # things that happened, the last ones
 BREATH_STEP_S, BREATH_TOLD_S = 0.25, 30.0
@@ -193,7 +194,7 @@ def result(rehearsing: Rehearsing) -> dict[str, Any]:
 
 def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
     """What the shaft touched for sure or maybe, and for how long, beside the clearance that the plan promised; then
-    what was promised the least room and not touched."""
+    what nobody could evaluate, and what was promised the least room and not touched."""
     promised = {
         finding.structure: finding.distance for finding in rehearsing.ready.promised.clearances if finding.distance
     }  # fmt: skip
@@ -213,15 +214,18 @@ def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
         seconds.setdefault(event.structure, 0.0)
     touched = sorted(seconds, key=lambda name: -seconds[name])
     perhaps = sorted(set(maybe) - set(seconds))
-    spared = [name for name in promised if name not in seconds and name not in maybe][:4]
+    told = {*seconds, *maybe}
+    unseen = [name for name in not_evaluated(rehearsing.ready.promised) if name not in told]
+    spared = [name for name in promised if name not in told and name not in unseen][:4]
     rows = [(name, "touched", seconds[name]) for name in touched] + [(name, "maybe", maybe[name]) for name in perhaps]
+    rows += [(name, "unknown", 0.0) for name in unseen] + [(name, "not", 0.0) for name in spared]
     return [
         {
             "name": name, "how": how, "seconds": round(at, 1),
             "promised_mm": [round(promised[name].low_mm, 1), round(promised[name].high_mm, 1)]
             if name in promised else None,
         }
-        for name, how, at in (*rows, *((name, "not", 0.0) for name in spared))
+        for name, how, at in rows
     ]  # fmt: skip
 
 

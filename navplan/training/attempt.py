@@ -59,6 +59,8 @@ LONGEST_HOLD_S = 20.0  # that a patient holds his breath (unsourced)
 LOOK_MM = 2.0  # between places at which it is looked what the shaft touches
 SAME_PLACE_MM = 1.5  # within which a tip lies where it was injected, in the same vessel or beside it (unsourced)
 FARTHEST_MM, LONGEST_S, MOST_ACTIONS, MOST_ML = 400.0, 3600.0, 20_000, 20.0
+BREATH_STEPS = 8  # of a breath, at which it is looked what it brings to the needle
+MOST_LEVER_DEG = 60.0  # at once
 Vector = NDArray[np.float64]
 
 
@@ -85,6 +87,8 @@ class Attempt:
         self._finished: Ending | None = None
         self._last_ending: Ending | None = None
         self._state: tuple[NeedlePath, float, NeedleState] | None = None
+        self._swept: tuple[NeedlePath | None, dict[float, tuple[str, ...]]] = (None, {})
+        self._breathing_risks = any(patient.moves(risk.name) for risk in patient.situation.risks)
         self._plan_next_move()
 
     @property
@@ -140,7 +144,9 @@ class Attempt:
         if (len(self._log) >= MOST_ACTIONS or self._room.time_s > LONGEST_S) and not ends:
             raise InputError(f"more than {MOST_ACTIONS} actions or {LONGEST_S:g} s", "an attempt that ends: finish")
         before_s, pedal, held_s = self._room.time_s, self._xrays.pedal, self._room.held_until_s
+        lay = self._room.path
         events = self._done(done)
+        events += self._breathed_over(before_s) if self._room.path is lay else []
         events += self._looked() if not ends else []
         events += self._xrays.irradiate(pedal, self._room.time_s - before_s)
         if before_s < held_s <= self._room.time_s and held_s == self._room.held_until_s:
@@ -166,10 +172,7 @@ class Attempt:
                 room.path = self._in_hand("turned").rotated(action.deg)
                 room.time_s += costs.turn_s
             case Lever():
-                if np.linalg.norm(action.axis) < 1e-9:
-                    raise InputError("a needle levered about no axis", "a direction")
-                room.path = self._in_hand("levered").levered(action.axis, action.deg)
-                room.time_s += costs.turn_s
+                return self._levered(action)
             case HoldBreath():
                 return self._breath_held()
             case Breathe():
@@ -202,13 +205,47 @@ class Attempt:
         if self._room.path is not None and self._room.path.inserted_mm > 0.0:
             raise InputError("a needle set elsewhere while it is in the body", "a needle pulled out first")
         path = NeedlePath.on_skin(action.point_mm, action.direction).rotated(self._bevel_deg)
-        before, within = self.patient.tissues_at(path.tip_mm + np.array([[-6.0], [6.0]]) * path.direction)
-        if within == OUTSIDE or before != OUTSIDE:
-            raise InputError("a needle that is not set on the skin, pointing in", "a point on the skin, a way in")
+        self._refuse_off_skin(path)
         self._room.path = path
         self._room.passage.passes += 1
         self._room.time_s += self.scenario.costs.place_s
         return [Event("placed", "needle on the skin")]
+
+    def _refuse_off_skin(self, path: NeedlePath) -> None:
+        before, within = self.patient.tissues_at(path.tip_mm + np.array([[-6.0], [6.0]]) * path.direction)
+        if within == OUTSIDE or before != OUTSIDE:
+            raise InputError("a needle that is not set on the skin, pointing in", "a point on the skin, a way in")
+
+    def _levered(self, action: Lever) -> list[Event]:
+        """Little by little: bone stops the tip, and what it comes into and the shaft touches on the way is told."""
+        path, room = self._in_hand("levered"), self._room
+        if np.linalg.norm(action.axis) < 1e-9 or abs(action.deg) > MOST_LEVER_DEG:
+            received = f"a needle levered by {action.deg:g} degrees about {action.axis}"
+            raise InputError(received, f"at most {MOST_LEVER_DEG:g} degrees about a direction")
+        depth = path.inserted_mm
+        if depth <= 0.0:
+            path = path.levered(action.axis, action.deg)
+            self._refuse_off_skin(path)
+            room.path, steps = path, 0
+        else:
+            way_mm = float(np.linalg.norm(path.levered(action.axis, action.deg).tip_mm - path.tip_mm))
+            steps = int(np.ceil(way_mm / LOOK_MM)) or 1
+        room.time_s += self.scenario.costs.turn_s
+        events: list[Event] = []
+        here = self._tissue(path.tip_mm, depth)
+        for step in range(steps):
+            path = path.levered(action.axis, action.deg / steps)
+            there = self._tissue(path.tip_mm, depth)
+            if there != here and feel_of(there).stops:
+                events.append(Event("stopped", f"stops hard: {there}", there))
+                break
+            if there != here:
+                room.passage.goes(there, depth)
+                events.append(felt(here, there))
+                here = there
+            room.path = path
+            events += self._looked() if step < steps - 1 else []
+        return events
 
     def _pulled(self, by_mm: float) -> list[Event]:
         path, room = self._in_hand("pulled"), self._room
@@ -342,6 +379,26 @@ class Attempt:
         new = sorted(set(room.touched[0]) - before)
         room.passage.touched |= set(new)
         return [Event("touched", f"touches {name}", name) for name in new]
+
+    def _breathed_over(self, since_s: float) -> list[Event]:
+        """What breath brought to a needle that lay still, and took away again before the action was over."""
+        path, room, breath = self._room.path, self._room, self.scenario.breath
+        if breath is None or path is None or path.inserted_mm <= 0.0 or not self._breathing_risks:
+            return []
+        lasted_s = min(room.time_s - since_s, breath.period_s)
+        seen = [self.breath_at(room.time_s - lasted_s * part) for part in np.linspace(0.0, 1.0, 33)]
+        known = set(room.touched[0])
+        if self._swept[0] is not path:
+            self._swept = path, {}
+        for phase in np.arange(BREATH_STEPS + 1) / BREATH_STEPS:
+            if min(seen) < phase < max(seen):
+                if phase not in self._swept[1]:
+                    radius = self.way.device.radius_mm
+                    self._swept[1][phase] = self.patient.touched(path, radius, float(phase))[0]
+                known |= set(self._swept[1][phase])
+        new = sorted(known - set(room.touched[0]) - set(self._touched(path)[0]))
+        room.passage.touched |= set(new)
+        return [Event("touched", f"breath brings {name} to the needle", name) for name in new]
 
     def _needle_state(self) -> NeedleState | None:
         path, phase = self._room.path, self.breath_at(self._room.time_s)

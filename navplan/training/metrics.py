@@ -7,7 +7,7 @@ randomised trial with Perk Tutor: the needle's way is told and not weighed. """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,6 +52,7 @@ DISCRIMINATING = (
     "no_go_touched", "no_go_s", "target_off_mm", "session_s", "skin_contacts", "shots", "fluoroscopy_s", "dap_ugy_cm2",
     "view_error_deg",
 )  # fmt: skip
+OF_TOUCHING = ("no_go_touched", "no_go_s")
 OBLIQUE_DEG = (15.0, 60.0)
 BACK_MM = 5.0
 
@@ -69,9 +70,11 @@ class Metric:
 
 def metrics_of(
     log: Sequence[Entry], way: Trajectory, wanted_views: Sequence[ViewAngles] = (), names: Sequence[str] = tuple(NAMES),
-    seen: SeenVertebra | None = None,
+    seen: SeenVertebra | None = None, unevaluated: Collection[str] = (),
 ) -> tuple[Metric, ...]:  # fmt: skip
     """The metrics of a finished attempt's log, in the order of names. seen: the vertebra that views are judged by.
+    unevaluated: structures that the rules ask for and nobody could evaluate: what was touched is then not known (NaN),
+    and neither where the needle never was in the body.
     Raises InputError for one that is not known, and for a log without its end."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
@@ -79,15 +82,20 @@ def metrics_of(
     if not log or log[-1].action["do"] != "finish":
         raise InputError("an attempt that is not finished", "one that ends with finish")
     found = _all(log, way, views_judged(log, way, wanted_views, seen))
+    in_body = any(entry.needle is not None and entry.needle.inserted_mm > 0.0 for entry in log)
+    if unevaluated or not in_body:
+        found |= dict.fromkeys(OF_TOUCHING, float("nan"))
     return tuple(Metric(name, found[name], *NAMES[name]) for name in names)
 
 
-def of_attempt(attempt: Attempt, wanted_views: Sequence[ViewAngles] = ()) -> tuple[Metric, ...]:
+def of_attempt(
+    attempt: Attempt, wanted_views: Sequence[ViewAngles] = (), unevaluated: Collection[str] = ()
+) -> tuple[Metric, ...]:  # fmt: skip
     """Those that its scenario counts."""
     counted = attempt.scenario.counted
     asked = {"endplates_deg", "pedicle_off_share"} & set(counted)
     seen = attempt.patient.vertebra if asked else None
-    return metrics_of(attempt.log, attempt.way, wanted_views, counted, seen)
+    return metrics_of(attempt.log, attempt.way, wanted_views, counted, seen, unevaluated)
 
 
 def _all(log: Sequence[Entry], way: Trajectory, views: Sequence[JudgedView]) -> dict[str, float]:

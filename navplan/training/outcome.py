@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from navplan.errors import GeometryError
 from navplan.geometry.lines import distance_points_to_segment, unit
-from navplan.model.safety import FindingKind, Interval, SafetyReport, Verdict
+from navplan.model.safety import Finding, FindingKind, Interval, SafetyReport, Verdict
 from navplan.planning.check_plan import judge
 from navplan.planning.margins import margins
 from navplan.planning.situation import Risk
@@ -30,8 +30,9 @@ _UNKNOWN: tuple[Interval | None, Verdict | None] = (None, None)
 class StructureOutcome:
     """A risk structure. promised, verdict: the plan's clearance of it; last, last_verdict: that of the last needle, as
     if it were planned; least: the least distance in the whole attempt, -radius where the shaft goes through it (None:
-    never in the body); touched: whether it ever was, by shaft or throw; touched_s, maybe_s: for how long for sure, and
-    perhaps, to the action: what began and ended within one counts no time here."""
+    never in the body); touched: whether it ever was, by shaft or throw, None where it could not be evaluated and no
+    touch was seen; touched_s, maybe_s: for how long for sure, and perhaps, to the action: what began and ended within
+    one counts no time here."""
 
     name: str
     required_mm: float
@@ -40,7 +41,7 @@ class StructureOutcome:
     last: Interval | None
     last_verdict: Verdict | None
     least: Interval | None
-    touched: bool
+    touched: bool | None
     touched_s: float
     maybe_s: float
 
@@ -50,7 +51,8 @@ class Outcome:
     """structures: touched ones first, then the nearest. last: the straight line from entry to tip of the last needle
     (where it did what it is for, else where it was deepest), judged as a plan is, in the image's breath state; None
     where it never was in the body. bow_mm: how far the shaft lay off that line; breath: the phase then. entry_off_mm,
-    angle_off_deg, tip_off_mm: from the plan's; depth_off_mm: deeper than the plan's tip (negative: short of it)."""
+    angle_off_deg, tip_off_mm: from the plan's; depth_off_mm: deeper than the plan's tip (negative: short of it).
+    unevaluated: structures of which nobody can tell whether they were touched, and why (`not_evaluated`)."""
 
     structures: tuple[StructureOutcome, ...]
     last: SafetyReport | None
@@ -60,6 +62,25 @@ class Outcome:
     angle_off_deg: float
     depth_off_mm: float
     tip_off_mm: float
+    unevaluated: tuple[tuple[str, str], ...]
+
+
+def not_evaluated(*reports: SafetyReport | None) -> dict[str, str]:
+    """Structures that the rules ask for and that a report could not evaluate or no image shows, with the words for it:
+    they may have been touched."""
+    found: dict[str, str] = {}
+    for report in reports:
+        for one in () if report is None else report.findings:
+            if one.structure and _unseen(one):
+                found.setdefault(one.structure, one.words)
+    return found
+
+
+def _unseen(finding: Finding) -> bool:
+    if finding.kind in (FindingKind.NOT_IMAGED, FindingKind.PRESENCE):  # the latter tells only of what is not known
+        return finding.verdict in (Verdict.WARN, Verdict.NOT_EVALUATED)
+    measured = finding.kind in (FindingKind.CLEARANCE, FindingKind.CONTACT)
+    return measured and finding.verdict is Verdict.NOT_EVALUATED
 
 
 def outcome_of(attempt: Attempt, paths: Sequence[NeedlePath | None], promised: SafetyReport) -> Outcome:
@@ -73,7 +94,7 @@ def outcome_of(attempt: Attempt, paths: Sequence[NeedlePath | None], promised: S
     least = _least(attempt, paths)
     told, then = _clearances(promised), _clearances(last)
     touched = {event.structure for entry in log for event in entry.events if event.kind == "touched"}
-    rows = []
+    unseen, rows = not_evaluated(promised, last), []
     for risk in attempt.patient.situation.risks:
         name = risk.name
         sure_s, maybe_s = (_seconds(log, name, sure) for sure in (True, False))
@@ -83,12 +104,13 @@ def outcome_of(attempt: Attempt, paths: Sequence[NeedlePath | None], promised: S
         if here and nearest is not None:  # what planning counts as crossed is not farther than its surface
             nearest = Interval(min(nearest.low_mm, 0.0), min(nearest.high_mm, 0.0))
         rows.append(StructureOutcome(
-            name, risk.required_mm, plan, verdict, at_last, last_verdict, nearest, here, sure_s, maybe_s
+            name, risk.required_mm, plan, verdict, at_last, last_verdict, nearest,
+            None if name in unseen and not here else here, sure_s, maybe_s,
         ))  # fmt: skip
     rows.sort(key=lambda row: (not row.touched, row.least.low_mm if row.least else np.inf, row.name))
     bow, entry, angle, depth, tip = numbers
     breath = log[at].breath if at is not None else float("nan")
-    return Outcome(tuple(rows), last, bow, breath, entry, angle, depth, tip)
+    return Outcome(tuple(rows), last, bow, breath, entry, angle, depth, tip, tuple(unseen.items()))
 
 
 def last_needle(log: Sequence[Entry], paths: Sequence[NeedlePath | None]) -> int | None:

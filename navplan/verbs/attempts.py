@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from navplan.errors import InputError, MismatchError
+from navplan.errors import FileFormatError, InputError, MismatchError
 from navplan.files.attempt_file import (
     DIGESTS,
     ENDING,
@@ -23,6 +23,7 @@ from navplan.files.recording import versions
 from navplan.reports.approval_standing import digest_of
 from navplan.training.actions import action_of
 from navplan.training.attempt import Attempt
+from navplan.training.log import chained
 from navplan.training.needle_path import NeedlePath
 from navplan.verbs.training import Rehearsal
 
@@ -94,13 +95,14 @@ def attempt_name(head: AttemptHead, when: str = "") -> str:
 def replay(file: AttemptFile | str | Path, ready: Rehearsal) -> Replay:
     """A finished attempt played again, action by action.
 
-    Raises FileFormatError for a file that is none, was changed or is not finished, MismatchError for another scenario,
+    Raises FileFormatError for a file that is none, was changed or is not finished; MismatchError for another scenario,
     patient or way than it was made on, and for an action that cannot be done again.
     """
     found = file if isinstance(file, AttemptFile) else read_attempt(file)
     found.refuse_unfinished()
     attempt = ready.attempt(found.head.seed, found.head.difficulty)
     _refuse_other(found, head_of(ready, attempt))
+    _refuse_changed(found)
     paths, differs_at = [], 0
     for entry in found.log:
         try:
@@ -114,6 +116,19 @@ def replay(file: AttemptFile | str | Path, ready: Rehearsal) -> Replay:
             differs_at = entry.number
         paths.append(attempt.path)
     return Replay(found, attempt, tuple(paths), differs_at)
+
+
+def _refuse_changed(file: AttemptFile) -> None:
+    """What an entry tells must be what its own link of the chain was made of: else a replay of "the same bits" would
+    speak of another story than the file tells."""
+    before = ""
+    for entry in file.log:
+        if chained(before, entry) != entry.chain:
+            raise FileFormatError(
+                f"{file.path.name}: action {entry.number}, which was changed after it was done",
+                "an attempt as it was made",
+            )
+        before = entry.chain
 
 
 def _refuse_other(file: AttemptFile, now: AttemptHead) -> None:

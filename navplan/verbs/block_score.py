@@ -27,12 +27,14 @@ from navplan.model.trajectory import Trajectory
 from navplan.planning.target_judgement import POINT_MET_MM
 from navplan.training.feel import OUTSIDE
 from navplan.training.needle_path import NeedlePath
+from navplan.training.outcome import not_evaluated
 from navplan.training.patient import SimulatedPatient
 from navplan.verbs.check import CheckedWay, checked_way
 from navplan.verbs.navigate import plan_named
 
 SURE = 1.96  # standard deviations of the measuring, within which a structure may have been touched
 BACK_MM, STEP_MM = 60.0, 1.0  # that the patient's skin is looked for before the block's top face; of the line
+SHALLOWEST_MM = 0.1  # of what a ruler tells
 Point = tuple[float, float, float]
 
 
@@ -60,7 +62,9 @@ class BlockScore:
     point). tip_off_mm: of its tip to the planned tip: deeper_mm along the planned way (negative:
     not deep enough), aside_mm across it. entry_off_mm: on the top face. angle_off_deg: between the two lines.
     tip_error_mm: root mean square, of the tip by the measuring. touched, maybe: structures that the plan's needle along
-    this line touches for sure, and may touch, with the measuring's error. verdict, judged: by the plan's rules."""
+    this line touches for sure, and may touch, with the measuring's error. verdict, judged: by the plan's
+    rules. unevaluated: structures of which nobody can tell whether they were touched
+    (`navplan.training.outcome.not_evaluated`)."""
 
     name: str
     way: str
@@ -78,6 +82,7 @@ class BlockScore:
     maybe: tuple[str, ...]
     verdict: Verdict
     judged: str
+    unevaluated: tuple[str, ...] = ()
 
     @property
     def _met(self) -> str:
@@ -87,13 +92,14 @@ class BlockScore:
     def words(self) -> str:
         """On a few lines."""
         deep = f"{abs(self.deeper_mm):.1f} mm too {'deep' if self.deeper_mm > 0 else 'shallow'}"
+        unseen = f"; not evaluated: {', '.join(self.unevaluated)}" if self.unevaluated else ""
         return (
             f"{self.name} ({self.way}): {self.tip_off_target_mm:.1f} mm off the target{self._met};"
             f" tip {self.tip_off_mm:.1f} mm off the planned one, {deep},"
             f" {self.aside_mm:.1f} mm aside (measured to {self.tip_error_mm:.1f} mm)\n"
             f"   entry {self.entry_off_mm:.1f} mm and direction {self.angle_off_deg:.1f} deg off\n"
             f"   touches {', '.join(self.touched) or 'nothing for sure'};"
-            f" may touch {', '.join(self.maybe) or 'nothing'}\n"
+            f" may touch {', '.join(self.maybe) or 'nothing'}{unseen}\n"
             f"   {self.verdict.value}: {self.judged}"
         )
 
@@ -160,7 +166,8 @@ def _score(
     radius = checked.trajectory.device.radius_mm
     measured_mm = SURE * float(np.sqrt(np.linalg.eigvalsh(spread)[-1]))
     sure, maybe = _touched(patient, start, point, direction, radius, measured_mm)
-    verdict, judged = _judged(case, plan, way, start, aimed)
+    verdict, judged, unseen = _judged(case, plan, way, start, aimed)
+    unseen = {**not_evaluated(checked.report), **unseen}
     inside = bool(patient.in_structure(target.structure, aimed[None])[0]) if target.structure else None
     turned = np.degrees(np.arccos(np.clip(along @ way.direction, -1.0, 1.0)))
     return BlockScore(
@@ -168,6 +175,7 @@ def _score(
         float(np.linalg.norm(aimed - patient.situation.target_mm)), float(np.linalg.norm(off)), deeper,
         float(np.linalg.norm(off - deeper * way.direction)), float(np.linalg.norm(top - np.asarray(way.top_mm))),
         float(turned), float(np.sqrt(np.trace(spread))), sure, maybe, verdict, judged,
+        tuple(name for name in unseen if name not in sure),
     )  # fmt: skip
 
 
@@ -182,8 +190,8 @@ def line_of(block: TrainingBlock, way: BlockWay, row: Measured) -> tuple[NDArray
         raise InputError(
             f"{row.name} at x {place[0]:g}, y {place[1]:g} mm, beside the block", f"0 to {wide:g}, 0 to {long:g} mm"
         )
-    if not 0.0 < row.depth_mm <= 500.0:
-        raise InputError(f"{row.name} {row.depth_mm:g} mm deep", "more than 0, at most 500 mm along the needle")
+    if not SHALLOWEST_MM <= row.depth_mm <= 500.0:
+        raise InputError(f"{row.name} {row.depth_mm:g} mm deep", f"{SHALLOWEST_MM:g} to 500 mm along the needle")
     top = np.array([place[0], place[1], block.size_mm[2]])
     return top, np.asarray(top + row.depth_mm * along_compass(row.angle_deg, row.compass_deg))
 
@@ -235,7 +243,7 @@ def _touched(
 
 def _judged(
     case: Case, plan: Plan, way: BlockWay, start: NDArray[np.float64], aimed: NDArray[np.float64]
-) -> tuple[Verdict, str]:
+) -> tuple[Verdict, str, dict[str, str]]:
     """The line by the plan's own rules; NOT_EVALUATED, with why, where they do not apply to it. Of a plan to a bare
     point, which no other aim is allowed of, a line that meets the point is judged as if it met it exactly."""
     met = not plan.target.structure and float(np.linalg.norm(aimed - plan.target.point_mm)) <= POINT_MET_MM
@@ -244,8 +252,8 @@ def _judged(
             case, plan, way.trajectory - 1, entry=_point(start), aim=None if met else _point(aimed)
         ).report
     except InputError as error:
-        return Verdict.NOT_EVALUATED, f"not judged by the plan's rules: {error.received}"
-    return report.verdict, report.headline
+        return Verdict.NOT_EVALUATED, f"not judged by the plan's rules: {error.received}", {}
+    return report.verdict, report.headline, not_evaluated(report)
 
 
 def _point(place: NDArray[np.float64]) -> Point:

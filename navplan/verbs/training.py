@@ -33,6 +33,7 @@ from navplan.planning.moved_way import entry_on_skin, trajectory_to
 from navplan.planning.situation import Situation
 from navplan.training.attempt import Attempt
 from navplan.training.metrics import Metric, of_attempt
+from navplan.training.outcome import not_evaluated
 from navplan.training.patient import SimulatedPatient
 from navplan.verbs.case_verbs import open_case
 from navplan.verbs.phantom import phantom
@@ -66,7 +67,8 @@ class Rehearsal:
 
     def metrics(self, attempt: Attempt) -> tuple[Metric, ...]:
         """Those that the scenario counts. Raises InputError for an attempt that is not finished."""
-        return of_attempt(attempt, self.views)
+        unknown = {one.structure for one in self.promised.findings if one.verdict is Verdict.NOT_EVALUATED}
+        return of_attempt(attempt, self.views, unknown & set(not_evaluated(self.promised)))
 
 
 def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: None) -> Rehearsal:

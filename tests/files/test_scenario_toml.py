@@ -185,6 +185,8 @@ CHANGED = [  # line that begins so, what stands there instead, words of the mess
     ("factors", 'factors = [["fissure_crossed", 0.0]]', "above 0"),
     ("factors", 'factors = [["luck", 2.0]]', "factor 'luck'"),
     ("factors", 'factors = [["fissure_crossed"]]', "more values"),
+    ("factors", 'factors = [["fissure_crossed", 2.0], ["fissure_crossed", 2.0]]', "twice"),
+    ("position", 'position = "on his back"', "HFS"),
     ("metric", 'metric = "session_s"', "not counted.*no_go_touched"),
     ("most", "most = inf", "finite"),
     ("most", 'most = "ten"', "a number"),
@@ -250,6 +252,11 @@ def test_a_table_that_is_missing_is_named(gone: str) -> None:
     text = re.sub(rf"\[{gone}\].*?\n\n", "", SCENARIO, flags=re.DOTALL)
     with pytest.raises(InputError, match=rf"bad\.toml line 1: a scenario without {gone}"):
         scenario_from_toml(text, "bad.toml")
+
+
+def test_a_number_of_thousands_of_digits_is_no_toml() -> None:
+    with pytest.raises(FileFormatError, match=r"bad\.toml: no valid TOML"):
+        scenario_from_toml(SCENARIO.replace("within_mm = 8.0", f"within_mm = {'9' * 5000}"), "bad.toml")
 
 
 def test_one_patient() -> None:

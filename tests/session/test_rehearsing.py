@@ -240,7 +240,7 @@ def test_a_whole_attempt_is_kept_and_told(ready, clock):
     found = json.loads(json.dumps(told(room), allow_nan=False))["result"]
     assert kept == [room.attempt] and found["kept"] == "somewhere" and found["goal_met"]
     assert [one["name"] for one in found["metrics"]] == list(ready.scenario.counted)
-    assert {row["how"] for row in found["structures"]} <= {"touched", "maybe", "not"}
+    assert {row["how"] for row in found["structures"]} <= {"touched", "maybe", "unknown", "not"}
     steps = replay(room)["steps"]
     assert len(steps) == len(room.attempt.log) and steps[-1]["line_mm"] is None
     deepest = max((one for one in steps if one["line_mm"]), key=lambda one: one["time_s"])["line_mm"]

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from navplan.errors import InputError
 from navplan.geometry.carm import ViewAngles
 from navplan.model.device import Device
-from navplan.model.scenario import Goal, GoalKind, Hazard, Variation
+from navplan.model.scenario import BreathModel, Costs, Goal, GoalKind, Hazard, Variation
 from navplan.model.trajectory import Trajectory
 from navplan.planning.margins import margins
 from navplan.training.actions import (
@@ -119,6 +119,36 @@ def test_in_the_body_no_second_place_no_axis_no_dry_syringe():
     with pytest.raises(InputError):
         attempt.act(Wait(1.0))
     assert attempt.ending is not None and not attempt.ending.goal_met
+
+
+def test_whole_breaths_hide_no_touch():
+    breath = BreathModel(("aorta",), (-40.0, 0.0, 0.0), 4.0, 0.1, "test")
+    costs = Costs(place_s=4.0, advance_s_per_mm=0.0)
+    attempt = Attempt(scenario_of(breath=breath, costs=costs), patient_of(breath=breath), way_of())
+    attempt.act(Place((-5.0, -70.0, 0.0), BACK))
+    assert not attempt.act(Advance(100.0)).needle.touched
+    entry = attempt.act(Wait(4.0))  # the aorta has gone over the needle and back
+    assert not entry.needle.touched and kinds(entry) == ["touched"]
+    told = {one.name: one.value for one in metrics_of((*attempt.log, attempt.act(Finish())), attempt.way)}
+    assert told["no_go_touched"] == 1.0
+
+
+def test_a_lever_sweeps_what_lies_between_and_no_strength_beats_the_tissue():
+    attempt = attempt_of()
+    attempt.act(Place(AORTA_FRONT, BACK))
+    for turn in (170.0, -100.0, 9e4, -9e4):  # out of the skin, or round and round
+        with pytest.raises(InputError):
+            attempt.act(Lever((0.0, 0.0, 1.0), turn))
+    (touch,) = (risk.boundary for risk in attempt.patient.situation.risks if risk.name == "aorta")
+    middle = touch.centres_mm.mean(axis=0)
+    attempt.act(Lever((0.0, 0.0, 1.0), 15.0))
+    attempt.act(Advance(float(middle[1] - AORTA_FRONT[1])))
+    assert not attempt.log[-1].needle.touched
+    with pytest.raises(InputError):
+        attempt.act(Lever((0.0, 0.0, 1.0), -9e4))
+    swept = [attempt.act(Lever((0.0, 0.0, 1.0), -60.0)) for _ in range(13)]
+    assert any("touched" in kinds(entry) for entry in swept)
+    assert any(event.structure == "aorta" for entry in swept for event in entry.events if event.kind == "entered")
 
 
 def test_an_attempt_that_is_too_long_can_still_be_finished():

@@ -131,6 +131,15 @@ def test_a_needle_is_told_by_how_much_it_lies_off_and_what_it_touches(
     assert near.touched == () and near.maybe == ("colon",)  # the hand may err by more than that
 
 
+def test_what_was_never_evaluated_is_named(planned: tuple[Case, Plan], block: TrainingBlock) -> None:
+    case, made = planned
+    vein = replace(made.protocol.hard[0], structure="portal_vein")
+    blind = replace(made, protocol=replace(made.protocol, hard=(*made.protocol.hard, vein)))
+    for plan, names in ((made, ()), (blind, ("portal_vein",))):
+        (score,) = block_score(case, plan, block, rows_of(block, (ENTRY, TARGET)))
+        assert score.unevaluated == names and ("not evaluated: portal_vein" in score.words) == bool(names)
+
+
 def test_the_tips_error_is_that_of_the_measuring(planned: tuple[Case, Plan], block: TrainingBlock) -> None:
     errors = HandErrors(1.0, 1.5, 2.0, 4.0)
     (row,) = rows_of(block, (ENTRY, at(-40.0, 18.0, 12.0)))
@@ -186,6 +195,9 @@ def test_a_tracked_needle_is_registered_by_the_pits_and_guided_green(
         ("way,depth_mm,angle_deg,compass_deg\nway1,50,nan,3\n", "row 1: angle_deg is 'nan'"),
         ("way,depth_mm,angle_deg,compass_deg\nway1,50,10,\n", "row 1: depth 50.0, angle 10.0, compass None"),
         ("way,depth_mm,angle_deg,compass_deg,x_mm,y_mm\nway1,50,0,,3,\n", "row 1: one of x_mm and y_mm"),
+        ("way,depth_mm,angle_deg,compass_deg\nway1,52,5,12,0,90\n", "row 1 with other cells than columns"),
+        ("way,depth_mm,angle_deg,compass_deg,x_mm,y_mm\nway1,50,0\n", "row 1 with other cells than columns"),
+        ("way,depth_mm,depth_mm,angle_deg,compass_deg\nway1,9,50,10,3\n", "with a column twice"),
     ],
 )
 def test_a_bad_measurement_is_named(tmp_path: Path, text: str, told: str) -> None:
@@ -205,8 +217,9 @@ def test_what_does_not_fit_is_refused(
         block_score(case, made, block, [replace(row, x_mm=900.0)])
     with pytest.raises(InputError, match="0 to 89 degrees"):
         block_score(case, made, block, [replace(row, angle_deg=95.0)])
-    with pytest.raises(InputError, match="0 mm deep"):
-        block_score(case, made, block, [replace(row, depth_mm=0.0)])
+    for depth in (0.0, 1e-17):  # the latter has a tip on the face, and no direction
+        with pytest.raises(InputError, match="mm deep"):
+            block_score(case, made, block, [replace(row, depth_mm=depth)])
     with pytest.raises(MismatchError, match="of plan biopsy on image ct"):
         block_score(case, made, replace(block, image_digest="0" * 64), [row])
     moved = replace(block, ways=(replace(block.ways[0], target_mm=(1.0, 2.0, 3.0)),))

@@ -10,14 +10,21 @@ import numpy as np
 import pytest
 
 import navplan as nv
-from navplan.errors import ChoiceError, InputError, MismatchError
+from navplan.cli.score_words import score_lines
+from navplan.errors import ChoiceError, FileFormatError, InputError, MismatchError
 from navplan.extend import registry
 from navplan.files.attempt_file import AttemptFile, read_attempt, write_attempt
 from navplan.files.chained_lines import chained
+from navplan.model.protocol import Need
+from navplan.model.safety import Verdict
 from navplan.model.scenario import MetricLimit
 from navplan.model.structure import Presence, Structure
+from navplan.planning.check_plan import judge
 from navplan.planning.margins import margins
+from navplan.session.rehearsing import Rehearsing
+from navplan.session.rehearsing_told import result
 from navplan.training.actions import Advance, CtScan, Finish, Fire, Place, Wait
+from navplan.training.log import chained as link
 from navplan.verbs.attempts import head_of, keep_attempt
 from navplan.verbs.learning import curves
 from navplan.verbs.score import beside, score, scores
@@ -53,11 +60,26 @@ def through_the_colon(ready: Rehearsal, tmp_path_factory: pytest.TempPathFactory
 
 
 def tampered(file: AttemptFile, path: Path, number: int, **action: float) -> Path:
-    """The same file with one action's numbers changed, its sums made right again."""
+    """The same file with one action's numbers changed, its sums and links made right again."""
     log = list(file.log)
     log[number - 1] = replace(log[number - 1], action={**log[number - 1].action, **action})
+    for n in range(number - 1, len(log)):
+        log[n] = replace(log[n], chain=link(log[n - 1].chain if n else "", log[n]))
     write_attempt(path, file.head, log)
     return path
+
+
+def test_what_a_file_tells_of_an_action_is_what_its_link_was_made_of(
+    ready: Rehearsal, through_the_colon: Path, tmp_path: Path
+) -> None:
+    file = read_attempt(through_the_colon)
+    log = list(file.log)
+    assert any(event.kind == "touched" for event in log[1].events)
+    log[1] = replace(log[1], events=())
+    write_attempt(tmp_path / "kinder.attempt", file.head, log)
+    for other_bits in (False, True):
+        with pytest.raises(FileFormatError, match="action 2, which was changed after it was done"):
+            score(tmp_path / "kinder.attempt", ready, other_bits=other_bits)
 
 
 def test_an_attempt_is_scored_from_its_replay_to_the_bit(ready: Rehearsal, novices: tuple[Trained, ...]) -> None:
@@ -125,7 +147,7 @@ def test_other_bits_are_told_from_the_entry_on_and_not_scored(
     file = read_attempt(novices[0].path)
     number = next(entry.number for entry in file.log if entry.action["do"] == "advance")
     mm = file.log[number - 1].action["mm"]
-    path = tampered(file, tmp_path / "a.attempt", number, mm=float(np.nextafter(mm, 0.0)))
+    path = tampered(file, tmp_path / "a.attempt", number, mm=mm - 0.25)
     with pytest.raises(MismatchError, match=rf"other bits from action {number} on; made with .*numpy .*--other-bits"):
         score(path, ready)
     found = score(path, ready, other_bits=True)
@@ -198,9 +220,38 @@ def test_no_needle_is_not_judged(ready: Rehearsal, tmp_path: Path) -> None:
     found = score(keep_attempt(ready, attempt, tmp_path), ready)
     assert found.outcome.last is None and found.last is None and np.isnan(found.outcome.tip_off_mm)
     assert all(row.least is None and not row.touched for row in found.outcome.structures)
+    values = {one.name: one.value for one in found.metrics}
+    assert np.isnan(values["no_go_touched"]) and np.isnan(values["no_go_s"])  # none was spared either
     assert curves([found])[0].beyond == (("target_off_mm",),)  # never done is beyond
     with pytest.raises(MismatchError, match="never was in the body"):
         beside(found, found)
+
+
+def test_what_was_never_evaluated_is_not_told_to_be_spared(
+    ready: Rehearsal, novices: tuple[Trained, ...], tmp_path: Path
+) -> None:
+    rules = ready.situation.protocol
+    vein = replace(rules.hard[0], structure="portal_vein", needs=Need.REQUIRED)
+    situation = replace(ready.situation, protocol=replace(rules, hard=(*rules.hard, vein)))
+    blind = replace(ready, situation=situation, promised=judge(ready.way, situation))
+    found = score(novices[0].path, blind)
+    assert {name for name, _ in found.outcome.unevaluated} == {"portal_vein"}
+    values = {one.name: one.value for one in found.metrics}
+    assert np.isnan(values["no_go_touched"]) and np.isnan(values["no_go_s"])
+    limits = (MetricLimit("no_go_touched", 0.0, "test"),)
+    assert curves([found], teachers=limits)[0].beyond == (("no_go_touched",),)
+    assert any("not evaluated, and may have been touched: portal_vein" in line for line in score_lines(found))
+    rehearsing = Rehearsing(blind)
+    rehearsing.act({"do": "finish"})
+    shown = result(rehearsing)["structures"]
+    assert [one["how"] for one in shown if one["name"] == "portal_vein"] == ["unknown"]
+    cut = next(one for one in ready.promised.clearances if one.structure == "aorta")
+    findings = tuple(
+        replace(one, verdict=Verdict.NOT_EVALUATED) if one is cut else one for one in ready.promised.findings
+    )
+    found = score(novices[0].path, replace(ready, promised=replace(ready.promised, findings=findings)))
+    assert next(row.touched for row in found.outcome.structures if row.name == "aorta") is None
+    assert any(line.split()[0] == "aorta" and "not evaluated" in line for line in score_lines(found) if line)
 
 
 def test_two_attempts_part_where_their_needles_do(
