@@ -87,6 +87,9 @@ def test_a_hidden_vessel_beside_a_root(spine):
     assert tip[0] > 0.0  # the patient's left is +x
     assert at_a_root(spine.tissues_at(tip)[0])
     assert spread_of(spine, tip, 1.0).pattern is Pattern.EPIDURAL
+    given = spread_of(spine, tip, 1.0)
+    where = spine.tissues_at(given.points_mm)
+    assert sum(at_a_root(name) for name in where) > 3 and where.count("epidural_layer") > 3  # to its root, and inwards
     hidden = spread_of(spine, tip, 1.0, hidden=True)
     assert hidden.pattern is Pattern.VASCULAR and np.ptp(hidden.points_mm[:, 2]) == pytest.approx(59.0)
 
