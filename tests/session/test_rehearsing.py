@@ -18,6 +18,7 @@ from navplan.session.rehearsing_hand import placed_at, steered, tilted
 from navplan.session.rehearsing_scan import METAL_HU, Scan, needle_line_mm, scan_along, scan_slice
 from navplan.session.rehearsing_told import replay, told
 from navplan.training.actions import MoveCarm
+from navplan.training.contrast import Pattern
 from navplan.training.needle_path import NeedlePath
 from navplan.verbs.training import rehearsal_of
 from navplan.view.plane_values import NOTHING, Cut, native_slice, slice_through
@@ -162,6 +163,19 @@ def test_the_last_picture_stays_and_is_of_the_moment_the_pedal_was_let_go(room, 
     held, still_live, picture = room.frame(0)
     assert live and not still_live and held > number and picture.pulses > 1
     assert room.frame(1) is None  # its X-rays were never on
+
+
+def test_contrast_medium_stays_in_pictures_and_runs_off_in_a_vessel(room, clock):
+    near_the_left(room)
+    room.act({"do": "inject", "ml": 1.0})
+    room.act({"do": "advance", "mm": 15.0})
+    room.act({"do": "inject", "ml": 2.0})
+    room.act({"do": "shot"})
+    contrast = room.xray_contrast()
+    assert contrast.ml.sum() == pytest.approx(3.0) and len(contrast.points_mm) == len(contrast.ml)
+    room.injected[0] = (replace(room.injected[0][0], pattern=Pattern.VASCULAR), *room.injected[0][1:])
+    clock.now += 60.0
+    assert room.xray_contrast().ml.sum() == pytest.approx(2.0, abs=1e-3)
 
 
 def test_the_needle_is_where_letters_say(room):
