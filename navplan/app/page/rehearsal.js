@@ -140,7 +140,7 @@ function byKey(event) {
     w: push(1), s: push(-1), ArrowUp: tilt("head"), ArrowDown: tilt("feet"), ArrowLeft: tilt("anticlockwise"), ArrowRight: tilt("clockwise"),
     e: [{ do: "turn", deg: 15 }, ["deg"]], q: [{ do: "turn", deg: -15 }, ["deg"]], r: () => page.does({ do: "turn", deg: 180 }), o: () => page.does({ do: "take" }), a: () => page.setMode(!page.setting),
     b: () => page.state.breath && page.does({ do: page.needle.holds ? "breathe" : "hold_breath" }), c: () => page.state.scenario.sight.includes("ct_steps") && page.does({ do: "ct_scan" }),
-    i: () => page.does({ do: "inject", ml: 1 }), f: () => page.does({ do: "fire" }), g: () => page.finish(), t: () => page.go(page.state.target_mm),
+    i: () => page.xray && page.does({ do: "inject", ml: 1 }), f: () => page.does({ do: "fire" }), g: () => page.finish(), t: () => page.go(page.state.target_mm),
     ",": { call: () => page.views[0].step(-1) }, ".": { call: () => page.views[0].step(1) }, "?": () => keys.showModal(), Escape: () => page.setMode(false),
   };
   if (x) {
