@@ -66,6 +66,7 @@ class Rehearsing:
         self.kept_words = ""
         self._kept, self._clock = kept, clock
         self._last = self._looked = clock()
+        self._met = False
         self._pedal: int | None = None
         self._frame = self._drawing = 0
         self._xray: Xray | None = None
@@ -104,6 +105,12 @@ class Rehearsing:
         """Whether anything but finish can still be done."""
         there = self.attempt
         return there.ending is None and there.time_s <= LONGEST_S and len(there.log) < MOST_ACTIONS - SPARE_ACTIONS
+
+    def met(self) -> None:
+        """The learner's page is open: his time runs from the first call on, not from when the room was ready."""
+        with self.lock:
+            if not self._met:
+                self._met, self._last = True, self._clock()
 
     def xray(self) -> Xray:
         """The patient made ready for fluoroscopy: seconds, once."""

@@ -131,6 +131,16 @@ def test_time_that_passes_goes_into_the_log(room, clock):
     assert room.attempt.time_s == pytest.approx(before + 7.0 + room.ready.scenario.costs.place_s)
 
 
+def test_time_runs_from_when_the_page_is_open(room, clock):
+    clock.now += 120.0
+    room.met()
+    clock.now += 5.0
+    room.met()
+    near_the_left(room)
+    waited = [entry.action["seconds"] for entry in room.attempt.log if entry.action["do"] == "wait"]
+    assert sum(waited) == pytest.approx(5.0)
+
+
 def test_a_page_that_is_gone_lets_go_of_the_pedal(room, clock):
     room.press(BOTH)
     clock.now += 60.0
