@@ -3,13 +3,13 @@ taken, what the hand feels, depth and angles; where the needle's tip is and what
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, isinf
 from typing import Any
 
 import numpy as np
 
 from navplan.fluoroscopy.exposure import Dose
-from navplan.model.scenario import Sight
+from navplan.model.scenario import GoalKind, Sight
 from navplan.session.rehearsing import PULSES, Rehearsing
 from navplan.session.rehearsing_hand import carm_words, dial_of
 from navplan.session.rehearsing_scan import needle_line_mm
@@ -54,8 +54,20 @@ def _scenario(rehearsing: Rehearsing) -> dict[str, Any]:
         "id": one.id, "title": one.title, "words": one.words, "sight": [sight.value for sight in one.sight],
         "target": one.target, "side": one.side, "level": one.level, "goal": one.goal.kind.value,
         "within_mm": one.goal.within_mm, "goal_source": one.goal.source, "device": way.device.name,
-        "length_mm": way.device.length_mm, "throw_mm": way.device.throw_mm, "breath": one.breath is not None,
+        "length_mm": way.device.length_mm, "throw_mm": way.device.throw_mm, "zone": _zone(rehearsing),
+        "breath": one.breath is not None,
         "position": rehearsing.position, "into_bone": one.into_bone,
+    }  # fmt: skip
+
+
+def _zone(rehearsing: Rehearsing) -> dict[str, float] | None:
+    """Of an ablation: how long and wide it is taken to be, and where its middle lies, mm before the tip."""
+    if rehearsing.ready.scenario.goal.kind is not GoalKind.ABLATE:
+        return None
+    zone = rehearsing.ready.way.device.zones[0]
+    return {
+        "long": round(zone.derating * zone.length_mm), "wide": round(zone.derating * zone.width_mm),
+        "before": round(zone.centre_before_tip_mm),
     }  # fmt: skip
 
 
@@ -168,8 +180,9 @@ def result(rehearsing: Rehearsing) -> dict[str, Any]:
     limits = {limit.metric: limit for limit in ready.scenario.limits}
     metrics = [
         {
-            "name": one.name, "value": one.value if isfinite(one.value) else None, "unit": one.unit, "words": one.words,
-            "source": one.source, "limit": limits[one.name].most if one.name in limits else None,
+            "name": one.name, "value": one.value if isfinite(one.value) else None, "never": isinf(one.value),
+            "unit": one.unit, "words": one.words, "source": one.source,
+            "limit": limits[one.name].most if one.name in limits else None,
             "limit_source": limits[one.name].source if one.name in limits else "",
             "beyond": one.name in limits and not one.value <= limits[one.name].most,
         }

@@ -2,7 +2,8 @@
 
 No flow is computed. A pattern fills the voxels of what it fills in the order of a distance that is shorter along the
 way it runs: epidural up and down the canal (from a foramen about the root as well), in a sac down to the side that
-the patient lies on, in a vessel along it at once, in soft tissue a ball. Shapes as fluoroscopy texts describe them; stretches and shares are unsourced.
+the patient lies on, in a vessel along it at once, in soft tissue a ball. Shapes as fluoroscopy texts describe them;
+stretches and shares are unsourced.
 
 A vessel that no label shows may be hit beside a nerve root: 6.1 % of 1056 lumbar transforaminal injections were
 intravascular (Anaesthesia 2010;65:917).

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from navplan.errors import InputError
+from navplan.extend import registry
 from navplan.files.scenario_toml import read_scenario
-from navplan.model.scenario import BreathModel, Sight
+from navplan.model.scenario import BreathModel, GoalKind, Sight
 from navplan.session.rehearsing import BOTH, WATCHED_S, Rehearsing
 from navplan.session.rehearsing_hand import placed_at, steered, tilted
 from navplan.session.rehearsing_scan import METAL_HU, Scan, needle_line_mm, scan_along, scan_slice
@@ -254,6 +255,22 @@ def test_while_it_goes_on_nothing_is_told_that_only_a_picture_shows(room):
     assert tip not in whole
 
 
+def test_what_was_never_done_is_told_as_never(room):
+    room.act({"do": "finish"})
+    value = {one["name"]: (one["value"], one["never"]) for one in told(room)["result"]["metrics"]}
+    assert value["target_off_mm"] == (None, True)
+
+
+def test_the_learner_is_told_what_the_device_does_beyond_its_tip(ready, room):
+    assert told(room)["scenario"]["zone"] is None
+    zones = registry.device("liver-mwa-14g-150").zones
+    goal = replace(ready.scenario.goal, kind=GoalKind.ABLATE)
+    way = replace(ready.way, device=replace(ready.way.device, zones=zones[:1]))
+    room.ready = replace(ready, scenario=replace(ready.scenario, goal=goal), way=way)
+    zone = told(room)["scenario"]["zone"]
+    assert zone["long"] == round(zones[0].derating * zones[0].length_mm) and zone["before"] > 0
+
+
 def test_a_whole_attempt_is_kept_and_told(ready, clock):
     kept = []
     room = Rehearsing(ready, 3, "easy", lambda attempt: kept.append(attempt) or "somewhere", clock)
@@ -264,6 +281,8 @@ def test_a_whole_attempt_is_kept_and_told(ready, clock):
     found = json.loads(json.dumps(told(room), allow_nan=False))["result"]
     assert kept == [room.attempt] and found["kept"] == "somewhere" and found["goal_met"]
     assert [one["name"] for one in found["metrics"]] == list(ready.scenario.counted)
+    value = {one["name"]: (one["value"], one["never"]) for one in found["metrics"]}
+    assert value["pedicle_off_share"] == (None, False)  # no view was used that it is of: not known, not "never"
     assert {row["how"] for row in found["structures"]} <= {"touched", "maybe", "not"}
     steps = replay(room)["steps"]
     assert len(steps) == len(room.attempt.log) and steps[-1]["line_mm"] is None
