@@ -206,7 +206,7 @@ def result(rehearsing: Rehearsing) -> dict[str, Any]:
 
 def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
     """What the shaft touched for sure or maybe, and for how long, beside the clearance that the plan promised; then
-    what was promised the least room and not touched."""
+    what was promised the least room and not touched, or what the tip alone stopped on."""
     promised = {
         finding.structure: finding.distance for finding in rehearsing.ready.promised.clearances if finding.distance
     }  # fmt: skip
@@ -227,6 +227,8 @@ def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
     touched = sorted(seconds, key=lambda name: -seconds[name])
     perhaps = sorted(set(maybe) - set(seconds))
     spared = [name for name in promised if name not in seconds and name not in maybe][:4]
+    events = [event for entry in rehearsing.attempt.log for event in entry.events]
+    stopped = {event.structure for event in events if event.kind == "stopped"}
     rows = [(name, "touched", seconds[name]) for name in touched] + [(name, "maybe", maybe[name]) for name in perhaps]
     return [
         {
@@ -234,7 +236,7 @@ def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
             "promised_mm": [round(promised[name].low_mm, 1), round(promised[name].high_mm, 1)]
             if name in promised else None,
         }
-        for name, how, at in (*rows, *((name, "not", 0.0) for name in spared))
+        for name, how, at in (*rows, *((name, "stopped" if name in stopped else "not", 0.0) for name in spared))
     ]  # fmt: skip
 
 

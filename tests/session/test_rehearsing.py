@@ -19,6 +19,7 @@ from navplan.session.rehearsing_hand import placed_at, steered, tilted
 from navplan.session.rehearsing_scan import METAL_HU, Scan, needle_line_mm, scan_along, scan_slice
 from navplan.session.rehearsing_told import replay, told
 from navplan.training.actions import MoveCarm
+from navplan.training.attempt import Event
 from navplan.training.contrast import Pattern
 from navplan.training.needle_path import NeedlePath
 from navplan.verbs.training import rehearsal_of
@@ -253,6 +254,16 @@ def test_while_it_goes_on_nothing_is_told_that_only_a_picture_shows(room):
         assert word not in whole, word
     tip = f"{room.attempt.path.tip_mm[0]:.2f}"[:5]
     assert tip not in whole
+
+
+def test_bone_that_the_tip_stopped_on_is_not_told_as_untouched(ready, room):
+    room.act({"do": "take"})
+    name = next(one.structure for one in ready.promised.clearances if one.distance)
+    room.act({"do": "finish"})
+    last = room.attempt.log[-1]
+    room.attempt._log[-1] = replace(last, events=(*last.events, Event("stopped", "stops hard", name)))
+    how = {row["name"]: row["how"] for row in told(room)["result"]["structures"]}
+    assert how[name] == "stopped" and "not" in how.values()
 
 
 def test_what_was_never_done_is_told_as_never(room):
