@@ -79,6 +79,7 @@ class RehearsalPages:
                 for one in self._offered()
             ]  # fmt: skip
             return {"state": "choose", "scenarios": choices, "failed": self._failed}
+        self.now.met()
         return told(self.now)
 
     async def begin(self, request: web.Request) -> web.Response:

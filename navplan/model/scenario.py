@@ -28,7 +28,7 @@ class Sight(StrEnum):
 
 class GoalKind(StrEnum):
     """What is to be done at the end. sample: a biopsy needle fires; tip: the tip is to lie within so many mm of the
-    plan's; epidural: into the epidural layer behind the dura, and no farther; block: as tip, and contrast medium is
+    plan's; epidural: into the epidural layer behind the dura, and no farther; block: as tip; both: contrast medium is
     injected first; cement: the tip in the front part of a vertebral body; ablate: the zone over the target."""
 
     SAMPLE = "sample"

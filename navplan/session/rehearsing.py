@@ -29,7 +29,7 @@ from navplan.session.rehearsing_xray import Contrast, Picture, Xray
 from navplan.training.actions import Action, MoveCarm, Pedal, Wait, action_of
 from navplan.training.actions import Xray as XrayOn
 from navplan.training.attempt import LONGEST_S, MOST_ACTIONS, Attempt, Entry
-from navplan.training.contrast import Pattern
+from navplan.training.contrast import Pattern, Spread
 from navplan.training.needle_path import NeedlePath
 from navplan.verbs.training import Rehearsal
 
@@ -61,10 +61,12 @@ class Rehearsing:
         self.paths: list[NeedlePath | None] = []  # after each entry of the log
         self.pictures: dict[int, tuple[int, Picture]] = {}  # last image hold of each plane, with its number
         self.saved: list[dict[int, MoveCarm]] = []
+        self.injected: list[tuple[Spread, float, float]] = []  # ml, and when
         self.pulses_per_s = USUAL_PULSES
         self.kept_words = ""
         self._kept, self._clock = kept, clock
         self._last = self._looked = clock()
+        self._met = False
         self._pedal: int | None = None
         self._frame = self._drawing = 0
         self._xray: Xray | None = None
@@ -103,6 +105,12 @@ class Rehearsing:
         """Whether anything but finish can still be done."""
         there = self.attempt
         return there.ending is None and there.time_s <= LONGEST_S and len(there.log) < MOST_ACTIONS - SPARE_ACTIONS
+
+    def met(self) -> None:
+        """The learner's page is open: his time runs from the first call on, not from when the room was ready."""
+        with self.lock:
+            if not self._met:
+                self._met, self._last = True, self._clock()
 
     def xray(self) -> Xray:
         """The patient made ready for fluoroscopy: seconds, once."""
@@ -158,7 +166,7 @@ class Rehearsing:
             self._drawing += 1
             self._frame += 1
             number, standing = self._frame, self.attempt.carm(plane)
-            path, moved, contrast = self.attempt.path, self.attempt.moved_mm, self._contrast()
+            path, moved, contrast = self.attempt.path, self.attempt.moved_mm, self.xray_contrast()
         assert standing is not None
         try:
             seen = self.xray().picture(standing, moved, path, self.ready.way.device, contrast, number)
@@ -235,6 +243,8 @@ class Rehearsing:
         self.paths.append(self.attempt.path)
         if entry.action["do"] == "ct_scan":
             self._scanned(entry.time_s, phase, held)
+        if entry.action["do"] == "inject" and (spread := self.attempt.spread) is not None and len(spread.points_mm):
+            self.injected.append((spread, float(entry.action["ml"]), entry.time_s))
         if entry.action["do"] == "finish":
             self._pedal = None
             if self._kept is not None:
@@ -276,7 +286,7 @@ class Rehearsing:
 
     def _hold(self, plane: int) -> None:
         """The picture that stays."""
-        device, contrast = self.ready.way.device, self._contrast()
+        device, contrast = self.ready.way.device, self.xray_contrast()
         for one in self.planes if plane == BOTH else (plane,):
             standing = self.attempt.carm(one)
             assert standing is not None
@@ -286,16 +296,16 @@ class Rehearsing:
             )
             self.pictures[one] = (self._frame, held)
 
-    def _contrast(self) -> Contrast | None:
-        """What contrast medium a picture shows now. In a vessel it runs off."""
-        spread = self.attempt.spread
-        injected = next((one for one in reversed(self.attempt.log) if one.action["do"] == "inject"), None)
-        if spread is None or injected is None or not len(spread.points_mm):
+    def xray_contrast(self) -> Contrast | None:
+        """What contrast medium a picture shows now: all that was injected, where it went. In a vessel it runs off."""
+        if not self.injected:
             return None
-        left = 1.0
-        if spread.pattern is Pattern.VASCULAR:
-            left = float(np.exp(-(self.time_s - injected.time_s) / RUNS_OFF_S))
-        return Contrast(spread.points_mm, injected.action["ml"] * left)
+        each_ml = []
+        for spread, ml, at_s in self.injected:
+            vascular, count = spread.pattern is Pattern.VASCULAR, len(spread.points_mm)
+            left = float(np.exp(-(self.time_s - at_s) / RUNS_OFF_S)) if vascular else 1.0
+            each_ml.append(np.full(count, ml * left / count))
+        return Contrast(np.vstack([spread.points_mm for spread, _, _ in self.injected]), np.concatenate(each_ml))
 
     def _stand(self) -> None:
         """The C-arm as the room is given over: frontal, a second plane from the left, about the target."""

@@ -3,13 +3,13 @@ taken, what the hand feels, depth and angles; where the needle's tip is and what
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, isinf
 from typing import Any
 
 import numpy as np
 
 from navplan.fluoroscopy.exposure import Dose
-from navplan.model.scenario import Sight
+from navplan.model.scenario import GoalKind, Sight
 from navplan.session.rehearsing import PULSES, Rehearsing
 from navplan.session.rehearsing_hand import carm_words, dial_of
 from navplan.session.rehearsing_scan import needle_line_mm
@@ -55,8 +55,20 @@ def _scenario(rehearsing: Rehearsing) -> dict[str, Any]:
         "id": one.id, "title": one.title, "words": one.words, "sight": [sight.value for sight in one.sight],
         "target": one.target, "side": one.side, "level": one.level, "goal": one.goal.kind.value,
         "within_mm": one.goal.within_mm, "goal_source": one.goal.source, "device": way.device.name,
-        "length_mm": way.device.length_mm, "throw_mm": way.device.throw_mm, "breath": one.breath is not None,
+        "length_mm": way.device.length_mm, "throw_mm": way.device.throw_mm, "zone": _zone(rehearsing),
+        "breath": one.breath is not None,
         "position": rehearsing.position, "into_bone": one.into_bone,
+    }  # fmt: skip
+
+
+def _zone(rehearsing: Rehearsing) -> dict[str, float] | None:
+    """Of an ablation: how long and wide it is taken to be, and where its middle lies, mm before the tip."""
+    if rehearsing.ready.scenario.goal.kind is not GoalKind.ABLATE:
+        return None
+    zone = rehearsing.ready.way.device.zones[0]
+    return {
+        "long": round(zone.derating * zone.length_mm), "wide": round(zone.derating * zone.width_mm),
+        "before": round(zone.centre_before_tip_mm),
     }  # fmt: skip
 
 
@@ -169,8 +181,9 @@ def result(rehearsing: Rehearsing) -> dict[str, Any]:
     limits = {limit.metric: limit for limit in ready.scenario.limits}
     metrics = [
         {
-            "name": one.name, "value": one.value if isfinite(one.value) else None, "unit": one.unit, "words": one.words,
-            "source": one.source, "limit": limits[one.name].most if one.name in limits else None,
+            "name": one.name, "value": one.value if isfinite(one.value) else None, "never": isinf(one.value),
+            "unit": one.unit, "words": one.words, "source": one.source,
+            "limit": limits[one.name].most if one.name in limits else None,
             "limit_source": limits[one.name].source if one.name in limits else "",
             "beyond": one.name in limits and not one.value <= limits[one.name].most,
         }
@@ -194,7 +207,7 @@ def result(rehearsing: Rehearsing) -> dict[str, Any]:
 
 def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
     """What the shaft touched for sure or maybe, and for how long, beside the clearance that the plan promised; then
-    what nobody could evaluate, and what was promised the least room and not touched."""
+    what nobody could evaluate, what the tip alone stopped on, and what was promised the least room and not touched."""
     promised = {
         finding.structure: finding.distance for finding in rehearsing.ready.promised.clearances if finding.distance
     }  # fmt: skip
@@ -216,9 +229,12 @@ def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
     perhaps = sorted(set(maybe) - set(seconds))
     told = {*seconds, *maybe}
     unseen = [name for name in not_evaluated(rehearsing.ready.promised) if name not in told]
-    spared = [name for name in promised if name not in told and name not in unseen][:4]
+    events = [event for entry in rehearsing.attempt.log for event in entry.events]
+    met = sorted({event.structure for event in events if event.kind == "stopped"} - told - set(unseen))
+    spared = [name for name in promised if name not in told and name not in unseen and name not in met][:4]
     rows = [(name, "touched", seconds[name]) for name in touched] + [(name, "maybe", maybe[name]) for name in perhaps]
-    rows += [(name, "unknown", 0.0) for name in unseen] + [(name, "not", 0.0) for name in spared]
+    rows += [(name, "unknown", 0.0) for name in unseen] + [(name, "stopped", 0.0) for name in met]
+    rows += [(name, "not", 0.0) for name in spared]
     return [
         {
             "name": name, "how": how, "seconds": round(at, 1),

@@ -34,10 +34,10 @@ SIDE_SEEN = 0.3  # of a beam's direction along left and right, from which the si
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """points_mm: (N, 3) LPS, N >= 1, over which so many ml are spread."""
+    """points_mm: (N, 3) LPS; ml: (N,) at each of them."""
 
     points_mm: NDArray[np.float64]
-    ml: float
+    ml: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +109,15 @@ class Xray:
 
 
 def iodine_mm(view: View, contrast: Contrast) -> NDArray[np.float32]:
-    """(rows, cols) g/cm3 times mm of iodine on each ray: the medium spread evenly over its points, each blurred a
-    little, since between them there is nothing."""
+    """(rows, cols) g/cm3 times mm of iodine on each ray: each of the medium's points blurred a little, since between
+    them there is nothing."""
     detector, beam = view.detector, view.beam
     found = np.zeros((detector.rows, detector.cols), np.float32)
     columns, rows = np.rint(beam.project(contrast.points_mm, detector)).astype(int).T
     inside = (columns >= 0) & (rows >= 0) & (columns < detector.cols) & (rows < detector.rows)
     pixel_mm = view.carm.at_isocentre_mm(detector.pixel_mm)
-    each_mm = 1000.0 * contrast.ml / len(contrast.points_mm) / pixel_mm**2
-    np.add.at(found, (rows[inside], columns[inside]), np.float32(IODINE_G_PER_ML * each_mm))
+    each_mm = 1000.0 * contrast.ml[inside] / pixel_mm**2
+    np.add.at(found, (rows[inside], columns[inside]), (IODINE_G_PER_ML * each_mm).astype(np.float32))
     return blurred(found, BLUR_MM / pixel_mm)
 
 

@@ -1,8 +1,9 @@
 """Where contrast medium goes: SCHEMATIC blobs that tell epidural from vascular, intrathecal and soft tissue by shape.
 
 No flow is computed. A pattern fills the voxels of what it fills in the order of a distance that is shorter along the
-way it runs: epidural up and down the canal, in a sac down to the side that the patient lies on, in a vessel along it
-at once, in soft tissue a ball. Shapes as fluoroscopy texts describe them; stretches and shares are unsourced.
+way it runs: epidural up and down the canal (from a foramen about the root as well), in a sac down to the side that
+the patient lies on, in a vessel along it at once, in soft tissue a ball. Shapes as fluoroscopy texts describe them;
+stretches and shares are unsourced.
 
 A vessel that no label shows may be hit beside a nerve root: 6.1 % of 1056 lumbar transforaminal injections were
 intravascular (Anaesthesia 2010;65:917).
@@ -29,6 +30,7 @@ ROOTS = ("foramen_", "nerve_root_")
 MOST_POINTS, BALL_STEP_MM = 600, 1.0
 FARTHEST_MM = 80.0  # that anything spreads (unsourced)
 STRETCHED = 5.0  # how much farther epidural contrast runs along the canal than across (unsourced)
+ROOT_SHARE = 0.5  # of what is given in a foramen stays about its root, the rest runs into the canal (unsourced)
 VESSEL_MM_PER_ML, SAC_SHARE = 60.0, 4.0
 Points = NDArray[np.float64]
 
@@ -123,17 +125,26 @@ def _along(patient: SimulatedPatient) -> Points:
 
 
 def _epidural(patient: SimulatedPatient, tip: Points, volume_mm3: float, tissue: str) -> Points:
-    """Along the canal's epidural layer, and in the foramen where the tip lies in one."""
+    """Along the canal's epidural layer; from a foramen half of it about the root, the other half in the canal."""
     if patient.canal is None:
         return _ball(patient, tip, volume_mm3, False, 0.0)
     points, voxel_mm3 = patient.canal.voxels(EPIDURAL_LAYER), float(np.prod(patient.canal.grid.spacing_mm))
-    if at_a_root(tissue):
-        points = np.vstack([_voxels(patient, tissue), points])
+    count = round(volume_mm3 / voxel_mm3)
+    if not at_a_root(tissue):
+        return _nearest_along(patient, tip, points, count)
+    beside = _voxels(patient, tissue)
+    there = min(round(ROOT_SHARE * count), len(beside))
+    about, in_canal = _nearest_along(patient, tip, beside, there), _nearest_along(patient, tip, points, count - there)
+    return np.vstack([about, in_canal])
+
+
+def _nearest_along(patient: SimulatedPatient, tip: Points, points: Points, most: int) -> Points:
+    """The nearest of points, where the way along the canal is short."""
     offset, axis = points - tip, _along(patient)
     along = offset @ axis
     cost = np.hypot(along / STRETCHED, np.linalg.norm(offset - along[:, None] * axis, axis=1))
     near = np.abs(along) <= FARTHEST_MM
-    return _nearest(points[near], cost[near], round(volume_mm3 / voxel_mm3))
+    return _nearest(points[near], cost[near], most)
 
 
 def _in_sac(patient: SimulatedPatient, tip: Points, volume_mm3: float) -> Points:

@@ -68,7 +68,7 @@ def ending_of(
         missing += ["the thecal sac was entered"] if DURA in entered else []
     if goal.kind in (GoalKind.EPIDURAL, GoalKind.BLOCK) and contrast in UNSAFE:
         missing.append(f"contrast medium was {contrast}")
-    if goal.kind is GoalKind.BLOCK and contrast is None:
+    if goal.kind in (GoalKind.EPIDURAL, GoalKind.BLOCK) and contrast is None:
         missing.append("no contrast medium was injected here first")
     elif goal.kind is GoalKind.BLOCK and at_a_root(target) and contrast not in (Pattern.EPIDURAL, *UNSAFE):
         missing.append(f"contrast medium was not epidural but {contrast}")

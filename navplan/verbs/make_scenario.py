@@ -35,11 +35,11 @@ OF_SPINE = ("endplates_deg", "pedicle_off_share")
 LAST = ("redirections", "entry_off_mm", "angle_off_deg")
 WORDS = {
     GoalKind.SAMPLE: "Bring the needle to its target and fire: the sample's middle is to lie there.",
-    GoalKind.TIP: "Bring the needle's tip to its target, then fire.",
-    GoalKind.EPIDURAL: "Go on until resistance is lost behind the ligament: stop. Contrast medium first, then fire.",
-    GoalKind.BLOCK: "Bring the tip to its target. Contrast medium first, then fire.",
-    GoalKind.CEMENT: "Bring the tip into the front part of the vertebral body, then fire: cement is given.",
-    GoalKind.ABLATE: "Place the probe so that its zone covers the target with its margin, then fire.",
+    GoalKind.TIP: "Bring the needle's tip to its target, then give what it is for.",
+    GoalKind.EPIDURAL: "Go on until resistance is lost behind the ligament: stop. Contrast medium first, then give.",
+    GoalKind.BLOCK: "Bring the tip to its target. Contrast medium first, then give.",
+    GoalKind.CEMENT: "Bring the tip into the front part of the vertebral body, then give cement.",
+    GoalKind.ABLATE: "Place the probe so that its zone covers the target with its margin, then switch on.",
 }
 
 

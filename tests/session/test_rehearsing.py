@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 
 from navplan.errors import InputError
+from navplan.extend import registry
 from navplan.files.scenario_toml import read_scenario
-from navplan.model.scenario import BreathModel, Sight
+from navplan.model.scenario import BreathModel, GoalKind, Sight
 from navplan.session.rehearsing import BOTH, WATCHED_S, Rehearsing
 from navplan.session.rehearsing_hand import placed_at, steered, tilted
 from navplan.session.rehearsing_scan import METAL_HU, Scan, needle_line_mm, scan_along, scan_slice
 from navplan.session.rehearsing_told import replay, told
 from navplan.training.actions import MoveCarm
+from navplan.training.attempt import Event
+from navplan.training.contrast import Pattern
 from navplan.training.needle_path import NeedlePath
 from navplan.verbs.training import rehearsal_of
 from navplan.view.plane_values import NOTHING, Cut, native_slice, slice_through
@@ -130,6 +133,16 @@ def test_time_that_passes_goes_into_the_log(room, clock):
     assert room.attempt.time_s == pytest.approx(before + 7.0 + room.ready.scenario.costs.place_s)
 
 
+def test_time_runs_from_when_the_page_is_open(room, clock):
+    clock.now += 120.0
+    room.met()
+    clock.now += 5.0
+    room.met()
+    near_the_left(room)
+    waited = [entry.action["seconds"] for entry in room.attempt.log if entry.action["do"] == "wait"]
+    assert sum(waited) == pytest.approx(5.0)
+
+
 def test_a_page_that_is_gone_lets_go_of_the_pedal(room, clock):
     room.press(BOTH)
     clock.now += 60.0
@@ -162,6 +175,19 @@ def test_the_last_picture_stays_and_is_of_the_moment_the_pedal_was_let_go(room, 
     held, still_live, picture = room.frame(0)
     assert live and not still_live and held > number and picture.pulses > 1
     assert room.frame(1) is None  # its X-rays were never on
+
+
+def test_contrast_medium_stays_in_pictures_and_runs_off_in_a_vessel(room, clock):
+    near_the_left(room)
+    room.act({"do": "inject", "ml": 1.0})
+    room.act({"do": "advance", "mm": 15.0})
+    room.act({"do": "inject", "ml": 2.0})
+    room.act({"do": "shot"})
+    contrast = room.xray_contrast()
+    assert contrast.ml.sum() == pytest.approx(3.0) and len(contrast.points_mm) == len(contrast.ml)
+    room.injected[0] = (replace(room.injected[0][0], pattern=Pattern.VASCULAR), *room.injected[0][1:])
+    clock.now += 60.0
+    assert room.xray_contrast().ml.sum() == pytest.approx(2.0, abs=1e-3)
 
 
 def test_the_needle_is_where_letters_say(room):
@@ -230,6 +256,32 @@ def test_while_it_goes_on_nothing_is_told_that_only_a_picture_shows(room):
     assert tip not in whole
 
 
+def test_bone_that_the_tip_stopped_on_is_not_told_as_untouched(ready, room):
+    room.act({"do": "take"})
+    name = next(one.structure for one in ready.promised.clearances if one.distance)
+    room.act({"do": "finish"})
+    last = room.attempt.log[-1]
+    room.attempt._log[-1] = replace(last, events=(*last.events, Event("stopped", "stops hard", name)))
+    how = {row["name"]: row["how"] for row in told(room)["result"]["structures"]}
+    assert how[name] == "stopped" and "not" in how.values()
+
+
+def test_what_was_never_done_is_told_as_never(room):
+    room.act({"do": "finish"})
+    value = {one["name"]: (one["value"], one["never"]) for one in told(room)["result"]["metrics"]}
+    assert value["target_off_mm"] == (None, True)
+
+
+def test_the_learner_is_told_what_the_device_does_beyond_its_tip(ready, room):
+    assert told(room)["scenario"]["zone"] is None
+    zones = registry.device("liver-mwa-14g-150").zones
+    goal = replace(ready.scenario.goal, kind=GoalKind.ABLATE)
+    way = replace(ready.way, device=replace(ready.way.device, zones=zones[:1]))
+    room.ready = replace(ready, scenario=replace(ready.scenario, goal=goal), way=way)
+    zone = told(room)["scenario"]["zone"]
+    assert zone["long"] == round(zones[0].derating * zones[0].length_mm) and zone["before"] > 0
+
+
 def test_a_whole_attempt_is_kept_and_told(ready, clock):
     kept = []
     room = Rehearsing(ready, 3, "easy", lambda attempt: kept.append(attempt) or "somewhere", clock)
@@ -240,7 +292,9 @@ def test_a_whole_attempt_is_kept_and_told(ready, clock):
     found = json.loads(json.dumps(told(room), allow_nan=False))["result"]
     assert kept == [room.attempt] and found["kept"] == "somewhere" and found["goal_met"]
     assert [one["name"] for one in found["metrics"]] == list(ready.scenario.counted)
-    assert {row["how"] for row in found["structures"]} <= {"touched", "maybe", "unknown", "not"}
+    value = {one["name"]: (one["value"], one["never"]) for one in found["metrics"]}
+    assert value["pedicle_off_share"] == (None, False)  # no view was used that it is of: not known, not "never"
+    assert {row["how"] for row in found["structures"]} <= {"touched", "maybe", "unknown", "stopped", "not"}
     steps = replay(room)["steps"]
     assert len(steps) == len(room.attempt.log) and steps[-1]["line_mm"] is None
     deepest = max((one for one in steps if one["line_mm"]), key=lambda one: one["time_s"])["line_mm"]

@@ -87,6 +87,9 @@ def test_a_hidden_vessel_beside_a_root(spine):
     assert tip[0] > 0.0  # the patient's left is +x
     assert at_a_root(spine.tissues_at(tip)[0])
     assert spread_of(spine, tip, 1.0).pattern is Pattern.EPIDURAL
+    given = spread_of(spine, tip, 1.0)
+    where = spine.tissues_at(given.points_mm)
+    assert sum(at_a_root(name) for name in where) > 3 and where.count("epidural_layer") > 3  # to its root, and inwards
     hidden = spread_of(spine, tip, 1.0, hidden=True)
     assert hidden.pattern is Pattern.VASCULAR and np.ptp(hidden.points_mm[:, 2]) == pytest.approx(59.0)
 
@@ -99,13 +102,14 @@ def test_an_epidural_in_the_sac_or_through_it_is_missed(spine):
     for _ in range(round((90.0 - tip[1]) / 0.5)):
         path = path.advanced(0.5, 0.0)
     ended = {
-        "right": ending_of(goal, spine, way, path, 0.0),
-        "deeper": ending_of(goal, spine, way, path.advanced(4.0, 0.0), 0.0),
-        "back": ending_of(goal, spine, way, path, 0.0, None, frozenset({"thecal_sac"})),
+        "right": ending_of(goal, spine, way, path, 0.0, Pattern.EPIDURAL),
+        "unseen": ending_of(goal, spine, way, path, 0.0),
+        "deeper": ending_of(goal, spine, way, path.advanced(4.0, 0.0), 0.0, Pattern.EPIDURAL),
+        "back": ending_of(goal, spine, way, path, 0.0, Pattern.EPIDURAL, frozenset({"thecal_sac"})),
         "vessel": ending_of(goal, spine, way, path, 0.0, Pattern.VASCULAR),
     }  # fmt: skip
     assert {name: one.goal_met for name, one in ended.items()} == {
-        "right": True, "deeper": False, "back": False, "vessel": False,
+        "right": True, "unseen": False, "deeper": False, "back": False, "vessel": False,
     }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ class Page {
     this.windows = el("select", { test: "window", "aria-label": t.window, onchange: () => { this.window = this.windows.value; this.views.forEach((view) => view.draw()); } }, Object.keys(WINDOWS).map((name) => el("option", { value: name }, t.windows[name])));
     this.windows.value = this.window;
     const scan = ct ? el("button", { type: "button", class: "re-main", test: "scan", title: t.titles.scan, onclick: () => this.does({ do: "ct_scan" }) }, t.buttons.scan) : "";
-    const facts = [one.side ? filled(t.side, { side: t.sides[one.side] || one.side }) : "", one.level ? filled(t.level, one) : "", filled(t.lies, { position: t.positions[one.position] || t.positions.unknown }), one.device];
+    const facts = [one.side ? filled(t.side, { side: t.sides[one.side] || one.side }) : "", one.level ? filled(t.level, one) : "", filled(t.lies, { position: t.positions[one.position] || t.positions.unknown }), one.device, one.throw_mm ? filled(t.throws, one) : "", one.zone ? filled(t.zone, one.zone) : ""];
     const biplane = this.xray && this.xray.planes.length > 1;
     this.stage = el("div", { class: `re-stage ${this.xray ? (biplane ? "re-biplane" : "re-fluoro") : "re-ct"}` }, this.xray ? this.xray.planes.map((plane) => plane.element) : "", this.views.map((view) => view.element));
     root.className = "re";
@@ -140,7 +140,7 @@ function byKey(event) {
     w: push(1), s: push(-1), ArrowUp: tilt("head"), ArrowDown: tilt("feet"), ArrowLeft: tilt("anticlockwise"), ArrowRight: tilt("clockwise"),
     e: [{ do: "turn", deg: 15 }, ["deg"]], q: [{ do: "turn", deg: -15 }, ["deg"]], r: () => page.does({ do: "turn", deg: 180 }), o: () => page.does({ do: "take" }), a: () => page.setMode(!page.setting),
     b: () => page.state.breath && page.does({ do: page.needle.holds ? "breathe" : "hold_breath" }), c: () => page.state.scenario.sight.includes("ct_steps") && page.does({ do: "ct_scan" }),
-    i: () => page.does({ do: "inject", ml: 1 }), f: () => page.does({ do: "fire" }), g: () => page.finish(), t: () => page.go(page.state.target_mm),
+    i: () => page.xray && page.does({ do: "inject", ml: 1 }), f: () => page.does({ do: "fire" }), g: () => page.finish(), t: () => page.go(page.state.target_mm),
     ",": { call: () => page.views[0].step(-1) }, ".": { call: () => page.views[0].step(1) }, "?": () => keys.showModal(), Escape: () => page.setMode(false),
   };
   if (x) {

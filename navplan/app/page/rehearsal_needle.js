@@ -31,7 +31,7 @@ export class NeedlePanel {
         el("div", { class: "re-row" }, tilt("head"), tilt("feet")), el("div", { class: "re-row" }, tilt("anticlockwise"), tilt("clockwise")),
         el("div", { class: "re-row" }, button("turn-15", { do: "turn", deg: 15 }, ["deg"]), once("turn180", { do: "turn", deg: 180 }))),
       this.breathPart,
-      el("section", {}, el("h2", {}, t.done_with), el("div", { class: "re-row" }, (this.inject = once("inject", { do: "inject", ml: 1 })), once("fire", { do: "fire" }))),
+      el("section", {}, el("h2", {}, t.done_with), el("div", { class: "re-row" }, (this.inject = once("inject", { do: "inject", ml: 1 })), (this.fire = once("fire", { do: "fire" })))),
       el("section", { class: "re-grow" }, el("h2", {}, t.noticed), this.said));
     this.element.querySelector("[data-test=needle-panel]").addEventListener("wheel", (event) => {
       event.preventDefault();
@@ -51,6 +51,8 @@ export class NeedlePanel {
     this.force.value = needle ? Math.min(needle.force_n, MOST_N) : 0;
     say(this.angles, `${needle ? filled(t.angles, needle) : ""}${state.tracked && state.tracked.line_mm ? `\n${filled(t.to_go, { mm: state.tracked.to_target_mm.toFixed(0) })}` : ""}`);
     this.breathPart.hidden = !state.breath;
+    this.inject.hidden = !state.xray;  // a control scan does not show contrast medium
+    say(this.fire, t.fires[state.scenario.goal]);
     this.holds = Boolean(state.breath && state.breath.held);
     say(this.breathButton, this.holds ? t.buttons.breathe : t.buttons.hold);
     this.said.replaceChildren(...state.said.map((one) => el("li", {}, `${one.time_s} s  ${one.words}`)));

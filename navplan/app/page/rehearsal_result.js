@@ -6,8 +6,8 @@ import { onPlane } from "./geometry.js";
 import { el, filled, say } from "./rehearsal_dom.js";
 import { WINDOWS } from "./rehearsal_ct.js";
 
-function told(t, value, unit) {
-  if (value === null) return t.never;
+function told(t, value, unit, never = false) {
+  if (value === null) return never ? t.never : t.not_known;
   if (unit === "0 or 1") return value ? t.yes : t.no;
   if (unit === "uGy cm2") return `${(value / 1e6).toPrecision(3)} Gy cm²`;
   const number = Math.abs(value) < 10 && value % 1 ? value.toFixed(unit === "share" ? 2 : 1) : String(Math.round(value));
@@ -25,7 +25,7 @@ export class Result {
       el("thead", {}, el("tr", {}, [t.metric, t.value, t.means, t.from].map((one) => el("th", { scope: "col" }, one)))),
       el("tbody", {}, result.metrics.map((one) => el("tr", { "data-metric": one.name },
         el("th", { scope: "row" }, t.labels[one.name] || spoken(one.name)),
-        el("td", { class: "re-number" }, told(t, one.value, one.unit), one.limit === null ? "" : el("div", { class: one.beyond ? "re-beyond" : "re-within" }, filled(one.beyond ? t.beyond : t.within, { limit: told(t, one.limit, one.unit), source: one.limit_source }))),
+        el("td", { class: "re-number" }, told(t, one.value, one.unit, one.never), one.limit === null ? "" : el("div", { class: one.beyond ? "re-beyond" : "re-within" }, filled(one.beyond ? t.beyond : t.within, { limit: told(t, one.limit, one.unit), source: one.limit_source }))),
         el("td", {}, one.words), el("td", { class: "re-source" }, one.source)))));
     const rows = result.structures.map((one) => el("tr", {}, el("th", { scope: "row" }, spoken(one.name)),
       el("td", {}, one.promised_mm ? filled(t.promised_mm, { low: one.promised_mm[0], high: one.promised_mm[1] }) : t.not_promised),
