@@ -101,7 +101,7 @@ def test_what_is_there_is_not_done_again(ready: Rehearsal, novices: tuple[Traine
     assert all(path.read_bytes() == data for path, data in before.items())
     again[-1].path.unlink()
     (tmp_path / novices[0].path.name).write_bytes(novices[1].path.read_bytes())
-    with pytest.raises(MismatchError, match="other seed"):
+    with pytest.raises(MismatchError, match="differs in seed"):
         train(ready, "novice", out=tmp_path)
     (tmp_path / novices[0].path.name).write_bytes(novices[0].path.read_bytes()[:-40])
     with pytest.raises(InputError, match="torn off"):
