@@ -105,7 +105,8 @@ def _promise_lines(one: Score) -> list[str]:
     ]
     worst = [item for item in outcome.last.open_items if item.verdict is Verdict.FAIL]
     lines[-1:-1] = [f"   FAIL: {item.words}" for item in worst]
-    chosen = [row for n, row in enumerate(outcome.structures) if n < NEAREST or row.touched or row.maybe_s > 0.0]
+    told = {row.name for row in outcome.structures if row.touched or row.stopped or row.maybe_s > 0.0}
+    chosen = [row for n, row in enumerate(outcome.structures) if n < NEAREST or row.name in told]
     rows = [["clearance, mm", "asked", "promised", "last needle", "least of all", "touched", "perhaps"]]
     rows += [_structure_row(row) for row in chosen]
     left = len(outcome.structures) - len(chosen)
@@ -113,7 +114,8 @@ def _promise_lines(one: Score) -> list[str]:
 
 
 def _structure_row(row: StructureOutcome) -> list[str]:
-    touched = f"{row.touched_s:.0f} s" if row.touched else "not evaluated" if row.touched is None else "no"
+    spared = "not evaluated" if row.touched is None else "the tip stopped on it" if row.stopped else "no"
+    touched = f"{row.touched_s:.0f} s" if row.touched else spared
     return [
         row.name, f"{row.required_mm:g}", _interval(row.promised), _interval(row.last), _interval(row.least), touched,
         f"{row.maybe_s:.0f} s" if row.maybe_s > 0.0 else "no",

@@ -31,7 +31,8 @@ class StructureOutcome:
     """A risk structure. promised, verdict: the plan's clearance of it; last, last_verdict: that of the last needle, as
     if it were planned; least: the least distance in the whole attempt, -radius where the shaft goes through it (None:
     never in the body); touched: whether it ever was, by shaft or throw, None where it could not be evaluated and no
-    touch was seen; touched_s, maybe_s: for how long for sure, and perhaps, to the action: what began and ended within
+    touch was seen; stopped: whether the tip ever stopped hard on it, which is no touch of the shaft; touched_s,
+    maybe_s: for how long for sure, and perhaps, to the action: what began and ended within
     one counts no time here."""
 
     name: str
@@ -42,6 +43,7 @@ class StructureOutcome:
     last_verdict: Verdict | None
     least: Interval | None
     touched: bool | None
+    stopped: bool
     touched_s: float
     maybe_s: float
 
@@ -94,6 +96,7 @@ def outcome_of(attempt: Attempt, paths: Sequence[NeedlePath | None], promised: S
     least = _least(attempt, paths)
     told, then = _clearances(promised), _clearances(last)
     touched = {event.structure for entry in log for event in entry.events if event.kind == "touched"}
+    stopped = {event.structure for entry in log for event in entry.events if event.kind == "stopped"}
     unseen, rows = not_evaluated(promised, last), []
     for risk in attempt.patient.situation.risks:
         name = risk.name
@@ -105,7 +108,7 @@ def outcome_of(attempt: Attempt, paths: Sequence[NeedlePath | None], promised: S
             nearest = Interval(min(nearest.low_mm, 0.0), min(nearest.high_mm, 0.0))
         rows.append(StructureOutcome(
             name, risk.required_mm, plan, verdict, at_last, last_verdict, nearest,
-            None if name in unseen and not here else here, sure_s, maybe_s,
+            None if name in unseen and not here else here, name in stopped, sure_s, maybe_s,
         ))  # fmt: skip
     rows.sort(key=lambda row: (not row.touched, row.least.low_mm if row.least else np.inf, row.name))
     bow, entry, angle, depth, tip = numbers

@@ -14,6 +14,7 @@ from navplan.geometry.carm import ViewAngles
 from navplan.model.device import Device
 from navplan.model.scenario import BreathModel, Costs, Goal, GoalKind, Hazard, Variation
 from navplan.model.trajectory import Trajectory
+from navplan.planning.check_plan import judge
 from navplan.planning.margins import margins
 from navplan.training.actions import (
     Advance,
@@ -35,6 +36,7 @@ from navplan.training.actions import (
 from navplan.training.attempt import MOST_ACTIONS, Attempt, replayed
 from navplan.training.metrics import metrics_of
 from navplan.training.needle_path import NeedlePath
+from navplan.training.outcome import outcome_of
 from tests.training.training_scene import (
     AORTA_FRONT,
     BREATH,
@@ -214,6 +216,9 @@ def test_bone_stops_a_needle_and_not_one_for_bone():
         assert ("stopped" in kinds(entry)) is stops
         if stops:
             assert entry.needle.tip_mm[0] == pytest.approx(-82.0 - 5.0, abs=2.5) and entry.needle.inserted_mm < 6.0
+            promised = judge(way_of(), attempt.patient.situation)
+            rows = outcome_of(attempt, [attempt.path] * len(attempt.log), promised).structures
+            assert [row.name for row in rows if row.stopped] == [entry.events[-1].structure]
 
 
 def test_the_hub_and_the_far_side():
