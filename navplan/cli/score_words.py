@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isinf, isnan
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from navplan.cli.output import aligned
@@ -93,7 +94,9 @@ def _title(one: Score) -> str:
 def _promise_lines(one: Score) -> list[str]:
     outcome, promised = one.outcome, one.ready.promised
     lines = [f"the plan: {promised.verdict}: {promised.headline}"]
-    lines += [f"   not evaluated, and may have been touched: {name}: {why}" for name, why in outcome.unevaluated]
+    if outcome.unevaluated:
+        names = f"not evaluated, and may have been touched: {', '.join(name for name, _ in outcome.unevaluated)}"
+        lines += wrap(f"{names} (why: --json)", 118, initial_indent="   ", subsequent_indent="      ")
     if outcome.last is None:
         return [*lines, "the needle: none that can be judged"]
     if one.ready.scenario.breath is not None:

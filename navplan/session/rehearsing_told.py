@@ -207,7 +207,7 @@ def result(rehearsing: Rehearsing) -> dict[str, Any]:
 
 def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
     """What the shaft touched for sure or maybe, and for how long, beside the clearance that the plan promised; then
-    what nobody could evaluate, what the tip alone stopped on, and what was promised the least room and not touched."""
+    what the tip alone stopped on, what was promised the least room and not touched, and what nobody could evaluate."""
     promised = {
         finding.structure: finding.distance for finding in rehearsing.ready.promised.clearances if finding.distance
     }  # fmt: skip
@@ -233,8 +233,8 @@ def _structures(rehearsing: Rehearsing) -> list[dict[str, Any]]:
     met = sorted({event.structure for event in events if event.kind == "stopped"} - told - set(unseen))
     spared = [name for name in promised if name not in told and name not in unseen and name not in met][:4]
     rows = [(name, "touched", seconds[name]) for name in touched] + [(name, "maybe", maybe[name]) for name in perhaps]
-    rows += [(name, "unknown", 0.0) for name in unseen] + [(name, "stopped", 0.0) for name in met]
-    rows += [(name, "not", 0.0) for name in spared]
+    rows += [(name, "stopped", 0.0) for name in met] + [(name, "not", 0.0) for name in spared]
+    rows += [(", ".join(unseen), "unknown", 0.0)] if unseen else []
     return [
         {
             "name": name, "how": how, "seconds": round(at, 1),

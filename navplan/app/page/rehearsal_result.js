@@ -28,7 +28,7 @@ export class Result {
         el("td", { class: "re-number" }, told(t, one.value, one.unit, one.never), one.limit === null ? "" : el("div", { class: one.beyond ? "re-beyond" : "re-within" }, filled(one.beyond ? t.beyond : t.within, { limit: told(t, one.limit, one.unit), source: one.limit_source }))),
         el("td", {}, one.words), el("td", { class: "re-source" }, one.source)))));
     const rows = result.structures.map((one) => el("tr", {}, el("th", { scope: "row" }, spoken(one.name)),
-      el("td", {}, one.promised_mm ? filled(t.promised_mm, { low: one.promised_mm[0], high: one.promised_mm[1] }) : t.not_promised),
+      el("td", {}, one.promised_mm ? filled(t.promised_mm, { low: one.promised_mm[0], high: one.promised_mm[1] }) : one.how === "unknown" ? "" : t.not_promised),
       el("td", { class: `re-${one.how}` }, filled(t.touched[one.how], one))));
     const structures = el("table", { test: "structures" }, el("caption", {}, t.promise_against),
       el("thead", {}, el("tr", {}, [t.structure, t.promised, t.happened].map((one) => el("th", { scope: "col" }, one)))), el("tbody", {}, rows));
