@@ -83,13 +83,15 @@ class RehearsalPages:
         return told(self.now)
 
     async def begin(self, request: web.Request) -> web.Response:
-        """A scenario by its id (scenario; "" for the list again), seed and difficulty: made ready behind the page."""
+        """A scenario by its id (scenario; "" for the list again), seed and difficulty: made ready behind the page.
+        instead_of: the key of the attempt that the page shows; one that goes on in another page is not thrown away."""
         asked = await arguments_of(request)
         wanted = text_of(asked.get("scenario", ""), "scenario", 200)
         seed = number_of(asked.get("seed", 0), "seed")
         difficulty = text_of(asked.get("difficulty", ""), "difficulty", 200)
         if seed < 0:
             raise InputError(f"seed {seed}", "0 or more")
+        self._refuse_to_lose(text_of(asked.get("instead_of", ""), "instead_of", 200))
         if not wanted:
             with self._lock:
                 self.now = None
@@ -101,6 +103,14 @@ class RehearsalPages:
             found[wanted].at(difficulty)  # refused here, in words
         self.make(found[wanted], seed, difficulty)
         return as_json(await asyncio.to_thread(self._state))
+
+    def _refuse_to_lose(self, instead_of: str) -> None:
+        now = self.now
+        if now is not None and now.attempt.ending is None and now.attempt.log and instead_of != now.key:
+            raise InputError(
+                f"a new rehearsal while an attempt goes on in another page ({len(now.attempt.log)} actions)",
+                "the end of that one", "Finish it, or begin anew from its page",
+            )  # fmt: skip
 
     def make(self, scenario: Scenario, seed: int, difficulty: str = "") -> None:
         """Begin to make a scenario ready, in a thread. Raises InputError while another is being made."""
@@ -151,14 +161,14 @@ class RehearsalPages:
         return as_json(await asyncio.to_thread(self._act, asked))
 
     def _act(self, asked: dict[str, Any]) -> dict[str, Any]:
-        now = self._going()
+        now = self._meant(asked)
         now.act(asked)
         return told(now)
 
     async def press(self, request: web.Request) -> web.Response:
         """The X-ray pedal: plane (0, 1, 2 for both; null: let go), pulses_per_s."""
         asked = await arguments_of(request)
-        now, plane, rate = self._going(), asked.get("plane"), asked.get("pulses_per_s", 15.0)
+        now, plane, rate = self._meant(asked), asked.get("plane"), asked.get("pulses_per_s", 15.0)
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or isinstance(plane, bool):
             raise InputError("a pedal without numbers", "plane and pulses_per_s")
         await asyncio.to_thread(now.press, plane, float(rate))
@@ -233,6 +243,13 @@ class RehearsalPages:
         if self.now is None:
             raise InputError("no rehearsal in hand", "a scenario", "Choose one")
         return self.now
+
+    def _meant(self, asked: dict[str, Any]) -> Rehearsing:
+        """The rehearsal in hand, if it is the one that the page shows (attempt, its key)."""
+        now = self._going()
+        if asked.pop("attempt", None) != now.key:
+            raise InputError("an action at another attempt than that in hand", "the page as it is now", "Load it anew")
+        return now
 
     def _ended(self) -> Rehearsing:
         now = self._going()

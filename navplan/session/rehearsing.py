@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ class Rehearsing:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.ready, self.seed, self.difficulty = ready, seed, difficulty
+        self.key = token_hex(8)  # which attempt a page means
         self.attempt = ready.attempt(seed, difficulty)
         self.lock = threading.RLock()
         self.scans: list[Scan] = []

@@ -38,8 +38,8 @@ def told(rehearsing: Rehearsing) -> dict[str, Any]:
         last = attempt.log[-1] if attempt.log else None
         ended = attempt.ending is not None
         return {
-            "state": "ended" if ended else "going", "seed": rehearsing.seed, "difficulty": rehearsing.difficulty,
-            "scenario": _scenario(rehearsing),
+            "state": "ended" if ended else "going", "key": rehearsing.key, "seed": rehearsing.seed,
+            "difficulty": rehearsing.difficulty, "scenario": _scenario(rehearsing),
             "time_s": round(rehearsing.time_s, 2), "needle": _needle(rehearsing), "breath": _breath(rehearsing),
             "said": said(attempt.log), "xray": _xray(rehearsing), "scans": _scans(rehearsing),
             "ct_mgy_cm": last.ct_mgy_cm if last else 0.0, "actions": len(attempt.log),

@@ -109,7 +109,19 @@ def letter_at(page, test: str, side: str) -> str:
     return re.search(rf"(\w+) at the {side}", label)[1]
 
 
+def refused_elsewhere(page) -> None:
+    """Another page, which shows no attempt or an earlier one, changes nothing."""
+    asks = """([path, body]) => fetch(`api/rehearsal/${path}`, {method: "POST", body: JSON.stringify(body),
+        headers: {"Content-Type": "application/json", "X-Navplan": "1"}}).then((one) => one.status)"""
+    before = depth(page)
+    bodies = ["act", {"do": "withdraw"}], ["act", {"do": "advance", "mm": 5}], ["press", {"plane": None}]
+    for path, body in (*bodies, ["begin", {"scenario": "", "seed": 0}]):
+        assert page.evaluate(asks, [path, {**body, "attempt": "before"} if path != "begin" else body]) == 400
+    assert depth(page) == before
+
+
 def finish(page, room) -> None:
+    refused_elsewhere(page)
     page.keyboard.press("g")
     page.click("[data-test=finish-yes]")
     page.wait_for_selector("[data-test=metrics]")

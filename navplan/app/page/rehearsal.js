@@ -55,7 +55,7 @@ class Page {
 
   async send(action) {
     const asked = this.state.scans.length;
-    const now = await ask("rehearsal/act", action);
+    const now = await ask("rehearsal/act", { ...action, attempt: this.state.key });
     this.show(now);
     if (now.scans.length > asked) this.choose(String(now.scans.length));
     if (action.do === "set" || action.do === "take") this.setMode(false);
@@ -194,9 +194,10 @@ function dialogs() {
 }
 
 async function begin(scenario, seed, difficulty = "") {
+  const shown = page ? page.state.key : "";
   if (page && page.xray) page.xray.closed = true;
   page = null;
-  try { await ask("rehearsal/begin", { scenario, seed, difficulty: scenario ? difficulty : "" }); } catch (error) { tell(error.message); }
+  try { await ask("rehearsal/begin", { instead_of: shown, scenario, seed, difficulty: scenario ? difficulty : "" }); } catch (error) { tell(error.message); }
   await look();
 }
 

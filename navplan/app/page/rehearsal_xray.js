@@ -126,7 +126,7 @@ export class XrayPart {
   switched(plane) {
     this.on = plane !== null;
     this.pedal.setAttribute("aria-pressed", String(this.on));
-    this.sent = (this.sent || Promise.resolve()).then(() => ask("rehearsal/press", { plane, pulses_per_s: Number(this.rate.value) })).then((state) => this.took(state), (error) => { this.on = false; this.failed(error); });
+    this.sent = (this.sent || Promise.resolve()).then(() => ask("rehearsal/press", { attempt: this.told().key, plane, pulses_per_s: Number(this.rate.value) })).then((state) => this.took(state), (error) => { this.on = false; this.failed(error); });
   }
 
   runs(plane) { const beam = Number(this.beam.value); return this.on && (beam === BOTH || beam === plane.number); }
