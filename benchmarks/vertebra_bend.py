@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.bent_spine import bent, chain
 from benchmarks.fusion_scenes import as_mr
 from navplan.imaging.fusion import register_images
 from navplan.model.case import Case
-from navplan.model.structure import Presence
+from navplan.model.structure import Presence, Structure
 from navplan.verbs.import_images import import_images
 from navplan.verbs.register import register, with_registered
 from navplan.verbs.segment import segment
@@ -26,7 +27,9 @@ from navplan.verbs.segment import segment
 LEVELS = ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
 
 
-def bent_case(folder: Path, mr: bool, seed: int, degrees: float, names: tuple[str, ...] = LEVELS):  # type: ignore[no-untyped-def]
+def bent_case(
+    folder: Path, mr: bool, seed: int, degrees: float, names: tuple[str, ...] = LEVELS
+) -> tuple[Case, str, list[Structure], list[NDArray[np.float64]]]:
     """A case with images ct (labelled) and bent, the vertebrae, and the true moving_from_fixed of each."""
     from_file = import_images(folder / "example_ct.nii.gz", modality="CT", patient_position="HFS")
     made = segment(from_file, labels=folder / "example_seg_fast_force_split.nii.gz", names=folder / "labels.json")

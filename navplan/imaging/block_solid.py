@@ -8,6 +8,7 @@ side in a round wall: a channel is made wider by half of the largest, so that it
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -43,15 +44,15 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class _Hole:
+class _Hole(ABC):
     """low, high: (3,) box outside of which it is nothing."""
 
     low: Array
     high: Array
 
+    @abstractmethod
     def at(self, points: Array) -> Array:
         """(N,) negative inside."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)

@@ -200,7 +200,10 @@ def test_vertebroplasty_under_two_planes(page, room):
     until(lambda: depth(page) == 0.0)
     push_to(page, 20.0)
     page.keyboard.down("x")  # held: live
-    frames = lambda: [int(page.get_attribute(f"[data-test=xray-{plane}]", "data-frames") or 0) for plane in (0, 1)]  # noqa: E731
+
+    def frames() -> list[int]:
+        return [int(page.get_attribute(f"[data-test=xray-{plane}]", "data-frames") or 0) for plane in (0, 1)]
+
     until(lambda: min(frames()) > 0)
     begun = frames()
     assert page.get_attribute("[data-test=pedal]", "aria-pressed") == "true"
