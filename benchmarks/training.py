@@ -1,12 +1,12 @@
 """Do the metrics rank scripted learners rightly, and can each scenario be finished and failed?
 
-    python -m benchmarks.training [--runs 200] [--scenarios ID ...] [--workers 1] [--keep FOLDER]
+    python -m benchmarks.training [--runs 200] [--first-seed 10000] [--scenarios ID ...] [--workers 1] [--keep FOLDER]
         [--out docs/training-metrics.md]
 
 So many attempts of each of three learners in every installed scenario; about 0.1 s an attempt. What was played is kept
-in FOLDER and not played again as long as scenario and engine are the same. Exit code 1 where the learners are not
-ranked rightly, by all discriminating metrics together, in 95 % of the runs of the whole course, one scenario after the
-other.
+in FOLDER and not played again as long as scenario and engine are the same. Exit code 1 where in any scenario the
+learners are not ranked rightly, by all discriminating metrics together, in 95 % of the runs. Seeds below 10000 were
+used while learners and scenarios were made.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.cusum_runs import SHARES, TABLE, simulated
 from benchmarks.training_ranks import Values, by_metric, by_size, sessions, together
 from navplan.errors import InputError
 from navplan.extend import registry
-from navplan.model.scenario import Origin, Scenario, Sight
+from navplan.model.scenario import Origin, Scenario
 from navplan.training.actions import Advance, Finish, Fire, Inject, Place
 from navplan.training.attempt import Attempt
 from navplan.training.learner import ScriptedLearner, on_skin
@@ -36,7 +36,7 @@ from navplan.training.metrics import DISCRIMINATING, NAMES, metrics_of
 from navplan.training.skills import SKILLS
 from navplan.verbs.training import Rehearsal, rehearsal_of
 
-WANTED, SESSIONS = 0.95, (1, 3, 5, 10)
+WANTED, SESSIONS, FIRST_SEED = 0.95, (1, 3, 5, 10), 10_000
 MEASURED = tuple(name for name in NAMES if name not in ("endplates_deg", "pedicle_off_share"))
 LEARNERS, FEW, LONG = (*SKILLS, "blind", "idle"), 100, 5  # FEW: attempts of those without skill
 
@@ -78,7 +78,7 @@ def _engine() -> list[Path]:
     return list(Path(navplan.training.__path__[0]).glob("*.py"))
 
 
-def values_of(id_: str, runs: int, keep: Path, say: Callable[[str], None]) -> dict[str, Values]:
+def values_of(id_: str, runs: int, keep: Path, first: int, say: Callable[[str], None]) -> dict[str, Values]:
     """Of each learner: (N, M) metrics of so many attempts, in the order of MEASURED."""
     scenario = registry.scenario(id_)
     kept = keep / f"{id_}-{key_of(scenario)}.jsonl"
@@ -88,9 +88,9 @@ def values_of(id_: str, runs: int, keep: Path, say: Callable[[str], None]) -> di
             if line.endswith("]}"):
                 row = json.loads(line)
                 rows[row["learner"], row["seed"]] = [float(value) for value in row["values"]]
-    seeds = {name: range(runs) for name in SKILLS}
+    seeds = {name: range(first, first + runs) for name in SKILLS}
     for name in LEARNERS[len(SKILLS) :]:
-        seeds[name] = range(min(runs, FEW))
+        seeds[name] = range(first, first + min(runs, FEW))
     wanted = [(name, seed) for seed in seeds["expert"] for name in LEARNERS if seed in seeds[name]]
     missing = [one for one in wanted if one not in rows]
     if missing:
@@ -118,9 +118,8 @@ class Told:
 
     @property
     def weighed(self) -> tuple[str, ...]:
-        """Discriminating metrics that it counts; control scans for shots."""
-        scans = ("ct_scans",) if Sight.CT_STEPS in self.scenario.sight else ()
-        return tuple(name for name in (*DISCRIMINATING, *scans) if name in self.scenario.counted)
+        """Discriminating metrics that it counts."""
+        return tuple(name for name in DISCRIMINATING if name in self.scenario.counted)
 
     def means(self, attempts: int) -> Values:
         """(3, R, M) of the weighed metrics: means of sessions of so many attempts, one after the other."""
@@ -163,22 +162,19 @@ def _skills_table() -> str:
 
 def _ranks_table(told: list[Told], runs: int) -> str:
     counts = [count for count in SESSIONS if count <= runs]
-    heads = [f"one attempt, by size ({runs})"]
-    heads += [f"{'one attempt' if count == 1 else f'session of {count}'} ({runs // count})" for count in counts]
+    heads = [f"{'one attempt' if count == 1 else f'session of {count}'} ({runs // count})" for count in counts]
+    heads += [f"one attempt, by ranks ({runs})"]
     lines = ["Rightly ranked together, share of runs (how many):", "", f"| scenario | {' | '.join(heads)} | metrics |"]
     lines.append("|---|" + "---|" * (len(counts) + 2))
     for one in told:
-        each = [by_size(one.means(1)), *(together(one.means(count)) for count in counts)]
+        each = [*(by_size(one.means(count)) for count in counts), together(one.means(1))]
         shares = " | ".join(f"{ranked.right:.1%}" for ranked in each)
         lines.append(f"| {one.scenario.id} | {shares} | {len(one.weighed)} |")
-    course = by_size(np.concatenate([one.means(1) for one in told], axis=2)).right
-    shares = " | ".join(f"{share:.1%}" for share in (course, *(_course(told, count) for count in counts)))
+    course = [np.concatenate([one.means(count) for one in told], axis=2) for count in counts]
+    whole = [*(by_size(means).right for means in course), together(course[0]).right]
+    shares = " | ".join(f"{share:.1%}" for share in whole)
     lines.append(f"| all of them, one after the other | {shares} | {sum(len(one.weighed) for one in told)} |")
     return "\n".join(lines)
-
-
-def _course(told: list[Told], count: int) -> float:
-    return together(np.concatenate([one.means(count) for one in told], axis=2)).right
 
 
 def _each_table(told: list[Told]) -> str:
@@ -208,7 +204,7 @@ def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def _one(work: tuple[str, int, Path]) -> dict[str, Values]:
+def _one(work: tuple[str, int, Path, int]) -> dict[str, Values]:
     return values_of(*work, _say)
 
 
@@ -216,6 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Plays what is missing and writes the page, or prints it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--scenarios", nargs="*", default=[])
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=Path("training-attempts"))
@@ -225,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise InputError(f"{options.runs} runs", f"{LONG} or more")
     options.keep.mkdir(parents=True, exist_ok=True)
     chosen = options.scenarios or list(registry.scenarios())
-    work = [(id_, options.runs, options.keep) for id_ in chosen]
+    work = [(id_, options.runs, options.keep, options.first_seed) for id_ in chosen]
     if options.workers > 1:
         with ProcessPoolExecutor(options.workers) as pool:
             values = list(pool.map(_one, work))
@@ -237,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.out.write_text(text, "utf-8")
     else:
         print(text)
-    return int(_course(told, 1) < WANTED)
+    return int(any(by_size(one.means(1)).right < WANTED for one in told))
 
 
 if __name__ == "__main__":

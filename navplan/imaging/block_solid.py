@@ -235,12 +235,24 @@ def block_surface(block: TrainingBlock, standing: Sequence[Structure] = ()) -> S
     float gets a post. Raises InputError for a block that would take too fine a grid, or too many posts."""
     narrow = min([way.channel_mm for way in block.ways if way.channel_mm > 0.0], default=np.inf)
     step = float(np.clip(np.sqrt(SAG_MM * 4.0 / 3.0 * narrow), FINEST_MM, COARSEST_MM))
+    solid, grid, field = solid_with_posts(block, step, standing)
+    indices, triangles = cell_by_cell(field)
+    points, triangles = flat_parts_joined(_onto(solid, indices, grid), triangles, FLAT_MM)
+    check_closed(triangles, f"block {block.id}")
+    return Surface(points, _normals(points, triangles), triangles)
+
+
+def solid_with_posts(
+    block: TrainingBlock, step: float, standing: Sequence[Structure] = ()
+) -> tuple[BlockSolid, Grid, NDArray[np.float32]]:
+    """A block's solid, each part that would float on a post, and its field on a grid of that step (mm). Raises
+    InputError for too fine a grid, or too many posts."""
     solid = BlockSolid(block, step, standing)
     origin = -np.array([1.2718, 1.3141, 1.4142]) * step  # no face of the block on a plane of the grid
     shape = np.ceil((solid.size - origin) / step).astype(int) + 2
     if int(np.prod(shape)) > MOST_POINTS:
         raise InputError(
-            f"a block of {' x '.join(f'{mm:.0f}' for mm in block.size_mm)} mm with channels of {narrow:.2f} mm",
+            f"a block of {' x '.join(f'{mm:.0f}' for mm in block.size_mm)} mm with details for a grid of {step:.2f} mm",
             "a smaller one", "Choose fewer ways with --trajectory, or a thicker device",
         )  # fmt: skip
     affine = np.diag([step, step, step, 1.0])
@@ -251,10 +263,7 @@ def block_surface(block: TrainingBlock, standing: Sequence[Structure] = ()) -> S
     if len(posts):
         solid = BlockSolid(block, step, standing, posts)
         field = solid.on_grid(grid)
-    indices, triangles = cell_by_cell(field)
-    points, triangles = flat_parts_joined(_onto(solid, indices, grid), triangles, FLAT_MM)
-    check_closed(triangles, f"block {block.id}")
-    return Surface(points, _normals(points, triangles), triangles)
+    return solid, grid, field
 
 
 def _posts(field: NDArray[np.float32], grid: Grid) -> Array:

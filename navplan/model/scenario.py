@@ -48,7 +48,8 @@ class PatientSource:
 
     case: a path, from the scenario's file; image: of the case, "" for its only one; digest: of that image, "" for
     whatever image it is; position: how the patient lies in the rehearsal (DICOM code), "" as the image says; absent:
-    structures that the phantom's maker says it has not.
+    structures that the phantom's maker says it has not; block: not the patient himself but the box of gel that `navplan
+    block --gel` makes about the way, with printed: those of his structures that stand in it.
     """
 
     phantom: str = ""
@@ -59,6 +60,8 @@ class PatientSource:
     seed: int = 0
     position: str = ""
     absent: tuple[str, ...] = ()
+    block: bool = False
+    printed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.phantom) == bool(self.case):
@@ -67,6 +70,8 @@ class PatientSource:
             raise InputError(f"spacing_mm {self.spacing_mm}", f"three numbers from {SMALLEST_MM:g} mm")
         if self.case and self.absent:
             raise InputError("absent structures of a case", "what the case itself says: navplan absent")
+        if self.printed and not self.block:
+            raise InputError(f"printed {', '.join(self.printed)} without a block", "block = true")
         if self.seed < 0:
             raise InputError(f"seed {self.seed}", "0 or more")
 
@@ -126,7 +131,8 @@ class Hazard:
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds that things take, and the dose-length product of a control scan. Unsourced: a teacher's to change."""
+    """Seconds that things take, and the volume CT dose index of a control scan (mGy). Unsourced: a teacher's to
+    change."""
 
     place_s: float = 20.0
     advance_s_per_mm: float = 0.5
@@ -134,7 +140,7 @@ class Costs:
     shot_s: float = 3.0
     carm_s_per_deg: float = 0.4
     ct_scan_s: float = 45.0
-    ct_scan_mgy_cm: float = 15.0
+    ct_scan_mgy: float = 2.0
     hold_breath_s: float = 10.0
     inject_s: float = 8.0
     fire_s: float = 5.0
@@ -288,9 +294,21 @@ class Scenario:
                 raise InputError(f"difficulties: {one.name} with a hold_sd, without [breath]", "a [breath]")
         if not self.target and self.way is None:
             raise InputError("target and way: neither", "a structure's name, or the way to a point")
+        if self.patient.block:
+            self._refuse_beside_a_block()
         unknown = {limit.metric for limit in self.limits} - set(self.counted)
         if unknown:
             raise InputError(f"limits on {', '.join(sorted(unknown))}, which are not counted", "limits on what counts")
+
+    def _refuse_beside_a_block(self) -> None:
+        """What gel and printed bone do not do."""
+        if self.sight != (Sight.TRACKED,):
+            raise InputError(f"sight {', '.join(self.sight)} of a block", "tracked: pictures would show the patient")
+        if self.goal.kind in (GoalKind.EPIDURAL, GoalKind.BLOCK):
+            raise InputError(f"goal {self.goal.kind} in a block", "tip, sample, cement or ablate: gel shows no contrast")
+        for name, given in (("breath", self.breath is not None), ("hazards", self.hazards), ("into_bone", self.into_bone)):
+            if given:
+                raise InputError(f"{name} in a block", "none: gel does not breathe or bleed, print is not drilled")
 
     def at(self, difficulty: str) -> Scenario:
         """The scenario as one of its difficulties has it; "" and "usual": as it stands. Raises ChoiceError, and

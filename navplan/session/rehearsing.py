@@ -244,7 +244,7 @@ class Rehearsing:
         entry = self.attempt.act(action)
         self.paths.append(self.attempt.path)
         if entry.action["do"] == "ct_scan":
-            self._scanned(entry.time_s, phase, held)
+            self._scanned(entry, phase, held)
         if entry.action["do"] == "inject" and (spread := self.attempt.spread) is not None and len(spread.points_mm):
             self.injected.append((spread, float(entry.action["ml"]), entry.time_s))
         if entry.action["do"] == "finish":
@@ -254,12 +254,13 @@ class Rehearsing:
         self._last = self._clock()
         return entry
 
-    def _scanned(self, time_s: float, phase: float, held: bool) -> None:
+    def _scanned(self, entry: Entry, phase: float, held: bool) -> None:
         """The picture is of the breath in which it was asked for: what else a scan costs is the way out and back."""
         path = self.attempt.path
         target = self.ready.situation.target_mm
         about: NDArray[np.float64] = target if path is None else path.tip_mm
-        self.scans.append(Scan(len(self.scans) + 1, time_s, phase, held, path, np.asarray(about)))
+        length = float(entry.action["length_mm"])
+        self.scans.append(Scan(len(self.scans) + 1, entry.time_s, phase, held, path, np.asarray(about), length))
 
     def _catch_up(self) -> None:
         """Log what time went by since the last action. A page that is gone has let go of the pedal."""

@@ -16,6 +16,7 @@ from scipy.ndimage import binary_dilation, map_coordinates
 from navplan.model.device import Device
 from navplan.model.trajectory import SHORTEST_MM, Trajectory
 from navplan.model.volume import Volume
+from navplan.training.actions import USUAL_SCAN_MM
 from navplan.training.needle_path import NeedlePath
 from navplan.training.patient import SimulatedPatient
 from navplan.view.plane_values import (
@@ -31,7 +32,6 @@ from navplan.view.slices import SlicePlane, needle_planes
 from navplan.view.windows import step_of
 
 METAL_HU, BEHIND_HU = 3000.0, 40.0  # of steel, as a CT shows it; of what a moved organ leaves behind (soft tissue)
-HALF_LENGTH_MM = 40.0  # of the body that a control scan covers, to each side of the needle's tip
 LEAST_SHIFT_MM = 0.5  # of what moves with breath: less is drawn as it is in the image
 RIM = 0.02  # share of a voxel's neighbours that move, from which what is behind them is not known
 _MOVING: WeakKeyDictionary[SimulatedPatient, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = WeakKeyDictionary()
@@ -42,7 +42,7 @@ PLANE_PX, PLANE_MM = 300, 150.0
 @dataclass(frozen=True, eq=False)
 class Scan:
     """number: counted from 1; time_s: of the room when it was over; phase: of breath; path: the needle then, None where
-    there was none; held: whether the breath was held; about_mm: (3,) LPS, its middle."""
+    there was none; held: whether the breath was held; about_mm: (3,) LPS, its middle; length_mm: head to foot."""
 
     number: int
     time_s: float
@@ -50,11 +50,13 @@ class Scan:
     held: bool
     path: NeedlePath | None
     about_mm: NDArray[np.float64]
+    length_mm: float = USUAL_SCAN_MM
 
     @property
     def range_mm(self) -> tuple[float, float]:
         """From where to where along the body it shows anything, LPS z."""
-        return float(self.about_mm[2] - HALF_LENGTH_MM), float(self.about_mm[2] + HALF_LENGTH_MM)
+        half = self.length_mm / 2.0
+        return float(self.about_mm[2] - half), float(self.about_mm[2] + half)
 
 
 def scan_slice(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, get_args
 
 from navplan.errors import InputError
 
+USUAL_SCAN_MM = 80.0
 Point = tuple[float, float, float]
 
 
@@ -62,9 +63,11 @@ class Breathe:
 
 @dataclass(frozen=True)
 class CtScan:
-    """A control scan about the needle."""
+    """A control scan about the needle's tip, or the target while there is none: so long a piece of the patient (mm,
+    head to foot)."""
 
     do: ClassVar[str] = "ct_scan"
+    length_mm: float = USUAL_SCAN_MM
 
 
 @dataclass(frozen=True)

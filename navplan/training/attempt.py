@@ -51,16 +51,16 @@ from navplan.training.log import NeedleState as NeedleState
 from navplan.training.log import chained
 from navplan.training.needle_path import STEP_MM, NeedlePath, bend_per_mm
 from navplan.training.patient import SimulatedPatient
-from navplan.training.room import Room, felt, offered_at, triple
+from navplan.training.room import Room, felt, offered_at, stopped_on, triple
 from navplan.training.xrays import Xrays
 
-SKIN_MM = 2.0  # of thickness (unsourced)
 LONGEST_HOLD_S = 20.0  # that a patient holds his breath (unsourced)
 LOOK_MM = 2.0  # between places at which it is looked what the shaft touches
 SAME_PLACE_MM = 1.5  # within which a tip lies where it was injected, in the same vessel or beside it (unsourced)
 FARTHEST_MM, LONGEST_S, MOST_ACTIONS, MOST_ML = 400.0, 3600.0, 20_000, 20.0
 BREATH_STEPS = 8  # of a breath, at which it is looked what it brings to the needle
 MOST_LEVER_DEG = 60.0  # at once
+SHORTEST_SCAN_MM, LONGEST_SCAN_MM = 10.0, 400.0
 Vector = NDArray[np.float64]
 
 
@@ -178,9 +178,7 @@ class Attempt:
             case Breathe():
                 room.held_until_s = -1.0
             case CtScan():
-                room.time_s += costs.ct_scan_s
-                room.ct_mgy_cm += costs.ct_scan_mgy_cm
-                return [Event("ct_scan", "control scan", value=costs.ct_scan_mgy_cm)]
+                return [self._scanned(action.length_mm)]
             case MoveCarm():
                 room.time_s += self._xrays.move(action) * costs.carm_s_per_deg
             case Xray():
@@ -237,7 +235,7 @@ class Attempt:
             path = path.levered(action.axis, action.deg / steps)
             there = self._tissue(path.tip_mm, depth)
             if there != here and feel_of(there).stops:
-                events.append(Event("stopped", f"stops hard: {there}", there))
+                events.append(stopped_on(there))
                 break
             if there != here:
                 room.passage.goes(there, depth)
@@ -270,7 +268,7 @@ class Attempt:
             there = self._tissue(path.tip_mm + step * path.direction, depth + step)
             feel = feel_of(there)
             if feel.stops and (feel.hardest or not self.scenario.into_bone):
-                events.append(Event("stopped", f"stops hard: {there}", there))
+                events.append(stopped_on(there))
                 break
             path = path.advanced(step, self._bend * feel.bends)
             done, since, depth = done + step, since + step, depth + step
@@ -293,6 +291,15 @@ class Attempt:
         room.held_phase = float(min(abs(self._rng.normal(0.0, breath.hold_sd)), 1.0))
         room.held_until_s = room.time_s + LONGEST_HOLD_S
         return [Event("breath_held", "breath held", value=room.held_phase)]
+
+    def _scanned(self, length_mm: float) -> Event:
+        if not SHORTEST_SCAN_MM <= length_mm <= LONGEST_SCAN_MM:
+            raise InputError(f"a control scan of {length_mm:g} mm", f"{SHORTEST_SCAN_MM:g} to {LONGEST_SCAN_MM:g} mm")
+        costs, room = self.scenario.costs, self._room
+        dlp_mgy_cm = costs.ct_scan_mgy * length_mm / 10.0
+        room.time_s += costs.ct_scan_s
+        room.ct_mgy_cm += dlp_mgy_cm
+        return Event("ct_scan", f"control scan of {length_mm:g} mm", value=dlp_mgy_cm)
 
     def _injected(self, ml: float) -> list[Event]:
         path, room = self._in_hand("injected through"), self._room
@@ -355,7 +362,7 @@ class Attempt:
 
     def _tissue(self, point_mm: Vector, inserted_mm: float) -> str:
         tissue = self.patient.tissues_at(point_mm, self.breath_at(self._room.time_s))[0]
-        return SKIN if inserted_mm < SKIN_MM and not feel_of(tissue).stops else tissue
+        return SKIN if inserted_mm < self.patient.skin_mm and not feel_of(tissue).stops else tissue
 
     def _touched(self, path: NeedlePath) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return self.patient.touched(path, self.way.device.radius_mm, self.breath_at(self._room.time_s))

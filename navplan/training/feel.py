@@ -19,6 +19,7 @@ from navplan.model.anatomy import Tissue, anatomy_of
 
 GIVES_WAY_N = 1.0  # of force that falls away at once, for a hand to feel it (unsourced)
 SKIN, FAT, MUSCLE, OUTSIDE = "skin_layer", "fat", "muscle", "outside"
+GEL, PRINTED = "gel", "printed_"  # the latter before what is printed: a structure, or "box"
 FLAVUM, EPIDURAL, DURA = "ligamentum_flavum", "epidural_layer", "thecal_sac"
 
 
@@ -42,6 +43,7 @@ _LAYERS = {
     FLAVUM: Feel(4.0, 0.10),
     EPIDURAL: Feel(0.0, 0.005, bends=0.1),
     DURA: Feel(1.0, 0.005, bends=0.0),
+    GEL: Feel(0.3, 0.02),
 }
 _KINDS = {
     Tissue.SKIN: _LAYERS[MUSCLE],
@@ -60,7 +62,7 @@ _KINDS = {
     Tissue.LESION: Feel(2.0, 0.05),
     Tissue.IMPLANT: Feel(100.0, 1.0, stops=True, bends=0.0, hardest=True),
 }
-_NAMED = (("*fascia*", Feel(2.5, 0.05)), ("*ligament*", _LAYERS[FLAVUM]), ("diaphragm", Feel(1.5, 0.03)))
+_NAMED = ((f"{PRINTED}*", _KINDS[Tissue.IMPLANT]), ("*fascia*", Feel(2.5, 0.05)), ("*ligament*", _LAYERS[FLAVUM]), ("diaphragm", Feel(1.5, 0.03)))
 _OTHER = Feel(1.0, 0.02)
 
 

@@ -44,6 +44,8 @@ CLOSE_MM = 14.0  # from the end, where steps get small if the end is felt or bon
 FELT_MM = 9.0  # of the planned depth, within which loss of resistance is believed
 PULSES_PER_S, ML, MOVED_MM = 7.5, 1.0, 2.0
 STEERS_MM = 1.5
+MOST_TILTS = 8  # of a tracked needle on the skin
+AGAIN_MM, ZONE_MISS_MM = 8.0, 4.0  # from which he pulls back; that a zone covers the target with
 
 
 class ScriptedLearner:
@@ -97,10 +99,25 @@ class ScriptedLearner:
         for left in range(MOST_PLACES, 0, -1):
             try:
                 attempt.act(Place(*self._place(attempt)))
-                return
+                break
             except InputError:  # beside the body, or along it: so he sees
                 if left == 1:
                     raise
+
+        if Sight.TRACKED in attempt.scenario.sight:
+            self._align(attempt)
+
+    def _align(self, attempt: Attempt) -> None:
+        """The tracked line is seen before anything is pushed: tilted until he takes it for right."""
+        skill = self.skill
+        for _ in range(MOST_TILTS):
+            path = attempt.path
+            assert path is not None
+            self._think(attempt)
+            to_go, miss = self._ahead(attempt, path.tip_mm + self._rng.normal(0.0, skill.see_mm / np.sqrt(3.0), 3), path)
+            if float(np.linalg.norm(miss)) <= skill.corrects_mm:
+                return
+            self._tilt(attempt, path, miss, to_go)
 
     def _place(self, attempt: Attempt) -> tuple[Point, Point]:
         way, skill = attempt.way, self.skill
@@ -124,10 +141,12 @@ class ScriptedLearner:
             seen = path.tip_mm + self._rng.normal(0.0, skill.see_mm / np.sqrt(3.0), 3)
         to_go, miss = self._ahead(attempt, seen, path)
         there = max(0.5, abs(float(self._rng.normal(0.0, skill.depth_mm))))
-        if path.inserted_mm > 0.0 and to_go < -there:
-            attempt.act(Advance(to_go))
-            return True
         if to_go <= there:
+            if self._missed(attempt, path, miss):
+                self._back(attempt, path)
+                return False
+            if path.inserted_mm > 0.0 and to_go < -there:
+                attempt.act(Advance(to_go))
             return True
         if self._planes == 1 and len(self.views) > 1 and not self._second and to_go <= CLOSE_MM:
             self._second = True  # one plane: its second view is for the depth
@@ -158,7 +177,7 @@ class ScriptedLearner:
                     return True
             return True
         wish = min(skill.step_mm, to_go - CLOSE_MM + 1.0 if felt else to_go)
-        wish = max(wish, 0.5) + abs(float(self._rng.normal(0.0, skill.depth_mm / 4.0)))
+        wish = max(wish, 0.5) + abs(float(self._rng.normal(0.0, skill.depth_mm / 2.0)))
         entry = attempt.act(Advance(float(wish)))
         kinds = {event.kind for event in entry.events}
         if "hub" in kinds or "out" in kinds:
@@ -167,7 +186,7 @@ class ScriptedLearner:
             path = attempt.path
             assert path is not None
             left, _ = self._ahead(attempt, path.tip_mm, path)
-            if left <= max(3.0, 3.0 * skill.depth_mm) or self._again_done >= MOST_AGAIN:
+            if left <= self._tolerated_mm(attempt) or self._again_done >= MOST_AGAIN:
                 return True
             self._back(attempt, path)
         return False
@@ -181,11 +200,21 @@ class ScriptedLearner:
 
     def _again(self, attempt: Attempt, path: NeedlePath, miss: Vector, to_go: float) -> bool:
         """Back where the way is lost."""
-        lost = float(np.linalg.norm(miss)) > self.skill.again_mm and path.inserted_mm >= SHALLOW_MM
+        lost = float(np.linalg.norm(miss)) > AGAIN_MM and path.inserted_mm >= SHALLOW_MM
         if not lost or to_go > 0.8 * attempt.way.tip_depth_mm or self._again_done >= MOST_AGAIN:
             return False
         self._back(attempt, path)
         return True
+
+    def _missed(self, attempt: Attempt, path: NeedlePath, miss: Vector) -> bool:
+        """Whether he takes the end for too far off to do there what he came for, and tries again."""
+        off = float(np.linalg.norm(miss)) > self._tolerated_mm(attempt)
+        return off and self._again_done < MOST_AGAIN
+
+    def _tolerated_mm(self, attempt: Attempt) -> float:
+        """A miss with which the goal can be met."""
+        goal = attempt.scenario.goal
+        return ZONE_MISS_MM if goal.kind is GoalKind.ABLATE else goal.within_mm
 
     def _back(self, attempt: Attempt, path: NeedlePath) -> None:
         """Out and in anew, or back under the skin to be redirected."""
@@ -197,21 +226,28 @@ class ScriptedLearner:
             attempt.act(Advance(BACK_TO_MM - path.inserted_mm))
 
     def _correct(self, attempt: Attempt, path: NeedlePath, miss: Vector, to_go: float) -> None:
-        off = float(np.linalg.norm(miss))
-        if off <= self.skill.corrects_mm or to_go < 1.0 or path.inserted_mm <= 0.0:
+        if float(np.linalg.norm(miss)) <= self.skill.corrects_mm or to_go < 1.0 or path.inserted_mm <= 0.0:
             if path.inserted_mm > 0.0 and attempt.scenario.bend_mm_at_100 >= STEERS_MM:
                 attempt.act(Turn(180.0))  # a bevel that is turned over at each step drives the needle straight
             return
-        sign = -1.0 if self._rng.uniform() < self.skill.misreads else 1.0
-        wanted = sign * miss / off
         if path.inserted_mm < SHALLOW_MM:
-            share = float(np.exp(-path.inserted_mm / HELD_MM))
-            gain = float(np.exp(self._rng.normal(0.0, self.skill.gain_sd)))
-            angle = gain * float(np.degrees(np.arctan2(off, to_go + path.inserted_mm)) / share)
-            attempt.act(Lever(_triple(np.cross(path.direction, wanted)), min(angle, 20.0)))
+            self._tilt(attempt, path, miss, to_go)
             return
+        wanted = self._towards(miss)
         side = np.cross(path.direction, path.bevel)
         attempt.act(Turn(float(np.degrees(np.arctan2(wanted @ side, wanted @ path.bevel)))))
+
+    def _towards(self, miss: Vector) -> Vector:
+        """(3,) unit: where he takes the needle to be wanted."""
+        sign = -1.0 if self._rng.uniform() < self.skill.misreads else 1.0
+        return np.asarray(sign * miss / np.linalg.norm(miss))
+
+    def _tilt(self, attempt: Attempt, path: NeedlePath, miss: Vector, to_go: float) -> None:
+        wanted, off = self._towards(miss), float(np.linalg.norm(miss))
+        share = float(np.exp(-path.inserted_mm / HELD_MM))
+        gain = float(np.exp(self._rng.normal(0.0, self.skill.gain_sd)))
+        angle = gain * float(np.degrees(np.arctan2(off, to_go + path.inserted_mm)) / share)
+        attempt.act(Lever(_triple(np.cross(path.direction, wanted)), min(angle, 20.0)))
 
     def _look(self, attempt: Attempt) -> None:
         """A picture, and another one where he is not sure; two planes, or the second view near the end, where given."""
@@ -224,7 +260,7 @@ class ScriptedLearner:
                 else:
                     attempt.act(Xray(plane=plane))
             elif Sight.CT_STEPS in sight:
-                attempt.act(CtScan())
+                attempt.act(CtScan(self.skill.scan_mm))
             if self._rng.uniform() >= self.skill.repeats:
                 return
 

@@ -2,8 +2,9 @@
 
 Which of them tell novices from experts (DISCRIMINATING): liver biopsy simulator (Johnson et al. 2012, Br J Radiol
 85:555, PMC3479890): no-go area touched and time in it, targeting, session length, needle distance, skin contacts; for
-fluoroscopy shots, time, dose-area product, error of the view. Path length and time alone did not discriminate in a
-randomised trial with Perk Tutor: the needle's way is told and not weighed. """
+fluoroscopy shots, time, dose-area product, error of the view; under CT control scans and their dose-length product
+stand for shots and dose-area product. Path length and time alone did not discriminate in a randomised trial with Perk
+Tutor: each is one of several. """
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from navplan.training.views import JudgedView, SeenVertebra, judged
 
 BIOPSY = "PMC3479890"
 FLUOROSCOPY = "listed for fluoroscopic training; no single study"
+IN_PLACE = "navplan: under CT in place of shots and dose-area product"
 PLAN = "navplan: the plan against what happened"
 NAMES: dict[str, tuple[str, str, str]] = {
     "no_go_touched": ("structures", "risk structures that the shaft touched for sure, each once", BIOPSY),
@@ -30,7 +32,7 @@ NAMES: dict[str, tuple[str, str, str]] = {
     "target_off_mm": ("mm", "of what the needle was for from what it aimed at; inf: never done", BIOPSY),
     "goal_missed": ("0 or 1", "whether the scenario's own goal was missed", PLAN),
     "session_s": ("s", "room time to the end", BIOPSY),
-    "needle_mm": ("mm", "way of the tip in the body, forwards and back: told, not weighed", BIOPSY),
+    "needle_mm": ("mm", "way of the tip in the body, forwards and back", BIOPSY),
     "skin_contacts": ("times", "needle set on the skin", BIOPSY),
     "redirections": ("times", "levered in the body, or pulled back by 5 mm and more", PLAN),
     "shots": ("shots", "single shots", FLUOROSCOPY),
@@ -41,16 +43,16 @@ NAMES: dict[str, tuple[str, str, str]] = {
     "pedicle_off_share": (
         "share", "pedicle from the body's middle, of its half width: mean of views 15 to 60 degrees from AP", PLAN
     ),
-    "ct_scans": ("scans", "control scans", PLAN),
-    "ct_mgy_cm": ("mGy cm", "dose-length product of control scans, by the scenario", PLAN),
+    "ct_scans": ("scans", "control scans", IN_PLACE),
+    "ct_mgy_cm": ("mGy cm", "dose-length product of control scans: index of the scenario by their length", IN_PLACE),
     "entry_off_mm": ("mm", "last entry from the planned one", PLAN),
     "angle_off_deg": ("degrees", "chord from entry to tip against the planned way, at the end", PLAN),
     "dural_punctures": ("times", "the tip was pushed into the thecal sac", PLAN),
     "hazards": ("times", "hazards that came, drawn at their chance", PLAN),
 }  # fmt: skip
 DISCRIMINATING = (
-    "no_go_touched", "no_go_s", "target_off_mm", "session_s", "skin_contacts", "shots", "fluoroscopy_s", "dap_ugy_cm2",
-    "view_error_deg",
+    "no_go_touched", "no_go_s", "target_off_mm", "session_s", "needle_mm", "skin_contacts", "shots", "fluoroscopy_s",
+    "dap_ugy_cm2", "view_error_deg", "ct_scans", "ct_mgy_cm",
 )  # fmt: skip
 OF_TOUCHING = ("no_go_touched", "no_go_s")
 OBLIQUE_DEG = (15.0, 60.0)

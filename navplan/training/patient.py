@@ -35,6 +35,8 @@ Points = NDArray[np.float64]
 class SimulatedPatient:
     """situation: what planning judges on; breath: what moves, or None. A phase of 0 is the image's breath state."""
 
+    skin_mm = 2.0  # thick (unsourced)
+
     def __init__(self, situation: Situation, breath: BreathModel | None = None) -> None:
         self.situation, self.breath = situation, breath
         self._moves: dict[str, bool] = {}

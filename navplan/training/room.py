@@ -12,7 +12,7 @@ from navplan.geometry.lines import perpendicular_axes
 from navplan.model.trajectory import Trajectory
 from navplan.training.contrast import Spread
 from navplan.training.factors import Passage
-from navplan.training.feel import OUTSIDE, feel_of, gives_way
+from navplan.training.feel import OUTSIDE, PRINTED, feel_of, gives_way
 from navplan.training.log import Event
 from navplan.training.needle_path import NeedlePath
 
@@ -46,6 +46,11 @@ def felt(here: str, there: str) -> Event:
     if there == OUTSIDE:
         return Event("out", "the tip comes out of the body", there)
     return Event("entered", f"enters {there}", there, feel_of(there).puncture_n)
+
+
+def stopped_on(tissue: str) -> Event:
+    """The tip against what it cannot go into, a printed structure by its own name."""
+    return Event("stopped", f"stops hard: {tissue}", tissue.removeprefix(PRINTED))
 
 
 def offered_at(

@@ -20,7 +20,7 @@ class Skill:
     field_mm: collimated at the panel (0: open); holds: share of pushes and of the last act in a held breath; heeds:
     chance to act on what is felt and on bad contrast; misreads: share of corrections that go the wrong way (a picture
     mirrored in the mind); gain_sd: of how much he corrects, as a logarithm; corrects_mm: the miss from which he
-    corrects; again_mm: the miss from which he pulls back; anew: share of these in which he punctures the skin again;
+    corrects; anew: share of new tries in which he punctures the skin again; scan_mm: length of his control scans;
     thinks_s: between steps, on average."""
 
     name: str
@@ -40,25 +40,25 @@ class Skill:
     misreads: float
     gain_sd: float
     corrects_mm: float
-    again_mm: float
     anew: float
+    scan_mm: float
     thinks_s: float
 
 
 EXPERT = Skill(
     "expert", place_mm=1.5, aim_deg=1.5, see_mm=0.8, view_deg=2.5, depth_mm=0.6, step_mm=18.0, near_mm=1.0,
     repeats=0.05, screens=0.4, screen_s=1.5, field_mm=150.0, holds=1.0, heeds=1.0, misreads=0.03, gain_sd=0.1,
-    corrects_mm=1.5, again_mm=6.0, anew=0.15, thinks_s=5.0,
+    corrects_mm=1.5, anew=0.15, scan_mm=40.0, thinks_s=5.0,
 )  # fmt: skip
 INTERMEDIATE = Skill(
-    "intermediate", place_mm=3.0, aim_deg=3.0, see_mm=1.6, view_deg=5.0, depth_mm=1.2, step_mm=13.0, near_mm=1.5,
-    repeats=0.15, screens=0.45, screen_s=1.8, field_mm=220.0, holds=0.8, heeds=0.85, misreads=0.1, gain_sd=0.25,
-    corrects_mm=2.5, again_mm=8.0, anew=0.3, thinks_s=8.0,
+    "intermediate", place_mm=2.6, aim_deg=2.6, see_mm=1.4, view_deg=5.0, depth_mm=1.0, step_mm=13.0, near_mm=1.5,
+    repeats=0.15, screens=0.45, screen_s=1.8, field_mm=220.0, holds=0.8, heeds=0.85, misreads=0.08, gain_sd=0.25,
+    corrects_mm=2.5, anew=0.3, scan_mm=60.0, thinks_s=8.0,
 )  # fmt: skip
 NOVICE = Skill(
     "novice", place_mm=6.0, aim_deg=6.0, see_mm=3.2, view_deg=10.0, depth_mm=2.4, step_mm=10.0, near_mm=2.5,
     repeats=0.3, screens=0.5, screen_s=2.2, field_mm=0.0, holds=0.5, heeds=0.6, misreads=0.25, gain_sd=0.5,
-    corrects_mm=4.0, again_mm=10.0, anew=0.6, thinks_s=13.0,
+    corrects_mm=4.0, anew=0.6, scan_mm=120.0, thinks_s=13.0,
 )  # fmt: skip
 SKILLS = {"expert": EXPERT, "intermediate": INTERMEDIATE, "novice": NOVICE}
 

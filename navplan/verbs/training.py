@@ -32,6 +32,7 @@ from navplan.planning.entry_candidates import body_structure
 from navplan.planning.moved_way import entry_on_skin, trajectory_to
 from navplan.planning.situation import Situation
 from navplan.training.attempt import Attempt
+from navplan.training.block_patient import BlockPatient
 from navplan.training.metrics import Metric, of_attempt
 from navplan.training.outcome import not_evaluated
 from navplan.training.patient import SimulatedPatient
@@ -117,7 +118,8 @@ def rehearsal_of(scenario: Scenario, progress: Progress = lambda words, share: N
     progress("views", 0.9)
     with _about(scenario, "views"):
         views = _views(scenario, situation, way)
-    patient = SimulatedPatient(situation, scenario.breath)
+    with _about(scenario, "patient.printed" if scenario.patient.printed else "patient.block"):
+        patient = _simulated(scenario, situation, way)
     return Rehearsal(scenario, case, image_id, situation, patient, way, promised, views)
 
 
@@ -153,6 +155,12 @@ def _patient(scenario: Scenario) -> Case:
             f"an image with the digest {source.digest[:16]}...", "Make the scenario anew: navplan scenario",
         )  # fmt: skip
     return case
+
+
+def _simulated(scenario: Scenario, situation: Situation, way: Trajectory) -> SimulatedPatient:
+    if scenario.patient.block:
+        return BlockPatient(situation, way, scenario.patient.printed)
+    return SimulatedPatient(situation, scenario.breath)
 
 
 def _target(scenario: Scenario, case: Case, image_id: str) -> Target:

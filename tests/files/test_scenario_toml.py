@@ -265,6 +265,45 @@ def test_one_patient() -> None:
         scenario_from_toml(both, "bad.toml")
 
 
+BLOCK = """id = "mine"
+version = "1"
+title = "Mine"
+words = "mine"
+protocol = "liver-biopsy"
+target = "lesion"
+sight = ["tracked"]
+into_bone = false
+counted = ["target_off_mm"]
+[patient]
+phantom = "abdomen"
+block = true
+printed = ["rib_right_10"]
+[goal]
+kind = "tip"
+within_mm = 5.0
+source = "unsourced"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"tracked"', '"ct_steps"', r"line 7 \(sight\).*tracked"),
+        ('"tracked"', '"tracked", "fluoroscopy"', r"line 7 \(sight\).*tracked"),
+        ('kind = "tip"', 'kind = "block"', r"line 14 \(goal\).*no contrast"),
+        ("into_bone = false", "into_bone = true", r"line 8 \(into_bone\).*not drilled"),
+        ("block = true", "block = false", r"line 13 \(patient.printed\).*block = true"),
+        ("[goal]", "[breath]\nstructures=['liver']\nshift_mm=[0,0,9]\nperiod_s=4\nhold_sd=0\nsource='x'\n[goal]",
+         r"line 14 \(breath\).*does not breathe"),
+    ],
+)  # fmt: skip
+def test_what_a_block_of_gel_does_not_do(old: str, new: str, told: str) -> None:
+    block = scenario_from_toml(BLOCK, "block.toml")
+    assert block.patient.block and scenario_from_toml(scenario_text(block), "again.toml") == block
+    with pytest.raises(InputError, match=told):
+        scenario_from_toml(BLOCK.replace(old, new), "block.toml")
+
+
 def test_neither_target_nor_way() -> None:
     text = re.sub(r"\[way\].*?\n\n", "", SCENARIO, flags=re.DOTALL).replace('target = "lesion"\n', "")
     with pytest.raises(InputError, match="target and way: neither"):

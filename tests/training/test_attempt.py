@@ -72,6 +72,20 @@ def whole(attempt: Attempt) -> Attempt:
     return attempt
 
 
+def test_a_control_scan_costs_by_its_length():
+    attempt = attempt_of()
+    index = attempt.scenario.costs.ct_scan_mgy
+    attempt.act(CtScan(20.0))
+    assert attempt.log[-1].ct_mgy_cm == pytest.approx(2.0 * index)
+    attempt.act(CtScan(160.0))
+    assert attempt.log[-1].ct_mgy_cm == pytest.approx(18.0 * index)
+    assert attempt.log[-1].time_s == pytest.approx(2 * attempt.scenario.costs.ct_scan_s)
+    for wrong in (0.0, -80.0, 9.0, 401.0, float("nan")):
+        with pytest.raises(InputError):
+            attempt.act(CtScan(wrong))
+    assert len(attempt.log) == 2
+
+
 def test_it_plays_again_to_the_bit_also_from_a_file_of_whole_numbers():
     varied = {"bend_mm_at_100": 5.0, "variation": Variation(3.0, 3.0, 0.3, moves_per_hour=200.0)}
     first = whole(attempt_of(7, breath=True, **varied))

@@ -79,7 +79,7 @@ def test_looks_are_what_the_scenario_allows():
 
 
 def test_metrics_have_units_words_and_sources():
-    assert set(DISCRIMINATING) <= set(NAMES) and "needle_mm" not in DISCRIMINATING
+    assert set(DISCRIMINATING) <= set(NAMES) and "goal_missed" not in DISCRIMINATING
     assert all(unit and words and source for unit, words, source in NAMES.values())
     log = played(SKILLS["expert"], 0).log
     with pytest.raises(InputError):

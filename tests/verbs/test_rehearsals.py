@@ -37,7 +37,7 @@ from navplan.verbs.training import Rehearsal, rehearsal_of
 COARSE = {"lumbar-spine": (2.5, 2.5, 2.5)}
 SHIPPED = (
     "interlaminar-epidural", "liver-ablation", "liver-biopsy-breath", "lung-biopsy-ct", "medial-branch-block",
-    "tracked-needle", "transforaminal-epidural", "vertebroplasty-biplane",
+    "block-tracked-needle", "transforaminal-epidural", "vertebroplasty-biplane",
 )  # fmt: skip
 QUICK = ("interlaminar-epidural", "liver-biopsy-breath", "medial-branch-block", "vertebroplasty-biplane")
 

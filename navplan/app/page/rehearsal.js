@@ -11,7 +11,7 @@ const root = document.getElementById("rehearsal");
 const repeating = new Repeating();
 let t = {}, page = null;
 
-const POLL_MS = 400, TOLD_EVERY_MS = 1000;
+const POLL_MS = 400, TOLD_EVERY_MS = 1000, SCAN_MM = [20, 40, 80, 160], USUAL_SCAN_MM = 80;
 
 class Page {
   constructor(state) {
@@ -36,7 +36,9 @@ class Page {
     this.series = el("select", { test: "series", "aria-label": t.series, onchange: () => this.choose(this.series.value) });
     this.windows = el("select", { test: "window", "aria-label": t.window, onchange: () => { this.window = this.windows.value; this.views.forEach((view) => view.draw()); } }, Object.keys(WINDOWS).map((name) => el("option", { value: name }, t.windows[name])));
     this.windows.value = this.window;
-    const scan = ct ? el("button", { type: "button", class: "re-main", test: "scan", title: t.titles.scan, onclick: () => this.does({ do: "ct_scan" }) }, t.buttons.scan) : "";
+    const scan = ct ? el("button", { type: "button", class: "re-main", test: "scan", title: t.titles.scan, onclick: () => this.scan() }, t.buttons.scan) : "";
+    this.lengths = ct ? el("select", { test: "scan-length" }, SCAN_MM.map((mm) => el("option", { value: mm }, `${mm} mm`))) : "";
+    if (ct) this.lengths.value = String(USUAL_SCAN_MM);
     const facts = [one.side ? filled(t.side, { side: t.sides[one.side] || one.side }) : "", one.level ? filled(t.level, one) : "", filled(t.lies, { position: t.positions[one.position] || t.positions.unknown }), one.device, one.throw_mm ? filled(t.throws, one) : "", one.zone ? filled(t.zone, one.zone) : ""];
     const biplane = this.xray && this.xray.planes.length > 1;
     this.stage = el("div", { class: `re-stage ${this.xray ? (biplane ? "re-biplane" : "re-fluoro") : "re-ct"}` }, this.xray ? this.xray.planes.map((plane) => plane.element) : "", this.views.map((view) => view.element));
@@ -48,7 +50,7 @@ class Page {
         el("dl", { class: "re-clock" }, el("div", {}, el("dt", {}, t.time), el("dd", {}, this.time))),
         el("div", { class: "re-row" }, el("button", { type: "button", test: "keys", onclick: () => keys.showModal() }, t.buttons.keys), el("button", { type: "button", class: "re-main", test: "finish", title: t.titles.finish, onclick: () => this.finish() }, t.buttons.finish))),
       el("div", { class: "re-body" }, this.needle.element,
-        el("div", { class: "re-middle" }, el("div", { class: "re-bar" }, el("label", {}, `${t.series} `, this.series), el("label", {}, `${t.window} `, this.windows), el("button", { type: "button", test: "to-target", onclick: () => this.go(this.state.target_mm) }, t.buttons.to_target), scan, this.scanned), this.stage),
+        el("div", { class: "re-middle" }, el("div", { class: "re-bar" }, el("label", {}, `${t.series} `, this.series), el("label", {}, `${t.window} `, this.windows), el("button", { type: "button", test: "to-target", onclick: () => this.go(this.state.target_mm) }, t.buttons.to_target), scan, ct ? el("label", { title: t.titles.scan_length }, `${t.scan_length} `, this.lengths) : "", this.scanned), this.stage),
         this.xray ? this.xray.element : ""));
     this.result = new Result(t, (scenario, seed) => begin(scenario, seed, this.state.difficulty));
   }
@@ -100,6 +102,9 @@ class Page {
     this.views.forEach((view) => view.ask());
   }
 
+  // So much of the patient, head to foot, about the needle's tip.
+  scan() { this.does({ do: "ct_scan", length_mm: Number(this.lengths.value) }); }
+
   go(at) { this.at = at; this.views.forEach((view) => view.ask()); }
 
   setMode(on) {
@@ -139,7 +144,7 @@ function byKey(event) {
   const table = {
     w: push(1), s: push(-1), ArrowUp: tilt("head"), ArrowDown: tilt("feet"), ArrowLeft: tilt("anticlockwise"), ArrowRight: tilt("clockwise"),
     e: [{ do: "turn", deg: 15 }, ["deg"]], q: [{ do: "turn", deg: -15 }, ["deg"]], r: () => page.does({ do: "turn", deg: 180 }), o: () => page.does({ do: "take" }), a: () => page.setMode(!page.setting),
-    b: () => page.state.breath && page.does({ do: page.needle.holds ? "breathe" : "hold_breath" }), c: () => page.state.scenario.sight.includes("ct_steps") && page.does({ do: "ct_scan" }),
+    b: () => page.state.breath && page.does({ do: page.needle.holds ? "breathe" : "hold_breath" }), c: () => page.state.scenario.sight.includes("ct_steps") && page.scan(),
     i: () => page.xray && page.does({ do: "inject", ml: 1 }), f: () => page.does({ do: "fire" }), g: () => page.finish(), t: () => page.go(page.state.target_mm),
     ",": { call: () => page.views[0].step(-1) }, ".": { call: () => page.views[0].step(1) }, "?": () => keys.showModal(), Escape: () => page.setMode(false),
   };
