@@ -19,7 +19,9 @@ DONE, STOPPED = 0, 130
 
 
 def do_scenarios(options: Namespace, output: Output) -> int:
-    """What can be rehearsed."""
+    """What can be rehearsed, or one scenario's patient as a case."""
+    if options.scenario or options.case:
+        return _scenario_case(options, output)
     from navplan.verbs.catalogue import scenarios
 
     found = scenarios()
@@ -30,6 +32,23 @@ def do_scenarios(options: Namespace, output: Output) -> int:
     ]
     told = {"scenarios": [_scenario(one) for one in found.values()]}
     output.result("\n".join(rows) or "no scenario is installed", told)
+    return DONE
+
+
+def _scenario_case(options: Namespace, output: Output) -> int:
+    if not (options.scenario and options.case):
+        raise InputError("one of SCENARIO and --case alone", "both, or neither for the list")
+    from navplan.extend import registry
+    from navplan.verbs.scenario_case import scenario_case
+    from navplan.verbs.training import rehearsal_of
+
+    case = scenario_case(rehearsal_of(registry.scenario(options.scenario), output.progress), options.case)
+    plan = case.plan("")
+    way = plan.best.trajectory
+    output.result(
+        f"{case.folder}: plan {plan.id}, {plan.best.verdict.value}, {way.tip_depth_mm:.1f} mm to the tip",
+        {"case": case.folder, "plan": plan.id, "verdict": plan.best.verdict},
+    )
     return DONE
 
 

@@ -12,7 +12,12 @@ def training_verbs(
     verb: Callable[[str, str], argparse.ArgumentParser], serving: Callable[..., None]
 ) -> None:  # fmt: skip
     """Put the verbs of rehearsal to the parser."""
-    verb("scenarios", "rehearsals that can be played: their needle, how it is seen, where they come from")
+    one = verb("scenarios", "rehearsals that can be played: their needle, how it is seen, where they come from")
+    one.add_argument(
+        "scenario", nargs="?", default="", metavar="SCENARIO",
+        help="with --case: save this one's phantom as a case, the expert's way in it as a plan",
+    )  # fmt: skip
+    one.add_argument("--case", default=None, metavar="DIR", help="a new folder")
 
     one = verb("train", "play a scenario in the app; with --learner, let a scripted one play it, without any display")
     one.add_argument("scenario", metavar="SCENARIO", help="id or TOML file (see: navplan scenarios)")

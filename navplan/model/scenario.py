@@ -305,8 +305,8 @@ class Scenario:
         if self.sight != (Sight.TRACKED,):
             raise InputError(f"sight {', '.join(self.sight)} of a block", "tracked: pictures would show the patient")
         if self.goal.kind in (GoalKind.EPIDURAL, GoalKind.BLOCK):
-            raise InputError(f"goal {self.goal.kind} in a block", "tip, sample, cement or ablate: gel shows no contrast")
-        for name, given in (("breath", self.breath is not None), ("hazards", self.hazards), ("into_bone", self.into_bone)):
+            raise InputError(f"goal {self.goal.kind} in a block", "tip, sample, cement, ablate: gel shows no contrast")
+        for name, given in (("breath", self.breath), ("hazards", self.hazards), ("into_bone", self.into_bone)):
             if given:
                 raise InputError(f"{name} in a block", "none: gel does not breathe or bleed, print is not drilled")
 

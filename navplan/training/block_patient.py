@@ -1,8 +1,8 @@
 """The printed block as a simulated patient: an open box of gel in which the patient's printed bones stand.
 
-It is the block that `navplan block --gel` makes about the way: what is printed stops the needle, all else is gel or air.
-What the shaft touches, and where the target is, are the patient's own structures where they lie in the block: most of
-them are in the plan alone, and nothing tells a hand of them.
+It is the block that `navplan block --gel` makes about the way: what is printed stops the needle, all else is gel or
+air. What the shaft touches, and where the target is, are the patient's own structures where they lie in the block: most
+of them are in the plan alone, and nothing tells a hand of them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from navplan.errors import ChoiceError
 from navplan.imaging.block_solid import solid_with_posts
-from navplan.planning.boundary import MOSTLY_INSIDE, occupancy_at
 from navplan.model.block import TrainingBlock
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.block_design import BlockSizes, design_block
+from navplan.planning.boundary import MOSTLY_INSIDE, occupancy_at
 from navplan.planning.situation import Situation
 from navplan.training.feel import GEL, OUTSIDE, PRINTED
 from navplan.training.layers import CanalLayers
@@ -66,6 +66,6 @@ class BlockPatient(SimulatedPatient):
 def _shape(situation: Situation, name: str) -> Structure:
     structure = situation.structures.get(name)
     if structure is None or structure.occupancy is None or structure.grid is None:
-        shaped = [one.name for one in situation.structures.values() if one.occupancy is not None]
-        raise ChoiceError(f"printed structure {name!r}, of which there is no shape", ", ".join(sorted(shaped)) or "none")
+        shaped = sorted(one.name for one in situation.structures.values() if one.occupancy is not None)
+        raise ChoiceError(f"printed structure {name!r}, of which there is no shape", ", ".join(shaped) or "none")
     return structure

@@ -62,7 +62,10 @@ _KINDS = {
     Tissue.LESION: Feel(2.0, 0.05),
     Tissue.IMPLANT: Feel(100.0, 1.0, stops=True, bends=0.0, hardest=True),
 }
-_NAMED = ((f"{PRINTED}*", _KINDS[Tissue.IMPLANT]), ("*fascia*", Feel(2.5, 0.05)), ("*ligament*", _LAYERS[FLAVUM]), ("diaphragm", Feel(1.5, 0.03)))
+_NAMED = (
+    (f"{PRINTED}*", _KINDS[Tissue.IMPLANT]), ("*fascia*", Feel(2.5, 0.05)), ("*ligament*", _LAYERS[FLAVUM]),
+    ("diaphragm", Feel(1.5, 0.03)),
+)  # fmt: skip
 _OTHER = Feel(1.0, 0.02)
 
 

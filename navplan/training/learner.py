@@ -45,7 +45,7 @@ FELT_MM = 9.0  # of the planned depth, within which loss of resistance is believ
 PULSES_PER_S, ML, MOVED_MM = 7.5, 1.0, 2.0
 STEERS_MM = 1.5
 MOST_TILTS = 8  # of a tracked needle on the skin
-AGAIN_MM, ZONE_MISS_MM = 8.0, 4.0  # from which he pulls back; that a zone covers the target with
+AGAIN_MM, TOLERATED_MM = 8.0, 4.0  # a miss from which he pulls back; one that is left, at the end
 
 
 class ScriptedLearner:
@@ -114,7 +114,8 @@ class ScriptedLearner:
             path = attempt.path
             assert path is not None
             self._think(attempt)
-            to_go, miss = self._ahead(attempt, path.tip_mm + self._rng.normal(0.0, skill.see_mm / np.sqrt(3.0), 3), path)
+            seen = path.tip_mm + self._rng.normal(0.0, skill.see_mm / np.sqrt(3.0), 3)
+            to_go, miss = self._ahead(attempt, seen, path)
             if float(np.linalg.norm(miss)) <= skill.corrects_mm:
                 return
             self._tilt(attempt, path, miss, to_go)
@@ -214,7 +215,7 @@ class ScriptedLearner:
     def _tolerated_mm(self, attempt: Attempt) -> float:
         """A miss with which the goal can be met."""
         goal = attempt.scenario.goal
-        return ZONE_MISS_MM if goal.kind is GoalKind.ABLATE else goal.within_mm
+        return TOLERATED_MM if goal.kind is GoalKind.ABLATE else max(TOLERATED_MM, goal.within_mm)
 
     def _back(self, attempt: Attempt, path: NeedlePath) -> None:
         """Out and in anew, or back under the skin to be redirected."""

@@ -38,6 +38,15 @@ def test_what_can_be_rehearsed_is_listed(capsys: pytest.CaptureFixture[str]) -> 
     assert "usual" in told["lung-biopsy-ct"]["difficulties"]
 
 
+@pytest.mark.parametrize("words", [["lung-biopsy-ct"], ["--case", "new"], ["moon", "--case", "new"]])
+def test_a_scenario_as_a_case_needs_both(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["scenarios", *words]) == 2
+    assert "Expected" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_train_goes_on_where_it_was_stopped(
     scenario: str, attempts: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

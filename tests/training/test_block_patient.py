@@ -40,7 +40,8 @@ def test_what_is_printed_is_named_and_nothing_else_of_the_patient_is_there(block
     assert block.tissues_at(np.array([-22.0, 0.0, -20.0]))[0] == GEL  # liver, in the patient
     assert patient_of().tissues_at(np.array([-22.0, 0.0, -20.0]))[0] == "liver"
     size, turn = np.asarray(block.block.size_mm), block.block.transform
-    walls = turn.apply(np.array([[5.0, size[1] / 2, 25.0], [size[0] / 2, size[1] - 5.0, 25.0], [size[0] / 2, size[1] / 2, 2.0]]))
+    x, y = size[:2] / 2
+    walls = turn.apply(np.array([[5.0, y, 25.0], [x, size[1] - 5.0, 25.0], [x, y, 2.0]]))
     assert set(block.tissues_at(walls)) == {PRINTED + BOX}
     assert block.tissues_at(turn.apply(np.array([[-1.0, 40.0, 25.0]])))[0] == OUTSIDE
 

@@ -26,12 +26,15 @@ from navplan.model.plan import RankedTrajectory
 from navplan.model.safety import Verdict
 from navplan.model.scenario import GoalKind, PlannedWay, Scenario
 from navplan.training.actions import Place
+from navplan.training.block_patient import BlockPatient
 from navplan.training.feel import EPIDURAL
 from navplan.verbs import training
+from navplan.verbs.block import BlockSizes, make_block
 from navplan.verbs.case_verbs import open_case, save_case
 from navplan.verbs.make_scenario import make_scenario
 from navplan.verbs.phantom import phantom
 from navplan.verbs.plan import plan_for
+from navplan.verbs.scenario_case import scenario_case
 from navplan.verbs.training import Rehearsal, rehearsal_of
 
 COARSE = {"lumbar-spine": (2.5, 2.5, 2.5)}
@@ -39,7 +42,10 @@ SHIPPED = (
     "interlaminar-epidural", "liver-ablation", "liver-biopsy-breath", "lung-biopsy-ct", "medial-branch-block",
     "block-tracked-needle", "transforaminal-epidural", "vertebroplasty-biplane",
 )  # fmt: skip
-QUICK = ("interlaminar-epidural", "liver-biopsy-breath", "medial-branch-block", "vertebroplasty-biplane")
+QUICK = (
+    "block-tracked-needle", "interlaminar-epidural", "liver-biopsy-breath", "medial-branch-block",
+    "vertebroplasty-biplane",
+)  # fmt: skip
 
 
 @cache
@@ -106,7 +112,7 @@ def ends_at_the_goal(rehearsal: Rehearsal) -> None:
         assert rehearsal.patient.in_structure(scenario.target, tip)[0]
     elif kind is GoalKind.EPIDURAL:
         assert rehearsal.patient.tissues_at(tip)[0] == EPIDURAL
-    elif kind is GoalKind.BLOCK:
+    elif kind in (GoalKind.BLOCK, GoalKind.TIP):
         assert np.linalg.norm(tip - way.target_mm) < 0.1
 
 
@@ -119,6 +125,26 @@ def test_its_file_says_where_numbers_come_from_and_varies(id: str) -> None:
     assert scenario_from_toml(scenario_text(scenario), "again.toml") == scenario
     for hazard in scenario.hazards:
         assert "PMC" in hazard.source
+
+
+def test_the_block_of_a_scenario_is_the_one_that_is_printed(tmp_path: Path) -> None:
+    """Its phantom as a case, the expert's way as a plan, and the same pits; there once, it is not written over."""
+    here = ready("block-tracked-needle")
+    assert isinstance(here.patient, BlockPatient)
+    case = scenario_case(here, tmp_path / "case")
+    assert open_case(tmp_path / "case").plan("").best.trajectory.entry_mm == here.way.entry_mm
+    printed = make_block(case, case.plan(""), structures=here.scenario.patient.printed, sizes=BlockSizes(gel=True))
+    assert (printed.marks, printed.size_mm) == (here.patient.block.marks, here.patient.block.size_mm)
+    assert printed.patient_from_block == here.patient.block.patient_from_block
+    with pytest.raises(InputError, match="holds a case already"):
+        scenario_case(here, tmp_path / "case")
+
+
+def test_a_block_names_the_line_of_what_it_has_no_shape_of() -> None:
+    scenario = coarse("block-tracked-needle")
+    at = f"block_tracked_needle.toml line {line_of(scenario.origin.lines, 'patient.printed')} (patient.printed): "
+    told = refused(scenario, patient=replace(scenario.patient, printed=("vertebrae_L3", "pearl")))
+    assert at in told and "'pearl'" in told
 
 
 def refused(scenario: Scenario, **changes: Any) -> str:
