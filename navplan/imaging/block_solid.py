@@ -126,9 +126,9 @@ class BlockSolid:
     ) -> None:  # fmt: skip
         self.block, self.size = block, np.asarray(block.size_mm, dtype=np.float64)
         self._holes = tuple(_holes(block, step_mm))
-        self._added: list[_Hole] = []
+        self._standing = [_standing(block, one) for one in standing] if block.wall_mm > 0.0 else []
+        self._added: list[_Hole] = [*self._standing]
         if block.wall_mm > 0.0:
-            self._added += [_standing(block, one) for one in standing]
             for top in np.zeros((0, 3)) if posts_mm is None else posts_mm:
                 foot, up = np.array([top[0], top[1], 0.5 * FLOOR_MM]), np.array([0.0, 0.0, 1.0])
                 bounds = _bounds(np.stack([foot, top]), POST_MM)
@@ -146,6 +146,15 @@ class BlockSolid:
             near = ((points_mm >= hole.low) & (points_mm <= hole.high)).all(axis=1)
             field[near] = np.maximum(field[near], -hole.at(points_mm[near]))
         return field
+
+    def part_at(self, points_mm: NDArray[np.float64]) -> NDArray[np.int64]:
+        """(N,) what is at points (N, 3), block frame: -1 no material, 0 the box and its posts, from 1 on which of the
+        structures that stand in it."""
+        part = np.where(self.at(points_mm) < 0.0, 0, -1)
+        for number, one in enumerate(self._standing, 1):
+            near = (part == 0) & ((points_mm >= one.low) & (points_mm <= one.high)).all(axis=1)
+            part[np.flatnonzero(near)[one.at(points_mm[near]) < 0.0]] = number
+        return part
 
     def on_grid(self, grid: Grid) -> NDArray[np.float32]:
         """The same [i, j, k] at the voxel centres of a grid along the block's axes (block frame for patient)."""

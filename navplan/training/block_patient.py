@@ -19,7 +19,6 @@ from navplan.model.block import TrainingBlock
 from navplan.model.structure import Structure
 from navplan.model.trajectory import Trajectory
 from navplan.planning.block_design import BlockSizes, design_block
-from navplan.planning.boundary import MOSTLY_INSIDE, occupancy_at
 from navplan.planning.situation import Situation
 from navplan.training.feel import GEL, OUTSIDE, PRINTED
 from navplan.training.layers import CanalLayers
@@ -50,11 +49,9 @@ class BlockPatient(SimulatedPatient):
         inside = self.block.transform.inverse().apply(points)
         size = np.asarray(self.block.size_mm)
         found = np.where(((inside >= 0.0) & (inside <= size)).all(axis=1), GEL, OUTSIDE).astype(object)
-        material = np.flatnonzero(self._solid.at(inside) < 0.0)
-        found[material] = PRINTED + BOX
-        for one in self._printed:
-            of_it = occupancy_at(one, points[material]) >= MOSTLY_INSIDE
-            found[material[of_it]] = PRINTED + one.name
+        part = self._solid.part_at(inside)
+        for number, name in enumerate((BOX, *(one.name for one in self._printed))):
+            found[part == number] = PRINTED + name
         return tuple(found.tolist())
 
     @cached_property
