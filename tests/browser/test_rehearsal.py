@@ -175,8 +175,11 @@ def test_lung_biopsy_in_ct_steps(page, room):
     push_to(page, room.attempt.way.tip_depth_mm)
     page.keyboard.press("b")
     until(lambda: "Breathe on" in page.inner_text("[data-test=breath]"))
+    page.select_option("[data-test=scan-length]", "40")
     page.keyboard.press("c")
     page.wait_for_selector('[data-test=ct-axial][data-drawn="2/axial"]')
+    lengths = [entry.action["length_mm"] for entry in room.attempt.log if entry.action["do"] == "ct_scan"]
+    assert lengths == [80.0, 40.0] and room.attempt.log[-1].ct_mgy_cm == pytest.approx(24.0)
     assert "touches" not in page.inner_text("[data-test=said]")  # nobody feels by name what the shaft touches
     page.click("[data-test=fire]")
     until(lambda: any(event.kind == "fired" for entry in room.attempt.log for event in entry.events))
