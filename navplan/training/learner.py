@@ -118,7 +118,10 @@ class ScriptedLearner:
             to_go, miss = self._ahead(attempt, seen, path)
             if float(np.linalg.norm(miss)) <= skill.corrects_mm:
                 return
-            self._tilt(attempt, path, miss, to_go)
+            try:
+                self._tilt(attempt, path, miss, to_go)
+            except InputError:  # so flat on the skin that it would not go in: so he sees
+                return
 
     def _place(self, attempt: Attempt) -> tuple[Point, Point]:
         way, skill = attempt.way, self.skill
@@ -264,6 +267,8 @@ class ScriptedLearner:
                 attempt.act(CtScan(self.skill.scan_mm))
             if self._rng.uniform() >= self.skill.repeats:
                 return
+            if Sight.TRACKED in sight:
+                self._think(attempt)  # another look at the screen
 
     def _last_act(self, attempt: Attempt) -> None:
         goal = attempt.scenario.goal.kind

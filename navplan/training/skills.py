@@ -53,12 +53,12 @@ EXPERT = Skill(
 INTERMEDIATE = Skill(
     "intermediate", place_mm=2.7, aim_deg=2.7, see_mm=1.6, view_deg=5.0, depth_mm=1.2, step_mm=13.0, near_mm=1.5,
     repeats=0.15, screens=0.45, screen_s=1.8, field_mm=220.0, holds=0.8, heeds=0.85, misreads=0.06, gain_sd=0.25,
-    corrects_mm=2.5, anew=0.3, scan_mm=80.0, thinks_s=8.0,
+    corrects_mm=2.7, anew=0.3, scan_mm=80.0, thinks_s=9.0,
 )  # fmt: skip
 NOVICE = Skill(
     "novice", place_mm=6.0, aim_deg=6.0, see_mm=3.2, view_deg=10.0, depth_mm=2.4, step_mm=10.0, near_mm=2.5,
     repeats=0.3, screens=0.5, screen_s=2.2, field_mm=0.0, holds=0.5, heeds=0.6, misreads=0.25, gain_sd=0.5,
-    corrects_mm=4.0, anew=0.6, scan_mm=160.0, thinks_s=13.0,
+    corrects_mm=6.0, anew=0.6, scan_mm=160.0, thinks_s=16.0,
 )  # fmt: skip
 SKILLS = {"expert": EXPERT, "intermediate": INTERMEDIATE, "novice": NOVICE}
 
