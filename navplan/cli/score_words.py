@@ -102,7 +102,8 @@ def _promise_lines(one: Score) -> list[str]:
     if one.ready.scenario.breath is not None:
         lines.append(f"breath then: {outcome.breath:.0%} of the way from the image's state to its other end")
     lines += [
-        f"the needle, as a straight line: {outcome.last.verdict}: {outcome.last.headline}",
+        f"the needle, as a straight line, by the plan's rules (not the scenario's goal): {outcome.last.verdict}: "
+        f"{outcome.last.headline}",
         f"off the plan: entry {outcome.entry_off_mm:.1f} mm, direction {outcome.angle_off_deg:.1f} degrees, depth "
         f"{outcome.depth_off_mm:+.1f} mm, tip {outcome.tip_off_mm:.1f} mm; the shaft bowed by {outcome.bow_mm:.1f} mm",
     ]

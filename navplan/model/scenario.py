@@ -72,6 +72,8 @@ class PatientSource:
             raise InputError("absent structures of a case", "what the case itself says: navplan absent")
         if self.printed and not self.block:
             raise InputError(f"printed {', '.join(self.printed)} without a block", "block = true")
+        if len(set(self.printed)) < len(self.printed):
+            raise InputError(f"printed {', '.join(self.printed)}", "each once")
         if self.seed < 0:
             raise InputError(f"seed {self.seed}", "0 or more")
 

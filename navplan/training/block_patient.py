@@ -25,6 +25,7 @@ from navplan.training.layers import CanalLayers
 from navplan.training.patient import SimulatedPatient
 
 BOX = "box"
+WHOLE = ("body", "skin")  # the block would be nothing but print
 POSTS_STEP_MM = 1.0  # of the grid on which it is looked what would float
 Points = NDArray[np.float64]
 
@@ -61,8 +62,10 @@ class BlockPatient(SimulatedPatient):
 
 
 def _shape(situation: Situation, name: str) -> Structure:
-    structure = situation.structures.get(name)
+    structure = None if name in WHOLE else situation.structures.get(name)
     if structure is None or structure.occupancy is None or structure.grid is None:
-        shaped = sorted(one.name for one in situation.structures.values() if one.occupancy is not None)
-        raise ChoiceError(f"printed structure {name!r}, of which there is no shape", ", ".join(shaped) or "none")
+        shaped = sorted(
+            one.name for one in situation.structures.values() if one.occupancy is not None and one.name not in WHOLE
+        )
+        raise ChoiceError(f"printed structure {name!r}", f"one with a shape of its own: {', '.join(shaped) or 'none'}")
     return structure

@@ -31,7 +31,7 @@ _TOLD_ONLY = ("title", "words", "counted", "limits", "patient", "way", "difficul
 _SOURCES = ("source", "bend_source")
 _CALLED = {
     "rules": "the scenario's rules, costs or variation", "image": "the patient's image",
-    "structures": "what is outlined on the patient", "way": "the needle or its way",
+    "structures": "what is outlined on the patient, or printed", "way": "the needle or its way",
 }  # fmt: skip
 
 
@@ -57,10 +57,12 @@ class Replay:
 def head_of(ready: Rehearsal, attempt: Attempt, learner: str = "", script: str = "") -> AttemptHead:
     """What an attempt is at, as of now. Raises InputError for a learner's name that cannot be one."""
     scenario, situation, way = attempt.scenario, ready.situation, attempt.way
-    structures = {
+    structures: dict[str, object] = {
         name: (one.presence, "" if one.occupancy is None else one.digest)  # not who said when that it is absent
         for name, one in situation.structures.items()
     }
+    if scenario.patient.block:
+        structures["printed in a block"] = ", ".join(sorted(scenario.patient.printed))
     return AttemptHead(
         scenario.id, scenario.version, scenario.difficulty, digest_of(_rules(asdict(scenario))),
         digest_of((situation.image.digest, situation.patient_position)), digest_of(structures),

@@ -292,6 +292,7 @@ source = "unsourced"
         ('"tracked"', '"tracked", "fluoroscopy"', r"line 7 \(sight\).*tracked"),
         ('kind = "tip"', 'kind = "block"', r"line 14 \(goal\).*no contrast"),
         ("into_bone = false", "into_bone = true", r"line 8 \(into_bone\).*not drilled"),
+        ('["rib_right_10"]', '["rib_right_10", "rib_right_10"]', r"line 13 \(patient.printed\).*each once"),
         ("block = true", "block = false", r"line 13 \(patient.printed\).*block = true"),
         ("[goal]", "[breath]\nstructures=['liver']\nshift_mm=[0,0,9]\nperiod_s=4\nhold_sd=0\nsource='x'\n[goal]",
          r"line 14 \(breath\).*does not breathe"),

@@ -66,9 +66,10 @@ def test_what_is_not_printed_is_touched_and_not_felt() -> None:
     assert attempt.path is not None and attempt.path.inserted_mm == pytest.approx(60.0)
 
 
-def test_what_has_no_shape_is_not_printed() -> None:
-    with pytest.raises(ChoiceError, match="pearl"):
-        BlockPatient(patient_of().situation, way_of(), ["pearl"])
+@pytest.mark.parametrize("name", ["pearl", "body"])
+def test_what_has_no_shape_of_its_own_is_not_printed(name: str) -> None:
+    with pytest.raises(ChoiceError, match=f"'{name}'"):
+        BlockPatient(patient_of().situation, way_of(), [name])
 
 
 def test_a_way_along_the_head_is_a_block_of_its_own_axes() -> None:

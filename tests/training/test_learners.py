@@ -45,10 +45,12 @@ def test_all_finish_and_the_expert_meets_the_goal(metrics):
 
 
 def test_means_rank_them_by_skill(metrics):
-    for metric in ("target_off_mm", "session_s", "shots", "fluoroscopy_s", "dap_ugy_cm2", "view_error_deg"):
+    for metric in ("session_s", "shots", "fluoroscopy_s", "dap_ugy_cm2", "view_error_deg", "needle_mm"):
         at = list(NAMES).index(metric)
         expert, intermediate, novice = (rows[:, at].mean() for rows in metrics.values())
         assert expert < intermediate < novice, metric
+    off = {name: rows[:, list(NAMES).index("target_off_mm")].mean() for name, rows in metrics.items()}
+    assert 2.0 * off["expert"] < min(off["intermediate"], off["novice"])  # six attempts part no more than that
 
 
 def test_an_expert_holds_the_breath_collimates_and_looks_after_each_push():

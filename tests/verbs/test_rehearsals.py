@@ -25,10 +25,11 @@ from navplan.model.case import Case
 from navplan.model.plan import RankedTrajectory
 from navplan.model.safety import Verdict
 from navplan.model.scenario import GoalKind, PlannedWay, Scenario
-from navplan.training.actions import Place
+from navplan.training.actions import Finish, Place
 from navplan.training.block_patient import BlockPatient
 from navplan.training.feel import EPIDURAL
 from navplan.verbs import training
+from navplan.verbs.attempts import keep_attempt, replay
 from navplan.verbs.block import BlockSizes, make_block
 from navplan.verbs.case_verbs import open_case, save_case
 from navplan.verbs.make_scenario import make_scenario
@@ -138,6 +139,16 @@ def test_the_block_of_a_scenario_is_the_one_that_is_printed(tmp_path: Path) -> N
     assert printed.patient_from_block == here.patient.block.patient_from_block
     with pytest.raises(InputError, match="holds a case already"):
         scenario_case(here, tmp_path / "case")
+
+
+def test_an_attempt_knows_what_was_printed(tmp_path: Path) -> None:
+    here = ready("block-tracked-needle")
+    attempt = here.attempt(1)
+    attempt.act(Finish())
+    kept = keep_attempt(here, attempt, tmp_path)
+    bare = replace(here.scenario, patient=replace(here.scenario.patient, printed=()))
+    with pytest.raises(MismatchError, match="or printed"):
+        replay(kept, replace(here, scenario=bare))
 
 
 def test_a_block_names_the_line_of_what_it_has_no_shape_of() -> None:
