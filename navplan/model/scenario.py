@@ -39,6 +39,10 @@ class GoalKind(StrEnum):
     ABLATE = "ablate"
 
 
+_NEVER_IN_A_BLOCK = frozenset({
+    "dural_punctures", "hazards", "shots", "fluoroscopy_s", "dap_ugy_cm2", "view_error_deg", "endplates_deg",
+    "pedicle_off_share", "ct_scans", "ct_mgy_cm",
+})  # fmt: skip
 USUAL = "usual"  # the difficulty of a scenario's own [variation]
 
 
@@ -308,9 +312,17 @@ class Scenario:
             raise InputError(f"sight {', '.join(self.sight)} of a block", "tracked: pictures would show the patient")
         if self.goal.kind in (GoalKind.EPIDURAL, GoalKind.BLOCK):
             raise InputError(f"goal {self.goal.kind} in a block", "tip, sample, cement, ablate: gel shows no contrast")
-        for name, given in (("breath", self.breath), ("hazards", self.hazards), ("into_bone", self.into_bone)):
+        never = [name for name in self.counted if name in _NEVER_IN_A_BLOCK]
+        if never:
+            raise InputError(f"counted {', '.join(never)} of a block", "what happens in gel and without X-rays")
+        if any(one.moves_per_hour > 0.0 for one in (self.variation, *(one.variation for one in self.difficulties))):
+            raise InputError("variation with moves_per_hour of a block", "0: it lies still")
+        for name, given in (
+            ("breath", self.breath), ("hazards", self.hazards), ("into_bone", self.into_bone), ("views", self.views),
+        ):  # fmt: skip
             if given:
-                raise InputError(f"{name} in a block", "none: gel does not breathe or bleed, print is not drilled")
+                told = "none: gel does not breathe or bleed, print is not drilled, there is no C-arm"
+                raise InputError(f"{name} in a block", told)
 
     def at(self, difficulty: str) -> Scenario:
         """The scenario as one of its difficulties has it; "" and "usual": as it stands. Raises ChoiceError, and

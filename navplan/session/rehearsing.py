@@ -212,7 +212,7 @@ class Rehearsing:
             return self._of_carm(do, record)
         if do in PLAIN:
             if do == "ct_scan" and Sight.CT_STEPS not in self.ready.scenario.sight:
-                raise InputError("a control scan in a scenario without CT", "the C-arm")
+                raise InputError("a control scan in a scenario without CT", ", ".join(self.ready.scenario.sight))
             return action_of({"do": do, **record})
         raise InputError(f"{str(do)[:40]!a} done", ", ".join(("take", "set", "tilt", "carm", "shot", *PLAIN)))
 

@@ -95,10 +95,10 @@ def _as_scanned(found: PlaneValues, scan: Scan, patient: SimulatedPatient, devic
         mixed = there * moved + (1.0 - there) * behind
         shown = np.where(inside, np.rint(mixed), np.rint(behind))
         values = np.where(values == NOTHING, NOTHING, shown).astype(np.int16)
-    low, high = scan.range_mm
-    values[(points[..., 2] < low) | (points[..., 2] > high)] = NOTHING
     if scan.path is not None:
         _draw_needle(values, found, scan.path, device, round(METAL_HU / step_of(volume)))
+    low, high = scan.range_mm
+    values[(points[..., 2] < low) | (points[..., 2] > high)] = NOTHING  # the needle there as well
     return PlaneValues(values, found.plane, found.pixel_mm, found.thick_mm, found.number, found.count, found.step_mm,
                        found.step)  # fmt: skip
 

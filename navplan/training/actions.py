@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from math import isfinite
 from typing import Any, ClassVar, get_args
 
 from navplan.errors import InputError
@@ -184,6 +183,6 @@ def checked(action: Action) -> Action:
 def _value(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_value(one) for one in value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or abs(value) > LARGEST:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
         raise InputError(f"a value {value!r}", f"a finite number, at most {LARGEST:g}")
     return float(value)

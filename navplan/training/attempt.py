@@ -303,6 +303,8 @@ class Attempt:
 
     def _injected(self, ml: float) -> list[Event]:
         path, room = self._in_hand("injected through"), self._room
+        if self.scenario.patient.block:
+            raise InputError("contrast medium in a block of gel", "nothing injected: gel shows none")
         if path.inserted_mm <= 0.0 or not 0.0 < ml <= MOST_ML:
             raise InputError(f"{ml:g} ml, {path.inserted_mm:g} mm deep", f"above 0 to {MOST_ML:g} ml, in the body")
         room.time_s += self.scenario.costs.inject_s

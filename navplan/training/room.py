@@ -50,7 +50,8 @@ def felt(here: str, there: str) -> Event:
 
 def stopped_on(tissue: str) -> Event:
     """The tip against what it cannot go into, a printed structure by its own name."""
-    return Event("stopped", f"stops hard: {tissue}", tissue.removeprefix(PRINTED))
+    name = tissue.removeprefix(PRINTED)
+    return Event("stopped", f"stops hard: {name}{' (printed)' if name != tissue else ''}", name)
 
 
 def offered_at(

@@ -290,6 +290,9 @@ source = "unsourced"
     [
         ('"tracked"', '"ct_steps"', r"line 7 \(sight\).*tracked"),
         ('"tracked"', '"tracked", "fluoroscopy"', r"line 7 \(sight\).*tracked"),
+        ('counted = ["target_off_mm"]', 'counted = ["target_off_mm", "dural_punctures"]', r"line 9 \(counted\).*dural"),
+        ("[goal]", "[variation]\nmoves_per_hour = 3.0\nsource='x'\n[goal]", r"line 14 \(variation\).*lies still"),
+        ("into_bone = false", "views = ['AP']", r"line 8 \(views\).*no C-arm"),
         ('kind = "tip"', 'kind = "block"', r"line 14 \(goal\).*no contrast"),
         ("into_bone = false", "into_bone = true", r"line 8 \(into_bone\).*not drilled"),
         ('["rib_right_10"]', '["rib_right_10", "rib_right_10"]', r"line 13 \(patient.printed\).*each once"),

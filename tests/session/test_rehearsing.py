@@ -230,7 +230,10 @@ def test_a_scan_has_metal_where_the_needle_lies_and_nowhere_else(room):
     room.act({"do": "ct_scan", "length_mm": 20.0})
     short = scan_slice(room.scans[-1], room.ready.patient, Cut.SAGITTAL, tuple(scan.path.tip_mm), device)
     high = np.ptp(short.points_mm()[short.values != NOTHING][:, 2])
+    cut = scan_along(room.scans[-1], room.ready.patient, device)
+    shown = cut.points_mm()[cut.values != NOTHING][:, 2]  # no metal beyond either
     low, high_z = room.scans[-1].range_mm
+    assert low <= shown.min() and shown.max() <= high_z
     assert 15.0 < high <= 20.0 and high_z - low == pytest.approx(20.0) and low < scan.path.tip_mm[2] < high_z
 
 

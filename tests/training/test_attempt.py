@@ -80,7 +80,7 @@ def test_a_control_scan_costs_by_its_length():
     attempt.act(CtScan(160.0))
     assert attempt.log[-1].ct_mgy_cm == pytest.approx(18.0 * index)
     assert attempt.log[-1].time_s == pytest.approx(2 * attempt.scenario.costs.ct_scan_s)
-    for wrong in (0.0, -80.0, 9.0, 401.0, float("nan")):
+    for wrong in (0.0, -80.0, 9.0, 401.0, float("nan"), 10**400):
         with pytest.raises(InputError):
             attempt.act(CtScan(wrong))
     assert len(attempt.log) == 2

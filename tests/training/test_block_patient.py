@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navplan.errors import ChoiceError
+from navplan.errors import ChoiceError, InputError
 from navplan.model.scenario import Sight
 from navplan.model.trajectory import Trajectory
-from navplan.training.actions import Advance, Finish, Place
+from navplan.training.actions import Advance, Finish, Inject, Place
 from navplan.training.attempt import Attempt
 from navplan.training.block_patient import BOX, BlockPatient
 from navplan.training.feel import GEL, OUTSIDE, PRINTED
@@ -58,6 +58,15 @@ def test_print_stops_the_needle(block: BlockPatient) -> None:
     assert (felt[0].kind, felt[0].structure) == ("stopped", "colon") and {one.structure for one in felt} == {"colon"}
     assert attempt.path is not None and attempt.path.tip_mm[1] == pytest.approx(-46.6, abs=1.5)  # its wall, 12 mm about
     assert attempt.act(Finish()).events[0].kind == "finished"
+
+
+def test_gel_shows_no_contrast_medium(block: BlockPatient) -> None:
+    source = replace(scenario_of().patient, block=True)
+    attempt = Attempt(scenario_of(sight=(Sight.TRACKED,), patient=source, counted=("target_off_mm",)), block, WAY)
+    attempt.act(Place((-22.0, -70.0, -20.0), (0.0, 1.0, 0.0)))
+    attempt.act(Advance(20.0))
+    with pytest.raises(InputError, match="gel"):
+        attempt.act(Inject(1.0))
 
 
 def test_what_is_not_printed_is_touched_and_not_felt() -> None:
