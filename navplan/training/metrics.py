@@ -93,11 +93,14 @@ def metrics_of(
 def of_attempt(
     attempt: Attempt, wanted_views: Sequence[ViewAngles] = (), unevaluated: Collection[str] = ()
 ) -> tuple[Metric, ...]:  # fmt: skip
-    """Those that its scenario counts."""
+    """Those that its scenario counts; punctures of the dura are not known where no spinal canal is outlined."""
     counted = attempt.scenario.counted
     asked = {"endplates_deg", "pedicle_off_share"} & set(counted)
     seen = attempt.patient.vertebra if asked else None
-    return metrics_of(attempt.log, attempt.way, wanted_views, counted, seen, unevaluated)
+    found = metrics_of(attempt.log, attempt.way, wanted_views, counted, seen, unevaluated)
+    if attempt.patient.canal is not None:
+        return found
+    return tuple(replace(one, value=float("nan")) if one.name == "dural_punctures" else one for one in found)
 
 
 def _all(log: Sequence[Entry], way: Trajectory, views: Sequence[JudgedView]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from navplan.geometry.carm import ViewAngles
 from navplan.model.scenario import Sight, Variation
 from navplan.training.attempt import Attempt
 from navplan.training.learner import ScriptedLearner
-from navplan.training.metrics import DISCRIMINATING, NAMES, metrics_of
+from navplan.training.metrics import DISCRIMINATING, NAMES, metrics_of, of_attempt
 from navplan.training.skills import SKILLS, Skill, skill_named
 from tests.training.training_scene import BREATH, patient_of, scenario_of, way_of
 
@@ -88,6 +88,11 @@ def test_metrics_have_units_words_and_sources():
         metrics_of(log[:-1], way_of())
     with pytest.raises(InputError):
         metrics_of(log, way_of(), names=("grace",))
+
+
+def test_punctures_of_the_dura_are_not_known_without_a_canal():
+    found = {one.name: one.value for one in of_attempt(played(SKILLS["expert"], 0), VIEWS)}
+    assert np.isnan(found["dural_punctures"]) and found["skin_contacts"] >= 1.0
 
 
 def test_ranks_of_known_numbers():
